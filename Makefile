@@ -1,0 +1,37 @@
+# `make report` and `make test` are all a newcomer needs. Each makes the environment first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: env report test lint links clean
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@# torch first and alone, pinned, so that nothing that depends on it picks a build of its own.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,cd]'
+	@touch $@
+
+report: env
+	$(BIN)/archrank run --suite default --store results/store
+	$(BIN)/archrank report --store results/store --output results
+
+test: env
+	$(BIN)/python -m pytest -n 2
+
+lint: env links
+	$(BIN)/ruff check archrank datasets encoders eval reports tests
+	$(BIN)/mypy .links/archrank
+
+# mypy and editors follow real folders only: a git-ignored tree of links shows them the package as it installs.
+links:
+	@mkdir -p .links/archrank
+	@for name in datasets encoders eval reports; do ln -sfn ../../$$name .links/archrank/$$name; done
+	@for path in archrank/*; do ln -sfn ../../$$path .links/archrank/$$(basename $$path); done
+
+clean:
+	rm -rf $(VENV) .links build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

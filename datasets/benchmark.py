@@ -1,0 +1,249 @@
+"""Benchmarks: a search space whose architectures have measured scores, and their one form on disk.
+
+A benchmark is one Parquet table and one JSON card beside it. The table has one row per architecture:
+`arch` (name, unique), `ops` (list of op ids), `edges` (list u0, v0, u1, v1, ... with u < v), `key` (isomorphism class; optional,
+`arch` where the card says so), `cell` and `attrs` where the space has them, and one column per metric.
+No torch here: planning and reporting read benchmarks too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from archrank.datasets.errors import DataError, unknown
+from archrank.datasets.space import SearchSpace
+
+if TYPE_CHECKING:
+    from archrank.datasets.graphs import Graphs
+
+STRUCTURE = ("arch", "ops", "edges", "key", "cell", "attrs")
+
+
+@dataclass(eq=False)
+class Benchmark:
+    """Architectures (N of them, padded to V nodes) with scores.
+
+    ops int16 [N, V], adj bool [N, V, V], mask bool [N, V], cell int8 [N, V], attrs float32 [N, V, F] or None: as in `Graphs`.
+    arch: name of each architecture. key: equal for isomorphic architectures.
+    scores: one column per metric, one row per architecture. card: source, licence, units, directions, facts.
+    """
+
+    name: str
+    space: SearchSpace
+    arch: NDArray[np.object_]
+    key: NDArray[np.object_]
+    ops: NDArray[np.int16]
+    adj: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
+    cell: NDArray[np.int8]
+    scores: pd.DataFrame
+    card: dict[str, Any]
+    attrs: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.arch)
+
+    @property
+    def default_target(self) -> str:
+        """The metric predicted when none is named."""
+        return str(self.card["default_target"])
+
+    @property
+    def targets(self) -> list[str]:
+        """Metrics that can be predicted."""
+        return list(self.card["metrics"])
+
+    @property
+    def table(self) -> str:
+        """sha256 of the table: part of every trial's key."""
+        return str(self.card["sha256"])
+
+    def target(self, name: str | None = None) -> NDArray[np.float64]:
+        """Scores [N] of one metric; ArchrankError if the benchmark has no such metric."""
+        return self.scores[self.check_target(name)].to_numpy(np.float64)
+
+    def check_target(self, name: str | None = None) -> str:
+        """The name itself (or the default target), or an ArchrankError with the nearest names."""
+        name = name or self.default_target
+        if name not in self.card["metrics"]:
+            raise unknown(f"target of benchmark {self.name}", name, self.card["metrics"])
+        return name
+
+    def direction(self, target: str) -> str:
+        """`max` or `min`: which end of the metric is good."""
+        return str(self.card["metrics"][target].get("direction", "max"))
+
+    def repeats(self, target: str) -> NDArray[np.float64] | None:
+        """Scores [N, R] of the R training runs behind a metric, or None where the table has only their mean."""
+        columns = self.card["metrics"][target].get("repeats")
+        return self.scores[columns].to_numpy(np.float64) if columns else None
+
+    @cached_property
+    def depth(self) -> NDArray[np.int16]:
+        """int16 [N, V], as `Graphs.depth`."""
+        depth = np.zeros(self.ops.shape, np.int16)
+        for v in range(1, self.ops.shape[1]):
+            depth[:, v] = ((depth[:, :v] + 1) * self.adj[:, :v, v]).max(1)
+        return depth
+
+    @cached_property
+    def graphs(self) -> Graphs:
+        """The whole space as tensors on the CPU (imports torch)."""
+        import torch
+
+        from archrank.datasets.graphs import Graphs
+
+        def tensor(array: NDArray[Any], dtype: torch.dtype) -> torch.Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+
+        attrs = None if self.attrs is None else tensor(self.attrs, torch.float32)
+        return Graphs(tensor(self.ops, torch.long), tensor(self.adj, torch.bool), tensor(self.mask, torch.bool),
+                      tensor(self.cell, torch.long), attrs)
+
+    def subset(self, rows: NDArray[np.int64] | Sequence[int]) -> Benchmark:
+        """The benchmark cut down to some rows (for a quick look; its card keeps the whole table's hash with the cut added)."""
+        index = np.asarray(rows, np.int64)
+        card = dict(self.card, sha256=hashlib.sha256(self.table.encode() + index.tobytes()).hexdigest())
+        attrs = None if self.attrs is None else self.attrs[index]
+        return Benchmark(self.name, self.space, self.arch[index], self.key[index], self.ops[index], self.adj[index],
+                         self.mask[index], self.cell[index], self.scores.iloc[index].reset_index(drop=True), card, attrs)
+
+
+def write_benchmark(folder: Path, frame: pd.DataFrame, card: dict[str, Any]) -> Path:
+    """Write `<name>.parquet` and `<name>.json` atomically into `folder`, after checking them; returns the table's path.
+
+    frame: the columns named at the top of this module. card: at least `name`, `title`, `space`, `metrics`, `default_target`.
+    Raises DataError, naming the row, if a graph or a score is not usable; then nothing is written.
+    """
+    build(frame, dict(card, sha256="unwritten"))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{card['name']}.parquet"
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+        table = Path(scratch) / path.name
+        frame.to_parquet(table, index=False, compression="zstd")
+        digest = hashlib.sha256(table.read_bytes()).hexdigest()
+        text = Path(scratch) / f"{card['name']}.json"
+        text.write_text(json.dumps(dict(card, sha256=digest), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(table, path)
+        os.replace(text, path.with_suffix(".json"))
+    return path
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The JSON card at `path`; DataError if it is missing, broken or incomplete."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable benchmark card ({error}); import the benchmark again") from None
+    for needed in ("name", "title", "space", "metrics", "default_target", "sha256"):
+        if needed not in card:
+            raise DataError(f"{path}: the card has no '{needed}'; import the benchmark again")
+    return dict(card)
+
+
+def read_benchmark(path: Path) -> Benchmark:
+    """Read the benchmark whose card is at `path` (`.json`, with the `.parquet` beside it)."""
+    card = read_card(path.with_suffix(".json"))
+    table = path.with_suffix(".parquet")
+    try:
+        frame = pd.read_parquet(table)
+    except Exception as error:
+        raise DataError(f"{table}: not a readable Parquet table ({type(error).__name__}); import it again") from None
+    return build(frame, card, where=str(table))
+
+
+def build(frame: pd.DataFrame, card: dict[str, Any], where: str | None = None) -> Benchmark:
+    """A checked benchmark from a frame in the canonical form. Every problem is one DataError that names the row."""
+    where = where or card["name"]
+    for column in ("arch", "ops", "edges", *card["metrics"]):
+        if column not in frame.columns:
+            raise DataError(f"{where}: column '{column}' is missing")
+    if frame.empty:
+        raise DataError(f"{where}: the table has no rows")
+    described = card["space"]
+    ops, mask = _ragged(frame["ops"], where, described["max_nodes"])
+    adj = _adjacency(frame["edges"], mask, where)
+    width = ops.shape[1]
+    _check_ops(ops, mask, described["ops"], where)
+    cell = np.zeros_like(ops, np.int8)
+    if "cell" in frame.columns:
+        cell = _ragged(frame["cell"], where, width)[0].astype(np.int8)
+    attrs = None
+    if "attrs" in frame.columns:
+        names = described["attrs"]
+        attrs = np.zeros((*ops.shape, len(names)), np.float32)
+        for row, values in enumerate(frame["attrs"]):
+            attrs[row, : mask[row].sum()] = np.asarray(values, np.float32).reshape(-1, len(names))
+    arch = frame["arch"].astype(str).to_numpy(object)
+    twice = frame["arch"].duplicated()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        raise DataError(f"{where}: row {row} repeats architecture '{arch[row]}'; keep one row each")
+    key = frame["key"].astype(str).to_numpy(object) if "key" in frame.columns else arch
+    columns = [name for name in frame.columns if name not in STRUCTURE]
+    scores = frame[columns].reset_index(drop=True)
+    _check_scores(scores[list(card["metrics"])], arch, where)
+    space = SearchSpace(described["name"], tuple(described["ops"]), width, dict(described.get("roles", {})),
+                        int(described.get("cells", 1)), adj.any(0), tuple(described.get("attrs", ())))
+    return Benchmark(card["name"], space, arch, key, ops, adj, mask, cell, scores, card, attrs)
+
+
+def _ragged(column: pd.Series, where: str, width: int) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+    lengths = column.map(len).to_numpy()
+    if lengths.min() < 1 or lengths.max() > width:
+        row = int(np.flatnonzero((lengths < 1) | (lengths > width))[0])
+        raise DataError(f"{where}: row {row} has {lengths[row]} nodes; the space allows 1 to {width}")
+    mask = np.arange(width) < lengths[:, None]
+    values = np.zeros(mask.shape, np.int16)
+    values[mask] = np.concatenate([np.asarray(row) for row in column])
+    return values, mask
+
+
+def _adjacency(edges: pd.Series, mask: NDArray[np.bool_], where: str) -> NDArray[np.bool_]:
+    adj = np.zeros((*mask.shape, mask.shape[1]), bool)
+    lengths = edges.map(len).to_numpy()
+    if (lengths % 2).any():
+        row = int(np.flatnonzero(lengths % 2)[0])
+        raise DataError(f"{where}: row {row}: edges must be a flat list u0, v0, u1, v1, ...; it has {lengths[row]} entries")
+    if lengths.sum() == 0:
+        return adj
+    pairs = np.concatenate([np.asarray(row, np.int64) for row in edges]).reshape(-1, 2)
+    owner = np.repeat(np.arange(len(mask)), lengths // 2)
+    nodes = mask.sum(1)[owner]
+    wrong = (pairs[:, 0] < 0) | (pairs[:, 0] >= pairs[:, 1]) | (pairs[:, 1] >= nodes)
+    if wrong.any():
+        bad = int(np.flatnonzero(wrong)[0])
+        u, v = pairs[bad]
+        raise DataError(f"{where}: row {owner[bad]}: edge {u} -> {v} does not go forward within its {nodes[bad]} nodes; "
+                        "number the nodes in topological order (a cycle has none)")
+    adj[owner, pairs[:, 0], pairs[:, 1]] = True
+    return adj
+
+
+def _check_ops(ops: NDArray[np.int16], mask: NDArray[np.bool_], names: Sequence[str], where: str) -> None:
+    wrong = mask & ((ops < 0) | (ops >= len(names)))
+    if wrong.any():
+        row, node = (int(i) for i in np.argwhere(wrong)[0])
+        raise DataError(f"{where}: row {row}, node {node}: op {ops[row, node]} is unknown; the space has {len(names)} ops")
+
+
+def _check_scores(scores: pd.DataFrame, arch: NDArray[np.object_], where: str) -> None:
+    for name in scores.columns:
+        values = pd.to_numeric(scores[name], errors="coerce").to_numpy(np.float64)
+        if np.isinf(values).any():
+            row = int(np.flatnonzero(np.isinf(values))[0])
+            raise DataError(f"{where}: row {row} ({arch[row]}): '{name}' is infinite; leave it empty if it was not measured")
+        if np.isnan(values).all():
+            raise DataError(f"{where}: metric '{name}' has no value at all")

@@ -1,0 +1,114 @@
+"""Finding benchmarks: those inside the package, those imported before, and those whose official files lie on this machine.
+
+Data folders are searched in this order: those in `$ARCHRANK_DATA` (separated like `$PATH`), `./data`, `../shared/data`. An official
+file found there is imported once; the canonical table is kept in `$ARCHRANK_CACHE` (or the user's cache folder) and made again when the
+file or the importer changes. A table of one's own, `name.parquet` with `name.json` beside it in a data folder or given as a path to its
+card, is a benchmark like any other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archrank.datasets.errors import DataError, DataMissing, unknown
+from archrank.datasets.sources import SOURCES, Source
+
+if TYPE_CHECKING:
+    from archrank.datasets.benchmark import Benchmark
+
+EMBEDDED = Path(__file__).parent / "tables"
+
+
+def data_folders() -> list[Path]:
+    """The folders searched for benchmark files, in order; only those that exist."""
+    named = [Path(part) for part in os.environ.get("ARCHRANK_DATA", "").split(os.pathsep) if part]
+    return [folder for folder in (*named, Path("data"), Path("../shared/data")) if folder.is_dir()]
+
+
+def cache_folder() -> Path:
+    """Where imported tables are kept: `$ARCHRANK_CACHE`, or `archrank` in the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("ARCHRANK_CACHE") or platformdirs.user_cache_dir("archrank"))
+
+
+def embedded() -> list[str]:
+    """Names of the benchmarks that ship inside the package."""
+    return sorted(card.stem for card in EMBEDDED.glob("*.json"))
+
+
+def own_tables() -> dict[str, Path]:
+    """Canonical tables lying in the data folders: name -> card."""
+    cards = (card for folder in data_folders() for card in sorted(folder.glob("*.json")))
+    return {card.stem: card for card in cards if card.with_suffix(".parquet").is_file()}
+
+
+def available() -> dict[str, str]:
+    """Every benchmark archrank knows by name -> `embedded`, `own table`, `found` (official file at hand) or `missing`."""
+    state = {name: "found" if _locate(source) else "missing" for name, source in SOURCES.items()}
+    state |= {name: "own table" for name in own_tables()}
+    return dict(sorted((state | {name: "embedded" for name in embedded()}).items()))
+
+
+def card_path(name: str) -> Path:
+    """The card of a benchmark, importing its official file first where needed.
+
+    name: a known name or the path of a card or table. DataMissing says which file to fetch; ArchrankError for an unknown name.
+    """
+    if name in embedded():
+        return EMBEDDED / f"{name}.json"
+    if name in (tables := own_tables()):
+        return tables[name]
+    if name in SOURCES:
+        return _imported(SOURCES[name])
+    if (path := Path(name)).suffix in (".json", ".parquet"):
+        if not path.with_suffix(".json").is_file():
+            raise DataMissing(f"benchmark '{name}': no card at {path.with_suffix('.json')}")
+        return path.with_suffix(".json")
+    raise unknown("benchmark", name, available())
+
+
+def load(name: str) -> Benchmark:
+    """The benchmark of that name (see `card_path`), read once per process."""
+    path = card_path(name)
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, _modified: int) -> Benchmark:
+    from archrank.datasets.benchmark import read_benchmark
+
+    return read_benchmark(path)
+
+
+def _module(source: Source) -> Any:
+    return importlib.import_module(f"archrank.datasets.sources.{source.module}")
+
+
+def _locate(source: Source) -> Path | None:
+    return next((found for folder in data_folders() if (found := _module(source).locate(folder))), None)
+
+
+def _imported(source: Source) -> Path:
+    found = _locate(source)
+    card = cache_folder() / "benchmarks" / f"{source.name}.json"
+    if found is None:
+        if card.is_file():
+            return card
+        looked = ", ".join(str(folder) for folder in data_folders()) or "no data folder exists; set ARCHRANK_DATA"
+        raise DataMissing(f"benchmark '{source.name}' is not here: put {source.file} into a data folder (looked in: {looked}); "
+                          f"get it from {source.obtain}")
+    origin = {"file": source.file, "size": found.stat().st_size, "modified": found.stat().st_mtime_ns, "importer": source.version}
+    if card.is_file() and json.loads(card.read_text(encoding="utf-8")).get("origin") == origin:
+        return card
+    from archrank.datasets.benchmark import write_benchmark
+
+    frame, described = _module(source).read(found)
+    if described["name"] != source.name:
+        raise DataError(f"importer {source.module} made '{described['name']}' where '{source.name}' was asked for")
+    return write_benchmark(card.parent, frame, dict(described, origin=origin)).with_suffix(".json")

@@ -1,0 +1,31 @@
+"""Errors meant for a person: one line that says what is wrong, where, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ArchrankError(Exception):
+    """Wrong use or bad input. The command line prints its message and exits with 2; nothing was written."""
+
+
+class DataError(ArchrankError):
+    """A table, card or graph that cannot be used as it is."""
+
+
+class DataMissing(DataError):
+    """A benchmark whose official file is not on this machine."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> ArchrankError:
+    """An error for a misspelt `name`, with the nearest known names (or all of them when few)."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if near:
+        hint = f"did you mean {', '.join(near)}?"
+    elif len(names) <= 12:
+        hint = f"known: {', '.join(names) or 'none'}"
+    else:
+        hint = "`archrank list` shows them all"
+    return ArchrankError(f"unknown {what} '{name}': {hint}")

@@ -1,0 +1,62 @@
+"""Search spaces: the operations and the graph shape that a family of architectures shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archrank.datasets.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSpace:
+    """What an encoder may know about a family of architectures before it sees one.
+
+    ops: names of the operations; an op id is a position in it.
+    roles: op ids with a meaning of their own: `input`, `output`, `none` (no connection), `skip` (identity).
+    max_nodes: nodes of the largest architecture (both cells together in a two-cell space).
+    cells: graphs per architecture (1, or 2 for DARTS-like spaces: one padded graph whose nodes carry a cell number).
+    support: bool [max_nodes, max_nodes]; False where no architecture of the space has an edge u -> v.
+    attrs: names of numeric node attributes, where the space has them.
+    """
+
+    name: str
+    ops: tuple[str, ...]
+    max_nodes: int
+    roles: dict[str, int] = field(default_factory=dict)
+    cells: int = 1
+    support: NDArray[np.bool_] | None = None
+    attrs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for role, op in self.roles.items():
+            if not 0 <= op < len(self.ops):
+                raise DataError(f"space '{self.name}': role '{role}' names op {op}, but there are {len(self.ops)} ops")
+        if self.cells < 1 or self.max_nodes < 1:
+            raise DataError(f"space '{self.name}': needs at least one cell and one node")
+
+    @cached_property
+    def generations(self) -> tuple[tuple[int, ...], ...]:
+        """Node positions in groups that no architecture of the space links internally, in topological order.
+
+        A sweep along the edges may update a whole group at once: all possible predecessors of its nodes stand in
+        earlier groups. NAS-Bench-201 has 5 groups for its 8 nodes.
+        """
+        support = self.support
+        if support is None:
+            return tuple((v,) for v in range(self.max_nodes))
+        level = [0] * self.max_nodes
+        for v in range(self.max_nodes):
+            before = np.flatnonzero(support[:v, v])
+            level[v] = 1 + max((level[u] for u in before), default=-1)
+        return tuple(tuple(v for v in range(self.max_nodes) if level[v] == k) for k in range(max(level) + 1))
+
+    def to_card(self) -> dict[str, Any]:
+        """The part of a benchmark's card that describes the space (`support` is read off the table again)."""
+        card: dict[str, Any] = {"name": self.name, "ops": list(self.ops), "roles": dict(self.roles)}
+        card |= {"max_nodes": self.max_nodes, "cells": self.cells}
+        return card | ({"attrs": list(self.attrs)} if self.attrs else {})
