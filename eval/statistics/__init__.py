@@ -1,0 +1,48 @@
+"""Statistics over a data frame of trials: one row per trial, the columns of `docs/store.md`.
+
+Needed columns: ``label benchmark space target protocol recipe budget seed`` and the metric; used where present:
+``status`` ("done" or "failed"), ``split``, ``test`` (number of test architectures). Every function is pure, takes the
+frame first, returns frozen dataclasses or new frames, and raises `ComparisonError` (one line) for trials that cannot
+be compared. How each number is computed, with measured error rates: `docs/statistics.md`.
+"""
+
+from archrank.eval.metrics import digits, tau_standard_error
+from archrank.eval.statistics.bootstrap import Bootstrap, bootstrap, values
+from archrank.eval.statistics.ceiling import NoiseCeiling, noise_ceiling
+from archrank.eval.statistics.coverage import Coverage, coverage
+from archrank.eval.statistics.efficiency import Efficiency, area_under_curve, curve, label_efficiency
+from archrank.eval.statistics.friedman import Friedman, friedman
+from archrank.eval.statistics.results import ALPHA, KINDS, Comparison, ComparisonError, Interval, IntervalKind
+from archrank.eval.statistics.tiers import compare, compare_each, leaderboard, pairs, tiers
+from archrank.eval.statistics.verdict import rounded, sentence
+
+__all__ = [
+    "ALPHA",
+    "KINDS",
+    "Bootstrap",
+    "Comparison",
+    "ComparisonError",
+    "Coverage",
+    "Efficiency",
+    "Friedman",
+    "Interval",
+    "IntervalKind",
+    "NoiseCeiling",
+    "area_under_curve",
+    "bootstrap",
+    "compare",
+    "compare_each",
+    "coverage",
+    "curve",
+    "digits",
+    "friedman",
+    "label_efficiency",
+    "leaderboard",
+    "noise_ceiling",
+    "pairs",
+    "rounded",
+    "sentence",
+    "tau_standard_error",
+    "tiers",
+    "values",
+]
