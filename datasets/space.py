@@ -21,6 +21,7 @@ class SearchSpace:
     max_nodes: nodes of the largest architecture (both cells together in a two-cell space).
     cells: graphs per architecture (1, or 2 for DARTS-like spaces: one padded graph whose nodes carry a cell number).
     support: bool [max_nodes, max_nodes]; False where no architecture of the space has an edge u -> v.
+    constant: bool [max_nodes, max_nodes]; True where every architecture of the space has the edge.
     attrs: names of numeric node attributes, where the space has them.
     """
 
@@ -30,6 +31,7 @@ class SearchSpace:
     roles: dict[str, int] = field(default_factory=dict)
     cells: int = 1
     support: NDArray[np.bool_] | None = None
+    constant: NDArray[np.bool_] | None = None
     attrs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -54,6 +56,15 @@ class SearchSpace:
             before = np.flatnonzero(support[:v, v])
             level[v] = 1 + max((level[u] for u in before), default=-1)
         return tuple(tuple(v for v in range(self.max_nodes) if level[v] == k) for k in range(max(level) + 1))
+
+    @cached_property
+    def variable_edges(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The pairs u, v (u < v) that some architectures of the space link and others do not, row by row."""
+        free = np.triu(np.ones((self.max_nodes, self.max_nodes), bool), 1)
+        if self.support is not None and self.constant is not None:
+            free &= self.support & ~self.constant
+        u, v = np.nonzero(free)
+        return u, v
 
     def to_card(self) -> dict[str, Any]:
         """The part of a benchmark's card that describes the space (`support` is read off the table again)."""

@@ -1,0 +1,84 @@
+"""Randomness inside a network that stays each ensemble member's own.
+
+Under `vmap` one call stands for many members, each with its own seed. A member's random numbers are therefore drawn outside, one vector a
+step, and handed in; a layer takes its share from the vector. So a member sees the same numbers alone and in any ensemble.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor, nn
+
+
+class Counter:
+    """Stands in for a noise vector in a trial run, to learn how long the vector must be."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def take(self, like: Tensor) -> Tensor:
+        """Values that keep everything; counts them."""
+        self.taken += like.numel()
+        return torch.ones_like(like)
+
+
+class Vector:
+    """A member's noise for one step: uniform numbers in [0, 1), float [n]."""
+
+    def __init__(self, values: Tensor) -> None:
+        self.values, self.taken = values, 0
+
+    def take(self, like: Tensor) -> Tensor:
+        """The next numbers, in the shape of `like`."""
+        count = math.prod(like.shape)
+        part = self.values[self.taken : self.taken + count].reshape(like.shape)
+        self.taken += count
+        return part
+
+
+_current: ContextVar[Counter | Vector | None] = ContextVar("noise", default=None)
+
+
+@contextmanager
+def noise(source: Counter | Vector) -> Iterator[None]:
+    """Layers called inside take their random numbers from `source`; outside they use torch's global generator."""
+    token = _current.set(source)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def uniform(like: Tensor) -> Tensor:
+    """Uniform numbers in [0, 1) of the shape and type of `like`, from the noise in force."""
+    source = _current.get()
+    return torch.rand_like(like) if source is None else source.take(like)
+
+
+class Dropout(nn.Module):
+    """Dropout with rate `p` (Srivastava et al. 2014, inverted form) that draws from the member's own noise."""
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape of `x`; `x` itself in evaluation mode."""
+        if not self.training or self.p == 0.0:
+            return x
+        return x * (uniform(x) >= self.p).to(x.dtype) / (1.0 - self.p)
+
+
+def own_dropout(model: nn.Module) -> nn.Module:
+    """Replace every plain `nn.Dropout` below `model` by ours, in place, so that anyone's model can train in an ensemble."""
+    for name, child in model.named_children():
+        if type(child) is nn.Dropout:
+            setattr(model, name, Dropout(child.p))
+        else:
+            own_dropout(child)
+    return model

@@ -1,0 +1,57 @@
+"""The two decorators that make a class or a function an encoder, and what they leave on it. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+MARK = "__archrank__"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a decorator leaves on an encoder: its registered name, whether it is learned, its family in tables, and whether a fixed
+    encoding comes out of a pre-training."""
+
+    name: str
+    learned: bool
+    family: str
+    pretrained: bool = False
+
+
+def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
+    """Register a learned encoder: an `nn.Module` class made as `Class(space, **config)` whose `forward(graphs)` gives [B, dim].
+
+    Keyword-only arguments of `__init__` are its configuration. Hooks, found by their presence:
+    `paper_recipe(space) -> dict` and `paper_config(space) -> dict` (static): the published training and size;
+    `twins(graphs) -> Graphs` (static): one equivalent relabelling of each architecture, for recipes with a consistency loss;
+    `auxiliary_loss(self, graphs, embeddings) -> scalar`: added to the loss;
+    `compare(self, a, b)`: for embeddings [..., dim] that broadcast, how much likelier a is better than b (log-odds); such an encoder is trained
+    on pairs and ranks by Borda count.
+    """
+    return _mark(Mark(name, True, family))
+
+
+def encoding(name: str, *, family: str = "yours", pretrained: bool = False) -> Callable[[T], T]:
+    """Register a fixed encoding: a function `(graphs, space, *, ...) -> float [B, F]` that learns nothing from labels.
+
+    It is called once with all architectures of a benchmark. pretrained: it trains on those unlabelled graphs (minutes); its result is
+    then kept in the store by content, and its seconds are counted in the cost.
+    """
+    return _mark(Mark(name, False, family, pretrained))
+
+
+def _mark(mark: Mark) -> Callable[[T], T]:
+    def attach(thing: T) -> T:
+        setattr(thing, MARK, mark)
+        return thing
+
+    return attach
+
+
+def mark_of(thing: Any) -> Mark:
+    """The mark of a registered encoder; a plain class or function counts as an encoder of yours under its own name."""
+    found = getattr(thing, MARK, None)
+    return found if isinstance(found, Mark) else Mark(thing.__name__, isinstance(thing, type), "yours")
