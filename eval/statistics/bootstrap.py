@@ -1,20 +1,29 @@
-"""The hierarchical bootstrap: search spaces first, then paired splits and seeds."""
+"""The hierarchical bootstrap over a frame: search spaces first, then paired splits and seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
-from archrank.eval.statistics.results import Interval, IntervalKind
+from archrank.eval.metrics import METRICS
+from archrank.eval.statistics.coverage import TASK, Coverage, coverage
+from archrank.eval.statistics.hierarchy import Joint, joint
+from archrank.eval.statistics.results import ComparisonError, Interval, IntervalKind
 
-__all__ = ["Bootstrap", "bootstrap", "values"]
+__all__ = ["Better", "Bootstrap", "Results", "Scope", "bootstrap", "direction_of", "results_of", "values"]
 
 Floats = NDArray[np.float64]
+Better = Literal["higher", "lower"]
+Scope = Literal["auto", "spaces", "splits"]
+Weigh = Callable[[Floats], Floats]
+"""Sorted budgets of one (benchmark, target) -> their weights, summing to 1."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,9 @@ class Bootstrap:
 
     labels: tuple[str, ...]
     metric: str
-    better: Literal["higher", "lower"]
+    better: Better
     estimate: Floats
-    draws: Floats
+    draws: Floats = field(repr=False)
     kind: IntervalKind
     units: int
     cells: int
@@ -47,29 +56,182 @@ class Bootstrap:
     benchmarks: tuple[str, ...]
     budgets: tuple[int, ...]
     notes: tuple[str, ...]
+    joint: Joint = field(repr=False)
+
+    def _index(self, label: str) -> int:
+        if label not in self.labels:
+            raise ComparisonError(f"{label!r} is not among the compared labels: {', '.join(self.labels)}")
+        return self.labels.index(label)
 
     def value(self, label: str) -> Interval:
         """The aggregate of one label with its 95 % interval, cut at the metric's bounds."""
-        raise NotImplementedError
+        chosen = np.zeros(len(self.labels))
+        chosen[self._index(label)] = 1
+        return _cut(self.joint.contrast(chosen)[0], self.metric)
 
     def difference(self, a: str, b: str) -> tuple[Interval, float]:
         """Paired difference a - b with its 95 % interval, and its two-sided p-value (NaN where none is possible)."""
-        raise NotImplementedError
+        chosen = np.zeros(len(self.labels))
+        chosen[self._index(a)] += 1
+        chosen[self._index(b)] -= 1
+        return self.joint.contrast(chosen)
+
+    def p_values(self) -> Floats:
+        """[L, L] two-sided p-values of all pairs; NaN on the diagonal and where no test is possible."""
+        table = np.full((len(self.labels),) * 2, np.nan)
+        for i, a in enumerate(self.labels):
+            for j in range(i):
+                table[i, j] = table[j, i] = self.difference(a, self.labels[j])[1]
+        return table
 
     def ranks(self) -> Floats:
-        """[draws, L] rank of each label in each draw (1 = best, ties averaged)."""
-        raise NotImplementedError
+        """[draws, L] rank of each label in each draw (1 = best, ties averaged); NaN for kind "none"."""
+        if self.kind == "none":
+            return np.full_like(self.draws, np.nan)
+        ranks: Floats = stats.rankdata(self.draws if self.better == "lower" else -self.draws, axis=1)
+        return ranks
 
     def export(self, draws: int = 400, decimals: int = 4) -> dict[str, Any]:
         """All a page needs to recompute ranks and tiers for any subset of labels, as plain JSON values.
 
         Keys: ``labels`` [L], ``better``, ``kind``, ``estimate`` [L], ``draws`` [draws][L] (rounded), ``p`` [L][L]
         two-sided pairwise p-values (null on the diagonal and where none is possible). A subset's tiers: Holm over the
-        p-values of the pairs within it, then labels that are not separable share a letter. Its ranks: sort
-        ``estimate``; rank interval: 1 + number of labels separably better, to number in the subset - number separably
-        worse. (The cells stay those common to *all* exported labels.)
+        p-values of the pairs within it (null counts as 1), then labels that are not separable share a letter. Its
+        ranks: sort ``estimate``; rank interval: 1 + number of labels separably better, to number in the subset -
+        number separably worse. (The cells stay those common to *all* exported labels.)
         """
-        raise NotImplementedError
+        p = [[None if math.isnan(v) else float(f"{v:.3g}") for v in row] for row in self.p_values()]
+        kept = self.draws[:draws] if self.kind != "none" else self.draws[:0]
+        return {
+            "labels": list(self.labels),
+            "better": self.better,
+            "kind": self.kind,
+            "estimate": [round(float(value), decimals + 2) for value in self.estimate],
+            "draws": [[round(float(value), decimals) for value in row] for row in kept],
+            "p": p,
+        }
+
+
+def direction_of(metric: str, better: Better | None) -> Better:
+    """Which way the metric is better: as given, else as `METRICS` says.
+
+    Raises:
+        ComparisonError: a column that is not a metric, without ``better``.
+    """
+    if better is not None:
+        return better
+    if metric not in METRICS:
+        raise ComparisonError(f'{metric!r} is not a known metric: say better="higher" or better="lower"')
+    return "higher" if METRICS[metric].direction == "max" else "lower"
+
+
+def _cut(interval: Interval, metric: str) -> Interval:
+    low, high = METRICS[metric].bounds if metric in METRICS else (-math.inf, math.inf)
+    if interval.kind == "none":
+        return interval
+    return Interval(interval.estimate, max(low, interval.low), min(high, interval.high), interval.kind, interval.units)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The common cells as arrays: ``x`` [L, T, S] with the same NaN holes for every label."""
+
+    labels: tuple[str, ...]
+    tasks: pd.DataFrame
+    x: Floats
+    space: NDArray[np.int64]
+    test_error: Floats
+    shared: NDArray[np.bool_]
+
+    def take(self, keep: NDArray[np.bool_]) -> Results:
+        """Only the tasks where ``keep`` [T]."""
+        space = np.unique(self.space[keep], return_inverse=True)[1].astype(np.int64)
+        tasks = self.tasks[keep].reset_index(drop=True)
+        return Results(self.labels, tasks, self.x[:, keep], space, self.test_error[:, keep], self.shared[keep])
+
+    def weights(self, weigh: Weigh) -> Floats:
+        """[T] weight of each task within its space: every benchmark the same, within it ``weigh`` of its budgets."""
+        weight = np.zeros(len(self.tasks))
+        for _, group in self.tasks.groupby(["space", "benchmark", "target"], observed=True):
+            weight[group.index] = weigh(group["budget"].to_numpy(dtype=float))
+        return weight / np.bincount(self.space, weight)[self.space]
+
+
+def results_of(covered: Coverage) -> Results:
+    """The common cells of a coverage as arrays.
+
+    Where several seeds share a split and there are several splits, the mean over a split's seeds is one unit.
+
+    Raises:
+        ComparisonError: no cell that every label has.
+    """
+    common, metric = covered.common, covered.metric
+    if common.empty:
+        raise ComparisonError(
+            f"no cell (benchmark, target, budget, seed) has a {metric} from every one of: {', '.join(covered.labels)}"
+        )
+    tasks = common[TASK].drop_duplicates().sort_values(TASK, ignore_index=True)
+    seeds = sorted(common["seed"].unique())
+    t = common[TASK].merge(tasks.reset_index(names="t"), how="left", on=TASK)["t"].to_numpy()
+    s = common["seed"].map({seed: i for i, seed in enumerate(seeds)}).to_numpy()
+    e = common["label"].map({label: i for i, label in enumerate(covered.labels)}).to_numpy()
+    x = np.full((len(covered.labels), len(tasks), len(seeds)), np.nan)
+    x[e, t, s] = common[metric].to_numpy(dtype=float)
+    shared = np.zeros(len(tasks), dtype=bool)
+    if "split" in common:
+        first = common[(e == 0) & common["split"].notna()]
+        for task, group in first.groupby(t[first.index]):
+            same = group.groupby("split")["seed"].apply(list)
+            shared[task] = len(same) == 1 and len(group) > 1
+            for members in same if len(same) > 1 else []:
+                at = [seeds.index(seed) for seed in members]
+                together = x[:, task, at].mean(axis=1)
+                x[:, task, at] = np.nan
+                x[:, task, at[0]] = together
+    with np.errstate(invalid="ignore"):
+        mean = np.nanmean(x, axis=2)
+    size = common.groupby(t)["test"].first().to_numpy(dtype=float) if "test" in common else np.full(len(tasks), np.nan)
+    error = METRICS[metric].error if metric in METRICS else None
+    test_error = np.array(
+        [
+            [math.nan if error is None or math.isnan(n) else error(value, int(n)) for value, n in zip(row, size)]
+            for row in mean
+        ]
+    )
+    space = np.unique(tasks["space"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
+    return Results(covered.labels, tasks, x, space, test_error, shared)
+
+
+def _evenly(budgets: Floats) -> Floats:
+    return np.full(budgets.size, 1 / budgets.size)
+
+
+def select(results: Results, scope: Scope) -> tuple[Results, bool, list[str]]:
+    """Whether spaces are the units, the tasks that can be used for it, and the sentences that go with it."""
+    spaces = int(results.space.max()) + 1
+    if scope == "spaces" and spaces < 2:
+        raise ComparisonError('scope "spaces" needs at least two search spaces; use "splits" for one')
+    names = ", ".join(sorted(results.tasks["space"].astype(str).unique()))
+    if scope != "splits" and spaces > 1:
+        few = " Two or three spaces say little about a further one: hence the wide intervals." if spaces < 4 else ""
+        return results, True, [f"Inference is over {spaces} search spaces ({names}).{few}"]
+    notes = [f"Inference is conditional on {names}: other search spaces may order the encoders differently."]
+    enough = np.isfinite(results.x[0]).sum(axis=1) >= 2
+    covered = enough.any() and set(results.space[enough]) == set(results.space)
+    if covered and not enough.all():
+        left = results.tasks[~enough]
+        listed = ", ".join(f"{row.benchmark}/{row.target} at {row.budget}" for row in left.itertuples())
+        notes.append(f"Left out, with a single common split: {listed}.")
+        results = results.take(enough)
+    elif not enough.all():
+        notes.append(
+            "Only one split: intervals hold the sampling error of tau on its test set and nothing else, "
+            "and no difference can be called real."
+        )
+    if results.shared.any():
+        known = " is added" if np.isfinite(results.test_error[:, results.shared]).all() else " is not known"
+        notes.append(f"All seeds share one split, so the sampling error of its test set{known}.")
+    return results, False, notes
 
 
 def bootstrap(
@@ -77,16 +239,16 @@ def bootstrap(
     metric: str = "kendall",
     labels: Sequence[str] | None = None,
     *,
-    scope: Literal["auto", "spaces", "splits"] = "auto",
-    budget_weights: Mapping[int, float] | None = None,
-    better: Literal["higher", "lower"] | None = None,
+    scope: Scope = "auto",
+    better: Better | None = None,
     draws: int = 4000,
     seed: int = 0,
+    weigh: Weigh = _evenly,
 ) -> Bootstrap:
     """Mean of ``metric`` over the common cells of ``labels``, per label, with joint draws.
 
-    Every space counts the same, within it every (benchmark, target), within that every budget (or ``budget_weights``),
-    within that every split.
+    Every space counts the same, within it every (benchmark, target), within that every budget (or ``weigh`` of the
+    sorted budgets, summing to 1), within that every split.
 
     Args:
         scope: "spaces" asks about search spaces like these (needs at least two), "splits" about these benchmarks only;
@@ -96,7 +258,34 @@ def bootstrap(
     Raises:
         ComparisonError: as `coverage`; no cell in common; a metric in the unit of its target averaged over targets.
     """
-    raise NotImplementedError
+    direction = direction_of(metric, better)
+    covered = coverage(frame, metric, labels)
+    results = results_of(covered)
+    results, over_spaces, notes = select(results, scope)
+    tasks = results.tasks
+    benchmarks = tuple(sorted({f"{row.benchmark}/{row.target}" for row in tasks.itertuples()}))
+    if len(benchmarks) > 1 and metric in METRICS and METRICS[metric].unit == "target":
+        raise ComparisonError(
+            f"{metric} is in the unit of its target and has no mean over {', '.join(benchmarks)}: choose one of them"
+        )
+    combined = joint(results.x, results.space, results.weights(weigh), over_spaces, results.test_error, results.shared)
+    if covered.shared < covered.expected:
+        notes.append(covered.sentence())
+    return Bootstrap(
+        labels=covered.labels,
+        metric=metric,
+        better=direction,
+        estimate=combined.estimate,
+        draws=combined.draw(draws, seed),
+        kind=combined.kind,
+        units=combined.units,
+        cells=int(np.isfinite(results.x[0]).sum()),
+        spaces=tuple(sorted(tasks["space"].astype(str).unique())),
+        benchmarks=benchmarks,
+        budgets=tuple(sorted({int(budget) for budget in tasks["budget"]})),
+        notes=tuple(notes),
+        joint=combined,
+    )
 
 
 def values(
@@ -105,11 +294,46 @@ def values(
     labels: Sequence[str] | None = None,
     *,
     common: bool = False,
-    better: Literal["higher", "lower"] | None = None,
+    better: Better | None = None,
 ) -> pd.DataFrame:
     """One row per (label, space, benchmark, target, budget): mean over seeds with its 95 % interval.
 
     Columns: ``label space benchmark target budget mean low high sd kind units test``. ``common=False`` uses all seeds
     a label has (for a curve of one encoder); ``True`` only cells that all labels have (for a table of comparisons).
     """
-    raise NotImplementedError
+    direction_of(metric, better)
+    covered = coverage(frame, metric, labels)
+    if common:
+        groups = [results_of(covered)]
+    else:
+        done = frame[frame["label"].isin(covered.labels)]
+        each = [coverage(done, metric, [label]) for label in covered.labels]
+        groups = [results_of(one) for one in each if not one.common.empty]
+    rows = []
+    for results in groups:
+        for t, task in enumerate(results.tasks.itertuples(index=False)):
+            one = results.take(np.arange(len(results.tasks)) == t)
+            got = joint(one.x, one.space, np.ones(1), False, one.test_error, one.shared)
+            for i, label in enumerate(results.labels):
+                interval = _cut(got.contrast(np.eye(len(results.labels))[i])[0], metric)
+                seen = one.x[i, 0][np.isfinite(one.x[i, 0])]
+                rows.append(
+                    {
+                        "label": label,
+                        **{name: getattr(task, name) for name in TASK},
+                        "mean": interval.estimate,
+                        "low": interval.low,
+                        "high": interval.high,
+                        "sd": float(seen.std(ddof=1)) if seen.size > 1 else math.nan,
+                        "kind": interval.kind,
+                        "units": interval.units,
+                    }
+                )
+    table = pd.DataFrame(rows, columns=["label", *TASK, "mean", "low", "high", "sd", "kind", "units"])
+    if "test" in covered.common:
+        rows_with = frame[frame["label"].isin(covered.labels)]
+        size = rows_with.groupby(["label", *TASK], observed=True)["test"].min().rename("test").reset_index()
+        table = table.merge(size, how="left", on=["label", *TASK])
+    else:
+        table["test"] = math.nan
+    return table.sort_values(["label", *TASK], ignore_index=True)

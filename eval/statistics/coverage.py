@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+
+from archrank.eval.statistics.results import ComparisonError
 
 __all__ = ["CELL", "TASK", "Coverage", "coverage"]
 
@@ -19,6 +22,7 @@ class Coverage:
 
     Attributes:
         labels: the labels compared, sorted.
+        metric: its column name.
         cells: one row per (label, space, benchmark, target, budget, seed) of the full grid with ``state``: "done",
             "failed" (the trial failed), "undefined" (done, but the metric is NaN: a constant prediction) or "missing".
         common: the done rows of the cells that every label has, with the metric and, where known, split and test.
@@ -42,16 +46,101 @@ class Coverage:
 
     def sentence(self) -> str:
         """One sentence: over how many cells the comparison is taken, and whose holes shrank it."""
-        raise NotImplementedError
+        several = f"all {len(self.labels)} encoders have" if len(self.labels) > 1 else f"{self.labels[0]} has"
+        if self.shared == self.expected:
+            return f"Taken over all {self.expected} cells, which {several}."
+        holes = self.holes.groupby(["label", "state"], observed=True).size().reset_index(name="count_")
+        listed = ", ".join(f"{row.label} {row.count_} {row.state}" for row in holes.itertuples(index=False))
+        return f"Taken over the {self.shared} of {self.expected} cells that {several}; holes: {listed}."
 
 
 def coverage(frame: pd.DataFrame, metric: str = "kendall", labels: Sequence[str] | None = None) -> Coverage:
     """Grid of cells, holes and common cells of ``labels`` (default: all in the frame) for ``metric``.
 
-    The grid is every (space, benchmark, target, budget, seed) that at least one label of the frame has a row for.
+    The grid is every (space, benchmark, target, budget, seed) that at least one of the labels has a row for.
 
     Raises:
         ComparisonError: no rows, a missing column, an unknown label, several protocols or recipes, one label twice in
             one cell with different values, or labels that used different splits (or test sizes) for one seed.
     """
-    raise NotImplementedError
+    rows, names = _selected(frame, metric, labels)
+    rows = _without_repeats(rows, metric)
+    _refuse_unpaired(rows)
+    grid = rows[CELL].drop_duplicates().sort_values(CELL, ignore_index=True)
+    full = pd.DataFrame({"label": names}).merge(grid, how="cross")
+    cells = full.merge(rows[["label", *CELL, "state"]], how="left", on=["label", *CELL])
+    cells["state"] = cells["state"].astype(object).where(cells["state"].notna(), "missing")
+    done = rows[rows["state"] == "done"]
+    owners = done.groupby(CELL, observed=True)["label"].transform("size")
+    kept = ["label", *CELL, metric, *(column for column in ("split", "test") if column in done)]
+    common = done.loc[owners == len(names), kept].sort_values(["label", *CELL], ignore_index=True)
+    matrix = (
+        cells.assign(done=(cells["state"] == "done").astype(int))
+        .pivot_table(index="label", columns=["benchmark", "target", "budget"], values="done", aggfunc="sum")
+        .astype(int)
+    )
+    return Coverage(tuple(names), metric, cells, common, matrix, len(grid), len(common) // len(names))
+
+
+def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) -> tuple[pd.DataFrame, list[str]]:
+    """Rows of the labels asked for with a ``state``, and the labels sorted; mixed protocols and recipes refused."""
+    for column in ["label", *CELL, metric]:
+        if column not in frame:
+            raise ComparisonError(f"the results have no column {column!r}; see docs/store.md for what is needed")
+    present = sorted({str(label) for label in frame["label"]})
+    names = present if labels is None else sorted(set(labels))
+    unknown = [name for name in names if name not in present]
+    if unknown:
+        raise ComparisonError(
+            f"no results for {unknown[0]!r}; there are results for: {', '.join(present) or 'nothing'}"
+        )
+    if not names:
+        raise ComparisonError("no results to compare; run some trials first (archrank run)")
+    rows = frame[frame["label"].isin(names)].copy()
+    for column, remedy in (("protocol", "choose one protocol"), ("recipe", "choose one recipe")):
+        mixed = sorted({str(value) for value in rows[column].dropna()}) if column in rows else []
+        if len(mixed) > 1:
+            raise ComparisonError(f"{column}s {', '.join(mixed)} are never compared in one table: {remedy}")
+    failed = rows["status"] == "failed" if "status" in rows else pd.Series(False, index=rows.index)
+    defined = np.isfinite(pd.to_numeric(rows[metric], errors="coerce").to_numpy(dtype=float))
+    rows["state"] = np.where(failed, "failed", np.where(defined, "done", "undefined"))
+    return rows, names
+
+
+def _cell(row: pd.Series) -> str:
+    return f"{row['benchmark']}/{row['target']}, budget {row['budget']}, seed {row['seed']}"
+
+
+def _without_repeats(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """One row per label and cell; a failure beside a success is dropped, two different successes are refused."""
+    key = ["label", *CELL]
+    if not rows.duplicated(key).any():
+        return rows
+    order = rows["state"].map({"done": 0, "undefined": 1, "failed": 2})
+    rows = rows.assign(_order=order).sort_values([*key, "_order"], kind="stable").drop(columns="_order")
+    done = rows[rows["state"] == "done"]
+    spread = done.groupby(key, observed=True)[metric].nunique()
+    if (spread > 1).any():
+        row = done.set_index(key).loc[[spread.idxmax()]].reset_index().iloc[0]
+        raise ComparisonError(
+            f"{row['label']} has {int(spread.max())} different results for {_cell(row)}: "
+            "trials of several versions of an encoder are in the store; keep one store per version"
+        )
+    return rows.drop_duplicates(key, keep="first")
+
+
+def _refuse_unpaired(rows: pd.DataFrame) -> None:
+    """One seed must mean one split and one test set for every label, else nothing is paired."""
+    done = rows[rows["state"] == "done"]
+    for column, what in (("split", "splits"), ("test", "numbers of test architectures")):
+        if column not in done:
+            continue
+        several = done.groupby(CELL, observed=True)[column].nunique()
+        if (several > 1).any():
+            cell = several.idxmax()
+            where = done.set_index(CELL).loc[[cell]].reset_index()
+            owners = where.drop_duplicates(column)["label"].tolist()
+            raise ComparisonError(
+                f"{owners[0]} and {owners[1]} used different {what} for {_cell(where.iloc[0])}: they are not paired "
+                "(was the benchmark's table or the protocol changed between runs? run the older one again)"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = ["ALPHA", "KINDS", "Comparison", "ComparisonError", "Interval", "IntervalKind"]
@@ -16,8 +16,8 @@ IntervalKind = Literal["spaces", "splits", "test size", "none"]
 KINDS: dict[str, str] = {
     "spaces": "over search spaces: holds for other spaces like these",
     "splits": "over splits and seeds, conditional on the benchmarks shown",
-    "test size": "one seed: only the sampling error of tau on its test set; what another seed would give is unknown",
-    "none": "no interval: one seed, or every split gives exactly the same number",
+    "test size": "one split: only the sampling error of its finite test set; what another split gives is unknown",
+    "none": "no interval: one split, or every split gives exactly the same number",
 }
 """What each kind of interval covers, in one line for a footnote."""
 
@@ -39,6 +39,7 @@ class Interval:
 
     @property
     def half_width(self) -> float:
+        """Half the interval's width; NaN without one."""
         return (self.high - self.low) / 2
 
     def covers(self, value: float) -> bool:
@@ -60,7 +61,7 @@ class Comparison:
         family: number of comparisons made together (1: only this one).
         win_rate: share of the cells in which a is better (a tie counts half).
         cells: number of paired (benchmark, target, budget, seed) cells.
-        splits: number of different paired (space, seed) splits.
+        units: number of independent units the difference rests on: search spaces or paired splits, see its ``kind``.
         spaces, benchmarks, budgets: what the difference was taken over. A benchmark is written "name/target".
     """
 
@@ -74,10 +75,14 @@ class Comparison:
     family: int
     win_rate: float
     cells: int
-    splits: int
+    units: int
     spaces: tuple[str, ...]
     benchmarks: tuple[str, ...]
     budgets: tuple[int, ...]
+
+    def adjusted(self, p: float, family: int) -> Comparison:
+        """The same comparison as one of ``family`` made together, with its adjusted p-value."""
+        return replace(self, p_adjusted=p, family=family)
 
     @property
     def real(self) -> bool:

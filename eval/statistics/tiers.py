@@ -2,15 +2,112 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+import string
 from collections.abc import Sequence
-from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from archrank.eval.statistics.bootstrap import Bootstrap
-from archrank.eval.statistics.results import Comparison
+from archrank.eval.statistics.bootstrap import Better, Bootstrap, Results, Scope, bootstrap, results_of, select
+from archrank.eval.statistics.coverage import coverage
+from archrank.eval.statistics.results import ALPHA, Comparison, ComparisonError, Interval
 
-__all__ = ["compare", "compare_each", "leaderboard", "pairs", "tiers"]
+__all__ = ["compare", "compare_each", "holm", "leaderboard", "letters", "pairs", "tiers", "win_rates"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def holm(p: Floats) -> Floats:
+    """Holm's step-down adjustment of ``p`` [M] (1979); NaN counts as a test that cannot be won and stays NaN."""
+    filled = np.where(np.isnan(p), 1.0, p)
+    order = np.argsort(filled, kind="stable")
+    stepped = np.maximum.accumulate(filled[order] * np.arange(filled.size, 0, -1))
+    adjusted = np.empty_like(filled)
+    adjusted[order] = np.minimum(1.0, stepped)
+    return np.where(np.isnan(p), np.nan, adjusted)
+
+
+def letters(separable: Bools) -> list[str]:
+    """Compact letter display of a symmetric relation ``separable`` [L, L], labels in the order best to worst.
+
+    Two labels share a letter if and only if they are not separable, with as few redundant letters as the
+    insert-and-absorb algorithm leaves (H.-P. Piepho, 2004, J. Comput. Graph. Stat. 13).
+    """
+    count = len(separable)
+    columns: list[frozenset[int]] = [frozenset(range(count))]
+    for i, j in itertools.combinations(range(count), 2):
+        if not separable[i, j]:
+            continue
+        split = {part for c in columns if {i, j} <= c for part in (c - {i}, c - {j})}
+        rest = {c for c in columns if not {i, j} <= c}
+        together = rest | split
+        columns = [c for c in together if not any(c < other for other in together)]
+    columns.sort(key=sorted)
+    marks = string.ascii_lowercase + string.ascii_uppercase
+    names = [marks[n] if n < len(marks) else f"({n})" for n in range(len(columns))]
+    return ["".join(name for name, column in zip(names, columns) if i in column) for i in range(count)]
+
+
+def _sorted(result: Bootstrap, labels: Sequence[str] | None) -> list[int]:
+    """Indices of the labels asked for, best first, equals by name."""
+    unknown = sorted(set(labels or ()) - set(result.labels))
+    if unknown:
+        raise ComparisonError(f"{unknown[0]!r} is not among the compared labels: {', '.join(result.labels)}")
+    chosen = [i for i, label in enumerate(result.labels) if labels is None or label in labels]
+    sign = -1.0 if result.better == "higher" else 1.0
+    return sorted(chosen, key=lambda i: (sign * result.estimate[i], result.labels[i]))
+
+
+def _separable(result: Bootstrap, order: list[int]) -> Bools:
+    """[n, n] whether two labels differ for real, Holm over all pairs of ``order``."""
+    n = len(order)
+    above = np.triu_indices(n, 1)
+    p = result.p_values()[np.ix_(order, order)]
+    table = np.zeros((n, n), dtype=bool)
+    table[above] = np.nan_to_num(holm(p[above]), nan=1.0) < ALPHA
+    return table | table.T
+
+
+def tiers(result: Bootstrap, labels: Sequence[str] | None = None) -> dict[str, str]:
+    """Letters per label, best first: labels share a letter if and only if their difference is not real.
+
+    Holm over all pairs keeps the chance of *any* false separation at 5 %; "a" is the tier of the best. ``labels``
+    restricts to a subset and adjusts for that subset only.
+    """
+    order = _sorted(result, labels)
+    return {result.labels[i]: mark for i, mark in zip(order, letters(_separable(result, order)))}
+
+
+def _comparison(result: Bootstrap, a: str, b: str, p_adjusted: float, family: int, win_rate: float) -> Comparison:
+    difference, p = result.difference(a, b)
+    return Comparison(
+        a=a,
+        b=b,
+        metric=result.metric,
+        better=result.better,
+        difference=difference,
+        p=p,
+        p_adjusted=p if family == 1 else p_adjusted,
+        family=family,
+        win_rate=win_rate,
+        cells=result.cells,
+        units=result.units,
+        spaces=result.spaces,
+        benchmarks=result.benchmarks,
+        budgets=result.budgets,
+    )
+
+
+def _wins(results: Results, better: Better) -> Floats:
+    """[L, L, T, S] 1 where the first beats the second, one half for a tie, NaN in holes."""
+    x = results.x if better == "higher" else -results.x
+    first, second = x[:, None], x[None, :]
+    won = (first > second) + 0.5 * (first == second)
+    return np.where(np.isnan(first) | np.isnan(second), np.nan, won)
 
 
 def compare(
@@ -19,11 +116,20 @@ def compare(
     b: str,
     metric: str = "kendall",
     *,
-    scope: Literal["auto", "spaces", "splits"] = "auto",
-    better: Literal["higher", "lower"] | None = None,
+    scope: Scope = "auto",
+    better: Better | None = None,
 ) -> Comparison:
-    """One paired comparison of ``a`` and ``b`` over all cells both have (a family of its own)."""
-    raise NotImplementedError
+    """One paired comparison of ``a`` and ``b`` over all cells both have (a family of its own).
+
+    Raises:
+        ComparisonError: as `bootstrap`, or ``a`` is ``b``.
+    """
+    if a == b:
+        raise ComparisonError(f"{a} cannot be compared with itself")
+    result = bootstrap(frame, metric, [a, b], scope=scope, better=better, draws=0)
+    used = select(results_of(coverage(frame, metric, [a, b])), scope)[0]
+    won = _wins(used, result.better)[result.labels.index(a), result.labels.index(b)]
+    return _comparison(result, a, b, math.nan, 1, float(np.nanmean(won)))
 
 
 def compare_each(
@@ -33,10 +139,17 @@ def compare_each(
     metric: str = "kendall",
     *,
     by: Sequence[str] = ("benchmark", "target", "budget"),
-    better: Literal["higher", "lower"] | None = None,
+    better: Better | None = None,
 ) -> list[Comparison]:
     """One `Comparison` per group of ``by`` that both labels have, Holm-adjusted over the rows, in sorted order."""
-    raise NotImplementedError
+    covered = coverage(frame, metric, [a, b])
+    present = covered.common[list(by)].drop_duplicates().sort_values(list(by))
+    found = []
+    for values in present.itertuples(index=False):
+        chosen = np.logical_and.reduce([(frame[name] == value).to_numpy() for name, value in zip(by, values)])
+        found.append(compare(frame[chosen], a, b, metric, better=better))
+    adjusted = holm(np.array([one.p for one in found], dtype=float))
+    return [one.adjusted(float(p), len(found)) for one, p in zip(found, adjusted)]
 
 
 def pairs(
@@ -44,20 +157,50 @@ def pairs(
     metric: str = "kendall",
     labels: Sequence[str] | None = None,
     *,
-    scope: Literal["auto", "spaces", "splits"] = "auto",
-    better: Literal["higher", "lower"] | None = None,
+    scope: Scope = "auto",
+    better: Better | None = None,
 ) -> list[Comparison]:
-    """All L (L - 1) / 2 comparisons on the cells *every* label has, Holm-adjusted over all pairs; the better one is a."""
-    raise NotImplementedError
+    """All L (L - 1) / 2 comparisons on the cells *every* label has, Holm-adjusted over all pairs.
 
-
-def tiers(result: Bootstrap, labels: Sequence[str] | None = None) -> dict[str, str]:
-    """Letters per label, best first: labels share a letter if and only if their difference is not real.
-
-    Holm over all pairs keeps the chance of *any* false separation at 5 %; "a" is the tier of the best. ``labels``
-    restricts to a subset and adjusts for that subset only.
+    Best label first; in every comparison ``a`` is the one with the better estimate.
     """
-    raise NotImplementedError
+    result = bootstrap(frame, metric, labels, scope=scope, better=better, draws=0)
+    order = _sorted(result, None)
+    used = select(results_of(coverage(frame, metric, labels)), scope)[0]
+    won = np.nanmean(_wins(used, result.better), axis=(2, 3))
+    both = list(itertools.combinations(order, 2))
+    table = result.p_values()
+    adjusted = holm(np.array([table[i, j] for i, j in both], dtype=float))
+    return [
+        _comparison(result, result.labels[i], result.labels[j], float(p), len(both), float(won[i, j]))
+        for (i, j), p in zip(both, adjusted)
+    ]
+
+
+def win_rates(result: Bootstrap, results: Results) -> list[Interval]:
+    """Per label the share of (cell, opponent) pairs it wins, with Wilson's interval on the independent units.
+
+    A unit's share lies between 0 and 1, so its variance is at most that of a coin: Wilson's interval with one coin per
+    unit is never too narrow, also where every unit agrees and the spread is nothing.
+    """
+    n = len(result.labels)
+    if n < 2:
+        return [Interval(math.nan, math.nan, math.nan, "none", result.units)] * n
+    won = _wins(results, result.better)
+    won[np.arange(n), np.arange(n)] = 0.0
+    mean = np.nanmean(won.sum(axis=1) / (n - 1), axis=2)  # [L, T]
+    per_task = results.weights(lambda budgets: np.full(budgets.size, 1 / budgets.size))
+    rate = mean @ (per_task / per_task.sum())
+    if result.kind not in ("spaces", "splits"):
+        return [Interval(float(share), math.nan, math.nan, "none", result.units) for share in rate]
+    z2 = 1.959963984540054**2
+    units = result.units
+    centre = (rate + z2 / (2 * units)) / (1 + z2 / units)
+    reach = np.sqrt(z2 * (rate * (1 - rate) / units + z2 / (4 * units**2))) / (1 + z2 / units)
+    return [
+        Interval(float(share), max(0.0, float(c - r)), min(1.0, float(c + r)), result.kind, units)
+        for share, c, r in zip(rate, centre, reach)
+    ]
 
 
 def leaderboard(
@@ -65,8 +208,10 @@ def leaderboard(
     metric: str = "kendall",
     labels: Sequence[str] | None = None,
     *,
-    scope: Literal["auto", "spaces", "splits"] = "auto",
-    better: Literal["higher", "lower"] | None = None,
+    scope: Scope = "auto",
+    better: Better | None = None,
+    draws: int = 4000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """One row per label, best first, over the cells every label has.
 
@@ -75,4 +220,37 @@ def leaderboard(
     of the draws in which the label leads. ``win_rate``: share of (cell, opponent) pairs won, ties half. The frame's
     ``attrs["notes"]`` holds sentences to print below the table.
     """
-    raise NotImplementedError
+    result = bootstrap(frame, metric, labels, scope=scope, better=better, draws=draws, seed=seed)
+    used = select(results_of(coverage(frame, metric, labels)), scope)[0]
+    order = _sorted(result, None)
+    separable = _separable(result, order)
+    marks = letters(separable)
+    wins = win_rates(result, used)
+    known = result.kind in ("spaces", "splits") and draws > 0
+    leads = result.ranks() == np.nanmin(result.ranks(), axis=1, keepdims=True) if known else None
+    rows = []
+    for place, i in enumerate(order):
+        value = result.value(result.labels[i])
+        equal = [result.estimate[j] == result.estimate[i] for j in order].index(True)
+        rows.append(
+            {
+                "label": result.labels[i],
+                "mean": value.estimate,
+                "low": value.low,
+                "high": value.high,
+                "rank": equal + 1,
+                "rank_low": 1 + int(separable[place, :place].sum()),
+                "rank_high": len(order) - int(separable[place, place + 1 :].sum()),
+                "first": math.nan if leads is None else float((leads[:, i] / leads.sum(axis=1)).mean()),
+                "win_rate": wins[i].estimate,
+                "win_low": wins[i].low,
+                "win_high": wins[i].high,
+                "tier": marks[place],
+                "kind": value.kind,
+                "units": result.units,
+                "cells": result.cells,
+            }
+        )
+    table = pd.DataFrame(rows)
+    table.attrs["notes"] = list(result.notes)
+    return table
