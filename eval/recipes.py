@@ -1,0 +1,96 @@
+"""Recipes: how a predictor is trained. `common` is the same for every learned encoder; `paper` is each encoder's published one."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from archrank.datasets.errors import ArchrankError
+
+
+class Head(BaseModel):
+    """From an embedding [B, dim] to one score: hidden layers (none: linear), each with `activation` and `dropout`, then one output."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    hidden: tuple[int, ...] = ()
+    bias: bool = True
+    activation: Literal["relu", "tanh", "none"] = "relu"
+    dropout: float = Field(0.0, ge=0, lt=1)
+    output: Literal["identity", "sigmoid"] = "identity"
+
+
+HEADS: dict[str, Head] = {"linear": Head(), "mlp": Head(hidden=(128, 128))}
+
+
+class Recipe(BaseModel):
+    """Everything about training but the encoder itself.
+
+    loss: `hinge` (mean over pairs of max(0, margin - sign(y_i - y_j)(s_i - s_j))), `mse`, `bpr` (mean over pairs of softplus), `relation` (pairs
+        through the encoder's `compare`: KL to the softmax of the two labels).
+    labels: what the loss sees of the training scores (turned so that higher is better): `normal` scores of their ranks, `standard`ised,
+        `raw`, or `unit` (percent divided by 100).
+    pairs_per_item: at most this many pairs per architecture of a batch, drawn at random (None: all pairs).
+    difference: weight of L1 between score differences and label differences of randomly matched pairs (NAR-Former's sequence-ranking loss).
+    consistency: weight of L1 between the scores of an architecture and its twin (needs the encoder's `twins`).
+    updates: optimiser steps, whatever the budget, with full batches; or epochs: passes over the training architectures, with a last partial
+        batch. Exactly one of the two.
+    warmup: epochs, or with `updates` a share of them. schedule: learning rate after the warm-up; per step or per epoch.
+    ema: decay of an exponential moving average of the weights, which is then what predicts (0: none).
+    select: `last` weights; nothing else is allowed under a protocol that gives no validation labels.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    loss: Literal["hinge", "mse", "bpr", "relation"] = "hinge"
+    margin: float = Field(0.1, ge=0)
+    pairs_per_item: float | None = None
+    difference: float = 0.0
+    consistency: float = 0.0
+    labels: Literal["normal", "standard", "raw", "unit"] = "normal"
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    updates: int | None = Field(None, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    batch: int = Field(32, ge=2)
+    warmup: float = Field(0.0, ge=0)
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule_per: Literal["step", "epoch"] = "step"
+    clip: float | None = None
+    head: Head = Head()
+    ema: float = Field(0.0, ge=0, lt=1)
+    select: Literal["last"] = "last"
+
+
+COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=1e-3, weight_decay=1e-4, updates=600, batch=16,
+                warmup=0.1, schedule="cosine", clip=1.0)
+RECIPES = ("common", "paper")
+
+
+def make_recipe(name: str, fields: dict[str, Any]) -> Recipe:
+    """A checked recipe from an encoder's `paper_recipe`; `head` may be a name. ArchrankError names the field that is wrong."""
+    fields = dict(fields)
+    if isinstance(fields.get("head"), str):
+        fields["head"] = HEADS[fields["head"]]
+    try:
+        recipe = Recipe(name=name, **fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ArchrankError(f"recipe '{name}': {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if (recipe.updates is None) == (recipe.epochs is None):
+        raise ArchrankError(f"recipe '{name}': give either updates or epochs")
+    return recipe
+
+
+def resolve(name: str, encoder: Any, space: Any) -> Recipe:
+    """The recipe called `name` for an encoder class on a space. ArchrankError if the encoder publishes none."""
+    if name == "common":
+        return COMMON
+    if name != "paper":
+        raise ArchrankError(f"unknown recipe '{name}': known: {', '.join(RECIPES)}")
+    hook = getattr(encoder, "paper_recipe", None)
+    if hook is None:
+        raise ArchrankError(f"encoder {encoder.__name__} publishes no recipe of its own (no paper_recipe); use --recipe common")
+    return make_recipe("paper", hook(space))
