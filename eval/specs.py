@@ -1,0 +1,101 @@
+"""How a predictor is written: `encoder[option=value,...]+head`, for example `flowerformer[layers=3]` or `path+gp`. No torch here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from archrank.datasets.errors import ArchrankError, unknown
+from archrank.encoders import catalog
+from archrank.encoders.catalog import EncoderInfo
+
+NEURAL = ("linear", "mlp")
+REGRESSORS = ("ridge", "gp", "forest", "boosting")
+HEADS = (*NEURAL, *REGRESSORS)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An encoder with its configuration (only what differs from the defaults) and a head."""
+
+    info: EncoderInfo
+    config: dict[str, Any] = field(default_factory=dict)
+    head: str = "linear"
+
+    @property
+    def default_head(self) -> str:
+        """Learned encoders end in a linear head, fixed encodings in an MLP."""
+        return "linear" if self.info.learned else "mlp"
+
+    @property
+    def label(self) -> str:
+        """What tables and figures call it."""
+        options = ",".join(f"{key}={_text(value)}" for key, value in self.config.items())
+        return self.info.name + (f"[{options}]" if options else "") + (f"+{self.head}" if self.head != self.default_head else "")
+
+    @property
+    def reference(self) -> str:
+        """How to name it again on a command line: the label, or file and class for an encoder without a registered name."""
+        if self.info.name in catalog.known():
+            return self.label
+        place = f"{self.info.module}:{self.info.object}" if self.info.module else f"{self.info.path.name}:{self.info.object}"
+        return place + self.label.removeprefix(self.info.name)
+
+    @property
+    def neural(self) -> bool:
+        """Whether it is trained by the harness (else by scikit-learn)."""
+        return self.head in NEURAL
+
+
+def parse_list(text: str | Sequence[str | Any]) -> list[Spec]:
+    """Specs from a comma-separated text or a list; globs expand; commas inside brackets do not split.
+
+    ArchrankError for anything unknown, misspelt or given twice.
+    """
+    items: list[Any] = re.split(r",(?![^\[]*\])", text) if isinstance(text, str) else list(text)
+    specs = [spec for item in items for spec in parse(item.strip() if isinstance(item, str) else item) if item]
+    if not specs:
+        raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`)")
+    labels = [spec.label for spec in specs]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ArchrankError(f"encoder '{label}' is listed twice; two encoders of one comparison need two names")
+    return specs
+
+
+def parse(item: str | Any) -> list[Spec]:
+    """The specs one item means (several for a glob): text as at the top of this module, a class, or {name: ..., option: value}."""
+    if isinstance(item, dict):
+        options = {key: value for key, value in item.items() if key not in ("name", "head")}
+        return [_spec(info, options, item.get("head")) for info in catalog.find(item["name"])]
+    if not isinstance(item, str):
+        return [_spec(info, {}, None) for info in catalog.find(item)]
+    matched = re.fullmatch(r"([^\[\]+]+)(?:\[(.*)\])?(?:\+(\w+))?", item)
+    if not matched:
+        raise ArchrankError(f"encoder '{item}' is not of the form name[option=value,...]+head")
+    reference, text, head = matched.groups()
+    options = {}
+    for part in re.split(r",(?![^(]*\))", text) if text else []:
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ArchrankError(f"encoder '{item}': option '{part}' has no value; write {reference}[{part}=...]")
+        options[key.strip()] = yaml.safe_load(value)
+    return [_spec(info, options, head) for info in catalog.find(reference)]
+
+
+def _spec(info: EncoderInfo, options: dict[str, Any], head: str | None) -> Spec:
+    spec = Spec(info, info.validate(options))
+    head = head or spec.default_head
+    if head not in HEADS:
+        raise unknown("head", head, HEADS)
+    if info.learned and head in REGRESSORS:
+        raise ArchrankError(f"encoder {info.name} is learned with its head; +{head} needs a fixed encoding such as path or adjacency")
+    return Spec(info, spec.config, head)
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

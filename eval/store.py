@@ -1,0 +1,147 @@
+"""The store: one JSON per trial, one Parquet of predictions, written whole or not at all (docs/store.md). No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archrank.eval.trials import Trial
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+
+
+def replace(path: Path, write: Callable[[Path], None]) -> None:
+    """`write` a file under a temporary name beside `path`, then give it its name: a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    try:
+        write(scratch)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+class Store:
+    """A folder of trials. Several processes may write to one: equal keys hold equal results."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+
+    def status(self) -> dict[str, str]:
+        """Key -> `done` or `failed` of every stored trial."""
+        return {record["key"]: record["status"] for record in self.records()}
+
+    def keys(self) -> set[str]:
+        """Keys of all stored trials, from the file names alone."""
+        folder = self.folder / "trials"
+        return {name[:-5] for name in os.listdir(folder) if name.endswith(".json") and name[0] != "."} if folder.is_dir() else set()
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Every stored trial, by key. A file that is not a whole JSON object is passed over (it will be trained again)."""
+        for key in sorted(self.keys()):
+            if (record := self.read(key)) is not None:
+                yield record
+
+    def read(self, key: str) -> dict[str, Any] | None:
+        """One stored trial, or None if it is not there or not readable."""
+        try:
+            record = json.loads((self.folder / "trials" / f"{key}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) and record.get("key") == key else None
+
+    def write(self, record: dict[str, Any], index: NDArray[np.int64] | None = None, predictions: NDArray[np.float64] | None = None,
+              encodings: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None) -> None:
+        """Store a trial. Its predictions go first: a trial that can be read has them."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        key = record["key"]
+        if index is not None and predictions is not None:
+            table = pa.table({"index": index.astype(np.int32), "prediction": predictions.astype(np.float64)})
+            replace(self.folder / "predictions" / f"{key}.parquet", lambda path: pq.write_table(table, path, compression="zstd"))
+        if encodings is not None:
+            rows, values = encodings
+            flat = pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).reshape(-1)), values.shape[1])
+            encoded = pa.table({"index": rows.astype(np.int32), "encoding": flat})
+            replace(self.folder / "encodings" / f"{key}.parquet", lambda path: pq.write_table(encoded, path, compression="zstd"))
+        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        replace(self.folder / "trials" / f"{key}.json", lambda path: _write_text(path, text))
+
+    # ---- the journal: which trials train together ----
+
+    def open_journal(self, trials: Sequence[Trial]) -> str:
+        """Note that these trials train as one ensemble, so that an interrupted run resumes with the same company. Returns its id."""
+        body = {"trials": [asdict(trial) | {"key": trial.key} for trial in trials]}
+        name = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        replace(self.folder / "ensembles" / f"{name}.json", lambda path: _write_text(path, json.dumps(body)))
+        return name
+
+    def journals(self) -> dict[str, list[str]]:
+        """Open journals: id -> keys of the trials that train together, in their order."""
+        folder = self.folder / "ensembles"
+        found = {}
+        for path in sorted(folder.glob("[0-9a-f]*.json")) if folder.is_dir() else []:
+            try:
+                found[path.stem] = [trial["key"] for trial in json.loads(path.read_text(encoding="utf-8"))["trials"]]
+            except (OSError, ValueError, KeyError, TypeError):
+                path.unlink(missing_ok=True)
+        return found
+
+    def close_journal(self, name: str) -> None:
+        """Forget a journal whose trials are all stored."""
+        (self.folder / "ensembles" / f"{name}.json").unlink(missing_ok=True)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def read_trials(folders: Iterable[Path | str]) -> list[dict[str, Any]]:
+    """The trials of several stores, each key once (a finished one before a failed one), in the order of their keys."""
+    found: dict[str, dict[str, Any]] = {}
+    for folder in folders:
+        for record in Store(folder).records():
+            if record["key"] not in found or found[record["key"]]["status"] != "done":
+                found[record["key"]] = record
+    return [found[key] for key in sorted(found)]
+
+
+def read_results(folders: Iterable[Path | str]) -> pd.DataFrame:
+    """One row per trial with the columns of docs/store.md; metrics that are not defined are NaN."""
+    import pandas as pd
+
+    rows = [flatten(record) for record in read_trials(folders)]
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["key", "status", "label"])
+
+
+def flatten(record: dict[str, Any]) -> dict[str, Any]:
+    """One trial as a row."""
+    trial, model, timings, test = (record.get(name) or {} for name in ("trial", "model", "timings", "test"))
+    provenance, error = record.get("provenance") or {}, record.get("error")
+    row = {name: record.get(name) for name in ("key", "status", "label", "family", "space")}
+    row |= {name: trial.get(name) for name in ("encoder", "head", "benchmark", "target", "protocol", "recipe", "budget", "seed", "split")}
+    row |= {"device": provenance.get("device"), "hardware": provenance.get("hardware"), "parameters": model.get("parameters"),
+            "dim": model.get("dim"), "test": test.get("architectures"), "train": test.get("train")}
+    row |= {name: timings.get(name) for name in ("fit_s", "predict_s", "pretrain_s", "architectures_per_s")}
+    row["error"] = f"{error['type']}: {error['message']}" if error else None
+    return row | {name: float("nan") if value is None else value for name, value in (record.get("metrics") or {}).items()}
+
+
+def read_predictions(folder: Path | str, key: str) -> pd.DataFrame:
+    """`index` (row of the benchmark) and `prediction` of one trial; FileNotFoundError if the store has none."""
+    import pandas as pd
+
+    return pd.read_parquet(Path(folder) / "predictions" / f"{key}.parquet")

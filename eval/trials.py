@@ -1,0 +1,103 @@
+"""Trials: what is trained once, scored once and stored once, and what makes two of them the same. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from archrank.datasets import Benchmark, Split, load, make_split
+from archrank.datasets.errors import ArchrankError
+from archrank.eval.recipes import RECIPES
+from archrank.eval.specs import Spec
+
+# Raise when a change to the harness changes results: every stored trial is then trained again.
+NUMERICS = 1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One (predictor, benchmark, target, protocol, budget, seed, recipe). Its key names these and nothing else."""
+
+    encoder: str
+    config: dict[str, Any]
+    head: str
+    source: str
+    benchmark: str
+    table: str
+    target: str
+    protocol: str
+    budget: int
+    split: str
+    seed: int
+    recipe: str
+    numerics: int = NUMERICS
+
+    @cached_property
+    def key(self) -> str:
+        """sha256 over the fields."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial with what it takes to run it."""
+
+    trial: Trial
+    spec: Spec
+
+
+@dataclass
+class Plan:
+    """The trials of a run, in a fixed order, and the benchmarks and splits they use."""
+
+    trials: list[Planned] = field(default_factory=list)
+    benchmarks: dict[str, Benchmark] = field(default_factory=dict)
+    splits: dict[str, Split] = field(default_factory=dict)
+
+
+def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], budgets: Sequence[int], seeds: int | Sequence[int] = 5,
+              targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common") -> Plan:
+    """All combinations, checked before anything is trained.
+
+    benchmarks: names or objects. targets: metrics, for every benchmark that has them (None: each benchmark's default). seeds: how many, from 0,
+    or which. ArchrankError for an unknown name, a budget that a split cannot give, or an empty list.
+    """
+    if recipe not in RECIPES:
+        raise ArchrankError(f"unknown recipe '{recipe}': known: {', '.join(RECIPES)}")
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    for what, values in (("budget", budgets), ("seed", numbers)):
+        if not values:
+            raise ArchrankError(f"no {what} given")
+        if len(set(values)) != len(values):
+            raise ArchrankError(f"a {what} is given twice: {', '.join(map(str, values))}")
+    plan = Plan()
+    for item in benchmarks:
+        benchmark = load(item) if isinstance(item, str) else item
+        plan.benchmarks[benchmark.name] = benchmark
+        for target in [benchmark.check_target(t) for t in targets] if targets else [benchmark.default_target]:
+            drawn = {seed: make_split(benchmark, protocol, seed, target) for seed in numbers}
+            for budget in budgets:
+                for split in drawn.values():
+                    _check_budget(split, budget, benchmark.name)
+            plan.splits |= {split.digest: split for split in drawn.values()}
+            for spec in specs:
+                if recipe == "paper" and "paper_recipe" not in spec.info.hooks and spec.neural:
+                    raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common")
+                plan.trials += [
+                    Planned(Trial(spec.info.name, spec.config, spec.head, spec.info.source, benchmark.name, benchmark.table, target,
+                                  protocol, budget, drawn[seed].digest, seed, recipe), spec)
+                    for budget in budgets for seed in numbers]
+    return plan
+
+
+def _check_budget(split: Split, budget: int, benchmark: str) -> None:
+    try:
+        split.train(budget)
+    except ArchrankError as error:
+        raise ArchrankError(f"benchmark {benchmark}: {error}") from None
+    if budget < 4:
+        raise ArchrankError(f"budget {budget}: fewer than 4 labelled architectures cannot be ranked")
