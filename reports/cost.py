@@ -1,0 +1,73 @@
+"""What predictors cost, on one machine at a time: mixed hardware is refused, never averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from archrank.reports.study import Group, Study, View
+from archrank.reports.words import join, seconds
+
+__all__ = ["Bill", "bills", "cheapest"]
+
+
+@dataclass(frozen=True)
+class Bill:
+    """Cost of one predictor on one machine, over the cells every ranked predictor has at one budget.
+
+    fit_s: training seconds of one trial (with pre-training), geometric mean over benchmarks of the median over seeds.
+    rate: architectures predicted per second, the same way. parameters: largest over the cells.
+    """
+
+    label: str
+    fit_s: float
+    rate: float
+    parameters: float
+
+
+def bills(view: View, budget: int) -> tuple[Mapping[str, Mapping[str, Bill]], list[str]]:
+    """Per hardware string the bills of the predictors whose cells were all measured there; and sentences about the rest."""
+    rows = view.covered.common
+    keys = ["label", "benchmark", "target", "budget", "seed"]
+    whole = rows[keys].merge(view.frame.drop(columns=[c for c in () if c in view.frame]), on=keys, how="left")
+    whole = whole[whole["budget"] == budget]
+    out: dict[str, dict[str, Bill]] = {}
+    refused: list[str] = []
+    for label in view.order:
+        mine = whole[whole["label"] == label]
+        machines = sorted(mine["hardware"].dropna().astype(str).unique())
+        if len(machines) > 1:
+            refused.append(f"{label} was measured on {join(machines)}: times of different machines are not averaged, so it "
+                           "is left out here.")
+        elif machines:
+            out.setdefault(machines[0], {})[label] = _bill(label, mine)
+    return dict(sorted(out.items())), refused
+
+
+def _bill(label: str, rows: pd.DataFrame) -> Bill:
+    total = rows.assign(total=rows["fit_s"] + rows["pretrain_s"].fillna(0.0))
+    tasks = total.groupby(["benchmark", "target"])
+    return Bill(label, _geometric(tasks["total"].median()), _geometric(tasks["architectures_per_s"].median()),
+                float(rows["parameters"].max()))
+
+
+def _geometric(values: pd.Series) -> float:
+    known = values[values > 0].to_numpy(float)
+    return float(np.exp(np.log(known).mean())) if len(known) else float("nan")
+
+
+def cheapest(study: Study, group: Group, view: View) -> str:
+    """One sentence: the fastest predictor of the top tier, if all of the tier ran on one machine."""
+    top = [label for label in view.order if "a" in view.tier[label]]
+    budget = max(int(b) for b in view.boot.budgets)
+    for machine, found in bills(view, budget)[0].items():
+        if len(top) > 1 and all(label in found for label in top):
+            fastest = min(top, key=lambda label: (found[label].fit_s, label))
+            others = [label for label in top if label != fastest]
+            slow = max(others, key=lambda label: found[label].fit_s)
+            return (f"In the top tier {fastest} trains fastest: {seconds(found[fastest].fit_s)} per trial at {budget} labels, "
+                    f"against {seconds(found[slow].fit_s)} for {slow} ({machine}).")
+    return ""

@@ -1,0 +1,198 @@
+"""Figures about order: intervals of every predictor, sample-efficiency curves, the matrix of paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archrank.reports.style import BAD, GOOD, GRID, HATCH, INK, MUTED, PAPER, Palette, canvas, spread, style, svg_text
+
+__all__ = ["Interval", "Published", "Series", "curves", "forest", "pairwise", "short"]
+
+NAMED_LINES = 14
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95 % interval, and the tier letters of its predictor."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    tier: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve over label budgets: mean and 95 % band ([B] each, NaN where there is a hole)."""
+
+    label: str
+    budgets: NDArray[np.float64]
+    value: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published value under the same protocol, drawn as a hollow mark; `number` refers to the list of sources."""
+
+    label: str | None
+    budget: float
+    value: float
+    number: int
+
+
+def short(text: str, limit: int = 19) -> str:
+    """A label that fits beside a mark."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """A label that matplotlib draws as it stands: a dollar sign would start a formula."""
+    return text.replace("$", r"\$")
+
+
+def forest(rows: Sequence[Interval], palette: Palette, axis: str = "Kendall τ") -> str:
+    """Point and interval of every predictor, best on top, tier letters on the right; 440 pixels wide."""
+    height = 56 + 24 * len(rows)
+    with style():
+        figure = canvas(440, height)
+        longest = max((len(short(row.label)) for row in rows), default=4)
+        left = min(0.4, (longest * 6.9 + 16) / 440)
+        ax = figure.add_axes((left, 40 / height, 0.98 - left - 108 / 440, 1 - 48 / height))
+        for place, row in enumerate(rows):
+            y = len(rows) - 1 - place
+            colour, gid = palette.colour(row.label), palette.gid(row.label)
+            ax.plot([row.low, row.high], [y, y], color=colour, linewidth=3, alpha=0.45, gid=gid, solid_capstyle="round")
+            ax.plot([row.value], [y], palette.mark(row.label), color=colour, markersize=6.5, gid=gid)
+            beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "gid": gid}
+            ax.text(-0.04, y, plain(short(row.label)), ha="right", color=colour, fontweight="bold", **beside)
+            ax.text(1.05, y, plain(row.text), color=INK, **beside)
+            tier = {"color": MUTED, "fontweight": "bold"} | beside
+            ax.text(1.05 + 74 / (440 * (0.98 - left - 108 / 440)), y, row.tier, **tier)
+        ax.set_ylim(-0.6, len(rows) - 0.4)
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+        ax.set_xlabel(f"{axis}  →")
+        ax.locator_params(axis="x", nbins=5)
+        return svg_text(figure)
+
+
+def curves(
+    series: Sequence[Series], palette: Palette, title: str, *, ceiling: float | None = None,
+    published: Sequence[Published] = (), limits: tuple[float, float] | None = None, axis: str = "Kendall τ",
+) -> str:
+    """One panel of sample-efficiency curves with bands, labelled at their right ends; 430 x 300 pixels.
+
+    The first NAMED_LINES series are drawn in colour and named, the rest as thin grey lines.
+    """
+    with style():
+        figure = canvas(430, 300)
+        right = min(0.36, max((len(short(s.label, 17)) for s in series[:NAMED_LINES]), default=4) * 0.0165 + 0.045)
+        ax = figure.add_axes((0.105, 0.15, 0.885 - right, 0.745))
+        budgets = sorted({float(b) for s in series for b in s.budgets})
+        ax.set_xscale("log")
+        _limits(ax, series, ceiling, published, limits)
+        for s in series[NAMED_LINES:]:
+            ax.plot(s.budgets, s.value, color=HATCH, linewidth=0.8, alpha=0.6, gid=palette.gid(s.label))
+        for s in reversed(series[:NAMED_LINES]):
+            colour, gid = palette.colour(s.label), palette.gid(s.label)
+            ax.fill_between(s.budgets, s.low, s.high, color=colour, alpha=0.12, linewidth=0, gid=gid)
+            ax.plot(s.budgets, s.value, color=colour, marker=palette.mark(s.label), linestyle=palette.dash(s.label),
+                    gid=gid, clip_on=False, zorder=3)
+        _ends(ax, series[:NAMED_LINES], palette)
+        if ceiling is not None:
+            ax.axhline(ceiling, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
+            ax.annotate(f"noise ceiling {ceiling:.3f}", (0, ceiling), (3, -3), xycoords=ax.get_yaxis_transform(),
+                        textcoords="offset points", va="top", fontsize=7.8, color=MUTED)
+        for mark in published:
+            colour = palette.colour(mark.label) if mark.label in palette.place else MUTED
+            ax.plot([mark.budget], [mark.value], "o", markerfacecolor="none", markeredgecolor=colour, markersize=7,
+                    markeredgewidth=1.3, zorder=4)
+            ax.annotate(str(mark.number), (mark.budget, mark.value), (5, 3), textcoords="offset points", fontsize=7,
+                        color=colour)
+        ax.set_xticks(budgets, [f"{b:g}" for b in budgets])
+        ax.minorticks_off()
+        ax.set_xlabel("labelled architectures", labelpad=2)
+        ax.set_title(plain(title))
+        ax.text(0, 1.0, f"{axis} ↑", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
+        return svg_text(figure)
+
+
+def _limits(ax: Any, series: Sequence[Series], ceiling: float | None, published: Sequence[Published],
+            limits: tuple[float, float] | None) -> None:
+    values = [s.low for s in series] + [s.high for s in series] + [np.array([p.value for p in published])]
+    values += [np.array([ceiling])] if ceiling is not None else []
+    flat = np.concatenate(values)
+    flat = flat[np.isfinite(flat)]
+    low, high = limits or ((float(flat.min()), float(flat.max())) if len(flat) else (0.0, 1.0))
+    room = max(0.02, 0.06 * (high - low))
+    ax.set_ylim(low - room, high + room)
+
+
+def _ends(ax: Any, series: Sequence[Series], palette: Palette) -> None:
+    """Names beside the last point of every curve, moved apart, with a thin line back to it."""
+    ends = [(s, int(np.flatnonzero(np.isfinite(s.value))[-1])) for s in series if np.isfinite(s.value).any()]
+    if not ends:
+        return
+    low, high = ax.get_ylim()
+    wanted = [s.value[i] for s, i in ends]
+    gap = (high - low) * 12.5 / 223
+    for (s, i), y in zip(ends, spread(wanted, gap, low + gap / 3, high - gap / 3)):
+        colour, gid = palette.colour(s.label), palette.gid(s.label)
+        arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
+        ax.annotate(plain(short(s.label, 17)), (s.budgets[i], s.value[i]), (1.05, y), fontsize=8.2, color=colour,
+                    textcoords=ax.get_yaxis_transform(), va="center", annotation_clip=False, arrowprops=arrow, gid=gid)
+
+
+def pairwise(labels: Sequence[str], difference: NDArray[np.float64], covers: NDArray[np.bool_], palette: Palette,
+             text: Mapping[tuple[int, int], str]) -> str:
+    """Paired differences row minus column ([L, L]); hatched where the interval covers 0, empty where unknown."""
+    n = len(labels)
+    step = 46 if n <= 12 else max(22, 560 // n)
+    left = 12 + 6.6 * max(len(short(label)) for label in labels)
+    top = 12 + 4.9 * max(len(short(label)) for label in labels)
+    width, height = left + n * step + 30, top + n * step + 6
+    with style():
+        figure = canvas(width, height)
+        ax = figure.add_axes((left / width, 6 / height, n * step / width, n * step / height))
+        known = np.isfinite(difference)
+        scale = max(float(np.abs(difference[known]).max()), 1e-9) if known.any() else 1.0
+        for i in range(n):
+            for j in range(n):
+                if i == j or not known[i, j]:
+                    continue
+                strength = 0.12 + 0.78 * abs(difference[i, j]) / scale
+                colour = GOOD if difference[i, j] > 0 else BAD
+                box = {"xy": (j, n - 1 - i), "width": 1, "height": 1, "linewidth": 0}
+                _box(ax, **box, facecolor=colour, alpha=0.15 if covers[i, j] else strength)
+                if covers[i, j]:
+                    _box(ax, **box, facecolor="none", edgecolor=HATCH, hatch="////")
+                if step >= 40:
+                    ground = {"boxstyle": "round,pad=0.12", "facecolor": PAPER, "alpha": 0.8, "linewidth": 0}
+                    ax.text(j + 0.5, n - 0.5 - i, text.get((i, j), ""), ha="center", va="center", fontsize=7.6,
+                            color=INK, bbox=ground)
+        for place, label in enumerate(labels):
+            colour, name = palette.colour(label), plain(short(label))
+            ax.text(-0.12, n - 0.5 - place, name, ha="right", va="center", color=colour, fontweight="bold")
+            ax.text(place + 0.45, n + 0.12, name, rotation=45, ha="left", va="bottom", color=colour, fontweight="bold",
+                    rotation_mode="anchor")
+        for line in range(n + 1):
+            ax.plot([0, n], [line, line], color=GRID, linewidth=0.7)
+            ax.plot([line, line], [0, n], color=GRID, linewidth=0.7)
+        ax.set(xlim=(0, n), ylim=(0, n))
+        ax.axis("off")
+        return svg_text(figure)
+
+
+def _box(ax: Any, xy: tuple[float, float], width: float, height: float, **look: Any) -> None:
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(Rectangle(xy, width, height, **look))

@@ -1,0 +1,105 @@
+"""A report from stores to files: read, compute, say, render."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from archrank.datasets import ArchrankError, Benchmark
+from archrank.reports import FORMATS
+from archrank.reports.blocks import Block, Details, Figure, Panel, Section
+from archrank.reports.render_html import render_html
+from archrank.reports.render_text import render_json, render_markdown, render_tables
+from archrank.reports.sec_appendix import appendix
+from archrank.reports.sec_cost import costs
+from archrank.reports.sec_curves import pairwise, sample_efficiency
+from archrank.reports.sec_failures import failures
+from archrank.reports.sec_leaderboard import boards
+from archrank.reports.sec_map import encoding_maps
+from archrank.reports.sec_run import what_was_run
+from archrank.reports.sec_verdict import verdict
+from archrank.reports.sec_where import where
+from archrank.reports.study import Study, read_study
+from archrank.reports.style import svg_bytes
+from archrank.reports.words import join, plural
+
+__all__ = ["sections_of", "write"]
+
+
+def sections_of(study: Study) -> list[Section]:
+    """The ten parts of the page, in order."""
+    return [verdict(study), what_was_run(study), boards(study), sample_efficiency(study), pairwise(study), where(study),
+            encoding_maps(study), costs(study), failures(study), appendix(study)]
+
+
+def write(
+    stores: Sequence[Path], out: Path, *, formats: Sequence[str], only: Sequence[str] | None, title: str, name: str,
+    load: Callable[[str], Benchmark] | None,
+) -> list[Path]:
+    """See `archrank.reports.build`."""
+    unknown = sorted(set(formats) - set(FORMATS))
+    if unknown:
+        raise ArchrankError(f"unknown report format '{unknown[0]}'; there are {', '.join(FORMATS)}")
+    study = read_study(stores, only=only, load=load)
+    heading = title or _title(study)
+    subtitle = _subtitle(study)
+    sections = sections_of(study)
+    panels = list(_panels(sections))
+    pictures: dict[str, bytes] = {}
+    files: dict[str, str] = {}
+    if {"svg", "md"} & set(formats):
+        for panel in panels:
+            files[panel.name] = f"figures/{panel.name}.svg"
+            pictures[files[panel.name]] = svg_bytes(panel.svg)
+    texts: dict[str, bytes] = {}
+    if "html" in formats:
+        texts[f"{name}.html"] = render_html(heading, subtitle, sections, study.palette, files).encode()
+    if "md" in formats:
+        texts[f"{name}.md"] = render_markdown(heading, subtitle, sections, files).encode()
+    if "tex" in formats:
+        texts[f"{name}.tex"] = render_tables(sections).encode()
+    if "json" in formats:
+        texts[f"{name}.json"] = render_json(heading, subtitle, sections, _trials(study)).encode()
+    return [_replace(out / path, data) for path, data in [*texts.items(), *sorted(pictures.items())]]
+
+
+def _title(study: Study) -> str:
+    benchmarks = sorted(study.frame["benchmark"].unique())
+    return f"{plural(len(study.palette.place), 'architecture encoder')} on {join(benchmarks, 4)}"
+
+
+def _subtitle(study: Study) -> str:
+    frame = study.frame
+    budgets = sorted(int(b) for b in frame["budget"].unique())
+    return (f"Which one ranks unseen architectures best, from {join([str(b) for b in budgets])} labels? "
+            f"{plural(len(frame), 'trial')} over {plural(frame['seed'].nunique(), 'seed')} and "
+            f"{plural(frame['space'].nunique(), 'search space')}.")
+
+
+def _panels(sections: Sequence[Section]) -> Iterator[Panel]:
+    def walk(blocks: Sequence[Block]) -> Iterator[Panel]:
+        for block in blocks:
+            if isinstance(block, Figure):
+                yield from block.panels
+            elif isinstance(block, Details):
+                yield from walk(block.blocks)
+
+    for section in sections:
+        yield from walk(section.blocks)
+
+
+def _trials(study: Study) -> list[Mapping[str, Any]]:
+    return [study.records[key] for key in sorted(study.records)]
+
+
+def _replace(path: Path, data: bytes) -> Path:
+    """Written under a temporary name and renamed, so that an open page is never half a page."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as stream:
+        stream.write(data)
+    os.chmod(stream.name, 0o644)
+    os.replace(stream.name, path)
+    return path

@@ -1,0 +1,189 @@
+"""The same blocks as Markdown, as LaTeX tables and as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from archrank.reports.blocks import (
+    Block,
+    Bold,
+    Code,
+    Details,
+    Figure,
+    Heading,
+    Inline,
+    Leaderboard,
+    Link,
+    Mono,
+    Section,
+    Table,
+    Text,
+)
+
+__all__ = ["render_json", "render_markdown", "render_tables", "tables_of"]
+
+_ARROW = {"up": " ↑", "down": " ↓", "": ""}
+
+
+def _md(text: str) -> str:
+    """Text as it stands: characters that Markdown or HTML would read as markup are escaped."""
+    for sign in "\\`*_[]<>#|~":
+        text = text.replace(sign, "\\" + sign if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
+    return text.replace("\n", " ")
+
+
+def _md_inline(parts: Sequence[Inline]) -> str:
+    out = []
+    for part in parts:
+        match part:
+            case Bold(text):
+                out.append(f"**{_md(text)}**")
+            case Mono(text):
+                out.append(f"`{text}`")
+            case Link(text, href):
+                out.append(f"[{_md(text)}]({href})")
+            case str():
+                out.append(_md(part))
+    return "".join(out)
+
+
+def _md_table(table: Table) -> list[str]:
+    lines = [f"*{_md(table.caption)}*", ""] if table.caption else []
+    lines.append("| " + " | ".join(_md(c.title) + _ARROW[c.better] for c in table.columns) + " |")
+    lines.append("|" + "|".join("---:" if c.numeric else ":---" for c in table.columns) + "|")
+    for row in table.rows:
+        lines.append("| " + " | ".join(_md(row[c.key].text) for c in table.columns) + " |")
+    return [*lines, ""]
+
+
+def _md_block(block: Block, files: Mapping[str, str]) -> list[str]:
+    match block:
+        case Text(parts, tone):
+            text = _md_inline(parts)
+            return [f"- {text}"] if tone == "item" else [f"> {text}", ""] if tone == "warning" else ["", text, ""]
+        case Heading(text, level):
+            return ["", f"{'#' * level} {_md(text)}", ""]
+        case Code(text):
+            return ["", "```sh", text, "```", ""]
+        case Table():
+            return ["", *_md_table(block)]
+        case Leaderboard(_, caption, views):
+            lines = ["", _md(caption), ""]
+            for number, (_, table) in enumerate(views):
+                lines += _md_table(table) if number == 0 else []
+            rest = [line for _, table in views[1:] for line in _md_table(table)]
+            return lines + (["<details><summary>By budget and by benchmark</summary>", "", *rest, "</details>", ""] if rest else [])
+        case Figure(_, caption, panels):
+            pictures = [f"![{_md(p.alt)}]({files[p.name]})" for p in panels if files.get(p.name)]
+            return ["", *pictures, "", f"*{_md(caption)}*", ""]
+        case Details(summary, inner):
+            body = [line for b in inner for line in _md_block(b, files)]
+            return ["", f"<details><summary>{_md(summary)}</summary>", "", *body, "</details>", ""]
+    raise TypeError(type(block).__name__)
+
+
+def render_markdown(title: str, subtitle: str, sections: Sequence[Section], files: Mapping[str, str]) -> str:
+    """The whole report; `files` maps panel names to picture files, relative to the Markdown file."""
+    lines = [f"# {_md(title)}", "", _md(subtitle), ""]
+    lines += [f"{i}. [{_md(s.title)}](#{i}-{_anchor(s.title)})" for i, s in enumerate(sections, 1)]
+    for i, section in enumerate(sections, 1):
+        lines += ["", f"## {i}. {_md(section.title)}", ""]
+        for block in section.blocks:
+            lines += _md_block(block, files)
+    text = "\n".join(lines)
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
+    return text.strip() + "\n"
+
+
+def _anchor(title: str) -> str:
+    return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c == "-")
+
+
+_TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "τ": r"$\tau$", "ρ": r"$\rho$", "−": "$-$", "–": "--",
+        "↑": r"$\uparrow$", "↓": r"$\downarrow$", "·": r"$\cdot$", "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}",
+        "…": r"\ldots{}", "≤": r"$\leq$", "“": "``", "”": "''"}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(c, c) for c in text)
+
+
+def tables_of(sections: Sequence[Section]) -> list[Table]:
+    """Every table worth a place in a paper, in order, with unique ids."""
+    found: list[Table] = []
+
+    def walk(blocks: Sequence[Block]) -> None:
+        for block in blocks:
+            if isinstance(block, Table) and block.paper:
+                found.append(block)
+            elif isinstance(block, Leaderboard):
+                found.extend(table for _, table in block.views)
+            elif isinstance(block, Details):
+                walk(block.blocks)
+
+    for section in sections:
+        walk(section.blocks)
+    return found
+
+
+def render_tables(sections: Sequence[Section]) -> str:
+    """LaTeX: one `table` environment per table, for `\\usepackage{booktabs}`."""
+    out = [r"% Tables of an archrank report; needs \usepackage{booktabs}.", ""]
+    for table in tables_of(sections):
+        aligned = "".join("r" if c.numeric else "l" for c in table.columns)
+        arrow = {"up": r" $\uparrow$", "down": r" $\downarrow$", "": ""}
+        out += [r"\begin{table}", r"\centering", rf"\caption{{{_tex(table.caption)}}}",
+                rf"\label{{tab:{''.join(c if c.isalnum() or c == '-' else '-' for c in table.id)}}}",
+                rf"\begin{{tabular}}{{{aligned}}}", r"\toprule",
+                " & ".join(_tex(c.title) + arrow[c.better] for c in table.columns) + r" \\", r"\midrule"]
+        out += [" & ".join(_tex(row[c.key].text) for c in table.columns) + r" \\" for row in table.rows]
+        out += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    return "\n".join(out)
+
+
+def render_json(title: str, subtitle: str, sections: Sequence[Section], trials: Sequence[Mapping[str, Any]]) -> str:
+    """Everything said, as data: the blocks of every section (pictures by name) and one object per trial."""
+    document = {"schema": 1, "title": title, "subtitle": subtitle, "sections": [
+        {"id": s.id, "title": s.title, "blocks": [_json_block(b) for b in s.blocks]} for s in sections], "trials": list(trials)}
+    return json.dumps(_finite(document), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _json_block(block: Block) -> dict[str, Any]:
+    match block:
+        case Text(parts, tone):
+            return {"text": "".join(p if isinstance(p, str) else p.text for p in parts), "tone": tone}
+        case Heading(text):
+            return {"heading": text}
+        case Code(text):
+            return {"code": text}
+        case Table():
+            return {"table": _json_table(block)}
+        case Leaderboard(name, caption, views):
+            return {"leaderboard": name, "caption": caption, "views": {title: _json_table(t) for title, t in views}}
+        case Figure(name, caption, panels):
+            return {"figure": name, "caption": caption, "panels": {p.name: p.alt for p in panels}}
+        case Details(summary, inner):
+            return {"details": summary, "blocks": [_json_block(b) for b in inner]}
+    raise TypeError(type(block).__name__)
+
+
+def _json_table(table: Table) -> dict[str, Any]:
+    rows = [{c.key: {"text": row[c.key].text} | ({"value": row[c.key].sort} if row[c.key].sort is not None else {})
+             for c in table.columns} for row in table.rows]
+    return {"id": table.id, "caption": table.caption, "columns": {c.key: c.title for c in table.columns}, "rows": rows}
+
+
+def _finite(value: Any) -> Any:
+    """NaN and infinities have no JSON form; null says the same."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return value

@@ -1,0 +1,193 @@
+"""Sections 4 and 5: sample-efficiency curves, and the matrix of paired differences."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from archrank.eval.statistics import ComparisonError, area_under_curve, label_efficiency, noise_ceiling, rounded, values
+from archrank.reports import fig_ranking
+from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
+from archrank.reports.published import matching
+from archrank.reports.study import MAIN, Group, Study, View, task_name
+from archrank.reports.words import hole, join, plural
+
+__all__ = ["pairwise", "sample_efficiency"]
+
+
+def sample_efficiency(study: Study) -> Section:
+    """Small panels per benchmark and group, the area under the curves and the labels others need."""
+    blocks: list[Block] = []
+    for group in study.groups:
+        blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))
+        if group.problem:
+            blocks.append(Text((f"No curves: {group.problem}",), "warning"))
+            continue
+        if len(group.budgets) < 2:
+            blocks.append(Text(("One budget only, so there is no curve; the points are in the leaderboard.",)))
+            continue
+        panels, sources = [], list[str]()
+        for number, (benchmark, target) in enumerate(group.tasks):
+            panels.append(_panel(study, group, benchmark, target, number, sources))
+        caption = ("Mean τ with 95 % band over seeds against the number of labelled architectures. The dashed line is the noise "
+                   "ceiling: what the training noise of the scores lets any predictor reach.")
+        if sources:
+            caption += " Hollow marks are published values under the same protocol and target: " + " ".join(sources)
+        else:
+            caption += " No published value has this protocol and target, so none is shown."
+        blocks.append(Figure(f"curves-{group.id}", caption, tuple(panels), 360))
+        blocks += _tables(group)
+    return Section("curves", "Sample efficiency", blocks, "Curves")
+
+
+def _panel(study: Study, group: Group, benchmark: str, target: str, number: int, sources: list[str]) -> Panel:
+    means = values(group.task(benchmark, target), MAIN)
+    order = group.views[0].order
+    known = sorted(means["label"].unique(), key=lambda label: (order.index(label) if label in order else len(order), label))
+    series = []
+    for label in known:
+        rows = means[means["label"] == label].sort_values("budget")
+        columns = (rows[c].to_numpy(float) for c in ("budget", "mean", "low", "high"))
+        series.append(fig_ranking.Series(label, *columns))
+    table = study.table(benchmark)
+    repeats = None if isinstance(table, str) else table.repeats(target)
+    ceiling = None if repeats is None or repeats.shape[1] < 2 else noise_ceiling(repeats).oracle.estimate
+    marks = []
+    for row in matching(benchmark, group.protocol, target).itertuples():
+        source = f"{row.encoder} in {row.paper} ({row.source});"
+        if source not in sources:
+            sources.append(source)
+        marks.append(fig_ranking.Published(row.label or None, float(row.budget), float(row.value), sources.index(source) + 1))
+    title = task_name(benchmark, target)
+    svg = fig_ranking.curves(series, study.palette, title, ceiling=ceiling, published=marks)
+    alt = f"Curves for {title}: " + "; ".join(
+        f"{s.label} {s.value[np.isfinite(s.value)][-1]:.3f} at {s.budgets[np.isfinite(s.value)][-1]:g} labels"
+        for s in series if np.isfinite(s.value).any())
+    return Panel(f"curve-{group.id}-{number}", svg, alt, title)
+
+
+def _tables(group: Group) -> list[Block]:
+    """Every point as a table, the areas, and the labels others need to reach the leader."""
+    view = group.views[0]
+    budgets = sorted(int(b) for b in view.boot.budgets)
+    out: list[Block] = []
+    if len(budgets) > 1:
+        out.append(_needed(group, view, budgets))
+    means = values(group.frame[group.frame["label"].isin(view.order)], MAIN)
+    tables = tuple(_points(means[(means["benchmark"] == b) & (means["target"] == t)], view, group, b, t)
+                   for b, t in group.tasks)
+    out.append(Details("Every point of the curves", tables))
+    return out
+
+
+def _needed(group: Group, view: View, budgets: list[int]) -> Table:
+    at = budgets[max(0, (len(budgets) - 1) // 2)]
+    leader = view.order[0]
+    try:
+        areas = area_under_curve(view.frame, MAIN, view.order)
+    except ComparisonError:
+        areas = None
+    columns = (Column("label", "predictor", "", False),
+               Column("area", "area under the curve", "up", help="mean of τ over the logarithm of the budget"),
+               Column("need", f"labels to reach {leader} at {at}", "down", help="read off the curves, 95 % interval"))
+    rows = []
+    for label in view.order:
+        row = {"label": Cell(label, label=label), "area": hole(), "need": hole()}
+        if areas is not None and math.isfinite(areas.value(label).estimate):
+            row["area"] = Cell(rounded(areas.value(label)), areas.value(label).estimate)
+        if label == leader:
+            row["need"] = Cell(str(at), float(at))
+        else:
+            try:
+                need = label_efficiency(view.frame, leader, label, at, draws=1000)
+                row["need"] = Cell(_labels(need.labels, need.low, need.high, need.smallest, need.largest), need.labels)
+            except ComparisonError:
+                pass
+        rows.append(row)
+    caption = (f"Label efficiency, {group.title}: area under the curve, and how many labels each predictor needs to reach what "
+               f"{leader} has at {at}.")
+    return Table(f"efficiency-{group.id}", caption, columns, tuple(rows), sortable=True, paper=True)
+
+
+def _labels(value: float, low: float, high: float, smallest: int, largest: int) -> str:
+    def one(x: float) -> str:
+        if math.isnan(x):
+            return "unknown"
+        return f"< {smallest}" if x <= 0 else f"> {largest}" if math.isinf(x) else f"{x:.0f}"
+
+    return one(value) if math.isnan(low) else f"{one(value)} [{one(low)}, {one(high)}]"
+
+
+def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, target: str) -> Table:
+    from archrank.eval.statistics import Interval
+
+    budgets = sorted(int(b) for b in means["budget"].unique())
+    columns = (Column("label", "predictor", "", False), *(Column(f"b{b}", f"{b} labels", "up") for b in budgets))
+    rows = []
+    for label in view.order:
+        row = {"label": Cell(label, label=label)}
+        for b in budgets:
+            found = means[(means["label"] == label) & (means["budget"] == b)]
+            if len(found) != 1 or not math.isfinite(found["mean"].iloc[0]):
+                row[f"b{b}"] = hole()
+                continue
+            r = found.iloc[0]
+            row[f"b{b}"] = Cell(rounded(Interval(r["mean"], r["low"], r["high"], r["kind"], int(r["units"]))), r["mean"])
+        rows.append(row)
+    name = task_name(benchmark, target)
+    return Table(f"points-{group.id}-{benchmark}-{target}", f"τ on {name}, {group.title}: mean over all seeds with 95 % interval.",
+                 columns, tuple(rows), sortable=True, paper=True, compact=True)
+
+
+def pairwise(study: Study) -> Section:
+    """The matrix of each group and, folded, its table."""
+    blocks: list[Block] = []
+    for group in study.groups:
+        blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))
+        if not group.views or len(group.views[0].order) < 2:
+            blocks.append(Text((group.problem or "One predictor only: nothing to compare.",)))
+            continue
+        view = group.views[0]
+        labels = view.order[:30]
+        n = len(labels)
+        difference = np.full((n, n), np.nan)
+        covers = np.zeros((n, n), bool)
+        text: dict[tuple[int, int], str] = {}
+        rows = []
+        for i, a in enumerate(labels):
+            for j, b in enumerate(labels):
+                if i == j:
+                    continue
+                interval, _ = view.boot.difference(a, b)
+                real = view.comparison(a, b).real
+                difference[i, j] = interval.estimate
+                covers[i, j] = not real
+                text[i, j] = _bare(rounded(interval, signed=True, bare=True))
+                if i < j:
+                    c = view.comparison(a, b)
+                    rows.append({"a": Cell(a, label=a), "b": Cell(b, label=b),
+                                 "difference": Cell(rounded(interval, signed=True), interval.estimate),
+                                 "p": Cell(_p(c.p_adjusted), c.p_adjusted if math.isfinite(c.p_adjusted) else None),
+                                 "real": Cell("yes" if real else "not separable", tone="normal" if real else "hole")})
+        shown = fig_ranking.pairwise(labels, difference, covers, study.palette, text)
+        separable = int((~covers & np.isfinite(difference)).sum()) // 2
+        caption = (f"Paired difference in mean τ, row minus column, {view.title}. Blue: the row is better; orange: worse; hatched: not "
+                   f"separable (the 95 % interval covers 0, or the test adjusted for all pairs does not reject). "
+                   f"{separable} of {plural(n * (n - 1) // 2, 'pair')} are separable.")
+        alt = f"{separable} of {n * (n - 1) // 2} pairs are separable; order: {join(labels, 30)}"
+        blocks.append(Figure(f"pairwise-{group.id}", caption, (Panel(f"pairwise-{group.id}", shown, alt),), 300))
+        columns = (Column("a", "a", "", False), Column("b", "b", "", False), Column("difference", "a − b, 95 % interval"),
+                   Column("p", "p (Holm)"), Column("real", "separable", "", False))
+        blocks.append(Details("Every pair", (Table(f"pairs-{group.id}", f"Paired differences, {group.title}.", columns,
+                                                   tuple(rows), sortable=True, paper=True, compact=True),)))
+    return Section("pairwise", "Pair by pair", blocks, "Pairs")
+
+
+def _bare(text: str) -> str:
+    return text.replace("+0.", "+.").replace("-0.", "−.").replace("−0.", "−.")
+
+
+def _p(value: float) -> str:
+    return "–" if not math.isfinite(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"

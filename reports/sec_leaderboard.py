@@ -1,0 +1,162 @@
+"""Section 3: the leaderboard of every group, with the data a page needs to recompute it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from archrank.eval.metrics import METRICS
+from archrank.eval.statistics import KINDS, Bootstrap, rounded
+from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Heading, Leaderboard, Section, Table, Text
+from archrank.reports.cost import Bill, bills
+from archrank.reports.study import MAIN, Group, Study, View
+from archrank.reports.words import count, hole, rate, seconds, share
+
+__all__ = ["boards"]
+
+MOST_DRAWS = 400
+
+
+def boards(study: Study) -> Section:
+    """One leaderboard per group; recipes and protocols are never mixed in one table."""
+    blocks: list[Block] = [Text((
+        "Predictors that share a letter are ", Bold("not separable"), ": no paired test, adjusted for all pairs in the table, tells "
+        "them apart. The rank interval holds every rank those tests leave open. Everything is over the cells that all listed "
+        "predictors have; hiding one recomputes ranks and tiers among the rest."), "note")]
+    for group in study.groups:
+        blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))
+        if group.problem:
+            blocks.append(Text((f"No leaderboard: {group.problem}",), "warning"))
+            continue
+        views = group.views
+        tables = tuple((view.title, _table(study, group, view)) for view in views)
+        first = views[0]
+        caption = f"Ordered by mean {METRICS[MAIN].description}. {first.covered.sentence()}"
+        blocks.append(Leaderboard(f"board-{group.id}", caption, tables,
+                                  {v.id: _export(v, MOST_DRAWS if len(v.order) <= 25 else 100) for v in views}))
+        notes = dict.fromkeys([*first.boot.notes, *first.board.attrs.get("notes", ()), *group.left_out])
+        blocks += [Text((note,), "note") for note in notes]
+        blocks.append(Details("Every metric", tuple(_metrics(view) for view in views[:1])))
+    return Section("leaderboard", "Leaderboard", blocks)
+
+
+def _shown(view: View) -> list[str]:
+    """The metrics in the main table: the first two shares and the first in the unit of the target."""
+    present = view.others
+    shares = [name for name in present if METRICS[name].unit == "share"][:2]
+    return shares + [name for name in present if METRICS[name].unit == "target"][:1]
+
+
+def _table(study: Study, group: Group, view: View) -> Table:
+    shown = _shown(view)
+    main = METRICS[MAIN]
+    bar_low, bar_high = _range(view)
+    columns = (
+        Column("rank", "rank", "", help="place by the mean; in brackets every rank the paired tests leave open"),
+        Column("label", "predictor", "", False),
+        Column("tier", "tier", "", False, "predictors that share a letter are not separable"),
+        Column("value", "Kendall τ", "up", help=f"{main.description}, mean with 95 % interval"),
+        Column("win", "win rate", "up", help="share of paired cells won against the others, ties half"),
+        Column("first", "first", "up", help="share of the resampled comparisons in which it leads"),
+        *(Column(f"m{i}", name, "up" if METRICS[name].direction == "max" else "down", help=METRICS[name].description)
+          for i, name in enumerate(shown)),
+        Column("fit", "train", "down", help="seconds to train one trial at the largest budget (pre-training included)"),
+        Column("rate", "arch./s", "up", help="architectures predicted per second"),
+        Column("size", "parameters", "down"),
+        Column("recipe", "recipe", "", False),
+    )
+    found, _ = bills(view, max(int(b) for b in view.boot.budgets))
+    machine = next(iter(found)) if len(found) == 1 else ""
+    rows = []
+    for place, r in enumerate(view.board.to_dict("records")):
+        label = str(r["label"])
+        low, high = r["rank_low"], r["rank_high"]
+        value = view.boot.value(label)
+        row = {
+            "rank": Cell(f"{place + 1}" + (f" [{low:.0f}–{high:.0f}]" if low != high else ""), place + 1.0),
+            "label": Cell(label, label=label),
+            "tier": Cell(r["tier"], tone="best" if "a" in r["tier"] else "normal"),
+            "value": Cell(rounded(value), value.estimate, low=_scaled(value.low, bar_low, bar_high),
+                          high=_scaled(value.high, bar_low, bar_high)),
+            "win": Cell(_win(r), r["win_rate"]) if math.isfinite(r["win_rate"]) else hole(),
+            "first": Cell(share(r["first"]), r["first"]) if math.isfinite(r["first"]) else hole(),
+            "recipe": Cell(group.recipe),
+        }
+        for i, name in enumerate(shown):
+            row[f"m{i}"] = _metric(view.other(name), label)
+        row |= _price(found[machine].get(label) if machine else None, bool(found) and not machine)
+        rows.append(row)
+    caption = f"{view.title[0].upper()}{view.title[1:]}. Intervals {KINDS[view.boot.kind]}."
+    return Table(f"{group.id}-{view.id}", caption, columns, tuple(rows), sortable=True, paper=True)
+
+
+def _win(row: dict[Any, Any]) -> str:
+    text = share(row["win_rate"])
+    if math.isfinite(row["win_low"]):
+        text += f" [{100 * row['win_low']:.0f}–{100 * row['win_high']:.0f}]"
+    return text
+
+
+def _range(view: View) -> tuple[float, float]:
+    """What the interval bars span: all intervals of the table."""
+    low, high = view.board["low"].min(), view.board["high"].max()
+    if not math.isfinite(low):
+        low, high = view.board["mean"].min(), view.board["mean"].max()
+    return float(low), float(high)
+
+
+def _scaled(value: float, low: float, high: float) -> float | None:
+    return (value - low) / (high - low) if math.isfinite(value) and high > low else None
+
+
+def _metric(found: Bootstrap | str, label: str) -> Cell:
+    if isinstance(found, str) or label not in found.labels:
+        return hole()
+    value = found.value(label)
+    return Cell(rounded(value, bare=True), value.estimate) if math.isfinite(value.estimate) else hole()
+
+
+def _price(bill: Bill | None, mixed: bool) -> dict[str, Cell]:
+    if bill is None:
+        text = "mixed" if mixed else "–"
+        return {"fit": hole(text), "rate": hole(text), "size": hole()}
+    return {"fit": Cell(seconds(bill.fit_s), bill.fit_s), "rate": Cell(rate(bill.rate), bill.rate),
+            "size": Cell(count(bill.parameters), bill.parameters) if math.isfinite(bill.parameters) else hole()}
+
+
+def _metrics(view: View) -> Table:
+    names = list(view.others)
+    columns = (Column("label", "predictor", "", False),
+               *(Column(f"m{i}", n, "up" if METRICS[n].direction == "max" else "down", help=METRICS[n].description)
+                 for i, n in enumerate(names)))
+    rows = []
+    for label in view.order:
+        row: dict[str, Cell] = {"label": Cell(label, label=label)}
+        for i, name in enumerate(names):
+            found = view.other(name)
+            value = None if isinstance(found, str) or label not in found.labels else found.value(label)
+            known = value is not None and math.isfinite(value.estimate)
+            row[f"m{i}"] = Cell(rounded(value), value.estimate) if known and value is not None else hole()
+        rows.append(row)
+    why = sorted({found for found in map(view.other, names) if isinstance(found, str)})
+    caption = f"Every other metric, {view.title}: mean with 95 % interval." + "".join(f" Left empty: {w}" for w in why)
+    return Table(f"metrics-{view.id}", caption, columns, tuple(rows), sortable=True, compact=True)
+
+
+def _export(view: View, draws: int) -> dict[str, Any]:
+    """What the page recomputes from; draws as whole numbers of 1e-4, since tau is never printed finer."""
+    data = dict(view.boot.export(draws=draws, decimals=4))
+    numbers = np.asarray(data.pop("draws"), dtype=float)
+    if numbers.size and np.isfinite(numbers).all():
+        data["draws4"] = np.rint(numbers * 1e4).astype(int).ravel().tolist()
+    labels = list(data["labels"])
+    wins = [[None] * len(labels) for _ in labels]
+    for c in view.pairs:
+        a, b = labels.index(c.a), labels.index(c.b)
+        wins[a][b], wins[b][a] = round(c.win_rate, 4), round(1 - c.win_rate, 4)
+    data["wins"] = wins
+    data["p"] = [[None if p is None else float(f"{p:.4g}") for p in row] for row in data["p"]]
+    data["estimate"] = [round(float(v), 6) for v in data["estimate"]]
+    return data

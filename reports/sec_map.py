@@ -1,0 +1,75 @@
+"""Section 7: what the encoder sees - encodings in the plane, coloured by score."""
+
+from __future__ import annotations
+
+import math
+
+from archrank.datasets import Benchmark
+from archrank.reports import fig_cost_map
+from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
+from archrank.reports.encodings import MOST_POINTS, encoded, principal, smoothness, tsne
+from archrank.reports.study import Group, Study, task_name
+from archrank.reports.words import hole
+
+__all__ = ["encoding_maps"]
+
+MOST_LABELS = 8
+MOST_TASKS = 6
+MOST_TSNE = 8
+
+
+def encoding_maps(study: Study) -> Section:
+    """Principal components of every encoder, t-SNE of the first few, and the smoothness number."""
+    blocks: list[Block] = [Text(("Each dot is a test architecture, placed by what the encoder makes of it and coloured by its true score, from low "
+                    "(violet) to high (orange) in sevenths. Smoothness is Spearman's correlation, over all pairs of dots, between the "
+                    "distance of two encodings and the difference of their scores.",), "note")]
+    left = MOST_TSNE
+    drawn = 0
+    for group in [g for g in study.groups if g.views][:1]:
+        for number, (benchmark, target) in enumerate(group.tasks[:MOST_TASKS]):
+            table = study.table(benchmark)
+            if isinstance(table, str):
+                blocks += [Heading(task_name(benchmark, target)), Text((table,), "note")]
+                continue
+            more, used = _task(study, group, table, benchmark, target, number, left)
+            left -= used
+            drawn += bool(more)
+            blocks += more
+    if not drawn:
+        blocks = [Text(("The stores hold no encodings that can be drawn here (they are kept for the first seed of a run).",), "note"),
+                  *[b for b in blocks[1:] if isinstance(b, Text)]]
+    return Section("map", "What the encoder sees", blocks, "Encodings")
+
+
+def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int,
+          most_tsne: int) -> tuple[list[Block], int]:
+    rows = group.task(benchmark, target)
+    budget = int(rows["budget"].max())
+    found = encoded(study, table, rows[rows["budget"] == budget], group.views[0].order[:MOST_LABELS], target)
+    if not found:
+        return [], 0
+    name = task_name(benchmark, target)
+    flat, curved, lines = [], [], []
+    for i, e in enumerate(found):
+        number_shown = smoothness(e)
+        shown = e.encoding[:MOST_POINTS]
+        place, held = principal(shown)
+        note = f"ρ {number_shown:.2f}" if math.isfinite(number_shown) else "ρ –"
+        svg = fig_cost_map.encoding_map(place, e.score[:MOST_POINTS], e.label, study.palette, note)
+        flat.append(Panel(f"pca-{number}-{i}", svg, f"Principal components of {e.label}, smoothness {note}"))
+        if i < most_tsne and i < 4 and held > 0:
+            svg = fig_cost_map.encoding_map(tsne(shown), e.score[:MOST_POINTS], e.label, study.palette, "t-SNE")
+            curved.append(Panel(f"tsne-{number}-{i}", svg, f"t-SNE of {e.label}"))
+        lines.append({"label": Cell(e.label, label=e.label), "dim": Cell(str(e.encoding.shape[1]), float(e.encoding.shape[1])),
+                      "smooth": Cell(f"{number_shown:.2f}", number_shown) if math.isfinite(number_shown) else hole(),
+                      "held": Cell(f"{100 * held:.0f} %", held), "n": Cell(str(len(e.index)), float(len(e.index)))})
+    columns = (Column("label", "predictor", "", False), Column("smooth", "smoothness ρ", "up"), Column("dim", "dimensions"),
+               Column("held", "variance in the plane"), Column("n", "architectures"))
+    blocks: list[Block] = [Heading(name), Figure(f"pca-{number}", f"Principal components of the encodings on {name} after {budget} labels, "
+                                                 "first seed, with their smoothness ρ.", tuple(flat), 190)]
+    if curved:
+        blocks.append(Figure(f"tsne-{number}", f"The same encodings by t-SNE ({name}). Distances between far clusters mean nothing here.",
+                             tuple(curved), 190))
+    blocks.append(Table(f"smooth-{number}", f"Smoothness of the encodings on {name} (one trial each, so no interval).", columns,
+                        tuple(lines), sortable=True, compact=True))
+    return blocks, len(curved)

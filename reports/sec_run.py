@@ -1,0 +1,140 @@
+"""Section 2: what was run, on what, and the command that runs it again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from archrank.datasets import PROTOCOLS
+from archrank.eval.statistics import ComparisonError, coverage
+from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Details, Heading, Section, Table, Text
+from archrank.reports.study import MAIN, Group, Study, task_name
+from archrank.reports.words import count, hole, join, plural
+
+__all__ = ["repeat", "what_was_run"]
+
+
+def what_was_run(study: Study) -> Section:
+    """Protocol, recipe, cards, coverage, machines, versions, command."""
+    frame = study.frame
+    done = int((frame["status"] == "done").sum())
+    failed = len(frame) - done
+    blocks: list[Block] = [Text((
+        Bold(plural(done, "trial")), f" of {plural(frame['label'].nunique(), 'predictor')} on "
+        f"{plural(len(frame.groupby(['benchmark', 'target'])), 'benchmark target')} in "
+        f"{plural(frame['space'].nunique(), 'search space')}; {plural(failed, 'failure')}"
+        + (f"; {plural(study.superseded, 'older trial')} of edited encoders replaced by newer ones" if study.superseded
+           else "") + ".",
+    ))]
+    blocks += [Heading("The command that repeats it"), Code("\n".join(repeat(g) for g in study.groups))]
+    blocks += [Heading("Protocols and recipes"), *_protocols(study)]
+    blocks += [Heading("Benchmarks"), _cards(study)]
+    blocks.append(Heading("Coverage: seeds done, by predictor and cell"))
+    blocks += [block for group in study.groups for block in _coverage(group)]
+    blocks += [Heading("Machines and versions"), _machines(study)]
+    return Section("run", "What was run", blocks, "Run")
+
+
+def repeat(group: Group) -> str:
+    """The command line that runs the trials of a group."""
+    frame = group.frame
+    parts = ["archrank", "run", "--benchmark", ",".join(sorted(frame["benchmark"].unique()))]
+    targets = sorted(frame["target"].unique())
+    if len(targets) == 1:
+        parts += ["--target", targets[0]]
+    parts += ["--encoders", ",".join(sorted(frame["label"].unique())),
+              "--budgets", ",".join(str(b) for b in group.budgets), "--seeds", str(frame["seed"].nunique()),
+              "--protocol", group.protocol, "--recipe", group.recipe]
+    return shlex.join(parts)
+
+
+def _protocols(study: Study) -> list[Block]:
+    out: list[Block] = []
+    for name in sorted({g.protocol for g in study.groups}):
+        known = PROTOCOLS.get(name)
+        out.append(Text((Bold(f"protocol {name}: "), f"{known.summary}." if known else "not one of archrank's own."), "item"))
+        if known and known.leaks:
+            out.append(Text((Bold(f"protocol {name} leaks: "), f"{known.leaks}."), "warning"))
+    for name in sorted({g.recipe for g in study.groups}):
+        keys = study.frame.loc[study.frame["recipe"] == name, "key"]
+        forms: dict[str, set[str]] = {}
+        for key in keys:
+            for field, value in study.records[key].get("recipe", {}).items():
+                forms.setdefault(field, set()).add(_plain(value))
+        same = [f"{field} {next(iter(v))}" for field, v in sorted(forms.items()) if len(v) == 1 and field != "name"]
+        varies = [f"{field} ({join(sorted(v), 5)})" for field, v in sorted(forms.items()) if len(v) > 1]
+        text = f"{', '.join(same) or 'no recorded field'}." + (f" Differs between trials: {'; '.join(varies)}." if varies else "")
+        out.append(Text((Bold(f"recipe {name}: "), text), "item"))
+    return out
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, Mapping):
+        return " ".join(f"{k}={_plain(v)}" for k, v in sorted(value.items()))
+    return str(value)
+
+
+def _cards(study: Study) -> Table:
+    columns = (Column("name", "benchmark", numeric=False), Column("title", "what it is", numeric=False),
+               Column("size", "architectures"), Column("targets", "targets used", numeric=False),
+               Column("licence", "licence", numeric=False), Column("sha", "table sha256", numeric=False))
+    rows = []
+    for name, part in study.frame.groupby("benchmark"):
+        table = study.table(str(name))
+        targets = sorted(part["target"].unique())
+        used = sorted({study.records[key]["trial"]["table"][:12] for key in part["key"]})
+        if isinstance(table, str):
+            rows.append({"name": Cell(str(name)), "title": hole("table not at hand"), "size": hole(),
+                         "targets": Cell(join(targets)), "licence": hole(), "sha": Cell(", ".join(used))})
+            continue
+        shown = []
+        for target in targets:
+            metric = table.card["metrics"].get(target, {})
+            arrow = "↓" if metric.get("direction") == "min" else "↑"
+            shown.append(f"{target} {arrow} ({metric.get('description', '')}, {metric.get('unit', '')})")
+        rows.append({"name": Cell(str(name)), "title": Cell(str(table.card["title"])), "size": Cell(count(len(table))),
+                     "targets": Cell("; ".join(shown)), "licence": Cell(str(table.card.get("licence", "not stated"))),
+                     "sha": Cell(", ".join(used))})
+    return Table("cards", "Benchmarks, from their cards.", columns, tuple(rows), compact=True)
+
+
+def _coverage(group: Group) -> list[Block]:
+    try:
+        found = coverage(group.frame, MAIN)
+    except ComparisonError as error:
+        return [Text((Bold(group.title), f": {error}"), "warning")]
+    seeds = group.frame.groupby(["benchmark", "target", "budget"])["seed"].nunique()
+    tasks = [(b, t) for b, t in group.tasks]
+    cells = [(b, t, budget) for b, t in tasks for budget in group.budgets if (b, t, budget) in seeds.index]
+    columns = (Column("label", "predictor", numeric=False),
+               *(Column(f"c{i}", f"{task_name(b, t)} · {budget}") for i, (b, t, budget) in enumerate(cells)))
+    rows = []
+    for label in found.labels:
+        row: dict[str, Cell] = {"label": Cell(label, label=label)}
+        for i, cell in enumerate(cells):
+            have = int(found.matrix.loc[label, cell]) if cell in found.matrix.columns else 0
+            want = int(seeds[cell])
+            row[f"c{i}"] = Cell(str(have)) if have == want else Cell(f"{have}/{want}", tone="hole")
+        rows.append(row)
+    table = Table(f"coverage-{group.id}", f"Seeds done, {group.title}. Holes are marked.", columns, tuple(rows), compact=True)
+    holes = len(found.holes)
+    complete = holes == 0
+    said = Text((Bold(f"{group.title}: "), "every cell is there." if complete else f"{plural(holes, 'hole')}.",
+                 f" {found.sentence()}"), "normal" if complete else "warning")
+    return [said, Details(f"Coverage matrix, {group.title}", (table,))]
+
+
+def _machines(study: Study) -> Table:
+    seen: dict[tuple[str, ...], int] = {}
+    for record in study.records.values():
+        p = record.get("provenance", {})
+        key = tuple(str(p.get(field, "unknown")) for field in ("hardware", "device", "threads", "archrank", "commit", "torch",
+                                                               "python"))
+        seen[key] = seen.get(key, 0) + 1
+    names = ("hardware", "device", "threads", "archrank", "commit", "torch", "python")
+    columns = (*(Column(n, n, numeric=False) for n in names), Column("trials", "trials"))
+    rows = tuple({**{n: Cell(v) for n, v in zip(names, key)}, "trials": Cell(count(n_trials))}
+                 for key, n_trials in sorted(seen.items(), key=lambda item: (-item[1], item[0]))[:20])
+    return Table("machines", "Where and with what the trials ran.", columns, rows, compact=True)

@@ -1,0 +1,242 @@
+"""What a report is about: trials read from stores, grouped by what may share a table, with their statistics.
+
+No statistic is computed here; all come from `archrank.eval.statistics`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from archrank.datasets import ArchrankError, Benchmark
+from archrank.eval.metrics import METRICS
+from archrank.eval.statistics import (
+    Bootstrap,
+    Comparison,
+    ComparisonError,
+    Coverage,
+    bootstrap,
+    coverage,
+    leaderboard,
+    pairs,
+)
+from archrank.eval.store import flatten, read_trials
+from archrank.reports.style import Palette
+
+__all__ = ["MAIN", "Group", "Study", "View", "read_study", "task_name"]
+
+MAIN = "kendall"
+"""The metric that orders everything."""
+
+ENOUGH = 0.5
+"""Share of a group's cells a predictor must have to be ranked; below it the common cells of all would shrink too far."""
+
+
+def task_name(benchmark: str, target: str) -> str:
+    """How a task is written everywhere, as in `Bootstrap.benchmarks`."""
+    return f"{benchmark}/{target}"
+
+
+@dataclass(frozen=True)
+class View:
+    """One reading of a group: all cells, one budget or one benchmark, with everything the leaderboard needs."""
+
+    id: str
+    title: str
+    frame: pd.DataFrame
+    board: pd.DataFrame
+    boot: Bootstrap
+    pairs: tuple[Comparison, ...]
+    covered: Coverage
+    _other: dict[str, Bootstrap | str] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """Labels, best first."""
+        return tuple(self.board["label"])
+
+    @cached_property
+    def tier(self) -> Mapping[str, str]:
+        """Tier letters by label."""
+        return dict(zip(self.board["label"], self.board["tier"]))
+
+    def comparison(self, a: str, b: str) -> Comparison:
+        """The stored comparison of two labels, whichever stands first in it."""
+        return next(c for c in self.pairs if {c.a, c.b} == {a, b})
+
+    @cached_property
+    def others(self) -> tuple[str, ...]:
+        """Every other metric that was measured."""
+        return tuple(n for n in METRICS if n != MAIN and n in self.frame and bool(self.frame[n].notna().any()))
+
+    def other(self, metric: str) -> Bootstrap | str:
+        """The means of another metric, or the reason why it has none over these cells."""
+        if metric not in self._other:
+            try:
+                self._other[metric] = bootstrap(self.frame, metric, self.order, draws=0)
+            except ComparisonError as error:
+                self._other[metric] = str(error)
+        return self._other[metric]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials of one protocol and one recipe: the only ones that may stand in one table."""
+
+    id: str
+    protocol: str
+    recipe: str
+    frame: pd.DataFrame
+    views: tuple[View, ...]
+    problem: str = ""
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """How headings name the group."""
+        return f"protocol {self.protocol}, recipe {self.recipe}"
+
+    @property
+    def tasks(self) -> list[tuple[str, str]]:
+        """Every (benchmark, target), sorted."""
+        return sorted({(str(b), str(t)) for b, t in zip(self.frame["benchmark"], self.frame["target"])})
+
+    @property
+    def budgets(self) -> list[int]:
+        """Every budget, ascending."""
+        return sorted(int(b) for b in self.frame["budget"].unique())
+
+    def task(self, benchmark: str, target: str) -> pd.DataFrame:
+        """The rows of one task."""
+        return self.frame[(self.frame["benchmark"] == benchmark) & (self.frame["target"] == target)]
+
+
+@dataclass
+class Study:
+    """Everything a section may ask for."""
+
+    stores: tuple[Path, ...]
+    frame: pd.DataFrame
+    records: Mapping[str, dict[str, Any]]
+    groups: tuple[Group, ...]
+    palette: Palette
+    superseded: int
+    load: Callable[[str], Benchmark]
+    command: str
+    _tables: dict[str, Benchmark | str] = field(default_factory=dict)
+
+    def table(self, benchmark: str) -> Benchmark | str:
+        """The benchmark's table, or the sentence that says why it cannot be used."""
+        if benchmark not in self._tables:
+            used = sorted({r["trial"]["table"] for r in self.records.values() if r["trial"]["benchmark"] == benchmark})
+            try:
+                found: Benchmark | str = self.load(benchmark)
+            except (ArchrankError, OSError) as error:
+                found = f"The table of {benchmark} is not at hand, so this part is left out ({error})."
+            if isinstance(found, Benchmark) and used != [found.table]:
+                found = (f"The table of {benchmark} at hand is not the one these trials were made on (sha256 "
+                         f"{found.table[:12]} against {', '.join(u[:12] for u in used)}), so this part is left out.")
+            self._tables[benchmark] = found
+        return self._tables[benchmark]
+
+    def store_of(self, key: str, folder: str) -> Path | None:
+        """The first store that holds `folder/key.parquet`."""
+        return next((store for store in self.stores if (store / folder / f"{key}.parquet").is_file()), None)
+
+
+def read_study(
+    stores: Sequence[Path], *, only: Sequence[str] | None = None, load: Callable[[str], Benchmark] | None = None,
+    command: str = "",
+) -> Study:
+    """Reads the stores and computes the statistics of every group.
+
+    `only` keeps predictors whose label or encoder name is listed; all ranks are then computed among those alone.
+    ArchrankError if a folder holds no trials or `only` matches none.
+    """
+    for store in stores:
+        if not Path(store).is_dir():
+            raise ArchrankError(f"there is no store at {store}; `archrank run` makes one, --store names another")
+    records = {record["key"]: record for record in read_trials([Path(store) for store in stores])}
+    frame = pd.DataFrame([flatten(record) for record in records.values()])
+    if frame.empty:
+        raise ArchrankError(f"no trials in {', '.join(str(s) for s in stores)}; `archrank run` makes them")
+    if only is not None:
+        kept = frame["label"].isin(only) | frame["encoder"].isin(only)
+        if not kept.any():
+            known = ", ".join(sorted(frame["label"].unique())[:20])
+            raise ArchrankError(f"--only {','.join(only)}: no trial of that name; the store has {known}")
+        frame = frame[kept]
+    if MAIN not in frame:
+        frame[MAIN] = float("nan")
+    frame, superseded = _latest(frame, records)
+    records = {key: records[key] for key in frame["key"]}
+    if load is None:
+        from archrank.datasets import load as default_load
+
+        load = default_load
+    groups = [_group(protocol, recipe, part) for (protocol, recipe), part in frame.groupby(["protocol", "recipe"])]
+    groups.sort(key=lambda g: (g.protocol != "clean", g.recipe != "common", -len(g.frame), g.id))
+    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), Palette(list(frame["label"])),
+                 superseded, load, command)
+
+
+def _latest(frame: pd.DataFrame, records: Mapping[str, dict[str, Any]]) -> tuple[pd.DataFrame, int]:
+    """One row per cell: an edited encoder leaves its older trials in the store, and the newest one counts."""
+    frame = frame.drop_duplicates("key").copy()
+    frame["finished"] = [str(records[key]["provenance"].get("finished", "")) for key in frame["key"]]
+    cell = ["label", "benchmark", "target", "protocol", "recipe", "budget", "seed"]
+    frame = frame.sort_values([*cell, "finished", "key"], kind="stable").reset_index(drop=True)
+    newest = frame.drop_duplicates(cell, keep="last").reset_index(drop=True)
+    return newest, len(frame) - len(newest)
+
+
+def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:
+    frame = frame.reset_index(drop=True)
+    name = f"{protocol}-{recipe}"
+    try:
+        labels, left_out = _rankable(frame)
+        ranked = frame[frame["label"].isin(labels)]
+        views = [_view("all", "all budgets and benchmarks", ranked, labels)]
+        budgets = sorted(ranked["budget"].unique())
+        tasks = sorted(set(zip(ranked["benchmark"], ranked["target"])))
+        parts = [(f"b{b}", f"{b} labels", ranked[ranked["budget"] == b]) for b in budgets if len(budgets) > 1]
+        parts += [(f"t{i}", task_name(b, t), ranked[(ranked["benchmark"] == b) & (ranked["target"] == t)])
+                  for i, (b, t) in enumerate(tasks) if len(tasks) > 1]
+        for view_id, title, part in parts:
+            try:
+                views.append(_view(view_id, title, part, labels))
+            except ComparisonError as error:
+                left_out += (f"No table for {title}: {error}",)
+        return Group(name, protocol, recipe, frame, tuple(views), left_out=left_out)
+    except ComparisonError as error:
+        return Group(name, protocol, recipe, frame, (), problem=str(error))
+
+
+def _rankable(frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
+    """Labels that have enough of the cells, and a sentence for each one that has not."""
+    whole = coverage(frame, MAIN)
+    done = whole.cells[whole.cells["state"] == "done"].groupby("label").size()
+    counts = {label: int(done.get(label, 0)) for label in whole.labels}
+    most = max(counts.values())
+    keep = [label for label in whole.labels if counts[label] >= max(1, ENOUGH * most)]
+    out = [f"{label} is not ranked: it has {counts[label]} of {whole.expected} cells." for label in whole.labels
+           if label not in keep]
+    while len(keep) > 1 and coverage(frame[frame["label"].isin(keep)], MAIN).shared == 0:
+        worst = min(keep, key=lambda label: (counts[label], label))
+        keep.remove(worst)
+        out.append(f"{worst} is not ranked: it shares no cell with all the others ({counts[worst]} cells done).")
+    return keep, tuple(out)
+
+
+def _view(view_id: str, title: str, frame: pd.DataFrame, labels: Sequence[str]) -> View:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        board = leaderboard(frame, MAIN, labels)
+        compared = tuple(pairs(frame, MAIN, labels)) if len(labels) > 1 else ()
+        return View(view_id, title, frame, board, bootstrap(frame, MAIN, labels), compared, coverage(frame, MAIN, labels))

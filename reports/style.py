@@ -1,0 +1,161 @@
+"""One visual language: colours, marks and type of every figure, and deterministic SVG.
+
+Figures are drawn in light colours. Inlined into a page, each of those colours becomes a CSS variable, so that one
+drawing serves light and dark; saved as files, they stay as they are on a transparent ground.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("agg")
+from matplotlib.figure import Figure as Canvas
+
+__all__ = ["COLOURS", "GRID", "INK", "MUTED", "PAPER", "Palette", "canvas", "css_variables", "inline", "spread",
+           "style", "svg_bytes", "svg_text"]
+
+INK, MUTED, GRID, PAPER, HATCH = "#1c2126", "#68707a", "#dfe3e8", "#fefefd", "#9aa3ad"
+GOOD, BAD = "#2f7fb8", "#c2571a"
+# Order follows Okabe and Ito's colour-blind-safe set, yellow and black left out because they vanish on one of the two
+# grounds; each hue has a lighter form for the dark page. Marks differ as well, so colour is never the only sign.
+COLOURS: tuple[tuple[str, str], ...] = (
+    ("#0072b2", "#56b0ea"), ("#d55e00", "#ff9147"), ("#00936b", "#35cfa0"), ("#b5478a", "#ef93c9"),
+    ("#8a6d00", "#dcb93f"), ("#5a4fcf", "#a9a1ff"), ("#1d8a99", "#5fd3e2"), ("#8c2f39", "#f08a94"),
+    ("#6b4a2b", "#cfa67e"), ("#5b6570", "#aeb7c1"),
+)
+_CHROME = {INK: ("ink", "#e8eaed"), MUTED: ("muted", "#9aa4af"), GRID: ("grid", "#31373e"), PAPER: ("paper", "#14171a"),
+           HATCH: ("hatch", "#6d7680"), GOOD: ("good", "#5fb0e8"), BAD: ("bad", "#f2995c")}
+_MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
+_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
+
+_RC: dict[str, Any] = {
+    "svg.hashsalt": "archrank", "svg.fonttype": "none", "pdf.fonttype": 42,
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9.0,
+    "axes.edgecolor": MUTED, "axes.labelcolor": INK, "axes.titlesize": 10.0, "axes.titleweight": "bold",
+    "axes.titlelocation": "left", "axes.titlecolor": INK, "axes.linewidth": 0.8, "axes.spines.top": False,
+    "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "axes.labelsize": 9.0,
+    "grid.color": GRID, "grid.linewidth": 0.7, "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED,
+    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5,
+    "xtick.major.size": 3.0, "ytick.major.size": 0.0, "lines.linewidth": 1.7, "lines.markersize": 4.5,
+    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "hatch.linewidth": 0.7,
+    "path.simplify": True, "axes.unicode_minus": True,
+}
+
+
+class Palette:
+    """The colour and the mark of every predictor, by its place among the sorted labels."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.place: Mapping[str, int] = {label: i for i, label in enumerate(sorted(set(labels)))}
+
+    def colour(self, label: str) -> str:
+        """The light form; `inline` turns it into a variable."""
+        return COLOURS[self.place[label] % len(COLOURS)][0]
+
+    def mark(self, label: str) -> str:
+        """The matplotlib marker."""
+        place = self.place[label]
+        return _MARKS[(place + place // len(COLOURS)) % len(_MARKS)]
+
+    def dash(self, label: str) -> Any:
+        """The line style: solid for the first ten predictors, then dashed forms."""
+        return _DASHES[self.place[label] // len(COLOURS) % len(_DASHES)]
+
+    def gid(self, label: str) -> str:
+        """The name that a drawn mark carries, so that the page can hide a predictor everywhere."""
+        return f"enc{self.place[label]}"
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draws inside this context look alike, whatever the user's own matplotlib settings are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        yield
+
+
+def canvas(width: float, height: float) -> Canvas:
+    """An empty figure of width x height CSS pixels (96 to the inch; text sizes are points)."""
+    return Canvas(figsize=(width / 96, height / 96), dpi=96)
+
+
+def svg_text(figure: Canvas) -> str:
+    """The SVG of a figure: the same bytes for the same drawing, without dates, comments or needless decimals."""
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = stream.getvalue()
+    text = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r"-?\d+\.\d{2,}", lambda m: _short(float(m[0])), text)
+    text = re.sub(r'id="(enc\d+)[\w.]*"', r'class="\1"', text)
+    text = re.sub(r'id="(?:figure|axes|patch|line2d|text|matplotlib|xtick|ytick|PolyCollection|LineCollection|'
+                  r'PathCollection|FillBetweenPolyCollection|legend|QuadMesh)[\w.]*"', "", text)
+    text = re.sub(r">\s+<", "><", text)
+    text = re.sub(r'\s*\n\s*', " ", text)
+    text = re.sub(r'stroke-linejoin: (?:miter|round);? ?|stroke-linecap: (?:butt|square|round);? ?', "", text)
+    return re.sub(r"<g\s*>", "<g>", text).strip()
+
+
+def _short(value: float) -> str:
+    text = f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"
+    text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("", "-0") else text
+
+
+def svg_bytes(text: str) -> bytes:
+    """A drawing as a file of its own."""
+    return ('<?xml version="1.0" encoding="UTF-8"?>\n' + text + "\n").encode()
+
+
+_VARIABLES = {light: f"var(--c{i})" for i, (light, _) in enumerate(COLOURS)} | {
+    light: f"var(--{name})" for light, (name, _) in _CHROME.items()
+}
+_ANY_COLOUR = re.compile("|".join(_VARIABLES))
+
+
+def inline(text: str, prefix: str, alt: str) -> str:
+    """The drawing for use inside a page: ids made unique, colours as CSS variables, words for screen readers.
+
+    `alt` must already be escaped for use in an attribute.
+    """
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
+    text = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", text)
+    text = _ANY_COLOUR.sub(lambda m: _VARIABLES[m[0]], text)
+    text = re.sub(r'<svg[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>', lambda m: (
+        f'<svg viewBox="0 0 {m[1]} {m[2]}" style="max-width:{float(m[1]) * 4 / 3:.0f}px" role="img" aria-label="{alt}">'
+    ), text, count=1)
+    return text.replace('xlink:href', "href")
+
+
+def css_variables() -> tuple[str, str]:
+    """The declarations of every colour for the light page and for the dark one."""
+    light = [f"--c{i}:{pair[0]}" for i, pair in enumerate(COLOURS)] + [f"--{n}:{v}" for v, (n, _) in _CHROME.items()]
+    dark = [f"--c{i}:{pair[1]}" for i, pair in enumerate(COLOURS)] + [f"--{n}:{v}" for n, v in _CHROME.values()]
+    return ";".join(light), ";".join(dark)
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """Places for labels near `wanted` ([n], any order), at least `gap` apart and inside [low, high] where they fit.
+
+    Exact least-squares placement: sorted wishes minus their minimal offsets, made monotone by pooling neighbours.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    wish = np.asarray(wanted, float)
+    if not len(wish):
+        return wish
+    gap = min(gap, (high - low) / max(len(wish) - 1, 1))
+    order = np.argsort(wish, kind="stable")
+    offset = gap * np.arange(len(wish))
+    placed = isotonic_regression(wish[order] - offset)
+    placed = np.clip(placed, low, high - offset[-1]) + offset
+    out = np.empty_like(wish)
+    out[order] = placed
+    return out

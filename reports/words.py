@@ -1,0 +1,93 @@
+"""Numbers and lists as a reader wants them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from archrank.eval.metrics import digits
+from archrank.eval.statistics import Interval, rounded
+from archrank.reports.blocks import Bold, Cell, Inline
+
+__all__ = ["bold_join", "cell", "count", "decimals", "from_interval", "hole", "join", "plural", "rate", "seconds", "share"]
+
+
+def join(names: Sequence[str], most: int = 8) -> str:
+    """a, b and c; long lists are cut with their number."""
+    names = list(names)
+    if len(names) > most:
+        return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"
+
+
+def bold_join(names: Sequence[str], most: int = 8) -> tuple[Inline, ...]:
+    """The same with every name in bold."""
+    shown = list(names)[: most if len(names) <= most else most - 1]
+    out: list[Inline] = []
+    for i, name in enumerate(shown):
+        last = i == len(shown) - 1 and len(shown) == len(names)
+        out += [" and " if i and last else ", " if i else "", Bold(name)]
+    if len(shown) < len(names):
+        out.append(f" and {len(names) - len(shown)} more")
+    return tuple(part for part in out if part != "")
+
+
+def plural(number: int, one: str, many: str = "") -> str:
+    """1 seed, 5 seeds."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def seconds(value: float) -> str:
+    """A duration with two or three digits in the unit that fits."""
+    if not math.isfinite(value):
+        return "–"
+    for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (math.inf, 3600, "h")):
+        if value < limit:
+            scaled = value / size
+            return f"{scaled:.3g} {unit}" if scaled < 100 else f"{scaled:.0f} {unit}"
+    raise AssertionError
+
+
+def count(value: float) -> str:
+    """A whole number with thousands separators."""
+    return "–" if not math.isfinite(value) else f"{value:,.0f}"
+
+
+def rate(value: float) -> str:
+    """A throughput to three significant digits."""
+    if not math.isfinite(value):
+        return "–"
+    size = 10 ** max(0, math.floor(math.log10(max(value, 1))) - 2)
+    return f"{round(value / size) * size:,}"
+
+
+def share(value: float, most: int = 0) -> str:
+    """A share as per cent."""
+    return "–" if not math.isfinite(value) else f"{100 * value:.{most}f} %"
+
+
+def decimals(low: float, high: float) -> int:
+    """Decimals that a 95 % interval allows."""
+    return digits((high - low) / 2)
+
+
+def hole(text: str = "–") -> Cell:
+    """A cell that says there is nothing."""
+    return Cell(text, tone="hole")
+
+
+def cell(text: str, sort: float | None = None) -> Cell:
+    """A plain cell."""
+    return Cell(text, sort)
+
+
+def from_interval(interval: Interval, *, signed: bool = False) -> Cell:
+    """A cell with value and interval."""
+    if not math.isfinite(interval.estimate):
+        return hole()
+    return Cell(rounded(interval, signed=signed), interval.estimate, low=interval.low, high=interval.high)
+
+
+def first(items: Iterable[str], default: str = "unknown") -> str:
+    """The first item, or a default."""
+    return next(iter(items), default)
