@@ -202,7 +202,8 @@ def results_of(covered: Coverage) -> Results:
     return Results(covered.labels, tasks, x, space, test_error, shared)
 
 
-def _evenly(budgets: Floats) -> Floats:
+def evenly(budgets: Floats) -> Floats:
+    """Every budget the same weight."""
     return np.full(budgets.size, 1 / budgets.size)
 
 
@@ -243,7 +244,7 @@ def bootstrap(
     better: Better | None = None,
     draws: int = 4000,
     seed: int = 0,
-    weigh: Weigh = _evenly,
+    weigh: Weigh = evenly,
 ) -> Bootstrap:
     """Mean of ``metric`` over the common cells of ``labels``, per label, with joint draws.
 
@@ -258,6 +259,20 @@ def bootstrap(
     Raises:
         ComparisonError: as `coverage`; no cell in common; a metric in the unit of its target averaged over targets.
     """
+    return resampled(frame, metric, labels, scope, better, draws, seed, weigh)[0]
+
+
+def resampled(
+    frame: pd.DataFrame,
+    metric: str,
+    labels: Sequence[str] | None,
+    scope: Scope,
+    better: Better | None,
+    draws: int = 0,
+    seed: int = 0,
+    weigh: Weigh = evenly,
+) -> tuple[Bootstrap, Results]:
+    """`bootstrap`, and the results it was taken over."""
     direction = direction_of(metric, better)
     covered = coverage(frame, metric, labels)
     results = results_of(covered)
@@ -271,7 +286,7 @@ def bootstrap(
     combined = joint(results.x, results.space, results.weights(weigh), over_spaces, results.test_error, results.shared)
     if covered.shared < covered.expected:
         notes.append(covered.sentence())
-    return Bootstrap(
+    result = Bootstrap(
         labels=covered.labels,
         metric=metric,
         better=direction,
@@ -286,6 +301,7 @@ def bootstrap(
         notes=tuple(notes),
         joint=combined,
     )
+    return result, results
 
 
 def values(

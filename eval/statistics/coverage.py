@@ -26,7 +26,6 @@ class Coverage:
         cells: one row per (label, space, benchmark, target, budget, seed) of the full grid with ``state``: "done",
             "failed" (the trial failed), "undefined" (done, but the metric is NaN: a constant prediction) or "missing".
         common: the done rows of the cells that every label has, with the metric and, where known, split and test.
-        matrix: rows = label, columns = (benchmark, target, budget); number of done seeds.
         expected: number of cells of the grid per label.
         shared: number of cells every label has.
     """
@@ -35,7 +34,6 @@ class Coverage:
     metric: str
     cells: pd.DataFrame
     common: pd.DataFrame
-    matrix: pd.DataFrame
     expected: int
     shared: int
 
@@ -43,6 +41,13 @@ class Coverage:
     def holes(self) -> pd.DataFrame:
         """The rows of ``cells`` that are not done."""
         return self.cells[self.cells["state"] != "done"]
+
+    @property
+    def matrix(self) -> pd.DataFrame:
+        """Rows = label, columns = (benchmark, target, budget); number of done seeds."""
+        done = self.cells.assign(done=(self.cells["state"] == "done").astype(int))
+        where = ["benchmark", "target", "budget"]
+        return done.pivot_table(index="label", columns=where, values="done", aggfunc="sum").astype(int)
 
     def sentence(self) -> str:
         """One sentence: over how many cells the comparison is taken, and whose holes shrank it."""
@@ -74,12 +79,7 @@ def coverage(frame: pd.DataFrame, metric: str = "kendall", labels: Sequence[str]
     owners = done.groupby(CELL, observed=True)["label"].transform("size")
     kept = ["label", *CELL, metric, *(column for column in ("split", "test") if column in done)]
     common = done.loc[owners == len(names), kept].sort_values(["label", *CELL], ignore_index=True)
-    matrix = (
-        cells.assign(done=(cells["state"] == "done").astype(int))
-        .pivot_table(index="label", columns=["benchmark", "target", "budget"], values="done", aggfunc="sum")
-        .astype(int)
-    )
-    return Coverage(tuple(names), metric, cells, common, matrix, len(grid), len(common) // len(names))
+    return Coverage(tuple(names), metric, cells, common, len(grid), len(common) // len(names))
 
 
 def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) -> tuple[pd.DataFrame, list[str]]:

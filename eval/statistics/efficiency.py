@@ -136,26 +136,37 @@ def label_efficiency(
     for t, (budget, g) in enumerate(zip(where["budget"], where["g"])):
         if budget in budgets:
             x[:, budgets.index(budget), g] = results.x[:, t]
-    flat = sign * x.reshape(-1, len(groups), seeds)
     space = np.unique(groups["space"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
-    weight = 1 / np.bincount(space)[space]
     over_spaces = scope == "spaces" or (scope == "auto" and space.max() > 0)
-    nothing = np.full(flat.shape[:2], np.nan)
-    got = joint(flat, space, weight, over_spaces, nothing, np.zeros(len(groups), dtype=bool))
-    grid = np.array(budgets, dtype=float)
-    place, i, j = budgets.index(at), covered.labels.index(a), covered.labels.index(b)
+    i, j = covered.labels.index(a), covered.labels.index(b)
+    needed, units = labels_needed(sign * x[[i, j]], space, np.array(budgets, float), at, over_spaces, draws, seed)
+    cells = int(np.isfinite(x[0]).sum())
+    return Efficiency(a, b, at, metric, *needed, budgets[0], budgets[-1], cells, units)
+
+
+def labels_needed(
+    x: Floats, space: NDArray[np.int64], budgets: Floats, at: int, over_spaces: bool, draws: int, seed: int
+) -> tuple[tuple[float, float, float], int]:
+    """(estimate, low, high) of the labels the second needs for what the first has at ``at``, and the units.
+
+    Args:
+        x: [2, B, T, S] results, higher = better; ``space`` [T], ``budgets`` [B] ascending.
+    """
+    weight = 1 / np.bincount(space)[space]
+    flat = x.reshape(-1, x.shape[2], x.shape[3])
+    unknown = np.full(flat.shape[:2], np.nan)
+    got = joint(flat, space, weight, over_spaces, unknown, np.zeros(space.size, dtype=bool))
+    place = int(np.flatnonzero(budgets == at)[0])
 
     def answer(curves: Floats) -> Floats:
-        fitted = isotonic(curves.reshape(-1, len(covered.labels), len(budgets)))
-        return crossing(fitted[:, j], fitted[:, i, place], grid)
+        fitted = isotonic(curves.reshape(-1, 2, budgets.size))
+        return crossing(fitted[:, 1], fitted[:, 0, place], budgets)
 
-    estimate = float(answer(got.estimate[None])[0])
     low = high = math.nan
     if got.kind in ("spaces", "splits"):
         found = np.sort(answer(got.draw(draws, seed)))
         low, high = float(found[int(ALPHA / 2 * draws)]), float(found[int((1 - ALPHA / 2) * draws)])
-    cells = int(np.isfinite(x[0]).sum())
-    return Efficiency(a, b, at, metric, estimate, low, high, budgets[0], budgets[-1], cells, got.units)
+    return (float(answer(got.estimate[None])[0]), low, high), got.units
 
 
 def curve(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from archrank.eval.statistics.results import ALPHA, Interval, IntervalKind
 
@@ -65,8 +65,8 @@ class Joint:
         uncertain = float(np.sum(variance**2 / self.df))
         freedom = total**2 / uncertain if uncertain > 0 else math.inf
         error = math.sqrt(total)
-        reach = float(stats.t.ppf(1 - ALPHA / 2, freedom)) * error
-        p = math.nan if self.kind == "test size" else float(2 * stats.t.sf(abs(estimate) / error, freedom))
+        reach = float(stdtrit(freedom, 1 - ALPHA / 2)) * error
+        p = math.nan if self.kind == "test size" else float(2 * stdtr(freedom, -abs(estimate) / error))
         return Interval(estimate, estimate - reach, estimate + reach, self.kind, self.units), p
 
     def draw(self, count: int, seed: int) -> Floats:
@@ -124,8 +124,8 @@ def joint(x: Floats, space: Ints, weight: Floats, over_spaces: bool, test_error:
         columns.append(diagonal)
         group += [len(freedom)] * len(estimate)
         freedom.append(math.inf)
-    used: Bools = np.isfinite(x).any(axis=0)  # [T, S]
-    units = sum(int(np.count_nonzero(used[space == k].any(axis=0))) for k in range(spaces))
+    seen = np.isfinite(x)
+    units = sum(int(np.count_nonzero(seen[:, space == k].any(axis=(0, 1)))) for k in range(spaces))
     kind: IntervalKind = "test size" if single else "splits"
     return Joint(estimate, np.concatenate(columns, axis=1), _ints(group), np.array(freedom), kind, units, scale)
 

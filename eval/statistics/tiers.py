@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from archrank.eval.statistics.bootstrap import Better, Bootstrap, Results, Scope, bootstrap, results_of, select
+from archrank.eval.statistics.bootstrap import Better, Bootstrap, Results, Scope, evenly, resampled
 from archrank.eval.statistics.coverage import coverage
 from archrank.eval.statistics.results import ALPHA, Comparison, ComparisonError, Interval
 
@@ -126,8 +126,7 @@ def compare(
     """
     if a == b:
         raise ComparisonError(f"{a} cannot be compared with itself")
-    result = bootstrap(frame, metric, [a, b], scope=scope, better=better, draws=0)
-    used = select(results_of(coverage(frame, metric, [a, b])), scope)[0]
+    result, used = resampled(frame, metric, [a, b], scope, better)
     won = _wins(used, result.better)[result.labels.index(a), result.labels.index(b)]
     return _comparison(result, a, b, math.nan, 1, float(np.nanmean(won)))
 
@@ -164,9 +163,8 @@ def pairs(
 
     Best label first; in every comparison ``a`` is the one with the better estimate.
     """
-    result = bootstrap(frame, metric, labels, scope=scope, better=better, draws=0)
+    result, used = resampled(frame, metric, labels, scope, better)
     order = _sorted(result, None)
-    used = select(results_of(coverage(frame, metric, labels)), scope)[0]
     won = np.nanmean(_wins(used, result.better), axis=(2, 3))
     both = list(itertools.combinations(order, 2))
     table = result.p_values()
@@ -189,7 +187,7 @@ def win_rates(result: Bootstrap, results: Results) -> list[Interval]:
     won = _wins(results, result.better)
     won[np.arange(n), np.arange(n)] = 0.0
     mean = np.nanmean(won.sum(axis=1) / (n - 1), axis=2)  # [L, T]
-    per_task = results.weights(lambda budgets: np.full(budgets.size, 1 / budgets.size))
+    per_task = results.weights(evenly)
     rate = mean @ (per_task / per_task.sum())
     if result.kind not in ("spaces", "splits"):
         return [Interval(float(share), math.nan, math.nan, "none", result.units) for share in rate]
@@ -220,8 +218,7 @@ def leaderboard(
     of the draws in which the label leads. ``win_rate``: share of (cell, opponent) pairs won, ties half. The frame's
     ``attrs["notes"]`` holds sentences to print below the table.
     """
-    result = bootstrap(frame, metric, labels, scope=scope, better=better, draws=draws, seed=seed)
-    used = select(results_of(coverage(frame, metric, labels)), scope)[0]
+    result, used = resampled(frame, metric, labels, scope, better, draws, seed)
     order = _sorted(result, None)
     separable = _separable(result, order)
     marks = letters(separable)
