@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from archrank.encoders.layers.noise import Dropout
 BARRED = -1e9  # a pair that may not look at each other
 # Padding is far below BARRED, so that a row with every pair barred spreads over what is there, never over padding.
 ABSENT = -1e30
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "gelu": torch.nn.functional.gelu}
 
 
 def absent(present: Tensor, dtype: torch.dtype) -> Tensor:
@@ -21,7 +23,7 @@ def absent(present: Tensor, dtype: torch.dtype) -> Tensor:
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[..., L, heads * d] -> [..., heads, L, d]."""
-    return x.unflatten(-1, (heads, -1)).transpose(-2, -3)
+    return x.reshape(*x.shape[:-1], heads, -1).transpose(-2, -3)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, *, allowed: Tensor | None = None, offset: Tensor | None = None,
@@ -78,7 +80,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.wide, self.narrow = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
-        self.activation = {"relu": nn.functional.relu, "gelu": nn.functional.gelu}[activation]
+        self.activation = ACTIVATIONS[activation]
         self.drop, self.drop_residual = Dropout(dropout), Dropout(residual_dropout)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
 import pytest
 import torch
+
 from archrank import datasets
 from archrank.encoders.bag_of_ops import bag_of_ops
-
 from tests.encoders import golden as g
 
 
 def test_counts_and_size():
-    found = bag_of_ops(g.graphs(g.C5, g.C3, ([0, 2, 2, 3, 4], ((0, 1), (0, 2), (1, 3), (2, 3), (3, 4))), nodes=7), g.space(7))
+    diamond = ([0, 2, 2, 3, 4], ((0, 1), (0, 2), (1, 3), (2, 3), (3, 4)))
+    found = bag_of_ops(g.graphs(g.C5, g.C3, diamond, nodes=7), g.space(7))
     assert found.dtype == torch.float32
     assert found.tolist() == [[1, 1, 1, 1, 1, 5], [1, 0, 1, 0, 1, 3], [1, 0, 2, 1, 1, 5]]
 
