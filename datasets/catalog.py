@@ -91,7 +91,15 @@ def _module(source: Source) -> Any:
 
 
 def _locate(source: Source) -> Path | None:
-    return next((found for folder in data_folders() if (found := _module(source).locate(folder))), None)
+    return next((found for folder in data_folders() if (found := _module(source).locate(folder, source.variant))), None)
+
+
+def origin_of(source: Source, path: Path) -> dict[str, Any]:
+    """What an imported table was made from: names, sizes and times of the official files, and the importer's version."""
+    module = _module(source)
+    files = module.files(path, source.variant) if hasattr(module, "files") else [path]
+    listed = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+    return {"file": source.file, "files": listed, "importer": source.version}
 
 
 def _imported(source: Source) -> Path:
@@ -103,12 +111,18 @@ def _imported(source: Source) -> Path:
         looked = ", ".join(str(folder) for folder in data_folders()) or "no data folder exists; set ARCHRANK_DATA"
         raise DataMissing(f"benchmark '{source.name}' is not here: put {source.file} into a data folder (looked in: {looked}); "
                           f"get it from {source.obtain}")
-    origin = {"file": source.file, "size": found.stat().st_size, "modified": found.stat().st_mtime_ns, "importer": source.version}
+    origin = origin_of(source, found)
     if card.is_file() and json.loads(card.read_text(encoding="utf-8")).get("origin") == origin:
         return card
+    return import_file(source, found)
+
+
+def import_file(source: Source, path: Path) -> Path:
+    """Import the official file (or folder) at `path` as `source` into the cache; returns the card. DataError leaves the cache as it was."""
     from archrank.datasets.benchmark import write_benchmark
 
-    frame, described = _module(source).read(found)
+    origin = origin_of(source, path)
+    frame, described = _module(source).read(path, source.variant)
     if described["name"] != source.name:
         raise DataError(f"importer {source.module} made '{described['name']}' where '{source.name}' was asked for")
-    return write_benchmark(card.parent, frame, dict(described, origin=origin)).with_suffix(".json")
+    return write_benchmark(cache_folder() / "benchmarks", frame, dict(described, origin=origin)).with_suffix(".json")

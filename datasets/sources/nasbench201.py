@@ -71,13 +71,13 @@ def canonical(ops: list[str]) -> str:
     return value[3]
 
 
-def locate(root: Path) -> Path | None:
+def locate(root: Path, variant: str = "") -> Path | None:
     """The table below a data folder, or None."""
     path = root / "nasbench201" / "table.csv"
     return path if path.is_file() else None
 
 
-def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of the table at `path` (one row per architecture in official index order)."""
     raw = pd.read_csv(path)
     needed = {"arch_str", *(column for column, *_ in COLUMNS.values()), *(column for column, *_ in COSTS.values())}

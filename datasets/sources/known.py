@@ -1,0 +1,92 @@
+"""The benchmarks archrank can import: what they are called, which file they come from and where a user gets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that can be fetched without a browser.
+
+    url: http(s) address. path: where it belongs below a data folder. digest: `sha256:...` or `md5:...`, always checked.
+    """
+
+    url: str
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A benchmark archrank can import.
+
+    file: what `locate` looks for below a data folder. obtain: where a user gets the official file.
+    module: the importer in this package. version: raise it when the importer's output changes.
+    variant: which of its benchmarks the importer is asked for. downloads: the files `archrank data get` can fetch.
+    """
+
+    name: str
+    title: str
+    file: str
+    obtain: str
+    module: str
+    version: int = 1
+    variant: str = ""
+    downloads: tuple[Download, ...] = ()
+
+
+_GRAPH_DIGESTS = {
+    "cora": "5e69b2f9bb08d8927d9ffd4921f8494a3cea349c9c3a461334cb9dc9e11701a8",
+    "citeseer": "99c7f79b73372636305bf73fb32a58b63c57bd1871a152dd62ec72d984c8c50f",
+    "pubmed": "10b4dcf6cfd3a24f6059f7d541a4a872960b4adac0b3dba26abed1bb9a3d904d",
+    "cs": "71ae8469930517160b024f52db6000a4897f1aff5d765beb27bb60952ed5bd31",
+    "physics": "1e309bafee0b832c8b84fa3c039c36992bc0a910238b128f26b7e9190d7f2aea",
+    "photo": "5511b4dc3f63fa988792177227db7901290fb9b27fc6c02e3036b29e134ed6df",
+    "computers": "fdb3dc0cf405d62322f0ab9614b2083c2a5e6576c2f43e4f2214be64bc62b1b3",
+    "arxiv": "7ee21a7653297a806c0ed1be3efe6ecc06acc84e48e942da0bfde0e5d287debe",
+    "proteins": "b9e7fb0902bda44fec32c948e5fde822fb22d38d674c52e43ace5197378f2d21",
+}
+
+
+def _nasbench_graph(data_set: str) -> Source:
+    count = "2,021" if data_set == "proteins" else "26,206"
+    path = f"nasbench_graph/{data_set}.bench"
+    return Source(
+        f"nasbench_graph_{data_set}",
+        f"NAS-Bench-Graph, {count} graph neural networks on {data_set}",
+        path,
+        "the light release of NAS-Bench-Graph (github.com/THUMNLab/NAS-Bench-Graph)",
+        "nasbench_graph",
+        variant=data_set,
+        downloads=(Download(f"https://raw.githubusercontent.com/THUMNLab/NAS-Bench-Graph/main/light/{data_set}.bench", path,
+                            f"sha256:{_GRAPH_DIGESTS[data_set]}"),),
+    )
+
+
+def _transnasbench101(space: str, count: str, file: str) -> Source:
+    return Source(
+        f"transnasbench101_{space}",
+        f"TransNAS-Bench-101 {space}, {count} networks on seven vision tasks",
+        f"transnasbench101/{file}",
+        "the TransNAS-Bench-101 project (github.com/yawen-d/TransNASBench), as the zip archives of JSON shards that NASLib users pass on",
+        "transnasbench101",
+        variant=space,
+    )
+
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        Source(
+            "nasbench201",
+            "NAS-Bench-201 (NATS-Bench topology), 15,625 cells, CIFAR-10/100 and ImageNet16-120",
+            "nasbench201/table.csv",
+            "the NAS-Bench-201 project (github.com/D-X-Y/NAS-Bench-201), exported to one CSV row per architecture",
+            "nasbench201",
+        ),
+        _transnasbench101("micro", "4,096", "all_benchmarks_zen.zip"),
+        _transnasbench101("macro", "3,256", "tnb101_macro_zen.zip"),
+        *(_nasbench_graph(data_set) for data_set in _GRAPH_DIGESTS),
+    )
+}
