@@ -1,0 +1,225 @@
+"""One group of trials from start to stored result. Runs in a worker process (or in the caller's)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from archrank.datasets import Benchmark, load, make_split
+from archrank.datasets.graphs import Graphs
+from archrank.eval import metrics
+from archrank.eval.classical import fit_predict
+from archrank.eval.groups import Group
+from archrank.eval.labels import transform
+from archrank.eval.network import FixedEncoding, Network
+from archrank.eval.provenance import provenance
+from archrank.eval.recipes import COMMON, HEADS, Recipe, resolve
+from archrank.eval.store import SCHEMA, Store, replace
+from archrank.eval.training import Member, Outcome, train
+from archrank.eval.trials import Planned
+
+ENCODED = 500
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and on what a group runs."""
+
+    store: Path
+    device: str = "cpu"
+    threads: int = 1
+
+
+class Events(Protocol):
+    """What a group tells while it runs. Each is called often and must be quick."""
+
+    def progress(self, share: float) -> None:
+        """Share of the group's training done, 0 to 1."""
+
+    def stored(self, key: str, status: str) -> None:
+        """A trial was written."""
+
+
+def execute(group: Group, context: Context, events: Events, benchmark: Benchmark | None = None) -> None:
+    """Train, score and store the wanted trials of a group.
+
+    A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed.
+    """
+    store = Store(context.store)
+    try:
+        outcomes = _outcomes(group, context, events, benchmark)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except Exception as error:
+        if len(group.members) > 1 and not isinstance(error, (ImportError, AttributeError, TypeError, NameError)):
+            for item in group.members:
+                if item.trial.key in group.wanted:
+                    execute(Group((item,), frozenset([item.trial.key]), group.journal), context, events, benchmark)
+            return
+        for item in group.members:
+            if item.trial.key in group.wanted:
+                _write_failure(store, item, context, type(error).__name__, str(error), traceback.format_exc())
+                events.stored(item.trial.key, "failed")
+        return
+    for item, (record, index, outcome, encoded) in zip(group.members, outcomes):
+        if item.trial.key not in group.wanted:
+            continue
+        if record["status"] == "failed":
+            store.write(record)
+        else:
+            store.write(record, index, outcome.predictions, (encoded, outcome.encodings) if outcome.encodings is not None else None)
+        events.stored(item.trial.key, record["status"])
+
+
+def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchmark | None) -> list[Any]:
+    trial, spec = group.first, group.members[0].spec
+    benchmark = benchmark or load(trial.benchmark)
+    scores = benchmark.target(trial.target)
+    direction = benchmark.direction(trial.target)
+    target = spec.info.load()
+    config = dict(trial.config)
+    if spec.info.learned:
+        recipe = resolve(trial.recipe, target, benchmark.space)
+        if trial.recipe == "paper" and hasattr(target, "paper_config"):
+            config = dict(target.paper_config(benchmark.space)) | config
+        if spec.head == "mlp":
+            recipe = recipe.model_copy(update={"head": HEADS["mlp"]})
+    else:
+        recipe = COMMON.model_copy(update={"head": HEADS["mlp"]})
+    members = []
+    splits = []
+    for item in group.members:
+        split = make_split(benchmark, trial.protocol, item.trial.seed, trial.target)
+        if split.digest != item.trial.split:
+            raise RuntimeError(f"the split of seed {item.trial.seed} is not the one that was planned")
+        rows = split.train(item.trial.budget)
+        kind = recipe.labels if spec.neural else "normal"
+        encode = split.test[:ENCODED] if item.trial.seed == 0 else None
+        members.append(Member(item.trial.seed, rows, transform(scores[rows], kind, direction), split.test, encode))
+        splits.append(split)
+    pretrain_s = 0.0
+    if spec.info.learned:
+        twins = None
+        if recipe.consistency:
+            twins = target.twins(benchmark.graphs)
+        outcomes = train(lambda member, probe: target(benchmark.space, **config), benchmark.graphs, members, recipe, device=context.device,
+                         twins=twins, pairs="compare" in spec.info.hooks, progress=events.progress)
+    else:
+        features, pretrain_s = encode_all(group.members[0], target, benchmark, context)
+        array = features.double().numpy()
+        if spec.neural:
+            graphs = Graphs(benchmark.graphs.ops, benchmark.graphs.adj, benchmark.graphs.mask, benchmark.graphs.cell, benchmark.graphs.attrs)
+            name = f"encoding/{spec.label}"
+            graphs.derive(name, lambda _: features.float())
+            outcomes = train(lambda member, probe: FixedEncoding(name, _never, array[member.train]), graphs, members, recipe,
+                             device=context.device, progress=events.progress)
+        else:
+            outcomes = []
+            for number, member in enumerate(members):
+                outcomes.append(fit_predict(array, member, spec.head))
+                events.progress((number + 1) / len(members))
+    finished = []
+    for item, member, split, outcome in zip(group.members, members, splits, outcomes):
+        record = _record(item, benchmark, context, recipe if spec.neural else None)
+        record["config"] = config
+        record["timings"] = {"fit_s": outcome.fit_s, "predict_s": outcome.predict_s, "pretrain_s": pretrain_s,
+                             "architectures_per_s": len(split.test) / outcome.predict_s if outcome.predict_s > 0 else None,
+                             "members": len(members) if spec.neural else 1}
+        record["model"] = {"parameters": outcome.parameters, "dim": outcome.dim}
+        record["test"] = {"architectures": len(split.test), "train": len(member.train), "validation": len(split.validation)}
+        record["notes"] = outcome.notes
+        _judge(record, outcome, scores[split.test], direction)
+        finished.append((record, split.test, outcome, member.encode))
+    return finished
+
+
+def probe(item: Planned, benchmark: Benchmark) -> None:
+    """Import an encoder and use it once on two architectures of a benchmark; raises whatever goes wrong."""
+    target = item.spec.info.load()
+    if not item.spec.info.learned:
+        return
+    resolve(item.trial.recipe, target, benchmark.space)
+    config = dict(item.trial.config)
+    if item.trial.recipe == "paper" and hasattr(target, "paper_config"):
+        config = dict(target.paper_config(benchmark.space)) | config
+    Network(target(benchmark.space, **config), HEADS["linear"], benchmark.graphs[:2], "compare" in item.spec.info.hooks)
+
+
+def _never(_: Graphs) -> torch.Tensor:
+    raise RuntimeError("a fixed encoding is computed once for the whole space")
+
+
+def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark, context: Context) -> tuple[torch.Tensor, float]:
+    """A fixed encoding of every architecture of a benchmark: float [N, F], and the seconds its pre-training took (0 without one).
+
+    A pre-trained encoding is kept in the store under the hash of its source, configuration and table.
+    """
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    trial = item.trial
+    identity = json.dumps([trial.encoder, trial.config, trial.source, trial.table], sort_keys=True)
+    path = context.store / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
+    if item.spec.info.pretrained and path.is_file():
+        with safe_open(str(path), "pt") as kept:
+            return kept.get_tensor("encoding"), float(kept.metadata()["seconds"])
+    start = time.perf_counter()
+    features = torch.as_tensor(function(benchmark.graphs, benchmark.space, **trial.config)).detach().cpu()
+    if features.dim() != 2 or len(features) != len(benchmark):
+        raise ValueError(f"encoding '{trial.encoder}' must give [N, F]; for {len(benchmark)} architectures it gave {list(features.shape)}")
+    if not features.double().isfinite().all():
+        raise ValueError(f"encoding '{trial.encoder}' gives values that are not finite")
+    seconds = time.perf_counter() - start
+    if not item.spec.info.pretrained:
+        return features, 0.0
+    replace(path, lambda scratch: save_file({"encoding": features.contiguous()}, str(scratch), {"seconds": repr(seconds)}))
+    return features, seconds
+
+
+def _record(item: Planned, benchmark: Benchmark | None, context: Context, recipe: Recipe | None) -> dict[str, Any]:
+    trial = item.trial
+    fields = {name: getattr(trial, name) for name in trial.__dataclass_fields__}
+    return {"schema": SCHEMA, "key": trial.key, "status": "done", "trial": fields, "label": item.spec.label, "reference": item.spec.reference,
+            "family": item.spec.info.family, "space": benchmark.space.name if benchmark else None, "metrics": {}, "timings": {}, "model": {},
+            "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": "normal", "regressor": item.spec.head},
+            "notes": [], "provenance": provenance(context.device, context.threads), "error": None}
+
+
+def _judge(record: dict[str, Any], outcome: Outcome, truth: np.ndarray, direction: str) -> None:
+    """Fill in the metrics, or say why there are none: a missing number is a failure, never a zero."""
+    problem = outcome.problem
+    if problem is None and not np.isfinite(outcome.predictions).all():
+        problem = "a prediction is not a finite number"
+    if problem is None and np.ptp(outcome.predictions) == 0:
+        problem = "every architecture got the same prediction"
+    if problem is not None:
+        record |= {"status": "failed", "error": {"type": "Undefined", "message": problem, "traceback": None}}
+        return
+    values = metrics.score(truth, outcome.predictions, direction)
+    record["metrics"] = {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
+
+
+def _write_failure(store: Store, item: Planned, context: Context, kind: str, message: str, trace: str | None) -> None:
+    record = _record(item, None, context, None)
+    lines = message.strip().splitlines()
+    record |= {"status": "failed", "error": {"type": kind, "message": lines[0] if lines else kind, "traceback": trace}}
+    store.write(record)
+
+
+def write_lost(group: Group, context: Context, reason: str) -> list[str]:
+    """Store the wanted trials of a group whose worker died as failed; returns their keys."""
+    store = Store(context.store)
+    lost = sorted(group.wanted - store.keys())
+    for item in group.members:
+        if item.trial.key in lost:
+            _write_failure(store, item, context, "WorkerLost", reason, None)
+    return lost

@@ -1,0 +1,136 @@
+"""Running a plan: train what is not stored, keep what is, tell how it goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archrank.datasets import Benchmark
+from archrank.datasets.catalog import available
+from archrank.datasets.errors import ArchrankError
+from archrank.eval.groups import Group, make_groups
+from archrank.eval.store import Store
+from archrank.eval.trials import Plan
+
+
+@dataclass
+class Summary:
+    """What a run did: trials of the plan that were stored before, trained now, and failed (now or before)."""
+
+    planned: int
+    kept: int
+    trained: int
+    failed: int
+
+
+class Watcher:
+    """Told how a run goes; the command line shows it as progress bars. Does nothing by itself."""
+
+    def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
+        """Before anything is trained."""
+
+    def told(self, number: int, what: str, value: Any) -> None:
+        """`started`, `progress` (share of a group), `stored` ((key, status)), `lost` (reason) or `finished`, for group `number`."""
+
+    def end(self) -> None:
+        """After the last group, or an interruption."""
+
+
+def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | None = None, retry_failed: bool = False,
+        watcher: Watcher | None = None) -> Summary:
+    """Train and store the trials of a plan that the store does not have. Always resumes.
+
+    workers: processes of one thread each (default: one per core on a CPU; 0: in this process). retry_failed: train failed trials again.
+    ArchrankError if an encoder cannot be imported or built on a benchmark's space: then nothing was trained or written.
+    """
+    watcher = watcher or Watcher()
+    folder = Store(store)
+    stored = folder.keys()
+    if retry_failed:
+        keys = {item.trial.key for item in plan.trials}
+        stored -= {key for key, status in folder.status().items() if key in keys and status == "failed"}
+    pending = [item for item in plan.trials if item.trial.key not in stored]
+    if pending:
+        _check_encoders(plan, pending)
+    groups = make_groups(plan.trials, stored, folder, device) if pending else []
+    watcher.begin(len(plan.trials), len(plan.trials) - len(pending), groups)
+    trained: set[str] = set()
+    failed: set[str] = set()
+    if groups:
+        _train(plan, groups, folder, device, workers, watcher, trained, failed)
+    before = {item.trial.key for item in plan.trials} & stored
+    failed |= {key for key in before if (record := folder.read(key)) is not None and record["status"] == "failed"}
+    return Summary(len(plan.trials), len(plan.trials) - len(pending), len(trained), len(failed))
+
+
+def _train(plan: Plan, groups: list[Group], folder: Store, device: str, workers: int | None, watcher: Watcher,
+           trained: set[str], failed: set[str]) -> None:
+    from archrank.eval.execute import Context, execute, write_lost
+
+    context = Context(folder.folder, device)
+
+    def told(number: int, what: str, value: Any) -> None:
+        if what == "lost":
+            for key in write_lost(groups[number], context, value):
+                failed.add(key)
+        elif what == "stored":
+            (trained if value[1] == "done" else failed).add(value[0])
+        elif what == "finished":
+            folder.close_journal(groups[number].journal)
+        watcher.told(number, what, value)
+
+    objects = [plan.benchmarks[group.first.benchmark] for group in groups]
+    known = available()
+    if workers is None:
+        workers = 1 if device.startswith("cuda") else min(len(groups), os.cpu_count() or 1)
+    try:
+        if workers == 0:
+            for number, group in enumerate(groups):
+                told(number, "started", None)
+                execute(group, context, _Inline(number, told), objects[number])
+                told(number, "finished", None)
+        else:
+            from archrank.eval.workers import Pool
+
+            # A benchmark that workers can load by name is not sent to them.
+            Pool(context, workers).run(groups, [None if b.name in known else b for b in objects], told)
+    finally:
+        watcher.end()
+
+
+def _check_encoders(plan: Plan, pending: list[Any]) -> None:
+    """Import and build every encoder that will be trained, once, on each space: a broken plug-in stops here with one line."""
+    from archrank.eval.execute import probe
+
+    seen: set[tuple[str, str]] = set()
+    for item in pending:
+        pair = (item.spec.label, item.trial.benchmark)
+        if pair not in seen:
+            seen.add(pair)
+            benchmark: Benchmark = plan.benchmarks[item.trial.benchmark]
+            try:
+                probe(item, benchmark)
+            except ArchrankError:
+                raise
+            except Exception as error:
+                line = str(error).strip().splitlines()
+                raise ArchrankError(f"encoder {item.spec.label} cannot be used on {benchmark.name}: {type(error).__name__}: "
+                                    f"{line[0] if line else ''}") from error
+
+
+class _Inline:
+    """Events of a group trained in this process."""
+
+    def __init__(self, number: int, told: Callable[[int, str, Any], None]) -> None:
+        self.number, self._told = number, told
+
+    def progress(self, share: float) -> None:
+        """Pass it on."""
+        self._told(self.number, "progress", share)
+
+    def stored(self, key: str, status: str) -> None:
+        """Pass it on."""
+        self._told(self.number, "stored", (key, status))

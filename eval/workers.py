@@ -1,0 +1,149 @@
+"""Worker processes: each takes a group, trains it on one thread, and reports. A worker that dies costs its own group and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any
+
+from archrank.eval.groups import Group
+
+if TYPE_CHECKING:
+    from archrank.datasets import Benchmark
+    from archrank.eval.execute import Context
+
+Told = Callable[[int, str, Any], None]
+
+
+def work(pipe: Connection, context: Context, threads: int) -> None:
+    """A worker's life: receive (number, group, benchmark or None), train, tell; end on None or when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def follow_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=follow_parent, daemon=True).start()
+    import torch
+
+    from archrank.eval.execute import execute
+
+    torch.set_num_threads(threads)
+
+    class Telling:
+        def __init__(self, number: int) -> None:
+            self.number, self.last = number, 0.0
+
+        def progress(self, share: float) -> None:
+            if time.monotonic() - self.last > 0.2:
+                self.last = time.monotonic()
+                pipe.send((self.number, "progress", share))
+
+        def stored(self, key: str, status: str) -> None:
+            pipe.send((self.number, "stored", (key, status)))
+
+    while (task := pipe.recv()) is not None:
+        number, group, benchmark = task
+        execute(group, context, Telling(number), benchmark)
+        pipe.send((number, "finished", None))
+
+
+@dataclass
+class _Worker:
+    process: Any
+    pipe: Connection
+    doing: int | None = None
+
+
+@dataclass
+class Pool:
+    """As many workers as asked for, started when there is work for them."""
+
+    context: Context
+    size: int
+    threads: int = 1
+    workers: list[_Worker] = field(default_factory=list)
+
+    def run(self, groups: Sequence[Group], benchmarks: Sequence[Benchmark | None], told: Told) -> None:
+        """Train every group. told(number, what, value): `started`, `progress` (share), `stored` (key, status), `lost` (reason), `finished`."""
+        waiting = list(range(len(groups)))
+        running: dict[int, str | None] = {}
+        try:
+            while waiting or running:
+                self._hand_out(groups, benchmarks, waiting, running, told)
+                pipes = {worker.pipe: worker for worker in self.workers}
+                for ready in wait(list(pipes), timeout=5.0):
+                    worker = pipes[ready]  # type: ignore[index]
+                    try:
+                        number, what, value = worker.pipe.recv()
+                    except (EOFError, OSError):
+                        self._bury(worker, running, told)
+                        continue
+                    if what == "finished":
+                        worker.doing = None
+                        running.pop(number)
+                    told(number, what, value)
+        finally:
+            self.close()
+
+    def _hand_out(self, groups: Sequence[Group], benchmarks: Sequence[Benchmark | None], waiting: list[int],
+                  running: dict[int, str | None], told: Told) -> None:
+        while waiting:
+            busy = {chain for chain in running.values() if chain is not None}
+            number = next((n for n in waiting if groups[n].chain not in busy), None)
+            worker = next((worker for worker in self.workers if worker.doing is None), None)
+            if number is None or (worker is None and len(self.workers) >= self.size):
+                return
+            worker = worker or self._hire()
+            waiting.remove(number)
+            running[number], worker.doing = groups[number].chain, number
+            told(number, "started", None)
+            try:
+                worker.pipe.send((number, groups[number], benchmarks[number]))
+            except (BrokenPipeError, OSError):
+                self._bury(worker, running, told)
+
+    def _hire(self) -> _Worker:
+        # A spawned process reads these before it imports numpy and torch.
+        limits = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
+        kept = {name: os.environ.get(name) for name in limits}
+        os.environ.update(limits)
+        ours, theirs = get_context("spawn").Pipe()
+        process = get_context("spawn").Process(target=work, args=(theirs, self.context, self.threads), daemon=True)
+        process.start()
+        theirs.close()
+        for name, value in kept.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+        worker = _Worker(process, ours)
+        self.workers.append(worker)
+        return worker
+
+    def _bury(self, worker: _Worker, running: dict[int, str | None], told: Told) -> None:
+        worker.process.join(timeout=5)
+        self.workers.remove(worker)
+        if worker.doing is not None:
+            running.pop(worker.doing, None)
+            code = worker.process.exitcode
+            why = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+            told(worker.doing, "lost", f"the worker process died ({why}); out of memory is the usual cause")
+
+    def close(self) -> None:
+        """End all workers: the idle ones by word, the others at once."""
+        for worker in self.workers:
+            try:
+                worker.pipe.send(None)
+            except (BrokenPipeError, OSError):
+                pass
+            if worker.doing is not None:
+                worker.process.kill()
+        for worker in self.workers:
+            worker.process.join(timeout=5)
+        self.workers = []
