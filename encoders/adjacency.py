@@ -1,33 +1,83 @@
-"""Adjacency encodings: the matrix and the operations, written out."""
+"""Adjacency encodings: the matrix and the operations, written out.
+
+Source: White et al., "A Study on Encodings for Neural Architecture Search", NeurIPS 2020 (naszilla 7e65491, NASLib
+0b51bc1). All depend on the order of nodes: one architecture may have several codes. Edges that no two architectures
+of a space differ in are left out; the output is moved to the last place, as that code does for small cells. In
+two-cell spaces with sums (DARTS), a cell is written as the matrix between inputs, sums and output, and its operations
+in the order of their nodes.
+"""
 
 from __future__ import annotations
 
+from typing import Literal
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from archrank.datasets.canonical import vocabulary
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.registry import encoding
 
+WIDEST = 20_000
+
 
 @encoding("adjacency", family="adjacency")
-def adjacency(graphs: Graphs, space: SearchSpace) -> Tensor:
-    """One bit per possible edge, and the operation of every node one-hot.
+def adjacency(
+    graphs: Graphs, space: SearchSpace, *, ops: Literal["onehot", "scalar"] = "onehot", faithful: bool = False
+) -> Tensor:
+    """One bit per possible edge, and the operation of every node.
 
-    Source: White et al., "A Study on Encodings for Neural Architecture Search", NeurIPS 2020 (one-hot adjacency). Injective on labelled graphs, but
-    depends on the order of nodes: one architecture may have several codes. Edges and operations that no two architectures of the space differ in
-    (`space.variable_edges`, input, output) are left out; the output is moved to the last place, as the paper's code does for small cells.
+    Injective on labelled graphs. Length 36 on NAS-Bench-101 (21 + 5 x 3), 30 on NAS-Bench-201 (6 x 5; its edges never
+    change); with scalar operations 26, 6, and 114 on DARTS (two cells of 49 + 8).
 
-    Returns float32 [B, F]: 21 + 15 on NAS-Bench-101, 30 on NAS-Bench-201 (its edges never change).
+    ops: one-hot, as in NASLib, or one number each, evenly from 0 to 1 in the order of the space's list, as in naszilla.
+    faithful: with scalar operations, missing nodes have the number of conv3x3, as the small cells of NAS-Bench-101
+    are filled up in that code; by default one step below 0. Returns float32 [B, F]. ArchrankError if the space needs
+    more than 20,000 features.
     """
-    graphs = output_last(graphs)
-    u, v = space.variable_edges
-    edges = graphs.adj[:, u, v].float()
-    inner = [op for op in range(len(space.ops)) if op not in (space.roles.get("input"), space.roles.get("output"))]
-    labels = torch.nn.functional.one_hot(graphs.ops, len(space.ops))[..., inner].float() * graphs.mask[..., None]
-    if space.cells == 1 and "input" in space.roles and "output" in space.roles:
-        labels = labels[:, 1:-1]
-    return torch.cat([edges, labels.flatten(1)], 1)
+    edges, letters, count = _written(graphs, space)
+    if ops == "scalar":
+        return torch.cat([edges.float(), _scalars(letters, count, space, faithful)], 1)
+    onehot = letters.unsqueeze(-1) == torch.arange(count, device=letters.device)
+    return torch.cat([edges.float(), onehot.flatten(1).float()], 1)
+
+
+@encoding("adjacency_categorical", family="adjacency")
+def adjacency_categorical(graphs: Graphs, space: SearchSpace, *, faithful: bool = False) -> Tensor:
+    """The numbers of the edges that are there, ascending, then zeros; behind them the operations as scalars.
+
+    Length 26 on NAS-Bench-101, 6 on NAS-Bench-201 (no edge varies there). Edges are counted from 1, so that 0 means
+    none.
+
+    faithful: count from 0 as the paper's code does, so that the first edge cannot be told from none; scalars as in
+    `adjacency`. Returns float32 [B, F].
+    """
+    edges, letters, count = _written(graphs, space)
+    number = torch.arange(edges.shape[1], device=edges.device)
+    order = torch.where(edges, number, edges.shape[1]).sort(1).values
+    named = torch.where(order < edges.shape[1], order + (0 if faithful else 1), 0).float()
+    return torch.cat([named, _scalars(letters, count, space, faithful)], 1)
+
+
+@encoding("adjacency_continuous", family="adjacency")
+def adjacency_continuous(graphs: Graphs, space: SearchSpace, *, faithful: bool = False) -> Tensor:
+    """One bit per possible edge, the number of edges, and the operations as scalars.
+
+    In the paper a continuous code is a real number per edge, of which the k largest are there, and k; an
+    architecture's own code is then this one. Length 27 on NAS-Bench-101, 7 on NAS-Bench-201.
+
+    faithful: as the paper's code fills the array: the operations stand in reverse order in the last places, the
+    number of edges is written over the first of them, and its own place stays 0. Returns float32 [B, F].
+    """
+    edges, letters, count = _written(graphs, space)
+    scalars = _scalars(letters, count, space, faithful)
+    total = edges.sum(1, keepdim=True).float()
+    if faithful and letters.shape[1]:
+        return torch.cat([edges.float(), torch.zeros_like(total), scalars[:, 1:].flip(1), total], 1)
+    return torch.cat([edges.float(), total, scalars], 1)
 
 
 def output_last(graphs: Graphs) -> Graphs:
@@ -36,3 +86,62 @@ def output_last(graphs: Graphs) -> Graphs:
     place = torch.arange(graphs.nodes, device=graphs.device).expand(len(graphs), -1)
     order = torch.where(place < size - 1, place, torch.where(place == graphs.nodes - 1, size - 1, place + 1))
     return graphs.relabel(order)
+
+
+def _written(graphs: Graphs, space: SearchSpace) -> tuple[Tensor, Tensor, int]:
+    """Edges bool [B, E], operations int64 [B, K] (-1: no node, or one without a choice), and how many there are."""
+    words = vocabulary(space)
+    number = torch.full((len(space.ops),), -1, dtype=torch.long, device=graphs.device)
+    number[list(words.letters)] = torch.arange(len(words.letters), device=graphs.device)
+    if space.cells > 1 and words.sums:
+        parts = [_compact(graphs, number, words.letters, cell) for cell in range(space.cells)]
+        return torch.cat([edges for edges, _ in parts], 1), torch.cat([ops for _, ops in parts], 1), len(words.letters)
+    one_output = space.cells == 1 and "output" in space.roles
+    u, v = _pairs(space, one_output)
+    places = slice(1, -1) if one_output and "input" in space.roles else slice(None)
+    width = len(u) + len(range(space.max_nodes)[places]) * len(words.letters)
+    if width > WIDEST:
+        raise ArchrankError(
+            f"adjacency encoding of space '{space.name}': graphs of up to {space.max_nodes} nodes need {width:,} "
+            f"features, more than {WIDEST:,}; choose an encoder that reads graphs"
+        )
+    graphs = output_last(graphs) if one_output else graphs
+    letters = torch.where(graphs.mask, number[graphs.ops], -1)
+    return graphs.adj[:, u, v], letters[:, places], len(words.letters)
+
+
+def _pairs(space: SearchSpace, one_output: bool) -> tuple[Tensor, Tensor]:
+    """Pairs of nodes whose edge varies: none where all graphs are alike, all where small graphs' output is moved."""
+    alike = space.support is not None and space.constant is not None and (space.support == space.constant).all()
+    if one_output and not alike:
+        u, v = np.triu_indices(space.max_nodes, 1)
+    else:
+        u, v = space.variable_edges
+    return torch.from_numpy(u), torch.from_numpy(v)
+
+
+def _compact(graphs: Graphs, number: Tensor, letters: tuple[int, ...], cell: int) -> tuple[Tensor, Tensor]:
+    """One cell as the matrix [B, n * n] between nodes that are not operations, and its operations [B, k] in order."""
+    here = graphs.mask & (graphs.cell == cell)
+    operation = here & torch.isin(graphs.ops, torch.tensor(letters, device=graphs.device))
+    through = (graphs.adj & operation.unsqueeze(-2)).float() @ (graphs.adj & operation.unsqueeze(-1)).float()
+    linked = graphs.adj | (through > 0)
+    frame = here & ~operation
+    order = _first(frame, int(frame.sum(1).max()))
+    rows = torch.arange(len(graphs), device=graphs.device)[:, None]
+    matrix = linked[rows[:, :, None], order[:, :, None], order[:, None, :]]
+    inner = _first(operation, int(operation.sum(1).max()))
+    ops = torch.where(operation[rows, inner], number[graphs.ops[rows, inner]], -1)
+    return matrix.flatten(1), ops
+
+
+def _first(where: Tensor, count: int) -> Tensor:
+    """Positions [B, count] of the True entries of where [B, V] in their order; any others behind them."""
+    return torch.argsort((~where).to(torch.int8), dim=1, stable=True)[:, :count]
+
+
+def _scalars(letters: Tensor, count: int, space: SearchSpace, faithful: bool) -> Tensor:
+    step = 1 / max(count - 1, 1)
+    names = [space.ops[op] for op in vocabulary(space).letters]
+    missing = names.index("conv3x3") * step if faithful and "conv3x3" in names else -step
+    return torch.where(letters < 0, missing, letters * step).float()

@@ -1,71 +1,240 @@
-"""Path encodings: which sequences of operations lead from input to output."""
+"""Path encodings: which sequences of operations lead from input to output.
+
+Source: White et al., "BANANAS: Bayesian Optimization with Neural Architectures for Neural Architecture Search", AAAI
+2021, and "A Study on Encodings for Neural Architecture Search", NeurIPS 2020 (naszilla 7e65491; nas-encodings). All
+are invariant to the order of nodes and to dangling nodes, and none is injective: different architectures may have the
+same paths. A sequence o_0 o_1 ... of k operations has number sum_t o_t k^t among those of its length; shorter
+sequences come first. Two-cell spaces have one block per cell and input.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from archrank.datasets.canonical import contract, ends, vocabulary
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.registry import encoding
 
 WIDEST = 20_000
+_AT_ONCE = 30_000_000
 
 
 @encoding("path", family="path")
-def path(graphs: Graphs, space: SearchSpace, *, longest: int | None = None) -> Tensor:
+def path(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, faithful: bool = False) -> Tensor:
     """One bit per possible sequence of operations on a path from input to output.
 
-    Source: White et al., "BANANAS", AAAI 2021, and "A Study on Encodings for Neural Architecture Search", NeurIPS 2020. Invariant to the order
-    of nodes and to dangling nodes; not injective. Length 364 on NAS-Bench-101 (direct edge, then 3 + 9 + 27 + 81 + 243), 155 on NAS-Bench-201
-    (5 + 25 + 125, `none` counted as an operation as in the paper's code).
+    Length 364 on NAS-Bench-101 (direct edge, then 3 + 9 + 27 + 81 + 243), 155 on NAS-Bench-201 (5 + 25 + 125; `none`
+    and `skip_connect` count as operations, as in the paper's code), 11,204 on DARTS (four blocks of 1 + 7 + 49 + 343
+    + 2,401; sums are not operations).
 
-    longest: operations on the longest path kept; by default all a space allows. ArchrankError if that needs more than 20,000 features.
+    longest: operations on the longest path kept; by default all a space allows, or as many as fit into 20,000 features.
+    faithful: with the defects of NASLib: on NAS-Bench-201 the paths are read off edges in the wrong order, so that
+    two of the four are not paths of the cell; on DARTS the last operation of each cell is left out. Returns float32
+    [B, F]. ArchrankError if `longest` needs more than 20,000 features.
+    """
+    return (torch.cat(path_counts(graphs, space, longest, faithful), 1) > 0).float()
+
+
+@encoding("path_truncated", family="path")
+def path_truncated(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, faithful: bool = False) -> Tensor:
+    """The path encoding without the long, rare paths: one bit per sequence of few operations.
+
+    Length 40 on NAS-Bench-101 (up to 3 operations), 30 on NAS-Bench-201 (up to 2), 228 on DARTS (up to 2 in each of
+    four blocks).
+
+    longest: operations on the longest path kept; by default half of those a space allows, rounded up.
+    faithful: in two-cell spaces the first 100 features of the whole code, as in naszilla: nearly only the first
+    cell's paths from its first input. Returns float32 [B, F].
+    """
+    if faithful and space.cells > 1:
+        return path(graphs, space)[:, :100]
+    return path(graphs, space, longest=_few(space) if longest is None else longest)
+
+
+@encoding("path_categorical", family="path")
+def path_categorical(graphs: Graphs, space: SearchSpace, *, slots: int = 20, faithful: bool = False) -> Tensor:
+    """The numbers of all paths from input to output in ascending order, with repetitions, then zeros.
+
+    Length 20 on NAS-Bench-101, 4 on NAS-Bench-201 (every cell has four paths), `slots` for each of four blocks on
+    DARTS. The one path code that says how often a sequence occurs. A path's number is counted from 1, so that 0 means
+    none.
+
+    slots: numbers kept, the shortest paths first; fewer where the space cannot have so many paths.
+    faithful: count from 0 as the paper's code does, so that the first path cannot be told from none.
     Returns float32 [B, F].
     """
-    return (path_counts(graphs, space, longest) > 0).float()
+    return _categories(graphs, space, None, slots, faithful)
 
 
-def path_counts(graphs: Graphs, space: SearchSpace, longest: int | None = None) -> Tensor:
-    """How many paths from input to output read as each sequence of operations: float32 [B, F], shorter sequences first.
+@encoding("path_truncated_categorical", family="path")
+def path_truncated_categorical(
+    graphs: Graphs, space: SearchSpace, *, longest: int | None = None, slots: int = 20, faithful: bool = False
+) -> Tensor:
+    """The numbers of the short paths from input to output in ascending order, with repetitions, then zeros.
 
-    Two-cell spaces: the cells' counts side by side.
+    `path_categorical` of the paths that `path_truncated` keeps; length 20 on NAS-Bench-101. Options as there. Returns
+    float32 [B, F].
     """
-    if space.cells > 1:
-        parts = [_counts(graphs, space, longest, graphs.mask & (graphs.cell == cell)) for cell in range(space.cells)]
-        return torch.cat(parts, -1)
-    return _counts(graphs, space, longest, graphs.mask)
+    return _categories(graphs, space, _few(space) if longest is None else longest, slots, faithful)
 
 
-def _counts(graphs: Graphs, space: SearchSpace, longest: int | None, mask: Tensor) -> Tensor:
-    inner = [op for op in range(len(space.ops)) if op not in (space.roles.get("input"), space.roles.get("output"))]
-    limit = len(space.generations) - 2 if longest is None else min(longest, len(space.generations) - 2)
-    width = sum(len(inner) ** length for length in range(limit + 1))
-    if width > WIDEST:
-        raise ArchrankError(f"path encoding of space '{space.name}': paths of up to {limit} of {len(inner)} operations need {width} features; "
-                            "choose a smaller `longest`")
-    number = torch.full((len(space.ops),), 0, device=graphs.device)
-    number[inner] = torch.arange(len(inner), device=graphs.device)
-    chunk = max(1, 50_000_000 // (graphs.nodes * max(1, len(inner) ** limit)))
-    parts = [_chunk(graphs.adj[i : i + chunk], graphs.ops[i : i + chunk], mask[i : i + chunk], number, len(inner), limit)
-             for i in range(0, len(graphs), chunk)]
-    found = torch.cat(parts)
-    return found if space.support is None or space.support[0, -1] else found[:, 1:]
+@encoding("path_continuous", family="path")
+def path_continuous(graphs: Graphs, space: SearchSpace, *, longest: int | None = None) -> Tensor:
+    """The path encoding and, behind it, how many different sequences it has, where the paper's continuous form cuts.
+
+    In the paper a continuous code is a real number per path, of which the k largest are the architecture, and k; an
+    architecture's own code is then this one. Length 365 on NAS-Bench-101, 156 on NAS-Bench-201. Returns float32 [B, F
+    + 1].
+    """
+    bits = path(graphs, space, longest=longest)
+    return torch.cat([bits, bits.sum(1, keepdim=True)], 1)
 
 
-def _chunk(adj: Tensor, ops: Tensor, mask: Tensor, number: Tensor, inner: int, limit: int) -> Tensor:
-    edges = (adj & mask[:, :, None] & mask[:, None, :]).float()
-    source = mask & ~edges.any(-2).bool() & edges.any(-1).bool()
-    sink = (mask & ~edges.any(-1).bool() & edges.any(-2).bool()).float()
-    between = (mask & ~source & (sink == 0)).float()
-    slot = torch.nn.functional.one_hot(number[ops], inner).float() * between[..., None]
-    # reading[b, v, s]: paths from the input to v whose operations, v's own included, read as sequence number s.
-    reading = source.float()[..., None]
+def path_counts(graphs: Graphs, space: SearchSpace, longest: int | None = None, faithful: bool = False) -> list[Tensor]:
+    """How many paths from input to output read as each sequence of operations: float32 [B, F] per block."""
+    words = vocabulary(space)
+    limit = limit_of(space, len(words.letters), longest)
+    ops, adj, mask, cell = (tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
+    chunk = max(1, _AT_ONCE // graphs.nodes**2)
+    parts = []
+    for i in range(0, len(graphs), chunk):
+        part = slice(i, i + chunk)
+        edges = adj[part] & mask[part, :, None] & mask[part, None, :]
+        if faithful:
+            edges = _as_naslib_reads(edges, space, ops[part], mask[part], cell[part], words.letters)
+        links = contract(edges.astype(np.int32), mask[part] & np.isin(ops[part], words.sums))
+        parts.append(count(space, ops[part], links, mask[part], cell[part], words.letters, limit))
+    return [torch.cat(block).to(graphs.device) for block in zip(*parts)]
+
+
+def limit_of(space: SearchSpace, letters: int, longest: int | None) -> int:
+    """Operations on the longest path: all a space allows, as many as fit, or `longest` (ArchrankError if too wide)."""
+    words = vocabulary(space)
+    allowed = max(0, len(space.generations) - 2)
+    # Between two operations of a path stands a sum.
+    allowed = allowed // 2 if words.sums else allowed
+    blocks = space.cells * max(1, len(words.inputs))
+
+    def width(limit: int) -> int:
+        return blocks * sum(letters**length for length in range(limit + 1))
+
+    if longest is not None and width(min(longest, allowed)) > WIDEST:
+        raise ArchrankError(
+            f"path encoding of space '{space.name}': paths of up to {min(longest, allowed)} of {letters} operations "
+            f"need more than {WIDEST:,} features; choose a smaller `longest`"
+        )
+    limit = allowed if longest is None else min(longest, allowed)
+    while limit > 0 and width(min(limit, 32)) > WIDEST:
+        limit = min(limit, 32) - 1
+    return limit
+
+
+def count(
+    space: SearchSpace,
+    ops: NDArray[np.integer],
+    links: NDArray[np.int32],
+    mask: NDArray[np.bool_],
+    cell: NDArray[np.integer],
+    letters: tuple[int, ...],
+    limit: int,
+    direct: bool | None = None,
+) -> list[Tensor]:
+    """Per block (cell by cell, input by input) the number of paths per sequence of `letters`: float32 [B, F].
+
+    direct: whether the sequence without operations is a feature, the first one; by default not in one-cell spaces
+    that cannot have it.
+    """
+    words = vocabulary(space)
+    enter, leave = ends(words, ops, links > 0, mask)
+    number = torch.full((len(space.ops) + 1,), len(letters))
+    number[list(letters)] = torch.arange(len(letters))
+    labels = number[torch.from_numpy(np.where(mask & ~enter & ~leave, ops, len(space.ops)).astype(np.int64))]
+    if direct is None:
+        direct = bool(space.cells > 1 or space.support is None or space.support[0, -1])
     blocks = []
-    for length in range(limit + 1):
-        arriving = edges.transpose(1, 2) @ reading
-        blocks.append((arriving * sink[..., None]).sum(1))
-        if length < limit:
-            reading = (arriving[..., None] * slot[:, :, None, :]).flatten(2)
-    return torch.cat(blocks, 1)
+    for which in range(space.cells):
+        for source in words.inputs or (None,):
+            start = enter & (cell == which)
+            start = start if source is None else start & (ops == source)
+            found = _sequences(
+                torch.from_numpy(links), torch.from_numpy(start), torch.from_numpy(leave), labels, len(letters), limit
+            )
+            blocks.append(found if direct else found[:, 1:])
+    return blocks
+
+
+def _sequences(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, letters: int, limit: int) -> Tensor:
+    chunk = max(1, _AT_ONCE // (links.shape[1] * letters**limit))
+    parts = [
+        _chunk(*(tensor[i : i + chunk] for tensor in (links, start, leave, labels)), letters, limit)
+        for i in range(0, len(links), chunk)
+    ]
+    return torch.cat(parts)
+
+
+def _chunk(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, letters: int, limit: int) -> Tensor:
+    along = links.float()
+    last = (along @ leave.float().unsqueeze(-1)).transpose(1, 2)
+    own = torch.nn.functional.one_hot(labels, letters + 1)[..., :letters].float()
+    # reading[b, v, s]: paths from the input to v whose operations, v's own included, have sequence number s.
+    reading = start.float().unsqueeze(-1)
+    blocks = [last @ reading]
+    for _ in range(limit):
+        reading = (own.unsqueeze(-1) * (along.transpose(1, 2) @ reading).unsqueeze(-2)).flatten(2)
+        blocks.append(last @ reading)
+    return torch.cat(blocks, -1).squeeze(1)
+
+
+def _few(space: SearchSpace) -> int:
+    return (limit_of(space, len(vocabulary(space).letters), None) + 1) // 2
+
+
+def _categories(graphs: Graphs, space: SearchSpace, longest: int | None, slots: int, faithful: bool) -> Tensor:
+    slots = min(slots, _most_paths(space))
+    place = torch.arange(slots, dtype=torch.float32, device=graphs.device).expand(len(graphs), -1).contiguous()
+    codes = []
+    for counts in path_counts(graphs, space, longest):
+        total = counts.cumsum(1)
+        index = torch.searchsorted(total, place, right=True)
+        codes.append(torch.where(place < total[:, -1:], index + (0 if faithful else 1), 0))
+    return torch.cat(codes, 1).float()
+
+
+def _most_paths(space: SearchSpace) -> int:
+    """Paths from the first to the last node that a one-cell space has room for; no bound for other spaces."""
+    if space.support is None or space.cells > 1:
+        return WIDEST
+    ways = np.zeros(space.max_nodes)
+    ways[0] = 1
+    for v in range(1, space.max_nodes):
+        ways[v] = ways[:v] @ space.support[:v, v]
+    return int(min(max(ways[-1], 1), WIDEST))
+
+
+def _as_naslib_reads(
+    edges: NDArray[np.bool_],
+    space: SearchSpace,
+    ops: NDArray[np.integer],
+    mask: NDArray[np.bool_],
+    cell: NDArray[np.integer],
+    letters: tuple[int, ...],
+) -> NDArray[np.bool_]:
+    """The edges along which NASLib's path encoding walks (see `path`)."""
+    if space.name == "nasbench201":
+        # Its paths are positions in string order, used on operations listed by source: 1>2 alone, and 0>1 0>3 2>3.
+        edges = np.zeros_like(edges)
+        for u, v in ((0, 3), (3, 7), (0, 1), (1, 5), (5, 7), (0, 2), (2, 6), (6, 7), (1, 4), (4, 6)):
+            edges[:, u, v] = True
+    elif space.cells > 1:
+        edges = edges.copy()
+        operation = mask & np.isin(ops, letters)
+        for which in range(space.cells):
+            here = operation & (cell == which)
+            last = edges.shape[1] - 1 - here[:, ::-1].argmax(1)
+            edges[np.arange(len(edges)), last] = False
+    return edges

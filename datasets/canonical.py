@@ -1,0 +1,194 @@
+"""Canonical form of architectures: dead operations removed, identities contracted, and a key of isomorphic graphs.
+
+Everything works on arrays of N architectures padded to V nodes in topological order, as a `Benchmark` holds them. No
+torch here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archrank.datasets.space import SearchSpace
+
+# Two-cell spaces name their two inputs and the sums between operations only by their operations' names.
+_INPUT_NAME = re.compile(r"(input|c_?\{?k).*", re.IGNORECASE)
+_SUM_NAME = re.compile(r"(sum|add)(_?node)?", re.IGNORECASE)
+_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_ROUNDS = 6
+_MOST_LINKS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Op ids of a search space by what they do to the data.
+
+    inputs: where data enters. outputs: where it leaves. nones: no connection. skips: identities. sums: nodes that
+    only add up what reaches them. letters: everything else and also nones and skips, that is every op an architecture
+    chooses.
+    """
+
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    nones: tuple[int, ...]
+    skips: tuple[int, ...]
+    sums: tuple[int, ...]
+    letters: tuple[int, ...]
+
+
+def vocabulary(space: SearchSpace) -> Vocabulary:
+    """The op ids of `space` by role.
+
+    A role counts by how its name begins, so `input`, `input_1` and `input_2` are all inputs and `sum` is a sum. In a
+    two-cell space, where one role cannot name both inputs, operations called input..., c_{k-2}, c_{k-1}, sum or add
+    count too.
+    """
+    kinds: dict[str, set[int]] = {kind: set() for kind in ("input", "output", "none", "skip", "sum")}
+    for role, op in space.roles.items():
+        for kind, members in kinds.items():
+            if role.startswith(kind):
+                members.add(op)
+    if space.cells > 1:
+        kinds["input"] |= {op for op, name in enumerate(space.ops) if _INPUT_NAME.fullmatch(name)}
+        kinds["sum"] |= {op for op, name in enumerate(space.ops) if _SUM_NAME.fullmatch(name)}
+    apart = kinds["input"] | kinds["output"] | kinds["sum"]
+    inputs, outputs, nones, skips, sums = (
+        tuple(sorted(kinds[kind])) for kind in ("input", "output", "none", "skip", "sum")
+    )
+    return Vocabulary(inputs, outputs, nones, skips, sums, tuple(op for op in range(len(space.ops)) if op not in apart))
+
+
+@dataclass(frozen=True, eq=False)
+class Canonical:
+    """N architectures without what changes nothing; nodes keep their positions.
+
+    ops: int [N, V]. links: int32 [N, V, V], how many parallel edges lead from u to v (an identity beside an edge
+    gives 2).
+    mask: bool [N, V], nodes that are left; inputs and outputs always are. cell: int [N, V].
+    """
+
+    ops: NDArray[np.integer]
+    links: NDArray[np.int32]
+    mask: NDArray[np.bool_]
+    cell: NDArray[np.integer]
+
+    @property
+    def key(self) -> NDArray[np.object_]:
+        """Isomorphism key [N] of the canonical graphs (see `isomorphism_key`)."""
+        return isomorphism_key(self.ops, self.links, self.mask, self.cell)
+
+
+def canonicalize(
+    space: SearchSpace,
+    ops: NDArray[np.integer],
+    adj: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
+    cell: NDArray[np.integer] | None = None,
+) -> Canonical:
+    """Remove `none` and whatever is on no path from an input to an output, then contract `skip`.
+
+    ops [N, V], adj [N, V, V], mask [N, V], cell [N, V] as in `Benchmark`. Without an input (output) role, nodes
+    without predecessors (successors) take its place. In two-cell spaces a skip that reads an input in any cell but
+    the first stays: it halves the resolution there, so it is no identity. An architecture whose output no data
+    reaches keeps its inputs and outputs alone.
+    """
+    words = vocabulary(space)
+    cell = np.zeros_like(ops) if cell is None else cell
+    edges = adj & mask[:, :, None] & mask[:, None, :]
+    enter, leave = ends(words, ops, edges, mask)
+    carries = mask & ~np.isin(ops, words.nones)
+    edges &= carries[:, :, None] & carries[:, None, :]
+    alive = _reached(edges, enter) & _reached(edges[:, ::-1, ::-1].transpose(0, 2, 1), leave[:, ::-1])[:, ::-1]
+    edges &= alive[:, :, None] & alive[:, None, :]
+    identity = alive & np.isin(ops, words.skips) & ~enter & ~leave
+    if space.cells > 1:
+        identity &= ~((cell > 0) & (edges & enter[:, :, None]).any(1))
+    links = contract(edges.astype(np.int32), identity)
+    return Canonical(ops, links, (alive & ~identity) | enter | leave, cell)
+
+
+def ends(
+    words: Vocabulary,
+    ops: NDArray[np.integer],
+    edges: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where data enters and where it leaves: two bool [N, V], by role, or by degree where the space has no role."""
+    enter = np.isin(ops, words.inputs) if words.inputs else edges.any(2) & ~edges.any(1)
+    leave = np.isin(ops, words.outputs) if words.outputs else edges.any(1) & ~edges.any(2)
+    return enter & mask, leave & mask
+
+
+def contract(links: NDArray[np.int32], where: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Take nodes out of N multigraphs (links [N, V, V], where [N, V]), linking their predecessors to their successors.
+
+    A pair linked along several ways is linked as often (at most 1,000,000 times). Returns new links; rows and columns
+    of the removed nodes are 0.
+    """
+    links = links.copy()
+    for v in np.flatnonzero(where.any(0)):
+        rows = np.flatnonzero(where[:, v])
+        into, out = links[rows, :, v].astype(np.int64), links[rows, v, :].astype(np.int64)
+        links[rows] = np.minimum(links[rows] + into[:, :, None] * out[:, None, :], _MOST_LINKS)
+        links[rows, :, v] = 0
+        links[rows, v, :] = 0
+    return links
+
+
+def isomorphism_key(
+    ops: NDArray[np.integer],
+    links: NDArray[np.integer],
+    mask: NDArray[np.bool_],
+    cell: NDArray[np.integer] | None = None,
+) -> NDArray[np.object_]:
+    """A name [N] (32 hexadecimal digits) that isomorphic architectures share, whatever the batch or the padding.
+
+    Colour refinement (Weisfeiler and Leman, 1968) along and against the edges, started from op and cell, on
+    multigraphs links [N, V, V]. Equal graphs always have equal keys; different ones have different keys unless six
+    rounds of colour refinement cannot tell them apart, as is the case of the official hash of NAS-Bench-101.
+    """
+    cell = np.zeros_like(ops) if cell is None else cell
+    start = (ops.astype(np.uint64) + np.uint64(1)) * np.uint64(1_000_003) + cell.astype(np.uint64)
+    halves = [
+        _refine(start, links.astype(np.uint64), mask, np.uint64(seed))
+        for seed in (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
+    ]
+    return np.array([f"{a:016x}{b:016x}" for a, b in zip(*(half.tolist() for half in halves))], object)
+
+
+def _refine(
+    start: NDArray[np.uint64], links: NDArray[np.uint64], mask: NDArray[np.bool_], seed: np.uint64
+) -> NDArray[np.uint64]:
+    """One 64-bit name per graph. Sums of mixed colours stand for multisets; arithmetic wraps around."""
+    real = mask.astype(np.uint64)
+    links = links * real[:, :, None] * real[:, None, :]
+    colour = _mix(start + seed) * real
+    nodes = mask.shape[1]
+    for _ in range(_ROUNDS):
+        for v in range(nodes):
+            colour[:, v] = (
+                _mix(colour[:, v] + _mix((_mix(colour[:, :v] ^ seed) * links[:, :v, v]).sum(1) + np.uint64(1)))
+                * real[:, v]
+            )
+        for u in reversed(range(nodes)):
+            after = (_mix(colour[:, u + 1 :] + seed) * links[:, u, u + 1 :]).sum(1)
+            colour[:, u] = _mix(colour[:, u] ^ _mix(after + np.uint64(2))) * real[:, u]
+    return _mix((_mix(colour) * real).sum(1))
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of splitmix64 (Steele et al., OOPSLA 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * _MIX[0]
+    x = (x ^ (x >> np.uint64(27))) * _MIX[1]
+    return x ^ (x >> np.uint64(31))
+
+
+def _reached(edges: NDArray[np.bool_], start: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Nodes on a path from `start` ([N, V]), themselves included; edges go from earlier to later nodes."""
+    found = start.copy()
+    for v in range(1, start.shape[1]):
+        found[:, v] |= (edges[:, :v, v] & found[:, :v]).any(1)
+    return found
