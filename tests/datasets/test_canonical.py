@@ -102,8 +102,8 @@ def test_key_separates_what_the_official_hash_separates():
     keys, hashes = [], []
     cells = (
         [cell for nodes in (2, 3, 4) for cell in enumerate_cells(nodes)]
-        + sample_cells(6, 300, 0)
-        + sample_cells(7, 600, 0)
+        + sample_cells(6, 150, 0)
+        + sample_cells(7, 350, 0)
     )
     for cell in cells:
         ops, adj = np.array([cell.ops]), cell.matrix.astype(bool)[None]
