@@ -1,10 +1,30 @@
-"""Search spaces, benchmarks and splits. Nothing here imports torch until graphs are asked for."""
+"""Search spaces, benchmarks and splits. Names load when they are first used; nothing here imports torch until graphs are asked for."""
 
-from archrank.datasets.benchmark import Benchmark, read_benchmark, write_benchmark
-from archrank.datasets.catalog import available, load
-from archrank.datasets.errors import ArchrankError, DataError, DataMissing
-from archrank.datasets.space import SearchSpace
-from archrank.datasets.splits import PROTOCOLS, Protocol, Split, make_split
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["PROTOCOLS", "ArchrankError", "Benchmark", "DataError", "DataMissing", "Protocol", "SearchSpace", "Split",
+if TYPE_CHECKING:
+    from archrank.datasets.benchmark import Benchmark, read_benchmark, write_benchmark
+    from archrank.datasets.catalog import available, load
+    from archrank.datasets.errors import ArchrankError, DataError, DataMissing
+    from archrank.datasets.graphs import Graphs
+    from archrank.datasets.space import SearchSpace
+    from archrank.datasets.splits import PROTOCOLS, Protocol, Split, make_split
+
+_HOME = {
+    "benchmark": ("Benchmark", "read_benchmark", "write_benchmark"),
+    "catalog": ("available", "load"),
+    "errors": ("ArchrankError", "DataError", "DataMissing"),
+    "graphs": ("Graphs",),
+    "space": ("SearchSpace",),
+    "splits": ("PROTOCOLS", "Protocol", "Split", "make_split"),
+}
+__all__ = ["PROTOCOLS", "ArchrankError", "Benchmark", "DataError", "DataMissing", "Graphs", "Protocol", "SearchSpace", "Split",
            "available", "load", "make_split", "read_benchmark", "write_benchmark"]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"archrank.datasets.{module}"), name)
+    raise AttributeError(f"module 'archrank.datasets' has no attribute '{name}'")

@@ -1,0 +1,5 @@
+"""`python -m archrank`."""
+
+from archrank.cli import main
+
+main()

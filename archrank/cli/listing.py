@@ -1,0 +1,84 @@
+"""`archrank list` and `archrank doctor`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+KINDS = ("encoders", "benchmarks", "protocols", "suites")
+
+
+def list_(kind: Annotated[str, typer.Argument(help="encoders, benchmarks, protocols or suites; everything when left out")] = "all",
+          as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False) -> None:
+    """What there is: encoders with their options, benchmarks and whether they are at hand, protocols, suites."""
+    from archrank.datasets.errors import unknown
+
+    if kind not in (*KINDS, "all"):
+        raise unknown("kind of thing to list", kind, (*KINDS, "all"))
+    found = {name: _GATHER[name]() for name in (KINDS if kind == "all" else (kind,))}
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    for number, (name, rows) in enumerate(found.items()):
+        typer.echo(("\n" if number else "") + name.upper())
+        width = max((len(str(row["name"])) for row in rows), default=0)
+        for row in rows:
+            typer.echo(f"  {row['name']:<{width}}  {row['about']}")
+            if row.get("detail"):
+                typer.echo(f"  {'':<{width}}  {row['detail']}")
+
+
+def _encoders() -> list[dict[str, Any]]:
+    from archrank.encoders.catalog import known
+
+    rows = []
+    for info in known().values():
+        options = ", ".join(f"{name}={option.default}" for name, option in info.options.items())
+        origin = "" if info.origin == "built-in" else f" ({info.origin})"
+        kind = "learned" if info.learned else "fixed, pre-trained" if info.pretrained else "fixed"
+        rows.append({"name": info.name, "about": f"[{info.family}, {kind}] {info.summary}{origin}", "detail": options})
+    return rows
+
+
+def _benchmarks() -> list[dict[str, Any]]:
+    from archrank.datasets.catalog import available
+    from archrank.datasets.sources import SOURCES
+
+    return [{"name": name, "about": f"[{state}] {SOURCES[name].title if name in SOURCES else ''}".rstrip()}
+            for name, state in available().items()]
+
+
+def _protocols() -> list[dict[str, Any]]:
+    from archrank.datasets.splits import PROTOCOLS
+
+    return [{"name": p.name, "about": p.summary, "detail": f"leaks: {p.leaks}" if p.leaks else ""} for p in PROTOCOLS.values()]
+
+
+def _suites() -> list[dict[str, Any]]:
+    from archrank.eval.suite import read_suite, shipped
+
+    rows = []
+    for name in shipped():
+        suite = read_suite(name)
+        rows.append({"name": name, "about": f"{len(suite.encoders)} encoders on {', '.join(suite.benchmarks)}, budgets "
+                                            f"{', '.join(map(str, suite.budgets))}, recipe {suite.recipe}"})
+    return rows
+
+
+_GATHER = {"encoders": _encoders, "benchmarks": _benchmarks, "protocols": _protocols, "suites": _suites}
+
+
+def doctor() -> None:
+    """Versions, hardware and data folders: paste it into a bug report."""
+    from archrank.datasets.catalog import cache_folder, data_folders
+    from archrank.eval.provenance import provenance
+
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for name, value in provenance(device, torch.get_num_threads()).items():
+        typer.echo(f"{name:<14}{value}")
+    typer.echo(f"{'data folders':<14}{', '.join(map(str, data_folders())) or 'none (set ARCHRANK_DATA)'}")
+    typer.echo(f"{'cache':<14}{cache_folder()}")

@@ -1,0 +1,155 @@
+"""`archrank plan` and `archrank run`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from archrank.eval.groups import Group
+    from archrank.eval.trials import Plan
+
+Encoders = Annotated[str | None, typer.Option("--encoders", "-e", help="Names, globs, file.py:Class; name[option=value] and +head allowed.")]
+Benchmarks = Annotated[str | None, typer.Option("--benchmark", "--benchmarks", "-b", help="Names, comma-separated (default digits101).")]
+Budgets = Annotated[str | None, typer.Option("--budgets", help="Labelled architectures, e.g. 20,78,156,390.")]
+Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds (splits), from 0.")]
+Targets = Annotated[str | None, typer.Option("--target", "--targets", help="Metrics to predict (default: the benchmark's own).")]
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="How splits are drawn: clean, gates (see `archrank list protocols`).")]
+RecipeName = Annotated[str | None, typer.Option("--recipe", help="common (the same for all) or paper (each encoder's own).")]
+SuiteName = Annotated[str | None, typer.Option("--suite", "-s", help="A shipped suite or a YAML file; other options override its fields.")]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.")]
+
+
+def _plan(suite: str | None, encoders: str | None, benchmark: str | None, budgets: str | None, seeds: int | None, target: str | None,
+          protocol: str | None, recipe: str | None) -> Plan:
+    from archrank.datasets.errors import ArchrankError
+    from archrank.eval.specs import parse_list
+    from archrank.eval.suite import read_suite
+    from archrank.eval.trials import make_plan
+
+    base: dict[str, Any] = read_suite(suite).model_dump() if suite else {}
+    try:
+        numbers = [int(part) for part in budgets.split(",")] if budgets else base.get("budgets", [20, 78, 156, 390])
+    except ValueError:
+        raise ArchrankError(f"--budgets {budgets}: give whole numbers, e.g. --budgets 20,78,156,390") from None
+    chosen = encoders or base.get("encoders")
+    if not chosen:
+        raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`) or --suite default")
+    names = benchmark.split(",") if benchmark else base.get("benchmarks", ["digits101"])
+    return make_plan(parse_list(chosen), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
+                     targets=target.split(",") if target else base.get("targets"), protocol=protocol or base.get("protocol", "clean"),
+                     recipe=recipe or base.get("recipe", "common"))
+
+
+def plan(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmarks = None, budgets: Budgets = None, seeds: Seeds = None,
+         target: Targets = None, protocol: ProtocolName = None, recipe: RecipeName = None, store: StoreFolder = Path("results/store"),
+         as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False) -> None:
+    """Show the trials of a run: which are stored, which would be trained. Writes nothing, imports no torch."""
+    from archrank.eval.store import Store
+
+    planned = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
+    stored = Store(store).keys()
+    rows: dict[tuple[str, str, str], list[int]] = {}
+    for item in planned.trials:
+        row = rows.setdefault((item.spec.label, item.trial.benchmark, item.trial.target), [0, 0])
+        row[0] += 1
+        row[1] += item.trial.key in stored
+    if as_json:
+        typer.echo(json.dumps([{"encoder": label, "benchmark": name, "target": metric, "trials": total, "stored": done}
+                               for (label, name, metric), (total, done) in rows.items()], indent=1))
+        return
+    width = max(len(label) for label, *_ in rows)
+    for (label, name, metric), (total, done) in rows.items():
+        typer.echo(f"{label:<{width}}  {name} {metric}: {total} trials, {done} stored, {total - done} to train")
+    total, done = (sum(row[i] for row in rows.values()) for i in (0, 1))
+    typer.echo(f"{total} trials, {done} stored, {total - done} to train")
+
+
+def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmarks = None, budgets: Budgets = None, seeds: Seeds = None,
+        target: Targets = None, protocol: ProtocolName = None, recipe: RecipeName = None, store: StoreFolder = Path("results/store"),
+        device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
+        workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
+        retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False) -> None:
+    """Train and test encoders on identical splits. Always resumes: what the store has is kept, the rest is done."""
+    started = time.monotonic()
+    planned = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
+    from archrank.datasets.errors import ArchrankError
+    from archrank.eval.run import run as run_plan
+    from archrank.eval.store import Store
+
+    stored = Store(store).keys()
+    if device == "auto":
+        device = _accelerator() if any(item.trial.key not in stored for item in planned.trials) else "cpu"
+    elif device.split(":")[0] not in ("cpu", "cuda"):
+        raise ArchrankError(f"unknown device '{device}': known: auto, cpu, cuda")
+    elif device != "cpu" and _accelerator() == "cpu":
+        raise ArchrankError(f"--device {device}: torch finds no GPU here; use --device cpu")
+    summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, watcher=_watcher())
+    typer.echo(f"{summary.planned} trials: {summary.kept} kept, {summary.trained} trained, {summary.failed} failed, "
+               f"{time.monotonic() - started:.0f} s. Results in {store}; next: archrank report --store {store}")
+    if summary.failed:
+        typer.echo(f"why: archrank failures --store {store}; again: the same command with --retry-failed", err=True)
+        raise typer.Exit(1)
+
+
+def _accelerator() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _watcher() -> Any:
+    """Progress bars on a terminal, plain lines elsewhere."""
+    from archrank.eval.run import Watcher
+
+    class Lines(Watcher):
+        def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
+            self.groups, self.done, self.total = groups, kept, planned
+            if groups:
+                typer.echo(f"{planned} trials, {kept} stored, {planned - kept} to train in {len(groups)} ensembles")
+
+        def told(self, number: int, what: str, value: Any) -> None:
+            if what == "stored":
+                self.done += 1
+            elif what in ("finished", "lost"):
+                first = self.groups[number]
+                note = "" if what == "finished" else f" lost: {value}"
+                typer.echo(f"[{self.done}/{self.total}] {first.members[0].spec.label} on {first.first.benchmark}, budgets "
+                           f"{', '.join(map(str, sorted({m.trial.budget for m in first.members})))}{note}")
+                sys.stdout.flush()
+
+    class Bars(Lines):
+        def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+            self.groups, self.tasks, self.bar = groups, {}, None
+            if groups:
+                self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+                self.bar.start()
+                self.trials = self.bar.add_task("trials", total=planned, completed=kept)
+
+        def told(self, number: int, what: str, value: Any) -> None:
+            if self.bar is None:
+                return
+            group = self.groups[number]
+            if what == "started":
+                self.tasks[number] = self.bar.add_task(f"  {group.members[0].spec.label} on {group.first.benchmark}", total=100)
+            elif what == "progress":
+                self.bar.update(self.tasks[number], completed=round(100 * value))
+            elif what == "stored":
+                self.bar.advance(self.trials)
+            else:
+                if what == "lost":
+                    self.bar.console.print(f"lost {group.members[0].spec.label}: {value}")
+                self.bar.remove_task(self.tasks.pop(number))
+
+        def end(self) -> None:
+            if self.bar is not None:
+                self.bar.stop()
+
+    return Bars() if sys.stdout.isatty() else Lines()
