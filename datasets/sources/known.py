@@ -75,6 +75,8 @@ def _transnasbench101(space: str, count: str, file: str) -> Source:
     )
 
 
+_NASBENCH101 = "https://storage.googleapis.com/nasbench/"
+
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
@@ -84,6 +86,35 @@ SOURCES: dict[str, Source] = {
             "nasbench201/table.csv",
             "the NAS-Bench-201 project (github.com/D-X-Y/NAS-Bench-201), exported to one CSV row per architecture",
             "nasbench201",
+        ),
+        Source(
+            "nasbench101",
+            "NAS-Bench-101, 423,624 cells on CIFAR-10, 3 runs each",
+            "nasbench101/nasbench_only108.tfrecord or nasbench101/nasbench_full.tfrecord",
+            f"{_NASBENCH101}nasbench_only108.tfrecord (499 MB) or, with 4, 12 and 36 epochs too, nasbench_full.tfrecord (1.95 GB)",
+            "nasbench101",
+            variant="full",
+            downloads=(Download(f"{_NASBENCH101}nasbench_only108.tfrecord", "nasbench101/nasbench_only108.tfrecord",
+                                "sha256:4c39c3936e36a85269881d659e44e61a245babcb72cb374eacacf75d0e5f4fd1"),),
+        ),
+        Source(
+            "nasbench101_cells",
+            "292 official NAS-Bench-101 cells, 108 epochs",
+            "nasbench101/cells_108epochs.json",
+            "a JSON file {'nasbench101': {'cifar10': {adjacency and op ids: {val_accuracy, params, flops}}}}",
+            "nasbench101",
+            variant="cells",
+        ),
+        *(
+            Source(
+                f"ecnas_{size}v9e",
+                f"EC-NAS, {count} cells of the NAS-Bench-101 space trained again, {size} vertices",
+                f"nasbench101/energy_{size}V9E.tfrecord",
+                f"the EC-NAS project (github.com/saintslab/EC-NAS-Bench), energy_{size}V9E.tfrecord",
+                "nasbench101",
+                variant=f"ecnas_{size}v",
+            )
+            for size, count in ((4, 91), (5, "2,532"))
         ),
         _transnasbench101("micro", "4,096", "all_benchmarks_zen.zip"),
         _transnasbench101("macro", "3,256", "tnb101_macro_zen.zip"),
