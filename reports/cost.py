@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from archrank.reports.study import Group, Study, View
+from archrank.reports.study import Group, View
 from archrank.reports.words import join, seconds
 
 __all__ = ["Bill", "bills", "cheapest"]
@@ -59,7 +59,7 @@ def _geometric(values: pd.Series) -> float:
     return float(np.exp(np.log(known).mean())) if len(known) else float("nan")
 
 
-def cheapest(study: Study, group: Group, view: View) -> str:
+def cheapest(group: Group, view: View) -> str:
     """One sentence: the fastest predictor of the top tier, if all of the tier ran on one machine."""
     top = [label for label in view.order if "a" in view.tier[label]]
     budget = max(int(b) for b in view.boot.budgets)

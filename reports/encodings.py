@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
+from threadpoolctl import threadpool_limits
 
 from archrank.datasets import Benchmark
 from archrank.reports.study import Study
@@ -67,8 +68,9 @@ def tsne(encoding: NDArray[np.float64]) -> NDArray[np.float64]:
     """t-SNE [N, 2] (van der Maaten and Hinton, 2008; scikit-learn's), started from the principal components."""
     from sklearn.manifold import TSNE
 
-    model = TSNE(2, perplexity=min(30.0, len(encoding) / 4), init="pca", random_state=0, max_iter=400, n_jobs=1)
-    return np.asarray(model.fit_transform(encoding), dtype=float)
+    with threadpool_limits(1):  # sums in one order: the same picture every time
+        model = TSNE(2, perplexity=min(30.0, len(encoding) / 4), init="pca", random_state=0, max_iter=400, n_jobs=1)
+        return np.asarray(model.fit_transform(encoding), dtype=float)
 
 
 def smoothness(found: Encoded) -> float:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from archrank.reports.fig_ranking import plain, short
-from archrank.reports.style import GRID, HATCH, INK, MUTED, Palette, canvas, spread, style, svg_text
+from archrank.reports.style import GRID, HATCH, INK, MUTED, Palette, canvas, style, svg_text
 
 __all__ = ["Price", "encoding_map", "pareto"]
 
@@ -28,7 +30,7 @@ class Price:
     cost: float
 
 
-def pareto(points: Sequence[Price], palette: Palette, title: str, axis: str, *, cheap: str, value: str = "Kendall τ") -> str:
+def pareto(points: Sequence[Price], palette: Palette, title: str, axis: str, *, cheap: str, value: str = "τ") -> str:
     """Value against cost on a logarithmic axis with the Pareto front; `cheap` is "low" or "high". 430 x 290 pixels."""
     with style():
         figure = canvas(430, 290)
@@ -49,9 +51,10 @@ def pareto(points: Sequence[Price], palette: Palette, title: str, axis: str, *, 
             ax.plot([p.cost, p.cost], [p.low, p.high], color=colour, linewidth=2, alpha=0.45, gid=gid)
             ax.plot([p.cost], [p.value], palette.mark(p.label), color=colour, markersize=6, gid=gid)
         _names(ax, points, palette)
+        _plain_ticks(ax)
         ax.set_xlabel(axis, labelpad=2)
         ax.set_title(plain(short(title, 52)))
-        ax.text(0, 1.0, f"{value} ↑", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
+        ax.text(-0.02, 1.0, f"{value} ↑", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
         return svg_text(figure)
 
 
@@ -65,27 +68,43 @@ def _front(points: Sequence[Price], cheap: str) -> list[Price]:
     return front
 
 
-def _names(ax: object, points: Sequence[Price], palette: Palette) -> None:
-    """Names beside the marks; those of near neighbours are moved apart up and down."""
-    from matplotlib.axes import Axes
+def _plain_ticks(ax: Axes) -> None:
+    """Ticks at 1, 2, 5 times powers of ten, few enough to stand apart, as plain numbers."""
+    low, high = ax.get_xlim()
+    steps: tuple[float, ...] = (1, 2, 5) if high / low < 300 else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [s * 10.0**k for k in powers for s in steps if low <= s * 10.0**k <= high]
+    ticks = ticks[:: 1 + len(ticks) // 8]
+    ax.set_xticks(ticks, [f"{t:,.0f}" if t >= 1 else f"{t:g}" for t in ticks])
+    ax.minorticks_off()
 
-    assert isinstance(ax, Axes)
-    low, high = ax.get_ylim()
+
+def _names(ax: Axes, points: Sequence[Price], palette: Palette) -> None:
+    """A name beside every mark, on the side and at the height where it touches no other name and no mark."""
+    wide, tall = 374.0, 213.0
     left, right = np.log10(ax.get_xlim())
-    gap = (high - low) * 12.5 / 213
-    across = np.array([(np.log10(p.cost) - left) / (right - left) for p in points])
-    for side in ("left", "right"):
-        chosen = [i for i in range(len(points)) if (across[i] <= 0.58) == (side == "left")]
-        ys = spread([points[i].value for i in chosen], gap, low + gap / 2, high - gap / 2)
-        for i, y in zip(chosen, ys):
-            p = points[i]
-            arrow = {"arrowstyle": "-", "color": palette.colour(p.label), "linewidth": 0.5, "alpha": 0.5, "shrinkA": 0,
-                     "shrinkB": 3}
-            shift = 1.0 + 0.022 * (right - left) * np.log(10)
-            x = p.cost * shift if side == "left" else p.cost / shift
-            ax.annotate(plain(short(p.label)), (p.cost, p.value), (x, y), va="center", fontsize=8.2,
-                        ha="left" if side == "left" else "right", color=palette.colour(p.label), arrowprops=arrow,
-                        gid=palette.gid(p.label))
+    low, high = ax.get_ylim()
+    at = [((math.log10(p.cost) - left) / (right - left) * wide, (p.value - low) / (high - low) * tall) for p in points]
+    taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
+    for p, (x, y) in zip(points, at):
+        name = short(p.label)
+        length = 6.4 * len(name)
+        tries = [(side, lift) for lift in (0, 9, -9, 14, -14, 22, -22, 31, -31, 40, -40, 52, -52) for side in (1, -1)]
+        boxes = [(x + 9 if side > 0 else x - 9 - length, y + lift - 6, x + 9 + length if side > 0 else x - 9, y + lift + 6)
+                 for side, lift in tries]
+        inside = [k for k, box in enumerate(boxes) if box[0] > 2 and box[2] < wide - 2 and box[1] > 0 and box[3] < tall]
+        free = [k for k in inside if not any(_touch(boxes[k], other) for other in taken)]
+        best = (free or inside or [0])[0]
+        side, lift = tries[best]
+        taken.append(boxes[best])
+        arrow = {"arrowstyle": "-", "color": palette.colour(p.label), "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 3}
+        ax.annotate(plain(name), (p.cost, p.value), (9 * side * 0.75, lift * 0.75), textcoords="offset points", va="center",
+                    ha="left" if side > 0 else "right", fontsize=8.2, color=palette.colour(p.label),
+                    arrowprops=arrow if lift else None, gid=palette.gid(p.label))
+
+
+def _touch(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def encoding_map(place: NDArray[np.float64], score: NDArray[np.float64], label: str, palette: Palette, note: str) -> str:

@@ -60,23 +60,24 @@ def plain(text: str) -> str:
 
 
 def forest(rows: Sequence[Interval], palette: Palette, axis: str = "Kendall τ") -> str:
-    """Point and interval of every predictor, best on top, tier letters on the right; 440 pixels wide."""
+    """Point and interval of every predictor, best on top, tier letters on the right; 460 pixels wide."""
     height = 56 + 24 * len(rows)
     with style():
-        figure = canvas(440, height)
+        figure = canvas(460, height)
         longest = max((len(short(row.label)) for row in rows), default=4)
-        left = min(0.4, (longest * 6.9 + 16) / 440)
-        ax = figure.add_axes((left, 40 / height, 0.98 - left - 108 / 440, 1 - 48 / height))
+        left = (longest * 7.9 + 14) / 460
+        span = 1 - left - 104 / 460
+        ax = figure.add_axes((left, 40 / height, span, 1 - 48 / height))
         for place, row in enumerate(rows):
             y = len(rows) - 1 - place
             colour, gid = palette.colour(row.label), palette.gid(row.label)
             ax.plot([row.low, row.high], [y, y], color=colour, linewidth=3, alpha=0.45, gid=gid, solid_capstyle="round")
             ax.plot([row.value], [y], palette.mark(row.label), color=colour, markersize=6.5, gid=gid)
             beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "gid": gid}
-            ax.text(-0.04, y, plain(short(row.label)), ha="right", color=colour, fontweight="bold", **beside)
-            ax.text(1.05, y, plain(row.text), color=INK, **beside)
+            ax.text(-10 / (460 * span), y, plain(short(row.label)), ha="right", color=colour, fontweight="bold", **beside)
+            ax.text(1 + 12 / (460 * span), y, plain(row.text), color=INK, **beside)
             tier = {"color": MUTED, "fontweight": "bold"} | beside
-            ax.text(1.05 + 74 / (440 * (0.98 - left - 108 / 440)), y, row.tier, **tier)
+            ax.text(1 + 60 / (460 * span), y, row.tier, **tier)
         ax.set_ylim(-0.6, len(rows) - 0.4)
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
@@ -87,7 +88,7 @@ def forest(rows: Sequence[Interval], palette: Palette, axis: str = "Kendall τ")
 
 def curves(
     series: Sequence[Series], palette: Palette, title: str, *, ceiling: float | None = None,
-    published: Sequence[Published] = (), limits: tuple[float, float] | None = None, axis: str = "Kendall τ",
+    published: Sequence[Published] = (), limits: tuple[float, float] | None = None, axis: str = "τ",
 ) -> str:
     """One panel of sample-efficiency curves with bands, labelled at their right ends; 430 x 300 pixels.
 
@@ -122,7 +123,7 @@ def curves(
         ax.minorticks_off()
         ax.set_xlabel("labelled architectures", labelpad=2)
         ax.set_title(plain(title))
-        ax.text(0, 1.0, f"{axis} ↑", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
+        ax.text(-0.02, 1.0, f"{axis} ↑", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
         return svg_text(figure)
 
 
@@ -157,9 +158,9 @@ def pairwise(labels: Sequence[str], difference: NDArray[np.float64], covers: NDA
     """Paired differences row minus column ([L, L]); hatched where the interval covers 0, empty where unknown."""
     n = len(labels)
     step = 46 if n <= 12 else max(22, 560 // n)
-    left = 12 + 6.6 * max(len(short(label)) for label in labels)
-    top = 12 + 4.9 * max(len(short(label)) for label in labels)
-    width, height = left + n * step + 30, top + n * step + 6
+    left = 14 + 7.9 * max(len(short(label)) for label in labels)
+    top = 20 + 5.7 * max(len(short(label)) for label in labels)
+    width, height = left + n * step + max(20.0, top - step / 2), top + n * step + 6
     with style():
         figure = canvas(width, height)
         ax = figure.add_axes((left / width, 6 / height, n * step / width, n * step / height))

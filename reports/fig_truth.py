@@ -43,7 +43,7 @@ def density(true: NDArray[np.float64], predicted: NDArray[np.float64], label: st
             tick.set_verticalalignment(edge)
         ax.set_xlabel("predicted rank →", labelpad=-8, fontsize=8, color=MUTED)
         ax.set_ylabel("true rank →", labelpad=-9, fontsize=8, color=MUTED)
-        ax.set_title(plain(short(label, 17)), color=palette.colour(label), fontsize=9.5, pad=4)
+        ax.set_title(plain(short(label, 16)), color=palette.colour(label), fontsize=9.2, pad=4)
         ax.text(1, 1.018, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=8.2, color=MUTED)
         return svg_text(figure)
 
@@ -103,7 +103,7 @@ def architecture(names: Sequence[str], adj: NDArray[np.bool_], quiet: Sequence[b
     place = _layout(adj)
     layers = int(place[:, 1].max()) + 1
     wide = max(2, int(np.bincount(place[:, 1].astype(int)).max()))
-    width, height = min(max(215, 84 * wide), 330), 46 + 34 * layers
+    width, height = max(240, 60 * wide), 46 + 34 * layers
     with style():
         figure = canvas(width, height)
         ax = figure.add_axes((0.02, 0.01, 0.96, 1 - 46 / height))
@@ -122,7 +122,8 @@ def architecture(names: Sequence[str], adj: NDArray[np.bool_], quiet: Sequence[b
             box = {"boxstyle": "round,pad=0.25", "facecolor": GRID, "edgecolor": MUTED, "linewidth": 0.7}
             if quiet[v]:
                 box["linestyle"] = (0, (2, 2))
-            ax.text(place[v, 0], -place[v, 1], plain(short(name, 12)), ha="center", va="center", fontsize=7.4,
+            ax.text(place[v, 0], -place[v, 1], plain(short(name, 12 if wide < 4 else 9)), ha="center", va="center",
+                    fontsize=7.4 if wide < 4 else 6.8,
                     color=MUTED if quiet[v] else INK, bbox=box, zorder=2)
         figure.text(0.03, 1 - 15 / height, plain(title), fontsize=8.8, fontweight="bold", color=INK, va="center")
         figure.text(0.03, 1 - 32 / height, plain(note), fontsize=8.2, color=MUTED, va="center")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from archrank.datasets import ArchrankError, Benchmark
 from archrank.reports import FORMATS
 from archrank.reports.blocks import Block, Details, Figure, Panel, Section
@@ -43,6 +45,16 @@ def write(
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown:
         raise ArchrankError(f"unknown report format '{unknown[0]}'; there are {', '.join(FORMATS)}")
+    # One thread: the arithmetic here is small, spinning threads cost more than they bring on a busy machine, and the order
+    # of sums, so every byte, stays the same.
+    with threadpool_limits(1):
+        return _write(stores, out, formats, only, title, name, load)
+
+
+def _write(
+    stores: Sequence[Path], out: Path, formats: Sequence[str], only: Sequence[str] | None, title: str, name: str,
+    load: Callable[[str], Benchmark] | None,
+) -> list[Path]:
     study = read_study(stores, only=only, load=load)
     heading = title or _title(study)
     subtitle = _subtitle(study)

@@ -7,7 +7,16 @@ import math
 import numpy as np
 import pandas as pd
 
-from archrank.eval.statistics import ComparisonError, area_under_curve, label_efficiency, noise_ceiling, rounded, values
+from archrank.eval.statistics import (
+    ComparisonError,
+    area_under_curve,
+    digits,
+    friedman,
+    label_efficiency,
+    noise_ceiling,
+    rounded,
+    values,
+)
 from archrank.reports import fig_ranking
 from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.published import matching
@@ -164,7 +173,7 @@ def pairwise(study: Study) -> Section:
                 real = view.comparison(a, b).real
                 difference[i, j] = interval.estimate
                 covers[i, j] = not real
-                text[i, j] = _bare(rounded(interval, signed=True, bare=True))
+                text[i, j] = _bare(interval.estimate, interval.half_width)
                 if i < j:
                     c = view.comparison(a, b)
                     rows.append({"a": Cell(a, label=a), "b": Cell(b, label=b),
@@ -176,6 +185,7 @@ def pairwise(study: Study) -> Section:
         caption = (f"Paired difference in mean τ, row minus column, {view.title}. Blue: the row is better; orange: worse; hatched: not "
                    f"separable (the 95 % interval covers 0, or the test adjusted for all pairs does not reject). "
                    f"{separable} of {plural(n * (n - 1) // 2, 'pair')} are separable.")
+        blocks.append(Text((_over_spaces(view),), "note"))
         alt = f"{separable} of {n * (n - 1) // 2} pairs are separable; order: {join(labels, 30)}"
         blocks.append(Figure(f"pairwise-{group.id}", caption, (Panel(f"pairwise-{group.id}", shown, alt),), 300))
         columns = (Column("a", "a", "", False), Column("b", "b", "", False), Column("difference", "a − b, 95 % interval"),
@@ -185,8 +195,16 @@ def pairwise(study: Study) -> Section:
     return Section("pairwise", "Pair by pair", blocks, "Pairs")
 
 
-def _bare(text: str) -> str:
-    return text.replace("+0.", "+.").replace("-0.", "−.").replace("−0.", "−.")
+def _bare(value: float, half_width: float) -> str:
+    """A signed number without its leading zero, so that it fits a square of the matrix."""
+    return f"{value:+.{min(3, digits(half_width))}f}".replace("-", "−").replace("0.", ".", 1)
+
+
+def _over_spaces(view: View) -> str:
+    try:
+        return friedman(view.frame, MAIN, view.order).reason
+    except ComparisonError as error:
+        return str(error)
 
 
 def _p(value: float) -> str:

@@ -11,12 +11,10 @@ from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import KINDS, Bootstrap, rounded
 from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Heading, Leaderboard, Section, Table, Text
 from archrank.reports.cost import Bill, bills
-from archrank.reports.study import MAIN, Group, Study, View
+from archrank.reports.study import MAIN, MOST_DRAWS, Group, Study, View
 from archrank.reports.words import count, hole, rate, seconds, share
 
 __all__ = ["boards"]
-
-MOST_DRAWS = 400
 
 
 def boards(study: Study) -> Section:
@@ -35,7 +33,7 @@ def boards(study: Study) -> Section:
         first = views[0]
         caption = f"Ordered by mean {METRICS[MAIN].description}. {first.covered.sentence()}"
         blocks.append(Leaderboard(f"board-{group.id}", caption, tables,
-                                  {v.id: _export(v, MOST_DRAWS if len(v.order) <= 25 else 100) for v in views}))
+                                  {v.id: _export(v, MOST_DRAWS if len(v.order) <= 16 else 100) for v in views}))
         notes = dict.fromkeys([*first.boot.notes, *first.board.attrs.get("notes", ()), *group.left_out])
         blocks += [Text((note,), "note") for note in notes]
         blocks.append(Details("Every metric", tuple(_metrics(view) for view in views[:1])))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from archrank.datasets import PROTOCOLS
 from archrank.eval.statistics import ComparisonError, coverage
 from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Details, Heading, Section, Table, Text
+from archrank.reports.stores import encoder_argument
 from archrank.reports.study import MAIN, Group, Study, task_name
 from archrank.reports.words import count, hole, join, plural
 
@@ -26,7 +27,7 @@ def what_was_run(study: Study) -> Section:
         + (f"; {plural(study.superseded, 'older trial')} of edited encoders replaced by newer ones" if study.superseded
            else "") + ".",
     ))]
-    blocks += [Heading("The command that repeats it"), Code("\n".join(repeat(g) for g in study.groups))]
+    blocks += [Heading("The command that repeats it"), Code("\n".join(repeat(study, g) for g in study.groups))]
     blocks += [Heading("Protocols and recipes"), *_protocols(study)]
     blocks += [Heading("Benchmarks"), _cards(study)]
     blocks.append(Heading("Coverage: seeds done, by predictor and cell"))
@@ -35,15 +36,15 @@ def what_was_run(study: Study) -> Section:
     return Section("run", "What was run", blocks, "Run")
 
 
-def repeat(group: Group) -> str:
+def repeat(study: Study, group: Group) -> str:
     """The command line that runs the trials of a group."""
     frame = group.frame
     parts = ["archrank", "run", "--benchmark", ",".join(sorted(frame["benchmark"].unique()))]
     targets = sorted(frame["target"].unique())
-    if len(targets) == 1:
-        parts += ["--target", targets[0]]
-    parts += ["--encoders", ",".join(sorted(frame["label"].unique())),
-              "--budgets", ",".join(str(b) for b in group.budgets), "--seeds", str(frame["seed"].nunique()),
+    parts += ["--target", ",".join(targets)] if len(targets) == 1 or frame["benchmark"].nunique() == 1 else []
+    encoders = {str(label): encoder_argument(study.records[key]) for label, key in zip(frame["label"], frame["key"])}
+    parts += ["--encoders", ",".join(encoders[label] for label in sorted(encoders)),
+              "--budgets", ",".join(str(b) for b in group.budgets), "--seeds", str(int(frame["seed"].max()) + 1),
               "--protocol", group.protocol, "--recipe", group.recipe]
     return shlex.join(parts)
 

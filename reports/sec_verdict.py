@@ -8,19 +8,20 @@ from archrank.eval.statistics import (
     KINDS,
     ComparisonError,
     Interval,
-    friedman,
     label_efficiency,
     noise_ceiling,
     rounded,
-    sentence,
 )
 from archrank.reports import fig_ranking
 from archrank.reports.blocks import Block, Bold, Figure, Heading, Inline, Panel, Section, Text
 from archrank.reports.cost import cheapest
-from archrank.reports.study import MAIN, Group, Study, View
+from archrank.reports.study import Group, Study, View, task_name
 from archrank.reports.words import bold_join, join, plural, share
 
 __all__ = ["headline", "verdict"]
+
+SIMPLE = ("baseline", "path", "adjacency")
+"""Families a learned encoder has to beat."""
 
 
 def verdict(study: Study) -> Section:
@@ -34,83 +35,87 @@ def verdict(study: Study) -> Section:
         elif number == 0:
             blocks += _full(study, group)
         else:
-            view = group.views[0]
-            blocks.append(Text((Bold(f"{group.title[0].upper()}{group.title[1:]}. "), *headline(view)), "item"))
+            lead = headline(group.here or group.views[0])
+            blocks.append(Text((Bold(f"{group.title[0].upper()}{group.title[1:]}. "), *lead), "item"))
     return Section("verdict", "Verdict", blocks)
 
 
+def _top(view: View) -> list[str]:
+    return [label for label in view.order if "a" in view.tier[label]]
+
+
 def headline(view: View) -> tuple[Inline, ...]:
-    """One sentence: the leader, or those who cannot be told apart."""
-    order = view.order
+    """One sentence about the benchmarks shown: the leader, or those who cannot be told apart."""
+    order, top = view.order, _top(view)
+    where = f"on {'this benchmark' if len(view.boot.benchmarks) == 1 else f'these {len(view.boot.benchmarks)} benchmarks'}"
     if len(order) == 1:
         return (Bold(order[0]), " is the only predictor here, so there is nothing to compare it with.")
-    top = [label for label in order if "a" in view.tier[label]]
     if len(top) == 1:
-        second = view.comparison(order[0], order[1])
-        return (Bold(f"{order[0]} leads"), f": it is separably better than every other, by τ {_gap(view, order[1])} over ",
-                Bold(order[1]), f" ({_scope(second.difference)}).")
+        return (Bold(f"{order[0]} leads"), f" {where}: separably better than every other, by τ {gap(view, order[1])} over ",
+                Bold(order[1]), ".")
     if len(top) == len(order):
-        return (Bold("Nobody leads"), ": no difference among all ", plural(len(order), "predictor"),
-                " is larger than its uncertainty. ", Bold("Not separable."))
-    return (Bold("No single winner"), ": ", *bold_join(top), " share the top tier, ", Bold("not separable"),
-            f" from one another or from {order[0]}'s lead." if len(top) > 2 else " from each other.")
+        return (Bold("Nobody leads"), f" {where}: no difference among all {plural(len(order), 'predictor')} is larger than its "
+                "uncertainty. They are ", Bold("not separable"), ".")
+    return (Bold("No single winner"), f" {where}: ", *bold_join(top), " share the top tier. They are ", Bold("not separable"),
+            f"; {order[0]} has the highest mean, by τ {gap(view, order[1])} over {order[1]}.")
 
 
-def _gap(view: View, other: str) -> str:
-    comparison = view.comparison(view.order[0], other)
-    difference = comparison.difference
-    if comparison.a != view.order[0]:
+def _beyond(view: View) -> tuple[Inline, ...]:
+    """Whether it carries over to other search spaces."""
+    order, top = view.order, _top(view)
+    spaces = plural(view.boot.units, "search space")
+    if len(top) == 1:
+        return (Bold("It carries over"), f": taken over {spaces} as the unit, {order[0]} is still separably better than every other "
+                f"(τ {gap(view, order[1])} over {order[1]}).")
+    return (Bold("Beyond them it is open"), f": {spaces} {'are' if view.boot.units > 1 else 'is'} too few to tell {join(top, 6)} apart "
+            f"on a further one ({order[0]} over {order[1]}: τ {gap(view, order[1])}).")
+
+
+def gap(view: View, other: str) -> str:
+    """The leader's paired difference to another predictor, with its interval."""
+    difference = view.comparison(view.order[0], other).difference
+    if view.comparison(view.order[0], other).a != view.order[0]:
         difference = Interval(-difference.estimate, -difference.high, -difference.low, difference.kind, difference.units)
     return rounded(difference, signed=True)
 
 
-def _scope(interval: Interval) -> str:
-    if interval.kind == "spaces":
-        return f"95 % interval over {plural(interval.units, 'search space')}"
-    if interval.kind == "splits":
-        return f"95 % interval over {plural(interval.units, 'paired split')}, for these benchmarks"
-    return KINDS[interval.kind]
-
-
 def _full(study: Study, group: Group) -> list[Block]:
     view = group.views[0]
-    rows = view.board.to_dict("records")
-    intervals = [fig_ranking.Interval(r["label"], r["mean"], r["low"], r["high"], r["tier"],
-                                      rounded(view.boot.value(r["label"]), bare=True)) for r in rows]
-    forest = fig_ranking.forest(intervals[:20], study.palette)
-    alt = "; ".join(f"{r.label} {r.text}, tier {r.tier}" for r in intervals[:20])
-    caption = (f"Mean Kendall τ with 95 % interval, {group.title}, {view.title}. Predictors that share a letter are not "
-               f"separable. Intervals: {KINDS[view.boot.kind]}.")
-    blocks: list[Block] = [Text(headline(view), "lead"), *(Text(t, "item") for t in _findings(study, group, view)),
-                           Figure("ranking", caption, (Panel(f"ranking-{group.id}", forest, alt),), 380)]
-    return blocks
+    here = group.here or view
+    blocks: list[Block] = [Text(headline(here), "lead")]
+    if view.boot.kind == "spaces" and len(view.order) > 1:
+        blocks.append(Text(_beyond(view), "lead"))
+    rows = [fig_ranking.Interval(r["label"], r["mean"], r["low"], r["high"], r["tier"],
+                                 rounded(view.boot.value(r["label"]), bare=True)) for r in view.board.to_dict("records")][:20]
+    alt = "; ".join(f"{r.label} {r.text}, tier {r.tier}" for r in rows)
+    caption = (f"Mean Kendall τ with 95 % interval over {view.title}; {group.title}. Predictors that share a letter are not "
+               f"separable. Intervals {KINDS[view.boot.kind]}.")
+    panel = Panel(f"ranking-{group.id}", fig_ranking.forest(rows, study.palette), alt)
+    blocks.append(Figure("ranking", caption, (panel,), 380))
+    return blocks + [Text(parts, "item") for parts in _findings(study, group, here)]
 
 
 def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]]:
     """Sentences below the headline, each with its number."""
-    order = view.order
-    leader = order[0]
+    leader = view.order[0]
     row = view.board.iloc[0]
-    out: list[tuple[Inline, ...]] = []
-    ranks = f"{int(row['rank_low'])}" if row["rank_low"] == row["rank_high"] else \
-        f"{int(row['rank_low'])} to {int(row['rank_high'])}"
-    odds = f"; it is first in {share(row['first'])} of the resampled comparisons" if math.isfinite(row["first"]) else ""
-    out.append((Bold(leader), f" has the highest mean: τ {rounded(view.boot.value(leader))}, rank {ranks} of {len(order)}"
-                f"{odds}."))
-    if len(order) > 1:
-        out.append((sentence(view.comparison(leader, order[1])),))
-    out.append((view.covered.sentence(),))
-    out += _per_task(group)
-    out += _labels_needed(study, view)
-    out += _ceiling(study, group, view)
-    saving = cheapest(study, group, view)
+    low, high = int(row["rank_low"]), int(row["rank_high"])
+    ranks = f"rank {low}" if low == high else f"rank {low} to {high}"
+    odds = f"; first in {share(row['first'])} of the resampled comparisons" if math.isfinite(row["first"]) else ""
+    out: list[tuple[Inline, ...]] = [
+        (Bold(leader), f": mean τ {rounded(view.boot.value(leader))}, {ranks} of {len(view.order)}{odds}.")]
+    if len(view.order) > 2:
+        beaten = [label for label in view.order[1:] if view.comparison(leader, label).winner == leader]
+        rest = [label for label in view.order[1:] if label not in beaten]
+        said = f"It is separably better than {plural(len(beaten), 'other')} of {len(view.order) - 1}"
+        out.append((said + (f"; not from {join(rest, 5)}." if rest else "."),))
+    out += _per_task(group) + _labels_needed(study, view) + _ceiling(study, group)
+    saving = cheapest(group, view)
     if saving:
         out.append((saving,))
-    try:
-        test = friedman(view.frame, MAIN, view.order)
-        out.append((test.reason,))
-    except ComparisonError as error:
-        out.append((str(error),))
+    if view.covered.shared < view.covered.expected:
+        out.append((view.covered.sentence(),))
+    out += [(sentence,) for sentence in group.left_out]
     return out
 
 
@@ -120,46 +125,44 @@ def _per_task(group: Group) -> list[tuple[Inline, ...]]:
     for view in group.views:
         if not view.id.startswith("t") or len(view.order) < 2:
             continue
-        top = [label for label in view.order if "a" in view.tier[label]]
-        value = rounded(view.boot.value(view.order[0]))
+        leader, top = view.order[0], _top(view)
+        value = f"τ {rounded(view.boot.value(leader), bare=True)}"
         if len(top) == 1:
-            out.append((f"On {view.title}, ", Bold(view.order[0]), f" leads alone (τ {value}; {_gap(view, view.order[1])}"
-                        f" over {view.order[1]})."))
+            rest = f" leads alone: {value}, {gap(view, view.order[1])} over {view.order[1]}."
         else:
-            others = join([label for label in top if label != view.order[0]], 4)
-            out.append((f"On {view.title}, ", Bold(view.order[0]), f" has the highest mean (τ {value}), not separable from "
-                        f"{others}."))
-    return out
+            rest = f" has the highest mean ({value}), not separable from {join([t for t in top if t != leader], 4)}."
+        out.append((f"On {view.title} ", Bold(leader), rest))
+    return out if len(out) <= 8 else out[:8]
 
 
 def _labels_needed(study: Study, view: View) -> list[tuple[Inline, ...]]:
-    """What the lead is worth in labels: against the runner-up and against the best baseline."""
+    """What the lead is worth in labels: against the runner-up and against the best simple encoding."""
     budgets = sorted(int(b) for b in view.boot.budgets)
     if len(budgets) < 2 or len(view.order) < 2:
         return []
     family = dict(zip(study.frame["label"], study.frame["family"]))
-    baselines = [label for label in view.order[1:] if family[label] in ("baseline", "path", "adjacency")]
-    others = dict.fromkeys([view.order[1], *baselines[:1]])
+    simple = [label for label in view.order[1:] if family[label] in SIMPLE]
     out: list[tuple[Inline, ...]] = []
-    for other in others:
+    for other in dict.fromkeys([view.order[1], *simple[:1]]):
+        at = budgets[(len(budgets) - 1) // 2]
         try:
-            out.append((label_efficiency(view.frame, view.order[0], other, budgets[len(budgets) // 2 - 1]).sentence(),))
+            out.append((label_efficiency(view.frame, view.order[0], other, at, scope=view.scope, draws=1000).sentence(),))
         except ComparisonError:
             continue
     return out
 
 
-def _ceiling(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]]:
-    """How far the best predictor stays below what the benchmark's own noise allows."""
-    out: list[tuple[Inline, ...]] = []
+def _ceiling(study: Study, group: Group) -> list[tuple[Inline, ...]]:
+    """What the benchmarks' own noise allows, beside the best mean at the largest budget."""
+    parts = []
     for benchmark, target in group.tasks:
         table = study.table(benchmark)
         repeats = None if isinstance(table, str) else table.repeats(target)
-        task = next((v for v in group.views if v.title == f"{benchmark}/{target}"), view if len(group.tasks) == 1 else None)
-        if repeats is None or repeats.shape[1] < 2 or task is None:
-            continue
-        limit = noise_ceiling(repeats).oracle
-        best = task.boot.value(task.order[0])
-        out.append((f"On {benchmark}/{target} the training noise of the scores themselves caps τ at {rounded(limit)}; the best "
-                    f"predictor has {rounded(best, bare=True)} on average over the budgets.",))
-    return out
+        rows = group.task(benchmark, target)
+        best = rows[rows["budget"] == rows["budget"].max()].groupby("label")["kendall"].mean().max()
+        if repeats is not None and repeats.shape[1] >= 2 and math.isfinite(best):
+            limit = noise_ceiling(repeats).oracle
+            parts.append(f"{task_name(benchmark, target)} {rounded(limit, bare=True)} (best so far {best:.2f})")
+    if not parts:
+        return []
+    return [(f"Training noise of the scores themselves caps τ: {join(parts, 6)}.",)]

@@ -71,7 +71,7 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         svg = fig_truth.residual_by_op(ops[:12], {label: v[:12] for label, v in chosen.items()}, study.palette)
         residuals.append(Panel(f"ops-{number}", svg, f"Residual per additional operation on {name}"))
     if residuals:
-        blocks.append(Figure(f"residuals-{number}", f"Residuals on {name}, in percentile points: mean by depth of the graph, and slope on "
+        blocks.append(Figure(f"residuals-{number}", f"Residuals on {name}, in percentile points: mean by depth of the graph, and, in the same colours, slope on "
                              "the number of nodes of each operation"
                              + (f" (the first six predictors of {len(by_op)})." if len(by_op) > 6 else "."),
                              tuple(residuals), 360))

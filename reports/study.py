@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -34,6 +34,9 @@ __all__ = ["MAIN", "Group", "Study", "View", "read_study", "task_name"]
 MAIN = "kendall"
 """The metric that orders everything."""
 
+MOST_DRAWS = 400
+"""Bootstrap draws that a page carries for each view."""
+
 ENOUGH = 0.5
 """Share of a group's cells a predictor must have to be ranked; below it the common cells of all would shrink too far."""
 
@@ -54,6 +57,7 @@ class View:
     boot: Bootstrap
     pairs: tuple[Comparison, ...]
     covered: Coverage
+    scope: Literal["auto", "splits"]
     _other: dict[str, Bootstrap | str] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -79,7 +83,7 @@ class View:
         """The means of another metric, or the reason why it has none over these cells."""
         if metric not in self._other:
             try:
-                self._other[metric] = bootstrap(self.frame, metric, self.order, draws=0)
+                self._other[metric] = bootstrap(self.frame, metric, self.order, scope=self.scope, draws=0)
             except ComparisonError as error:
                 self._other[metric] = str(error)
         return self._other[metric]
@@ -101,6 +105,11 @@ class Group:
     def title(self) -> str:
         """How headings name the group."""
         return f"protocol {self.protocol}, recipe {self.recipe}"
+
+    @property
+    def here(self) -> View | None:
+        """All cells, read as a statement about these benchmarks alone."""
+        return next((view for view in self.views if view.id == "here" or view.boot.kind != "spaces"), None)
 
     @property
     def tasks(self) -> list[tuple[str, str]]:
@@ -203,6 +212,8 @@ def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:
         labels, left_out = _rankable(frame)
         ranked = frame[frame["label"].isin(labels)]
         views = [_view("all", "all budgets and benchmarks", ranked, labels)]
+        if views[0].boot.kind == "spaces":
+            views.append(_view("here", "these benchmarks only", ranked, labels, "splits"))
         budgets = sorted(ranked["budget"].unique())
         tasks = sorted(set(zip(ranked["benchmark"], ranked["target"])))
         parts = [(f"b{b}", f"{b} labels", ranked[ranked["budget"] == b]) for b in budgets if len(budgets) > 1]
@@ -234,9 +245,12 @@ def _rankable(frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
     return keep, tuple(out)
 
 
-def _view(view_id: str, title: str, frame: pd.DataFrame, labels: Sequence[str]) -> View:
+def _view(
+    view_id: str, title: str, frame: pd.DataFrame, labels: Sequence[str], scope: Literal["auto", "splits"] = "auto",
+) -> View:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        board = leaderboard(frame, MAIN, labels)
-        compared = tuple(pairs(frame, MAIN, labels)) if len(labels) > 1 else ()
-        return View(view_id, title, frame, board, bootstrap(frame, MAIN, labels), compared, coverage(frame, MAIN, labels))
+        board = leaderboard(frame, MAIN, labels, scope=scope)
+        compared = tuple(pairs(frame, MAIN, labels, scope=scope)) if len(labels) > 1 else ()
+        boot = bootstrap(frame, MAIN, labels, scope=scope, draws=MOST_DRAWS)
+        return View(view_id, title, frame, board, boot, compared, coverage(frame, MAIN, labels), scope)

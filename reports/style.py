@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 matplotlib.use("agg")
 from matplotlib.figure import Figure as Canvas
@@ -93,13 +94,14 @@ def svg_text(figure: Canvas) -> str:
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = stream.getvalue()
     text = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r"-?\d+\.\d{2,}", lambda m: _short(float(m[0])), text)
+    # Only inside tags: between them stand the words and numbers a reader sees.
+    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d{2,}", lambda m: _short(float(m[0])), tag[0]), text)
     text = re.sub(r'id="(enc\d+)[\w.]*"', r'class="\1"', text)
     text = re.sub(r'id="(?:figure|axes|patch|line2d|text|matplotlib|xtick|ytick|PolyCollection|LineCollection|'
                   r'PathCollection|FillBetweenPolyCollection|legend|QuadMesh)[\w.]*"', "", text)
     text = re.sub(r">\s+<", "><", text)
     text = re.sub(r'\s*\n\s*', " ", text)
-    text = re.sub(r'stroke-linejoin: (?:miter|round);? ?|stroke-linecap: (?:butt|square|round);? ?', "", text)
+    text = re.sub(r'stroke-linejoin: (?:miter|round);? ?|stroke-linecap: (?:butt|square);? ?', "", text)
     return re.sub(r"<g\s*>", "<g>", text).strip()
 
 
@@ -146,15 +148,13 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.n
 
     Exact least-squares placement: sorted wishes minus their minimal offsets, made monotone by pooling neighbours.
     """
-    from sklearn.isotonic import isotonic_regression
-
     wish = np.asarray(wanted, float)
     if not len(wish):
         return wish
     gap = min(gap, (high - low) / max(len(wish) - 1, 1))
     order = np.argsort(wish, kind="stable")
     offset = gap * np.arange(len(wish))
-    placed = isotonic_regression(wish[order] - offset)
+    placed = isotonic_regression(wish[order] - offset).x
     placed = np.clip(placed, low, high - offset[-1]) + offset
     out = np.empty_like(wish)
     out[order] = placed

@@ -1,0 +1,146 @@
+"""`archrank report`, `status`, `failures`, `show` and `diff`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Stores = Annotated[list[Path], typer.Option("--store", help="Folder of results; give it several times to take stores together.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For a machine.")]
+DEFAULT = [Path("results/store")]
+
+
+def report(
+    store: Stores = DEFAULT,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("results"),
+    formats: Annotated[str, typer.Option("--format", "-f", help="Any of html,md,tex,json,svg,pdf.")] = "html,md",
+    only: Annotated[str | None, typer.Option("--only", help="Compare only these labels or encoder names.")] = None,
+    title: Annotated[str, typer.Option("--title", help="The heading.")] = "",
+) -> None:
+    """Write the comparative report on everything stored: who leads, by how much, and whether that is real."""
+    from archrank.reports import build
+
+    chosen = _labels(only) if only else None
+    wanted = [part.strip() for part in formats.split(",") if part.strip()]
+    files = build(store, output, formats=wanted, only=chosen, title=title)
+    pictures = [path for path in files if path.parent != output]
+    for path in files:
+        if path.parent == output:
+            typer.echo(f"{path}  {path.stat().st_size / 1000:,.0f} kB")
+    if pictures:
+        typer.echo(f"{pictures[0].parent}/  {len(pictures)} figures")
+
+
+def _labels(text: str) -> list[str]:
+    """Comma-separated labels; commas inside the brackets of a label do not separate."""
+    out, depth, start = [], 0, 0
+    for place, sign in enumerate(text + ","):
+        depth += {"[": 1, "]": -1}.get(sign, 0)
+        if sign == "," and depth <= 0:
+            out.append(text[start:place].strip())
+            start = place + 1
+    return [part for part in out if part]
+
+
+def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
+    """How far the stores have come: trials done and failed by predictor. Exit code 1 if any failed."""
+    from archrank.reports.stores import progress, read, training
+
+    rows = progress(read(store))
+    left = training(store)
+    failed = sum(row.failed for row in rows)
+    if as_json:
+        typer.echo(json.dumps({"predictors": [asdict(row) for row in rows], "in_training": left}, indent=1))
+    else:
+        for group in dict.fromkeys((row.protocol, row.recipe) for row in rows):
+            typer.echo(f"protocol {group[0]}, recipe {group[1]}")
+            _table(("predictor", "done", "failed", "seeds", "budgets", "benchmarks"), [
+                (row.label, row.done, row.failed, row.seeds, ",".join(map(str, row.budgets)), " ".join(row.tasks))
+                for row in rows if (row.protocol, row.recipe) == group])
+        typer.echo(f"{sum(row.done for row in rows):,} done, {failed:,} failed" + (f", {left:,} begun and not finished" if left else ""))
+    raise typer.Exit(1 if failed else 0)
+
+
+def failures(
+    store: Stores = DEFAULT, as_json: AsJson = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="With the whole traceback.")] = False,
+) -> None:
+    """Failed trials and why. Exit code 1 if there are any."""
+    from archrank.reports.stores import read
+
+    found = [record for record in read(store) if record["status"] != "done"]
+    if as_json:
+        typer.echo(json.dumps([{"key": r["key"], "label": r["label"], "trial": r["trial"], "error": r["error"]} for r in found], indent=1))
+    elif not found:
+        typer.echo("no trial failed")
+    for record in [] if as_json else found:
+        trial, error = record["trial"], record["error"] or {}
+        typer.echo(f"{record['key'][:12]}  {record['label']} on {trial['benchmark']}/{trial['target']}, {trial['budget']} labels, seed "
+                   f"{trial['seed']}, {trial['protocol']}/{trial['recipe']}: {error.get('type')}: {error.get('message')}")
+        if traceback and error.get("traceback"):
+            typer.echo(str(error["traceback"]).rstrip())
+    raise typer.Exit(1 if found else 0)
+
+
+def show(
+    trial: Annotated[str, typer.Argument(help="The key of a trial, or its first characters.")],
+    store: Stores = DEFAULT, as_json: AsJson = False,
+) -> None:
+    """Everything about one trial, and the command that repeats it."""
+    from archrank.reports.stores import find, read, repeat_trial
+
+    record = find(read(store), trial)
+    if as_json:
+        typer.echo(json.dumps(record, indent=1))
+        return
+    head = record["trial"]
+    typer.echo(f"{record['label']} on {head['benchmark']}/{head['target']}, {head['budget']} labels, seed {head['seed']}: {record['status']}")
+    typer.echo(f"key {record['key']}\n")
+    for name in ("metrics", "timings", "model", "test", "trial", "recipe", "provenance", "error"):
+        if record.get(name):
+            typer.echo(name)
+            _pairs(record[name])
+    for note in record.get("notes") or []:
+        typer.echo(f"note: {note}")
+    typer.echo(f"\nrun it again (in another store): {repeat_trial(record)} --store again")
+
+
+def _pairs(values: dict[str, Any]) -> None:
+    width = max(len(name) for name in values)
+    for name, value in values.items():
+        text = f"{value:.6g}" if isinstance(value, float) else str(value).rstrip().replace("\n", f"\n  {'':<{width}}  ")
+        typer.echo(f"  {name:<{width}}  {text}")
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(help="A store.")], second: Annotated[Path, typer.Argument(help="Another store.")],
+    metric: Annotated[str, typer.Option("--metric", help="Which number.")] = "kendall", as_json: AsJson = False,
+    every: Annotated[bool, typer.Option("--all", help="Also the cells that did not move.")] = False,
+) -> None:
+    """Which numbers moved beyond their interval between two stores, seeds paired. Exit code 1 if any did."""
+    from archrank.reports.stores import moved
+
+    rows = moved(first, second, metric)
+    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)}
+    if as_json:
+        typer.echo(json.dumps([asdict(row) for row in rows], indent=1))
+    else:
+        shown = [row for row in rows if every or row.verdict not in ("equal", "within")]
+        if shown:
+            _table(("predictor", "task", "labels", "seeds", "first", "second", "second - first", "verdict"), [
+                (row.cell[0], f"{row.cell[1]}/{row.cell[2]} {row.cell[3]}/{row.cell[4]}", row.cell[5], row.seeds, f"{row.before:.4f}",
+                 f"{row.after:.4f}", row.difference, row.verdict) for row in shown])
+        typer.echo(f"{len(rows)} cells of {metric}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    raise typer.Exit(1 if counts.get("moved") else 0)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Aligned columns; plain text, so that it can be piped."""
+    lines = [head, *[tuple(str(value) for value in row) for row in rows]]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    for line in lines:
+        typer.echo("  " + "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())

@@ -1,0 +1,150 @@
+"""Plain questions about stores: how far they have come, what failed, what one trial is, what moved between two of them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from archrank.datasets.errors import ArchrankError
+from archrank.eval.store import Store, flatten, read_trials
+
+__all__ = ["Moved", "encoder_argument", "find", "moved", "progress", "read", "repeat_trial"]
+
+CELL = ["label", "benchmark", "target", "protocol", "recipe", "budget"]
+
+
+def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The trials of the stores; ArchrankError if a folder is missing or there is no trial at all."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise ArchrankError(f"there is no store at {folder}; `archrank run` makes one, --store names another")
+    records = read_trials(folders)
+    if not records:
+        raise ArchrankError(f"no trials in {', '.join(str(f) for f in folders)}; `archrank run` makes them")
+    return records
+
+
+def encoder_argument(record: Mapping[str, Any]) -> str:
+    """How to name a trial's predictor on the command line: an encoder from a file by its file, any other by its label."""
+    label, encoder = str(record["label"]), str(record["trial"]["encoder"])
+    cut = min((label.find(sign) for sign in "[+" if sign in label), default=len(label))
+    return encoder + label[cut:] if ":" in encoder else label
+
+
+def repeat_trial(record: Mapping[str, Any]) -> str:
+    """The command that runs a trial (and the seeds before it, where they are not stored yet)."""
+    trial = record["trial"]
+    return shlex.join(["archrank", "run", "--encoders", encoder_argument(record), "--benchmark", trial["benchmark"],
+                       "--target", trial["target"], "--budgets", str(trial["budget"]), "--seeds", str(trial["seed"] + 1),
+                       "--protocol", trial["protocol"], "--recipe", trial["recipe"]])
+
+
+def find(records: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:
+    """The one trial whose key starts with `key`; ArchrankError if there is none or several."""
+    found = [record for record in records if record["key"].startswith(key)]
+    if not found:
+        raise ArchrankError(f"no trial's key starts with '{key}'; report.json and `archrank failures` list keys")
+    if len(found) > 1:
+        some = ", ".join(record["key"][:16] for record in found[:4])
+        raise ArchrankError(f"{len(found)} trials have a key that starts with '{key}' ({some}, ...); give more of it")
+    return found[0]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Trials of one label in one group: done and failed by (benchmark, target), and those now in training."""
+
+    label: str
+    protocol: str
+    recipe: str
+    done: int
+    failed: int
+    tasks: tuple[str, ...]
+    budgets: tuple[int, ...]
+    seeds: int
+
+
+def progress(records: Sequence[dict[str, Any]]) -> list[Progress]:
+    """One row per (protocol, recipe, label), sorted."""
+    frame = pd.DataFrame([flatten(record) for record in records])
+    out = []
+    for (protocol, recipe, label), part in frame.groupby(["protocol", "recipe", "label"]):
+        done = int((part["status"] == "done").sum())
+        tasks = tuple(sorted({f"{b}/{t}" for b, t in zip(part["benchmark"], part["target"])}))
+        budgets = tuple(sorted(int(b) for b in part["budget"].unique()))
+        out.append(Progress(str(label), str(protocol), str(recipe), done, len(part) - done, tasks, budgets,
+                            int(part["seed"].nunique())))
+    return out
+
+
+def training(folders: Sequence[Path]) -> int:
+    """Trials in open journals that are not stored yet: under way, or interrupted."""
+    count = 0
+    for folder in folders:
+        store = Store(folder)
+        stored = store.keys()
+        count += sum(key not in stored for keys in store.journals().values() for key in keys)
+    return count
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One cell in two stores: means over the seeds both have, their paired difference (second minus first).
+
+    verdict: "equal" (every seed bit-equal), "within" (the 95 % interval covers 0, or there is none), "moved", "only in
+    the first" or "only in the second".
+    """
+
+    cell: tuple[Any, ...]
+    seeds: int
+    before: float
+    after: float
+    difference: str
+    verdict: str
+
+
+def moved(first: Path, second: Path, metric: str = "kendall") -> list[Moved]:
+    """Every (label, benchmark, target, protocol, recipe, budget) of two stores, in sorted order.
+
+    Seeds are paired; those that used different splits cannot be, and raise ArchrankError.
+    """
+    frames = [pd.DataFrame([flatten(r) for r in read([folder])]) for folder in (first, second)]
+    for folder, frame in zip((first, second), frames):
+        if metric not in frame:
+            raise ArchrankError(f"no trial in {folder} has the metric '{metric}'")
+    groups = [{key: part for key, part in frame.groupby(CELL)} for frame in frames]
+    out = []
+    for cell in sorted(set(groups[0]) | set(groups[1])):
+        if cell not in groups[1] or cell not in groups[0]:
+            side = "first" if cell in groups[0] else "second"
+            mean = groups[0 if side == "first" else 1][cell][metric].mean()
+            both = (mean, float("nan")) if side == "first" else (float("nan"), mean)
+            out.append(Moved(cell, 0, *both, "", f"only in the {side}"))
+        else:
+            out.append(_moved(cell, groups[0][cell], groups[1][cell], metric))
+    return out
+
+
+def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, metric: str) -> Moved:
+    from archrank.eval.statistics import ComparisonError, compare, rounded
+
+    if (before["status"] != "done").all() or (after["status"] != "done").all():
+        state = "equal" if (before["status"] != "done").all() and (after["status"] != "done").all() else "moved"
+        return Moved(cell, 0, before[metric].mean(), after[metric].mean(), "failed", state)
+    pair = before.merge(after, on="seed", suffixes=("", "_2"))
+    pair = pair[pair[metric].notna() & pair[f"{metric}_2"].notna()]
+    means = (pair[metric].mean(), pair[f"{metric}_2"].mean())
+    if len(pair) and (pair[metric] == pair[f"{metric}_2"]).all():
+        return Moved(cell, len(pair), *means, "0", "equal")
+    both = pd.concat([before.assign(label="first"), after.assign(label="second")])
+    try:
+        found = compare(both, "second", "first", metric)
+    except ComparisonError as error:
+        return Moved(cell, len(pair), *means, str(error), "not comparable")
+    verdict = "moved" if found.real else "within"
+    return Moved(cell, len(pair), *means, rounded(found.difference, signed=True), verdict)
