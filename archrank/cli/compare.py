@@ -1,0 +1,166 @@
+"""`archrank compare`: two encoders, paired, with intervals."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from archrank.eval.statistics import Comparison
+
+WIDTH_OF_A_PIPE = 140
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="Label of an encoder in the store, e.g. flowerformer.")],
+    b: Annotated[str, typer.Argument(help="Label of another one.")],
+    store: Annotated[list[Path] | None, typer.Option("--store", help="Folder of results; may be given often.")] = None,
+    metric: Annotated[str, typer.Option("--metric", "-m", help="kendall, spearman, p@1%, regret@10, ...")] = "kendall",
+    benchmark: Annotated[str | None, typer.Option("--benchmark", "-b", help="Only these, comma-separated.")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="Only these targets, comma-separated.")] = None,
+    budgets: Annotated[str | None, typer.Option("--budgets", help="Only these, e.g. 78,390.")] = None,
+    protocol: Annotated[str | None, typer.Option("--protocol", help="Needed where both ran under several.")] = None,
+    recipe: Annotated[str | None, typer.Option("--recipe", help="Needed where both ran under several.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
+) -> None:
+    """Compare two encoders on the splits both have: paired difference with a 95 % interval, and whether it is real."""
+    from archrank.datasets.errors import ArchrankError, unknown
+    from archrank.eval.metrics import METRICS
+    from archrank.eval.statistics import ComparisonError, compare_each
+    from archrank.eval.store import read_results
+
+    if metric not in METRICS:
+        raise unknown("metric", metric, METRICS)
+    folders = store or [Path("results/store")]
+    frame = read_results(folders)
+    wanted = {"benchmark": benchmark, "target": target, "budget": budgets, "protocol": protocol, "recipe": recipe}
+    frame = _chosen(frame, a, b, wanted, ", ".join(str(folder) for folder in folders))
+    try:
+        rows = compare_each(frame, a, b, metric)
+        sentences, overall = _overall(frame, a, b, metric)
+    except ComparisonError as error:
+        raise ArchrankError(str(error)) from None
+    under = {name: str(frame[name].iloc[0]) for name in ("protocol", "recipe")}
+    if as_json:
+        told: dict[str, Any] = {"a": a, "b": b, "metric": metric, **under, "rows": [_plain(row) for row in rows]}
+        told |= {"overall": [_plain(one) for one in overall], "sentences": sentences}
+        typer.echo(json.dumps(told, indent=1, allow_nan=False))
+        return
+    _print_table(frame, rows, under)
+    for text in sentences:
+        typer.echo(text)
+
+
+def _chosen(frame: pd.DataFrame, a: str, b: str, wanted: dict[str, str | None], where: str) -> pd.DataFrame:
+    """The rows of both labels that the options leave, of one protocol and one recipe that both ran under."""
+    from archrank.datasets.errors import ArchrankError, unknown
+
+    if frame.empty:
+        raise ArchrankError(f"no results in {where}; run some trials first (archrank run) or point --store at them")
+    for label in (a, b):
+        if label not in set(frame["label"]):
+            raise unknown("encoder in the store", label, sorted(frame["label"].unique()))
+    frame = frame[frame["label"].isin([a, b])]
+    for column, text in wanted.items():
+        if text is None:
+            continue
+        names = {name.strip() for name in text.split(",")}
+        present = frame[column].astype(str)
+        for name in sorted(names - set(present)):
+            raise unknown(f"{column} among the results of {a} and {b}", name, sorted(set(present)))
+        frame = frame[present.isin(names)]
+    ran = [set(map(tuple, frame.loc[frame["label"] == label, ["protocol", "recipe"]].to_numpy())) for label in (a, b)]
+    both = sorted(ran[0] & ran[1])
+    if not both:
+        raise ArchrankError(
+            f"{a} and {b} share no protocol and recipe: {a} has {_listed(ran[0])}; {b} has {_listed(ran[1])}"
+        )
+    if len(both) > 1:
+        raise ArchrankError(f"{a} and {b} both ran under {_listed(both)}: choose one with --protocol and --recipe")
+    return frame[(frame["protocol"] == both[0][0]) & (frame["recipe"] == both[0][1])]
+
+
+def _listed(pairs: Any) -> str:
+    return ", ".join(f"{protocol}/{recipe}" for protocol, recipe in sorted(pairs)) or "nothing"
+
+
+def _overall(frame: pd.DataFrame, a: str, b: str, metric: str) -> tuple[list[str], list[Comparison]]:
+    """One sentence over everything; for several spaces a second one for these spaces only.
+
+    A metric in the unit of its target has no mean over targets: then there is a sentence per benchmark.
+    """
+    from archrank.eval.metrics import METRICS
+    from archrank.eval.statistics import compare as compare_all
+    from archrank.eval.statistics import compare_each, coverage, sentence
+
+    covered = coverage(frame, metric, [a, b])
+    if METRICS[metric].unit == "target" and len(covered.common[["benchmark", "target"]].drop_duplicates()) > 1:
+        found = compare_each(frame, a, b, metric, by=("benchmark", "target"))
+    else:
+        found = [compare_all(frame, a, b, metric)]
+        if len(found[0].spaces) > 1:
+            found.append(compare_all(frame, a, b, metric, scope="splits"))
+    holes = [covered.sentence()] if covered.shared < covered.expected else []
+    return [sentence(one) for one in found] + holes, found
+
+
+def _plain(row: Comparison) -> dict[str, Any]:
+    """A comparison as JSON values; what is undefined is null."""
+
+    def number(value: float) -> float | None:
+        return None if math.isnan(value) else value
+
+    difference = row.difference
+    return {
+        "benchmarks": row.benchmarks,
+        "budgets": row.budgets,
+        "difference": number(difference.estimate),
+        "low": number(difference.low),
+        "high": number(difference.high),
+        "kind": difference.kind,
+        "units": row.units,
+        "cells": row.cells,
+        "p": number(row.p),
+        "p_holm": number(row.p_adjusted),
+        "win_rate": number(row.win_rate),
+        "winner": row.winner,
+    }
+
+
+def _print_table(frame: pd.DataFrame, rows: list[Comparison], under: dict[str, str]) -> None:
+    """One line per benchmark and budget: both means, the paired difference, how many splits, the verdict."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from archrank.eval.metrics import METRICS
+    from archrank.eval.statistics import rounded, values
+
+    a, b, metric = rows[0].a, rows[0].b, rows[0].metric
+    means = values(frame, metric, [a, b], common=True)
+    shown = means.assign(task=means["benchmark"] + "/" + means["target"]).set_index(["task", "budget", "label"])["mean"]
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_PIPE)
+    table = Table(
+        title=f"{a} - {b}: {METRICS[metric].description} {METRICS[metric].arrow}, protocol {under['protocol']}, "
+        f"recipe {under['recipe']}",
+        caption=f"95 % intervals of paired differences; verdicts after Holm's correction for {len(rows)} comparison"
+        f"{'' if len(rows) == 1 else 's'}",
+        show_edge=False,
+    )
+    table.add_column("benchmark")
+    for name in ("budget", a, b, "difference", "splits"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for row in rows:
+        at = (row.benchmarks[0], row.budgets[0])
+        own = [f"{shown[(*at, label)]:.3f}" for label in (a, b)]
+        verdict = f"{row.winner} better" if row.winner else "not separable"
+        table.add_row(at[0], str(at[1]), *own, rounded(row.difference, signed=True), str(row.units), verdict)
+    console.print(table)
