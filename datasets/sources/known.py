@@ -88,6 +88,25 @@ SOURCES: dict[str, Source] = {
             "nasbench201",
         ),
         Source(
+            "hwnasbench201",
+            "HW-NAS-Bench, latency and energy of the NAS-Bench-201 networks on six devices",
+            "hwnasbench/HW-NAS-Bench-v1_0.pickle (or hwnasbench/hw_{cifar10,cifar100,ImageNet16-120}.csv)",
+            "the HW-NAS-Bench project (github.com/GATECH-EIC/HW-NAS-Bench), HW-NAS-Bench-v1_0.pickle",
+            "hwnasbench",
+        ),
+        *(
+            Source(
+                f"natsbench_{variant}",
+                f"NATS-Bench {variant} space, {count} networks on CIFAR-10/100 and ImageNet16-120",
+                f"natsbench/{folder} (the folder, or the .tar of it)",
+                f"the NATS-Bench project (github.com/D-X-Y/NATS-Bench), {folder}.tar on Google Drive",
+                "natsbench",
+                variant=variant,
+            )
+            for variant, count, folder in (("topology", "15,625", "NATS-tss-v1_0-3ffb9-simple"),
+                                           ("size", "32,768", "NATS-sss-v1_0-50262-simple"))
+        ),
+        Source(
             "nasbench101",
             "NAS-Bench-101, 423,624 cells on CIFAR-10, 3 runs each",
             "nasbench101/nasbench_only108.tfrecord or nasbench101/nasbench_full.tfrecord",
@@ -115,6 +134,22 @@ SOURCES: dict[str, Source] = {
                 variant=f"ecnas_{size}v",
             )
             for size, count in ((4, 91), (5, "2,532"))
+        ),
+        Source(
+            "nasbench301_trained",
+            "DARTS space, 1,000 random networks trained on CIFAR-10",
+            "nasbench301/darts_cells_trained.csv",
+            "a CSV of lines 'Genotype(...)', accuracy",
+            "nasbench301",
+            variant="trained",
+        ),
+        Source(
+            "nasbench301_surrogate",
+            "NAS-Bench-301, 1,218 DARTS networks with accuracies predicted by its XGBoost surrogate",
+            "nasbench301/surrogate_xgb_a.json and nasbench301/surrogate_xgb_b.json",
+            "JSON exports {(normal, reduction): {val_accuracy, params, flops}} of the surrogate (github.com/automl/nasbench301)",
+            "nasbench301",
+            variant="surrogate",
         ),
         _transnasbench101("micro", "4,096", "all_benchmarks_zen.zip"),
         _transnasbench101("macro", "3,256", "tnb101_macro_zen.zip"),
