@@ -164,24 +164,21 @@ class Sweep(nn.Module):
 
     def forward(self, x: Tensor, senders: Tensor, groups: list[int], backward: bool = False) -> Tensor:
         """x [B, V, dim] laid out by groups -> states [B, V, dim]; senders bool [B, V(receiver), V(sender)]."""
-        half = self.gru.input_half(x)
-        nodes = x.shape[-2]
-        start = nodes if backward else 0
-        states = logits = torch.empty(0)
-        for number, size in enumerate(reversed(groups) if backward else groups):
-            here = slice(start - size, start) if backward else slice(start, start + size)
-            if number == 0:
-                fresh = self.gru.first(half[..., here, :])
-            else:
-                before = slice(start, nodes) if backward else slice(0, start)
-                fresh = self.gru.step(half[..., here, :], self.message(states, logits, senders[..., here, before]))
-            start += -size if backward else size
-            fresh_logits = fresh @ self.key
-            if number == 0:
-                states, logits = fresh, fresh_logits
-            else:
-                pair, keys = ((fresh, states), (fresh_logits, logits)) if backward else ((states, fresh), (logits, fresh_logits))
-                states, logits = torch.cat(pair, -2), torch.cat(keys, -1)
+        # Split once: slicing for every group would build a full-size gradient for every slice.
+        halves = self.gru.input_half(x).split(groups, -2)
+        receivers = senders.split(groups, -2)
+        order = list(range(len(groups)))[:: -1 if backward else 1]
+        states = self.gru.first(halves[order[0]])
+        logits = states @ self.key
+        for number in order[1:]:
+            known = states.shape[-2]
+            seen = receivers[number][..., -known:] if backward else receivers[number][..., :known]
+            fresh = self.gru.step(halves[number], self.message(states, logits, seen))
+            pair = (fresh, states) if backward else (states, fresh)
+            states = torch.cat(pair, -2)
+            if number != order[-1]:
+                keys = fresh @ self.key
+                logits = torch.cat((keys, logits) if backward else (logits, keys), -1)
         return states
 
     def by_mask(self, x: Tensor, masks: Tensor) -> Tensor:

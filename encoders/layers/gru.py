@@ -25,19 +25,19 @@ class GRU(nn.Module):
 
     def step(self, half: Tensor, hidden: Tensor) -> Tensor:
         """New state [..., dim] from `input_half(x)` and the state before."""
-        gates = nn.functional.linear(hidden, self.weight_hh, self.bias_hh)
-        reset_x, update_x, new_x = half.chunk(3, -1)
-        reset_h, update_h, new_h = gates.chunk(3, -1)
-        update = torch.sigmoid(update_x + update_h)
-        new = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
-        return new + update * (hidden - new)
+        return self._gated(half, nn.functional.linear(hidden, self.weight_hh, self.bias_hh), hidden)
 
     def first(self, half: Tensor) -> Tensor:
         """`step(half, 0)` without the product with a zero state."""
-        reset_x, update_x, new_x = half.chunk(3, -1)
-        reset_h, update_h, new_h = self.bias_hh.chunk(3, -1)
-        new = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
-        return new - torch.sigmoid(update_x + update_h) * new
+        return self._gated(half, self.bias_hh, None)
+
+    def _gated(self, half: Tensor, gates: Tensor, hidden: Tensor | None) -> Tensor:
+        dim = half.shape[-1] // 3
+        both_x, new_x = half.split((2 * dim, dim), -1)
+        both_h, new_h = gates.split((2 * dim, dim), -1)
+        reset, update = torch.sigmoid(both_x + both_h).chunk(2, -1)
+        new = torch.tanh(torch.addcmul(new_x, reset, new_h))
+        return torch.lerp(new, torch.zeros_like(new) if hidden is None else hidden, update)
 
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         """New state [..., dim] from input [..., inputs] and the state before [..., dim]."""
