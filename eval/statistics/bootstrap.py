@@ -179,8 +179,9 @@ def results_of(covered: Coverage) -> Results:
     x[e, t, s] = common[metric].to_numpy(dtype=float)
     shared = np.zeros(len(tasks), dtype=bool)
     if "split" in common:
-        first = common[(e == 0) & common["split"].notna()]
-        for task, group in first.groupby(t[first.index]):
+        first = common.assign(task=t)[(e == 0) & common["split"].notna()]
+        repeated = first.loc[first.duplicated(["task", "split"]), "task"]
+        for task, group in first[first["task"].isin(repeated)].groupby("task"):
             same = group.groupby("split")["seed"].apply(list)
             shared[task] = len(same) == 1 and len(group) > 1
             for members in same if len(same) > 1 else []:
@@ -275,7 +276,21 @@ def resampled(
     """`bootstrap`, and the results it was taken over."""
     direction = direction_of(metric, better)
     covered = coverage(frame, metric, labels)
-    results = results_of(covered)
+    notes = [covered.sentence()] if covered.shared < covered.expected else []
+    return aggregate(results_of(covered), metric, direction, scope, draws, seed, weigh, notes)
+
+
+def aggregate(
+    results: Results,
+    metric: str,
+    better: Better,
+    scope: Scope,
+    draws: int = 0,
+    seed: int = 0,
+    weigh: Weigh = evenly,
+    further: Sequence[str] = (),
+) -> tuple[Bootstrap, Results]:
+    """The `Bootstrap` over ``results`` with ``further`` notes, and those of the results that it could use."""
     results, over_spaces, notes = select(results, scope)
     tasks = results.tasks
     benchmarks = tuple(sorted({f"{row.benchmark}/{row.target}" for row in tasks.itertuples()}))
@@ -284,12 +299,10 @@ def resampled(
             f"{metric} is in the unit of its target and has no mean over {', '.join(benchmarks)}: choose one of them"
         )
     combined = joint(results.x, results.space, results.weights(weigh), over_spaces, results.test_error, results.shared)
-    if covered.shared < covered.expected:
-        notes.append(covered.sentence())
     result = Bootstrap(
-        labels=covered.labels,
+        labels=results.labels,
         metric=metric,
-        better=direction,
+        better=better,
         estimate=combined.estimate,
         draws=combined.draw(draws, seed),
         kind=combined.kind,
@@ -298,7 +311,7 @@ def resampled(
         spaces=tuple(sorted(tasks["space"].astype(str).unique())),
         benchmarks=benchmarks,
         budgets=tuple(sorted({int(budget) for budget in tasks["budget"]})),
-        notes=tuple(notes),
+        notes=(*notes, *further),
         joint=combined,
     )
     return result, results
@@ -326,25 +339,18 @@ def values(
         each = [coverage(done, metric, [label]) for label in covered.labels]
         groups = [results_of(one) for one in each if not one.common.empty]
     rows = []
+    alone, one = np.zeros(1, dtype=np.int64), np.ones(1)
     for results in groups:
-        for t, task in enumerate(results.tasks.itertuples(index=False)):
-            one = results.take(np.arange(len(results.tasks)) == t)
-            got = joint(one.x, one.space, np.ones(1), False, one.test_error, one.shared)
+        each_label = np.eye(len(results.labels))
+        for t, task in enumerate(results.tasks.itertuples(index=False, name=None)):
+            x = results.x[:, t : t + 1]
+            got = joint(x, alone, one, False, results.test_error[:, t : t + 1], results.shared[t : t + 1])
             for i, label in enumerate(results.labels):
-                interval = _cut(got.contrast(np.eye(len(results.labels))[i])[0], metric)
-                seen = one.x[i, 0][np.isfinite(one.x[i, 0])]
-                rows.append(
-                    {
-                        "label": label,
-                        **{name: getattr(task, name) for name in TASK},
-                        "mean": interval.estimate,
-                        "low": interval.low,
-                        "high": interval.high,
-                        "sd": float(seen.std(ddof=1)) if seen.size > 1 else math.nan,
-                        "kind": interval.kind,
-                        "units": interval.units,
-                    }
-                )
+                interval = _cut(got.contrast(each_label[i])[0], metric)
+                seen = x[i, 0][np.isfinite(x[i, 0])]
+                sd = float(seen.std(ddof=1)) if seen.size > 1 else math.nan
+                numbers = (interval.estimate, interval.low, interval.high, sd)
+                rows.append((label, *task, *numbers, interval.kind, interval.units))
     table = pd.DataFrame(rows, columns=["label", *TASK, "mean", "low", "high", "sd", "kind", "units"])
     if "test" in covered.common:
         rows_with = frame[frame["label"].isin(covered.labels)]

@@ -11,7 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from archrank.eval.statistics.bootstrap import Better, Bootstrap, Results, Scope, evenly, resampled
+from archrank.eval.statistics.bootstrap import (
+    Better,
+    Bootstrap,
+    Results,
+    Scope,
+    aggregate,
+    direction_of,
+    evenly,
+    resampled,
+    results_of,
+)
 from archrank.eval.statistics.coverage import coverage
 from archrank.eval.statistics.results import ALPHA, Comparison, ComparisonError, Interval
 
@@ -110,6 +120,11 @@ def _wins(results: Results, better: Better) -> Floats:
     return np.where(np.isnan(first) | np.isnan(second), np.nan, won)
 
 
+def _two(result: Bootstrap, used: Results, a: str, b: str) -> Comparison:
+    won = _wins(used, result.better)[result.labels.index(a), result.labels.index(b)]
+    return _comparison(result, a, b, math.nan, 1, float(np.nanmean(won)))
+
+
 def compare(
     frame: pd.DataFrame,
     a: str,
@@ -126,9 +141,7 @@ def compare(
     """
     if a == b:
         raise ComparisonError(f"{a} cannot be compared with itself")
-    result, used = resampled(frame, metric, [a, b], scope, better)
-    won = _wins(used, result.better)[result.labels.index(a), result.labels.index(b)]
-    return _comparison(result, a, b, math.nan, 1, float(np.nanmean(won)))
+    return _two(*resampled(frame, metric, [a, b], scope, better), a, b)
 
 
 def compare_each(
@@ -137,16 +150,22 @@ def compare_each(
     b: str,
     metric: str = "kendall",
     *,
-    by: Sequence[str] = ("benchmark", "target", "budget"),
+    by: Sequence[str] = ("space", "benchmark", "target", "budget"),
     better: Better | None = None,
 ) -> list[Comparison]:
-    """One `Comparison` per group of ``by`` that both labels have, Holm-adjusted over the rows, in sorted order."""
+    """One `Comparison` per group of ``by`` that both labels have, Holm-adjusted over the rows, in sorted order.
+
+    ``by`` names columns out of space, benchmark, target and budget. Where the two share no cell the list is empty.
+    """
+    direction = direction_of(metric, better)
     covered = coverage(frame, metric, [a, b])
-    present = covered.common[list(by)].drop_duplicates().sort_values(list(by))
+    if covered.common.empty:
+        return []
+    results = results_of(covered)
     found = []
-    for values in present.itertuples(index=False):
-        chosen = np.logical_and.reduce([(frame[name] == value).to_numpy() for name, value in zip(by, values)])
-        found.append(compare(frame[chosen], a, b, metric, better=better))
+    for _, group in results.tasks.groupby(list(by), observed=True):
+        only = results.take(results.tasks.index.isin(group.index))
+        found.append(_two(*aggregate(only, metric, direction, "auto"), a, b))
     adjusted = holm(np.array([one.p for one in found], dtype=float))
     return [one.adjusted(float(p), len(found)) for one, p in zip(found, adjusted)]
 
