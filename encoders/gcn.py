@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.layers.messages import Messages, messages
 from archrank.encoders.layers.noise import Dropout
 from archrank.encoders.layers.pool import mean_pool
 from archrank.encoders.registry import encoder
@@ -19,38 +20,101 @@ from archrank.encoders.registry import encoder
 class NeuralPredictorGCN(nn.Module):
     """Bidirectional graph convolution: every layer averages a convolution along the edges and one against them.
 
-    Source: Wen et al., "Neural Predictor for Neural Architecture Search", ECCV 2020, in the form of ultmaster/neuralpredictor.pytorch and
-    naszilla (7e65491). Sees operations and edges; invariant to the order of nodes.
+    Source: Wen et al., "Neural Predictor for Neural Architecture Search", ECCV 2020, in the form of
+    ultmaster/neuralpredictor.pytorch and naszilla (7e65491). Sees operations and edges; invariant to the order of
+    nodes.
 
-    Shapes: graphs [B, V] -> [B, dim] (mean over nodes; [B, 2 * dim] for two-cell spaces). Parameters on NAS-Bench-201 with the published head
-    (dim -> 128 -> 1, no bias, no activation): 144,992; on NAS-Bench-101: 144,416.
+    Shapes: graphs [B, V] -> [B, dim] (mean over nodes; [B, 2 * dim] for two-cell spaces). Parameters on NAS-Bench-201
+    with the published head (dim -> 128 -> 1, no bias, no activation): 144,992; on NAS-Bench-101: 144,416.
 
-    The adjacency with self-loops is row-normalised, and its two directions are row-normalised again, as in that code. Departures: its missing
-    zero_grad (gradients added up over the whole training), the fixed label mean and deviation of NAS-Bench-101 used for every space, and padding
-    counted as isolated conv3x3 nodes are all left out.
+    The adjacency with self-loops is row-normalised, and its two directions are row-normalised again, as in that code.
+
+    backend: `dense` (padded, works in ensembles), or the same network on flat graphs by torch-geometric (`pyg`) or
+    DGL (`dgl`), with the same parameters.
+    faithful: cells smaller than the space's largest are filled up with isolated conv3x3 nodes that count in the mean,
+    as naszilla does on NAS-Bench-101; needs backend dense and a space that has conv3x3.
+
+    Departures: that code's missing zero_grad (gradients added up over the whole training) and the label mean and
+    deviation of NAS-Bench-101 that it uses for every space are left out in either mode.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 144, layers: int = 4, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 144,
+        layers: int = 4,
+        dropout: float = 0.1,
+        backend: Literal["dense", "pyg", "dgl"] = "dense",
+        faithful: bool = False,
+    ) -> None:
         super().__init__()
-        self.ops, self.cells = len(space.ops), space.cells
+        self.ops, self.cells, self.backend = len(space.ops), space.cells, backend
+        self.filler = space.ops.index("conv3x3") if faithful and "conv3x3" in space.ops else None
+        self.size = space.max_nodes
+        if self.filler is not None and backend != "dense":
+            raise ValueError("gcn: faithful=True fills graphs up, which needs backend=dense")
         self.layers = nn.ModuleList(Convolution(self.ops if i == 0 else dim, dim, dropout) for i in range(layers))
+
+    @staticmethod
+    def paper_config(space: SearchSpace) -> dict[str, Any]:
+        """The published size, which is the default."""
+        return {"dim": 144, "layers": 4, "dropout": 0.1}
 
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """Adam, cosine, small batches, squared error on standardised labels."""
-        return {"loss": "mse", "labels": "standard", "optimizer": "adam", "lr": 1e-4, "weight_decay": 3e-4, "epochs": 300, "batch": 7,
-                "schedule": "cosine", "schedule_per": "epoch",
-                "head": {"hidden": [128], "bias": False, "activation": "none", "dropout": 0.1}}
+        return {
+            "loss": "mse",
+            "labels": "standard",
+            "optimizer": "adam",
+            "lr": 1e-4,
+            "weight_decay": 3e-4,
+            "epochs": 300,
+            "batch": 7,
+            "schedule": "cosine",
+            "schedule_per": "epoch",
+            "head": {"hidden": [128], "bias": False, "activation": "none", "dropout": 0.1},
+        }
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]."""
-        both = graphs.derive("gcn/both", _both_directions)
-        x = nn.functional.one_hot(graphs.ops, self.ops).to(both.dtype) * graphs.mask.unsqueeze(-1)
-        x = x.to(self.layers[0].along.dtype)
-        both = both.to(x.dtype)
+        dtype = self.layers[0].along.dtype
+        if self.backend != "dense":
+            return self._flat(messages(self.backend, graphs), dtype)
+        if self.filler is not None:
+            graphs = self._filled(graphs)
+        both = graphs.derive("gcn/both", _both_directions).to(dtype)
+        x = nn.functional.one_hot(graphs.ops, self.ops).to(dtype) * graphs.mask.unsqueeze(-1)
         for layer in self.layers:
             x = layer(x, both)
         return mean_pool(x, graphs, self.cells)
+
+    def _filled(self, graphs: Graphs) -> Graphs:
+        """Padding up to the size of the space turned into isolated nodes."""
+        inside = torch.arange(graphs.nodes, device=graphs.device) < self.size
+        ops = torch.where(graphs.mask, graphs.ops, self.filler)
+        both = graphs.derive(
+            "gcn/both-filled", lambda own: _both_directions(Graphs(own.ops, own.adj, own.mask | inside, own.cell))
+        )
+        return Graphs(
+            ops, graphs.adj, graphs.mask | inside, graphs.cell, _derived={"gcn/both": (both, _both_directions)}
+        )
+
+    def _flat(self, graph: Messages, dtype: torch.dtype) -> Tensor:
+        forward = graph.looped()
+        backward = forward.reversed()
+        one = torch.ones(len(graph.ops), 1, dtype=dtype, device=graph.ops.device)
+        # Row u of the normalised matrix lists the successors of u, itself included.
+        share = 1 / backward.gather_in(forward.pair(one, 0 * one))
+        along = forward.pair(share, 0 * one)
+        against = along / forward.pair(0 * one, forward.gather_in(along))
+        x = nn.functional.one_hot(graph.ops, self.ops).to(dtype)
+        for layer in self.layers:
+            ahead = torch.relu(backward.sum_in(x @ layer.along, along))
+            behind = torch.relu(forward.sum_in(x @ layer.against, against))
+            x = layer.drop((ahead + behind) / 2)
+        return graph.mean_pool(x, self.cells)
 
 
 class Convolution(nn.Module):
@@ -76,5 +140,4 @@ def _both_directions(graphs: Graphs) -> Tensor:
     along = (loops & graphs.mask[..., :, None] & graphs.mask[..., None, :]).double()
     along = along / along.sum(-1, keepdim=True).clamp(min=1)
     against = along.transpose(-1, -2)
-    against = against / against.sum(-1, keepdim=True).clamp(min=1e-12)
-    return torch.stack([along / along.sum(-1, keepdim=True).clamp(min=1e-12), against], -3)
+    return torch.stack([along, against / against.sum(-1, keepdim=True).clamp(min=1e-12)], -3)

@@ -1,0 +1,83 @@
+import pytest
+import torch
+
+from archrank.encoders.gated_gcn import GatedGCN
+from archrank.encoders.layers.edges import edge_list
+from archrank.eval.recipes import make_recipe
+from tests.encoders import contract, spaces
+from tests.encoders import golden as g
+
+NB101 = spaces.nasbench101()
+
+
+def by_hand(model, ops, edges):
+    """The layers written out edge by edge, in evaluation mode with fresh statistics (mean 0, variance 1)."""
+
+    def bn(x, norm):
+        return x / (1 + 1e-5) ** 0.5 * norm.weight + norm.bias
+
+    x = model.embed.weight.T[torch.tensor(ops)]
+    both = [(u, v, 0) for u, v in edges] + [(v, u, 1) for u, v in edges]
+    e = {edge: model.kinds[edge[2]] for edge in both}
+    for layer in model.layers:
+        raw = {(j, i, k): layer.D(x[i]) + layer.E(x[j]) + layer.C(e[j, i, k]) for j, i, k in both}
+        rows = []
+        for v in range(len(ops)):
+            into = [edge for edge in both if edge[1] == v]
+            gates = [torch.sigmoid(raw[edge]) for edge in into]
+            message = sum(s * layer.B(x[edge[0]]) for s, edge in zip(gates, into)) / (sum(gates) + 1e-6)
+            rows.append(x[v] + torch.relu(bn(layer.A(x[v]) + message, layer.norm_node)))
+        e = {edge: e[edge] + torch.relu(bn(raw[edge], layer.norm_edge)) for edge in both}
+        x = torch.stack(rows)
+    return x.mean(0)
+
+
+def test_against_a_loop_over_edges():
+    torch.manual_seed(0)
+    model = GatedGCN(NB101, dim=6, layers=2).double().eval()
+    for layer in model.layers:
+        g.fill_norm(layer.norm_node, 1)
+        g.fill_norm(layer.norm_edge, 2)
+    out = model(g.graphs(g.C5, g.C3, nodes=7))
+    assert torch.allclose(out[0], by_hand(model, *g.C5), atol=1e-12)
+    assert torch.allclose(out[1], by_hand(model, *g.C3), atol=1e-12)
+
+
+def test_parameter_count():
+    model = GatedGCN(spaces.nasbench201())
+    assert sum(p.numel() for p in model.layers[0].parameters()) == 5 * 64**2 + 9 * 64
+    assert sum(p.numel() for p in model.parameters()) == 63_744
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_contract(directed):
+    graphs = spaces.random_graphs(NB101, 6, 0)
+
+    def make():
+        return GatedGCN(NB101, dim=8, layers=2, directed=directed)
+
+    contract.check_padding_and_company(make(), graphs)
+    contract.check_relabelling(make(), graphs)
+    # The last layer's edge states reach no output; its edge norm is never used after them.
+    contract.check_ensemble(make, graphs, unused=("layers.1.norm_edge",))
+    space, pair, _ = spaces.darts(4, 0)
+    assert GatedGCN(space, dim=8, directed=directed)(pair).shape == (4, 16)
+
+
+def test_edge_list_holds_every_edge_once():
+    graphs = spaces.random_graphs(NB101, 20, 1)
+    edges = edge_list(graphs)
+    for i in range(20):
+        there = [(int(u), int(v)) for u, v, real in edges[i] if real]
+        assert sorted(there) == [tuple(pair) for pair in torch.nonzero(graphs.adj[i]).tolist()]
+
+
+def test_hundreds_of_nodes():
+    space = type(NB101)("large", NB101.ops, 300, {"input": 0, "output": 4})
+    graphs = spaces.random_graphs(space, 2, 0, density=0.01)
+    assert torch.isfinite(GatedGCN(space, dim=8)(graphs)).all()
+
+
+def test_recipe_is_valid():
+    for space in (NB101, spaces.nasbench201()):
+        make_recipe("paper", GatedGCN.paper_recipe(space))

@@ -1,0 +1,62 @@
+import pytest
+import torch
+
+from archrank.encoders.gin import GIN
+from archrank.eval.recipes import make_recipe
+from tests.encoders import contract, spaces
+from tests.encoders import golden as g
+
+NB101 = spaces.nasbench101()
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_one_layer_by_hand(directed):
+    torch.manual_seed(0)
+    model = GIN(NB101, dim=4, layers=1, directed=directed, faithful=True).double()
+    layer = model.layers[0]
+    torch.nn.init.constant_(layer.eps, 0.25)
+    ops, edges = g.C5
+    x = model.embed.weight.T[torch.tensor(ops)]
+    rows = []
+    for v in range(5):
+        near = [u for u, w in edges if w == v] + ([] if directed else [w for u, w in edges if u == v])
+        total = 1.25 * x[v] + sum((x[u] for u in near), torch.zeros(4, dtype=x.dtype))
+        rows.append(torch.relu(layer.narrow(torch.relu(layer.wide(total)))))
+    assert torch.allclose(model(g.graphs(g.C5, nodes=7))[0], torch.stack(rows).mean(0), atol=1e-12)
+
+
+def test_parameter_count():
+    assert (
+        sum(p.numel() for p in GIN(spaces.nasbench201()).parameters())
+        == 7 * 64 + 3 * (2 * 64**2 + 4 * 64 + 1)
+        == 25_795
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"directed": True}, {"faithful": True}])
+def test_contract(options):
+    graphs = spaces.random_graphs(NB101, 6, 0)
+
+    def make():
+        return GIN(NB101, dim=8, layers=2, **options)
+
+    contract.check_padding_and_company(make(), graphs)
+    contract.check_relabelling(make(), graphs)
+    contract.check_ensemble(make, graphs)
+    space, pair, _ = spaces.darts(4, 0)
+    assert GIN(space, dim=8, layers=2)(pair).shape == (4, 2 * 2 * 8)
+
+
+def test_direction_is_seen_only_when_directed():
+    # a -> b and b -> a between the same ends, read from a sum over neighbours without their order.
+    one = g.graphs(([0, 1, 2, 4], ((0, 1), (0, 2), (1, 3), (2, 3))), nodes=7)
+    for directed in (False, True):
+        torch.manual_seed(0)
+        model = GIN(NB101, dim=8, directed=directed).double().eval()
+        turned = type(one)(one.ops, one.adj.transpose(1, 2), one.mask, one.cell)
+        assert torch.allclose(model(one), model(turned)) != directed
+
+
+def test_recipe_is_valid():
+    for space in (NB101, spaces.nasbench201()):
+        make_recipe("paper", GIN.paper_recipe(space))
