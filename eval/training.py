@@ -98,16 +98,54 @@ def learning_rate(recipe: Recipe, step: int, steps: int, per_epoch: int) -> floa
     return 1 - share if recipe.schedule == "linear" else 1.0
 
 
+@dataclass(eq=False)
+class Trained:
+    """A trained ensemble in evaluation mode. average: the moving average of the weights, where the recipe keeps one."""
+
+    ensemble: Ensemble
+    graphs: Graphs
+    average: dict[str, Tensor] | None
+    pairs: bool
+    seconds: float
+    finite: Tensor
+    notes: list[str]
+
+
 def train(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: Sequence[Member], recipe: Recipe, *,
           device: torch.device | str = "cpu", twins: Graphs | None = None, pairs: bool = False,
           progress: Progress | None = None, one_program: bool = True) -> list[Outcome]:
-    """Train `build(member, probe)` for every member as one ensemble and predict each member's test rows.
+    """Train `build(member, probe)` for every member as one ensemble (see `fit`) and predict each member's test rows.
+
+    A member whose loss stops being finite gets a `problem`; the others are not touched by it.
+    """
+    trained = fit(build, graphs, members, recipe, device=device, twins=twins, pairs=pairs, progress=progress, one_program=one_program)
+    ensemble = trained.ensemble
+    start = time.perf_counter()
+    predictions = predict(ensemble, trained.graphs, [member.test for member in members], pairs, trained.average)
+    synchronize(device)
+    predict_s = (time.perf_counter() - start) / len(members)
+    network = ensemble.skeleton
+    assert isinstance(network, Network)
+    outcomes = []
+    for m, member in enumerate(members):
+        problem = None if bool(trained.finite[m]) else "the loss stopped being finite during training"
+        outcome = Outcome(predictions[m], trained.seconds / len(members), predict_s, parameters(network), network.dim,
+                          notes=list(trained.notes), problem=problem)
+        if member.encode is not None and len(member.encode):
+            outcome.encodings = encode(ensemble, trained.graphs, m, member.encode, trained.average)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: Sequence[Member], recipe: Recipe, *,
+        device: torch.device | str = "cpu", twins: Graphs | None = None, pairs: bool = False,
+        progress: Progress | None = None, one_program: bool = True) -> Trained:
+    """Train `build(member, probe)` for every member as one ensemble.
 
     build: makes an encoder; called under the member's own seed. graphs: the whole space. All members must have batches of one shape (equal
     numbers of training rows, or a recipe in `updates` with at least a batch each).
     twins: for a recipe with a consistency loss, an equivalent of every architecture. pairs: train through the encoder's `compare`.
     one_program: False trains the members one after the other on the same stacked parameters (for measuring).
-    A member whose loss stops being finite gets a `problem`; the others are not touched by it.
     """
     graphs = graphs.to(device)
     twins = twins.to(device) if twins is not None else None
@@ -181,21 +219,8 @@ def train(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members:
         if progress is not None and step % 10 == 0:
             progress(step / steps)
     synchronize(device)
-    fit_s = (time.perf_counter() - start) / len(members)
-
-    ensemble.train(False)
-    start = time.perf_counter()
-    predictions = predict(ensemble, graphs, [member.test for member in members], pairs, average)
-    synchronize(device)
-    predict_s = (time.perf_counter() - start) / len(members)
-    outcomes = []
-    for m, member in enumerate(members):
-        problem = None if bool(finite[m]) else "the loss stopped being finite during training"
-        outcome = Outcome(predictions[m], fit_s, predict_s, parameters(networks[0]), networks[0].dim, notes=list(notes), problem=problem)
-        if member.encode is not None and len(member.encode):
-            outcome.encodings = encode(ensemble, graphs, m, member.encode, average)
-        outcomes.append(outcome)
-    return outcomes
+    seconds = time.perf_counter() - start
+    return Trained(ensemble.train(False), graphs, average, pairs, seconds, finite, notes)
 
 
 def clip(weights: Sequence[Tensor], limit: float) -> None:

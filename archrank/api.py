@@ -1,0 +1,74 @@
+"""The Python front door: the same words as the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from archrank.datasets.benchmark import Benchmark
+    from archrank.eval.run import Summary
+    from archrank.eval.statistics import Comparison
+
+
+@dataclass(frozen=True)
+class Results:
+    """The trials of a run, in their store."""
+
+    store: Path
+    keys: frozenset[str]
+    summary: Summary
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """One row per trial of the run (columns: docs/store.md), failed ones included."""
+        from archrank.eval.store import read_results
+
+        every = read_results([self.store])
+        return every[every["key"].isin(self.keys)].reset_index(drop=True)
+
+    def table(self, metric: str = "kendall") -> pd.DataFrame:
+        """One row per encoder, benchmark and budget: mean over seeds with its 95 % interval (`mean low high sd kind units test`)."""
+        from archrank.eval.statistics import values
+
+        return values(self.frame, metric)
+
+    def compare(self, a: str, b: str, metric: str = "kendall") -> Comparison:
+        """The paired difference between two encoders over every cell both have; `str()` of it is a sentence."""
+        from archrank.eval.statistics import compare
+
+        return compare(self.frame, a, b, metric)
+
+    def failed(self) -> pd.DataFrame:
+        """Failed trials and why."""
+        return self.frame.loc[self.frame["status"] == "failed", ["label", "benchmark", "budget", "seed", "error"]]
+
+    def report(self, folder: Path | str = "results", formats: Sequence[str] = ("html", "md")) -> list[Path]:
+        """Write the report on the whole store; returns the files."""
+        from archrank.reports import build
+
+        return build([self.store], folder, formats=formats)
+
+
+def run(encoders: str | Sequence[Any], *, benchmarks: Sequence[str | Benchmark] = ("digits101",), budgets: Sequence[int] = (20, 78, 156, 390),
+        seeds: int | Sequence[int] = 5, targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common",
+        store: Path | str = "results/store", device: str = "cpu", workers: int | None = None) -> Results:
+    """Train and test encoders on identical splits; always resumes from the store.
+
+    encoders: names, globs, `file.py:Class`, `package.module:Class`, or classes (defined in a file, so that their source is known).
+    benchmarks: names or `Benchmark` objects. Other arguments as on the command line. workers: processes; 0 trains in this one.
+    A script that runs worker processes must guard its entry with `if __name__ == "__main__":`, as Python's multiprocessing asks.
+    ArchrankError for anything unknown or impossible, before anything is trained.
+    """
+    from archrank.eval.run import run as run_plan
+    from archrank.eval.specs import parse_list
+    from archrank.eval.trials import make_plan
+
+    plan = make_plan(parse_list(encoders), benchmarks=benchmarks, budgets=budgets, seeds=seeds, targets=targets, protocol=protocol, recipe=recipe)
+    summary = run_plan(plan, store, device=device, workers=workers)
+    return Results(Path(store), frozenset(item.trial.key for item in plan.trials), summary)

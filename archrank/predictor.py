@@ -1,0 +1,146 @@
+"""The winner, for use inside one's own search loop: a scikit-learn style estimator around one encoder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from archrank.datasets.errors import ArchrankError
+from archrank.datasets.graphs import Graphs
+from archrank.datasets.space import SearchSpace
+from archrank.eval.ensemble import Ensemble
+from archrank.eval.labels import transform
+from archrank.eval.network import Network
+from archrank.eval.recipes import HEADS, resolve
+from archrank.eval.specs import parse
+from archrank.eval.training import Member, fit, predict
+
+
+class Predictor(RegressorMixin, BaseEstimator):
+    """Ranks architectures: `Predictor("gcn", space).fit(graphs, scores).predict(more_graphs)`.
+
+    encoder: a learned encoder as on the command line (`flowerformer[layers=3]`). space: the search space the graphs belong to; a graph must
+    have no edge outside `space.support`. recipe: `common` or `paper`. direction: `max` if high scores are good. seed: weights, order, dropout.
+    A prediction is a score that orders architectures, higher is better; it is not in the unit of the labels.
+    """
+
+    def __init__(self, encoder: Any = "gcn", space: SearchSpace | None = None, recipe: str = "common", direction: str = "max", seed: int = 0,
+                 device: str = "cpu") -> None:
+        self.encoder = encoder
+        self.space = space
+        self.recipe = recipe
+        self.direction = direction
+        self.seed = seed
+        self.device = device
+
+    def fit(self, X: Graphs, y: ArrayLike) -> Predictor:
+        """Train on graphs [n] with scores [n]. ArchrankError if they do not fit the space or each other."""
+        scores = np.asarray(y, np.float64)
+        self._check(X)
+        if scores.shape != (len(X),):
+            raise ArchrankError(f"{len(X)} architectures but scores of shape {list(scores.shape)}; give one score each")
+        if not np.isfinite(scores).all():
+            raise ArchrankError(f"score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not a finite number")
+        spec, recipe = self._spec()
+        rows = np.arange(len(X))
+        member = Member(self.seed, rows, transform(scores, recipe.labels, self.direction), rows[:0])
+        target, config = spec.info.load(), self._config(spec)
+        twins = target.twins(X) if recipe.consistency else None
+        trained = fit(lambda _m, _p: target(self.space, **config), X, [member], recipe, device=self.device, twins=twins,
+                      pairs="compare" in spec.info.hooks)
+        self.ensemble_, self.weights_, self.pairs_ = trained.ensemble, trained.average, trained.pairs
+        self.n_features_in_ = X.nodes
+        return self
+
+    def predict(self, X: Graphs) -> NDArray[np.float64]:
+        """Scores [n], higher is better. An encoder that compares pairs gives Borda counts among these architectures."""
+        check_is_fitted(self, "ensemble_")
+        self._check(X)
+        return predict(self.ensemble_, self._bare(X), [np.arange(len(X))], self.pairs_, self.weights_)[0]
+
+    def encode(self, X: Graphs) -> NDArray[np.float32]:
+        """Embeddings [n, dim] before the head."""
+        check_is_fitted(self, "ensemble_")
+        self._check(X)
+        index = torch.arange(len(X)).expand(1, -1)
+        with torch.no_grad():
+            return self.ensemble_.call(self._bare(X)[index], "embed", parameters=self.weights_)[0].float().cpu().numpy()
+
+    def save(self, path: Path | str) -> None:
+        """Weights as safetensors, with the settings needed to load them again."""
+        from safetensors.torch import save_file
+
+        check_is_fitted(self, "ensemble_")
+        assert self.space is not None
+        weights = self.weights_ or self.ensemble_.parameters
+        tensors = {f"parameter/{k}": v[0].detach().contiguous() for k, v in weights.items()}
+        tensors |= {f"buffer/{k}": v[0].contiguous() for k, v in self.ensemble_.buffers.items()}
+        said = {"encoder": self._spec()[0].reference, "recipe": self.recipe, "direction": self.direction, "seed": str(self.seed),
+                "space": json.dumps(self.space.to_card()), "nodes": str(self.n_features_in_)}
+        if self.space.support is not None:
+            tensors["space/support"] = torch.from_numpy(self.space.support)
+        save_file(tensors, str(path), {"archrank": json.dumps(said)})
+
+    @classmethod
+    def load(cls, path: Path | str, encoder: Any = None) -> Predictor:
+        """A saved predictor, ready to predict. encoder: needed only where it was a file of one's own that has moved."""
+        from safetensors import safe_open
+
+        with safe_open(str(path), "pt") as kept:
+            said = json.loads(kept.metadata()["archrank"])
+            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
+        card = json.loads(said["space"])
+        support = tensors["space/support"].numpy() if "space/support" in tensors else None
+        space = SearchSpace(card["name"], tuple(card["ops"]), card["max_nodes"], card["roles"], card["cells"], support, None,
+                            tuple(card.get("attrs", ())))
+        predictor = cls(encoder or said["encoder"], space, said["recipe"], said["direction"], int(said["seed"]))
+        spec, recipe = predictor._spec()
+        nodes = int(said["nodes"])
+        probe = Graphs(torch.zeros(1, nodes, dtype=torch.long), torch.zeros(1, nodes, nodes, dtype=torch.bool),
+                       torch.ones(1, nodes, dtype=torch.bool), torch.zeros(1, nodes, dtype=torch.long))
+        pairs = "compare" in spec.info.hooks
+        network = Network(spec.info.load()(space, **predictor._config(spec)), recipe.head, probe, pairs)
+        state = {name.split("/", 1)[1]: tensor for name, tensor in tensors.items() if not name.startswith("space/")}
+        network.load_state_dict(state)
+        predictor.ensemble_, predictor.weights_, predictor.pairs_ = Ensemble([network]).train(False), None, pairs
+        predictor.n_features_in_ = nodes
+        return predictor
+
+    def _spec(self) -> Any:
+        if self.space is None:
+            raise ArchrankError("Predictor needs the search space: Predictor(encoder, benchmark.space)")
+        spec = parse(self.encoder)[0]
+        if not spec.info.learned:
+            raise ArchrankError(f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)")
+        recipe = resolve(self.recipe, spec.info.load(), self.space)
+        return spec, recipe.model_copy(update={"head": HEADS["mlp"]}) if spec.head == "mlp" else recipe
+
+    def _config(self, spec: Any) -> dict[str, Any]:
+        target = spec.info.load()
+        base = dict(target.paper_config(self.space)) if self.recipe == "paper" and hasattr(target, "paper_config") else {}
+        return base | spec.config
+
+    def _check(self, graphs: Graphs) -> None:
+        if self.space is None:
+            raise ArchrankError("Predictor needs the search space: Predictor(encoder, benchmark.space)")
+        if int(graphs.ops.max()) >= len(self.space.ops):
+            raise ArchrankError(f"op {int(graphs.ops.max())} is unknown; space '{self.space.name}' has {len(self.space.ops)} ops")
+        if self.space.support is not None:
+            if graphs.nodes != self.space.max_nodes:
+                raise ArchrankError(f"graphs are padded to {graphs.nodes} nodes, space '{self.space.name}' to {self.space.max_nodes}; use Graphs.pad")
+            outside = graphs.adj.any(0).cpu() & ~torch.from_numpy(self.space.support)
+            if outside.any():
+                u, v = outside.nonzero()[0].tolist()
+                raise ArchrankError(f"an architecture has the edge {u} -> {v}, which no architecture of space '{self.space.name}' has")
+
+    def _bare(self, graphs: Graphs) -> Graphs:
+        """The graphs without what other encoders derived on them, on the predictor's device."""
+        plain = Graphs(graphs.ops, graphs.adj, graphs.mask, graphs.cell, graphs.attrs).to(self.ensemble_.device)
+        return plain
