@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
+from archrank.datasets.canonical import isomorphism_key
 from archrank.datasets.errors import DataError
+
+_CELLS = 1 << 22
 
 
 def metric(description: str, unit: str = "%", direction: str = "max", **more: Any) -> dict[str, Any]:
@@ -36,33 +40,26 @@ def int_tuple(text: object, where: str) -> tuple[int, ...]:
     return tuple(value)
 
 
-def wl_key(ops: Sequence[Any], edges: Iterable[tuple[int, int]]) -> str:
-    """A name of a labelled DAG that isomorphic graphs share: colour refinement along in- and out-edges, until it is stable.
+def graph_keys(ops: Sequence[Sequence[int]], edges: Sequence[Iterable[tuple[int, int]]]) -> list[str]:
+    """A name for each labelled DAG that isomorphic ones share (see `archrank.datasets.canonical.isomorphism_key`).
 
-    Different graphs may share it in rare cases, never the other way round; so classes can only come out too large, which is
-    the safe side for keeping twins of test architectures out of training.
+    The graphs are taken as they are; nothing is pruned or contracted.
     """
-    count = len(ops)
-    into: list[list[int]] = [[] for _ in range(count)]
-    out_of: list[list[int]] = [[] for _ in range(count)]
-    for u, v in edges:
-        into[v].append(u)
-        out_of[u].append(v)
-    colour = [str(op) for op in ops]
-    classes = len(set(colour))
-    for _ in range(count):
-        colour = [
-            _short(f"{colour[v]}<{','.join(sorted(colour[u] for u in into[v]))}>{','.join(sorted(colour[w] for w in out_of[v]))}")
-            for v in range(count)
-        ]
-        if len(set(colour)) == classes:
-            break
-        classes = len(set(colour))
-    return _short("|".join(sorted(colour)))
-
-
-def _short(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    keys: list[str] = []
+    width = max(map(len, ops))
+    step = max(1, _CELLS // width**2)
+    for start in range(0, len(ops), step):
+        chunk = ops[start : start + step]
+        ids = np.zeros((len(chunk), width), np.int64)
+        mask = np.zeros((len(chunk), width), bool)
+        links = np.zeros((len(chunk), width, width), np.int32)
+        for row, (nodes, pairs) in enumerate(zip(chunk, edges[start : start + step])):
+            ids[row, : len(nodes)] = nodes
+            mask[row, : len(nodes)] = True
+            for u, v in pairs:
+                links[row, u, v] = 1
+        keys += list(isomorphism_key(ids, links, mask))
+    return keys
 
 
 def flat(edges: Iterable[tuple[int, int]]) -> list[int]:

@@ -151,6 +151,20 @@ SOURCES: dict[str, Source] = {
             "nasbench301",
             variant="surrogate",
         ),
+        *(
+            Source(
+                f"nasbench_nlp_{corpus}",
+                f"NAS-Bench-NLP, recurrent cells as language models on {title}",
+                f"nasbench_nlp/{file}",
+                f"the NAS-Bench-NLP project (github.com/fmsnew/nas-bench-nlp-release), {where}",
+                "nasbench_nlp",
+                variant=corpus,
+            )
+            for corpus, title, file, where in (
+                ("ptb", "Penn Treebank", "logs.zip", "train_logs_single_run/logs.zip"),
+                ("wikitext2", "WikiText-2", "logs_wikitext2.zip", "the WikiText-2 logs in one zip"),
+            )
+        ),
         _transnasbench101("micro", "4,096", "all_benchmarks_zen.zip"),
         _transnasbench101("macro", "3,256", "tnb101_macro_zen.zip"),
         *(_nasbench_graph(data_set) for data_set in _GRAPH_DIGESTS),

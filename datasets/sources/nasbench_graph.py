@@ -18,7 +18,7 @@ import pandas as pd
 
 from archrank.datasets import safe_pickle
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources.common import flat, metric, number, wl_key
+from archrank.datasets.sources.common import flat, graph_keys, metric, number
 
 LINKS = ((0, 0, 0, 0), (0, 0, 0, 1), (0, 0, 1, 1), (0, 0, 1, 2), (0, 0, 1, 3), (0, 1, 1, 1), (0, 1, 1, 2), (0, 1, 2, 2), (0, 1, 2, 3))
 GNN_OPS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
@@ -81,7 +81,7 @@ def read(path: Path, variant: str = "cora") -> tuple[pd.DataFrame, dict[str, Any
         "arch": [name_of(code) for code in table],
         "ops": [ops for ops, _ in graphs],
         "edges": [flat(edges) for _, edges in graphs],
-        "key": [wl_key(ops, edges) for ops, edges in graphs],
+        "key": graph_keys([ops for ops, _ in graphs], [edges for _, edges in graphs]),
         "valid": valid, "test": test, "latency": latency, "parameters": parameters,
     })
     count = 2021 if variant == "proteins" else 26206
