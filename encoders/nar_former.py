@@ -161,7 +161,8 @@ class Fusion(nn.Module):
 def scalar_code(numbers: Tensor, frequencies: int) -> Tensor:
     """sin and cos of pi * x * f at m = `frequencies` values f evenly spaced from 1 to 2^(m-1): float32 [..., 2m].
 
-    Sine and cosine of a frequency stand side by side. The order of the two products and the precision are part of the code: see `NarFormer`.
+    Sine and cosine of a frequency stand side by side. The order of the products and the precision are part of the code:
+    see `NarFormer`.
     """
     bands = torch.linspace(1.0, 2.0 ** (frequencies - 1), frequencies)
     angle = (numbers.float() * math.pi).unsqueeze(-1) * bands

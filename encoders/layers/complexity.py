@@ -1,0 +1,61 @@
+"""How expensive an architecture looks from its graph alone: a stand-in where a benchmark tells nothing but graphs."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from archrank.datasets.graphs import Graphs
+from archrank.datasets.space import SearchSpace
+
+Metric = Literal["parameters", "flops"]
+CHANNELS = 16
+FREE_ROLES = ("input", "output", "none", "skip")
+FREE_WORDS = ("input", "output", "none", "zero", "skip", "identity", "sum", "add", "concat", "elementwise", "blend",
+              "activation", "relu", "tanh", "sigm", "norm", "bias", "global")
+
+
+def operation_cost(op: str, channels: int = CHANNELS) -> tuple[float, float]:
+    """Weights, and multiply-adds per output position, of an operation by its name, in units of channels squared.
+
+    A convolution counts its kernel area; a separable one (as in DARTS, applied twice) and a dilated one (depthwise,
+    then pointwise) count area / channels for the depthwise part and 1 for the pointwise part; pooling has no weights
+    and counts area / channels; sums, skips, inputs and outputs count nothing; anything else (linear, attention, a graph
+    convolution) counts 1. A convolution or pooling that names no kernel is taken as 3x3.
+    """
+    name = op.lower()
+    area = _area(name)
+    if "pool" in name:
+        return 0.0, area / channels
+    if "conv" in name and ("sep" in name or "dil" in name or "dw" in name):
+        once = area / channels + 1
+        return (2 * once, 2 * once) if "sep" in name else (once, once)
+    if "conv" in name:
+        return area, area
+    if any(word in name for word in FREE_WORDS):
+        return 0.0, 0.0
+    return 1.0, 1.0
+
+
+def complexity(graphs: Graphs, space: SearchSpace, metric: Metric = "parameters") -> Tensor:
+    """Sum over an architecture's nodes of what their operations cost: float64 [B], in units of channels squared.
+
+    It knows nothing of channel counts, strides, or of how often a cell is repeated. On NAS-Bench-201, whose cells all
+    keep the same channels, it is the true parameter count up to scale and shift; elsewhere it follows it roughly.
+    """
+    free = {op for role, op in space.roles.items() if role in FREE_ROLES}
+    which = 0 if metric == "parameters" else 1
+    costs = [0.0 if i in free else operation_cost(op)[which] for i, op in enumerate(space.ops)]
+    per_op = torch.tensor(costs, dtype=torch.float64, device=graphs.device)
+    return (per_op[graphs.ops] * graphs.mask).sum(-1)
+
+
+def _area(name: str) -> float:
+    if found := re.search(r"(\d+)x(\d+)", name):
+        return float(found[1]) * float(found[2])
+    if found := re.search(r"(?:conv|pool)_?(\d+)", name):  # one-dimensional, as in `conv5`
+        return float(found[1])
+    return 9.0
