@@ -87,13 +87,15 @@ def canonicalize(
     adj: NDArray[np.bool_],
     mask: NDArray[np.bool_],
     cell: NDArray[np.integer] | None = None,
+    *,
+    keep_strided: bool = True,
 ) -> Canonical:
     """Remove `none` and whatever is on no path from an input to an output, then contract `skip`.
 
     ops [N, V], adj [N, V, V], mask [N, V], cell [N, V] as in `Benchmark`. Without an input (output) role, nodes
     without predecessors (successors) take its place. In two-cell spaces a skip that reads an input in any cell but
-    the first stays: it halves the resolution there, so it is no identity. An architecture whose output no data
-    reaches keeps its inputs and outputs alone.
+    the first stays: it halves the resolution there, so it is no identity (keep_strided=False contracts it too). An
+    architecture whose output no data reaches keeps its inputs and outputs alone.
     """
     words = vocabulary(space)
     cell = np.zeros_like(ops) if cell is None else cell
@@ -104,7 +106,7 @@ def canonicalize(
     alive = _reached(edges, enter) & _reached(edges[:, ::-1, ::-1].transpose(0, 2, 1), leave[:, ::-1])[:, ::-1]
     edges &= alive[:, :, None] & alive[:, None, :]
     identity = alive & np.isin(ops, words.skips) & ~enter & ~leave
-    if space.cells > 1:
+    if space.cells > 1 and keep_strided:
         identity &= ~((cell > 0) & (edges & enter[:, :, None]).any(1))
     links = contract(edges.astype(np.int32), identity)
     return Canonical(ops, links, (alive & ~identity) | enter | leave, cell)
