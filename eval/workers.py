@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
 Told = Callable[[int, str, Any], None]
 
 
-def work(pipe: Connection, context: Context, threads: int) -> None:
-    """A worker's life: receive (number, group, benchmark or None), train, tell; end on None or when the parent is gone."""
+def work(pipe: Connection, context: Context, threads: int, parent: int) -> None:
+    """A worker's life: receive (number, group, benchmark or None), train, tell; end on None or when the process `parent` is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
 
     def follow_parent() -> None:
         while os.getppid() == parent:
@@ -42,18 +42,32 @@ def work(pipe: Connection, context: Context, threads: int) -> None:
         def __init__(self, number: int) -> None:
             self.number, self.last = number, 0.0
 
+        def tell(self, what: str, value: Any) -> None:
+            try:
+                pipe.send((self.number, what, value))
+            except OSError:
+                os._exit(1)  # The parent is gone. That is no failure of the trial: nothing may be stored about it.
+
         def progress(self, share: float) -> None:
             if time.monotonic() - self.last > 0.2:
                 self.last = time.monotonic()
-                pipe.send((self.number, "progress", share))
+                self.tell("progress", share)
 
         def stored(self, key: str, status: str) -> None:
-            pipe.send((self.number, "stored", (key, status)))
+            self.tell("stored", (key, status))
 
-    while (task := pipe.recv()) is not None:
+    while (task := _next(pipe)) is not None:
         number, group, benchmark = task
-        execute(group, context, Telling(number), benchmark)
-        pipe.send((number, "finished", None))
+        telling = Telling(number)
+        execute(group, context, telling, benchmark)
+        telling.tell("finished", None)
+
+
+def _next(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except EOFError:
+        return None
 
 
 @dataclass
@@ -117,7 +131,7 @@ class Pool:
         kept = {name: os.environ.get(name) for name in limits}
         os.environ.update(limits)
         ours, theirs = get_context("spawn").Pipe()
-        process = get_context("spawn").Process(target=work, args=(theirs, self.context, self.threads), daemon=True)
+        process = get_context("spawn").Process(target=work, args=(theirs, self.context, self.threads, os.getpid()), daemon=True)
         process.start()
         theirs.close()
         for name, value in kept.items():
@@ -138,10 +152,8 @@ class Pool:
     def close(self) -> None:
         """End all workers: the idle ones by word, the others at once."""
         for worker in self.workers:
-            try:
+            with contextlib.suppress(BrokenPipeError, OSError):
                 worker.pipe.send(None)
-            except (BrokenPipeError, OSError):
-                pass
             if worker.doing is not None:
                 worker.process.kill()
         for worker in self.workers:

@@ -13,6 +13,8 @@ import typer
 COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("listing", "list_"),
     "data": ("data", "app"),
+    "new": ("check", "new"),
+    "check": ("check", "check"),
     "plan": ("run", "plan"),
     "run": ("run", "run"),
     "status": ("report", "status"),
@@ -26,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 SUMMARIES = {
     "list": "Encoders, benchmarks, protocols and suites.",
     "data": "Benchmark tables: list, get, import, info, verify, build.",
+    "new": "Start an encoder of your own from a file that runs.",
+    "check": "Is an encoder fit for the suite?",
     "plan": "What a run would train, without training it.",
     "run": "Train and test encoders; always resumes.",
     "status": "How far a store has come.",

@@ -1,0 +1,102 @@
+"""`archrank check` and `archrank new`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ENCODER = '''"""{title}: an encoder of your own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from archrank import Graphs, SearchSpace, encoder
+
+
+@encoder("{name}")
+class {cls}(nn.Module):
+    """Sums messages along and against the edges, a few times, and averages over nodes."""
+
+    def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 3) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(len(space.ops), dim)
+        self.along = nn.ModuleList(nn.Linear(dim, dim) for _ in range(layers))
+        self.against = nn.ModuleList(nn.Linear(dim, dim) for _ in range(layers))
+
+    def forward(self, graphs: Graphs) -> Tensor:
+        """graphs.ops [B, V], graphs.adj [B, V, V] (edge u -> v at [u, v]), graphs.mask [B, V] -> [B, dim]."""
+        real = graphs.mask.unsqueeze(-1)
+        adj = graphs.adj.to(self.embed.weight.dtype)
+        x = self.embed(graphs.ops) * real
+        for along, against in zip(self.along, self.against):
+            x = torch.relu(x + along(adj.transpose(-1, -2) @ x) + against(adj @ x)) * real
+        return x.sum(-2) / real.sum(-2)
+'''
+TEST = '''from pathlib import Path
+
+from archrank.eval.check import check
+from archrank.eval.specs import parse
+
+HERE = Path(__file__).parent
+
+
+def test_{module}_is_fit_for_the_suite():
+    failed = [finding for finding in check(parse(f"{{HERE / '{module}.py'}}:{cls}")[0]) if finding.verdict == "fail"]
+    assert not failed
+'''
+
+
+def check(encoders: Annotated[list[str], typer.Argument(help="Names, globs or file.py:Class.")],
+          as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False) -> None:
+    """Is an encoder fit for the suite? Needs no data and no GPU. Exit code 1 if a check fails."""
+    from archrank.eval.specs import parse_list
+
+    specs = parse_list(",".join(encoders))
+    import torch
+
+    from archrank.eval.check import check as examine
+    from archrank.eval.check import summary
+
+    torch.set_num_threads(1)
+    failed, found = 0, {}
+    for spec in specs:
+        if not as_json:
+            typer.echo(spec.label)
+        findings = []
+        for finding in examine(spec):
+            findings.append(finding)
+            failed += finding.verdict == "fail"
+            if not as_json:
+                typer.echo(f"  {finding.verdict:<4}  {finding.name:<16}  {finding.said}")
+        found[spec.label] = summary(findings)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+    if failed:
+        raise typer.Exit(1)
+
+
+def new(name: Annotated[str, typer.Argument(help="Name of the encoder, e.g. my-encoder.")],
+        folder: Annotated[Path, typer.Option("--output", "-o", help="Where to put the two files.")] = Path()) -> None:
+    """Write an encoder that runs as it is, and its test."""
+    from archrank.datasets.errors import ArchrankError
+
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
+        raise ArchrankError(f"encoder name '{name}': use letters, digits, - and _, a letter first")
+    module = name.replace("-", "_").lower()
+    cls = "".join(part[:1].upper() + part[1:] for part in re.split("[-_]", name) if part)
+    words = {"name": name, "module": module, "cls": cls, "title": name.replace("-", " ").replace("_", " ").capitalize()}
+    files = {folder / f"{module}.py": ENCODER, folder / f"test_{module}.py": TEST}
+    for path in files:
+        if path.exists():
+            raise ArchrankError(f"{path} exists; choose another name or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, template in files.items():
+        path.write_text(template.format(**words), encoding="utf-8")
+        typer.echo(f"wrote {path}")
+    typer.echo(f"next: archrank check {folder / module}.py:{cls}\n      archrank run --encoders {folder / module}.py:{cls},gcn,path")

@@ -1,0 +1,246 @@
+"""Is an encoder fit for the suite? The checks behind `archrank check`, and the contract tests of every built-in encoder.
+
+They need no data and no GPU: architectures are random cells (`archrank.eval.synthetic`).
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from archrank.datasets.benchmark import Benchmark
+from archrank.datasets.graphs import Graphs
+from archrank.datasets.space import SearchSpace
+from archrank.eval.ensemble import Ensemble
+from archrank.eval.labels import transform
+from archrank.eval.metrics import kendall
+from archrank.eval.network import Network, parameters
+from archrank.eval.recipes import COMMON
+from archrank.eval.specs import Spec
+from archrank.eval.synthetic import synthetic
+from archrank.eval.training import Member, train
+
+Verdict = Literal["pass", "fail", "fact"]
+CLOSE = 1e-4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `archrank check`: a `fact` describes the encoder, a `fail` must be mended."""
+
+    name: str
+    verdict: Verdict
+    said: str
+
+
+def check(spec: Spec) -> Iterator[Finding]:
+    """Check one encoder, a finding at a time. A check that cannot run because an earlier one failed is left out."""
+    benchmark = synthetic()
+    steps = _LEARNED if spec.info.learned else _FIXED
+    subject: _Subject | None = None
+    for name, step in steps.items():
+        try:
+            subject = subject or _Subject(spec, benchmark)
+            verdict, said = step(subject)
+        except Exception as error:  # whatever a stranger's code raises is what this command is for
+            line = str(error).strip().splitlines()
+            verdict, said = "fail", f"{type(error).__name__}: {line[0] if line else ''}"
+        yield Finding(name, verdict, said)
+        if verdict == "fail" and name == "output":
+            return
+
+
+class _Subject:
+    """An encoder made for the synthetic space, told nothing about which edges occur, so that nodes may be relabelled."""
+
+    def __init__(self, spec: Spec, benchmark: Benchmark) -> None:
+        self.spec, self.benchmark = spec, benchmark
+        self.target = spec.info.load()
+        self.space: SearchSpace = replace(benchmark.space, support=None, constant=None)
+        self.graphs = _bare(benchmark.graphs)
+        self.pairs = "compare" in spec.info.hooks
+        self.config = dict(spec.config)
+        if spec.info.pretrained:
+            # A pre-training of two steps shows the same facts as a whole one.
+            self.config |= {name: 2 for name in ("updates", "epochs") if name in spec.info.options and name not in spec.config}
+
+    def make(self, seed: int = 0) -> nn.Module:
+        torch.manual_seed(seed)
+        return self.target(self.space, **self.config)
+
+    def network(self, seed: int = 0) -> Network:
+        return Network(self.make(seed), COMMON.head, _bare(self.graphs[:4]), self.pairs)
+
+    def encode(self, graphs: Graphs) -> torch.Tensor:
+        with torch.no_grad():
+            if self.spec.info.learned:
+                return self.make().eval()(_bare(graphs))
+            return torch.as_tensor(self.target(_bare(graphs), self.space, **self.config)).double()
+
+
+def _bare(graphs: Graphs) -> Graphs:
+    return Graphs(graphs.ops, graphs.adj, graphs.mask, graphs.cell, graphs.attrs)
+
+
+def _apart(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max() / a.abs().max().clamp(min=1e-12))
+
+
+def _output(s: _Subject) -> tuple[Verdict, str]:
+    out = s.encode(s.graphs[:8])
+    if out.dim() != 2 or len(out) != 8:
+        return "fail", f"8 architectures gave {list(out.shape)}; [8, dim] is needed"
+    return ("pass" if bool(out.isfinite().all()) else "fail"), f"[B, {out.shape[1]}], finite: {bool(out.isfinite().all())}"
+
+
+def _padding(s: _Subject) -> tuple[Verdict, str]:
+    few = s.graphs[:8]
+    wide = few.pad(few.nodes + 3)
+    if s.spec.info.learned:
+        apart = _apart(s.encode(few), s.encode(wide))
+        if apart > CLOSE:
+            return "fail", f"three more padding nodes change the output by {apart:.1e} of its size; mask the padding (graphs.mask)"
+        return "pass", f"difference {apart:.0e}"
+    narrow = s.encode(few)
+    try:
+        other = s.encode(wide)
+    except Exception:
+        return "fact", "takes graphs of the space's own size only"
+    if narrow.shape != other.shape:
+        return "fact", f"the code grows with padding: {narrow.shape[1]} to {other.shape[1]} features"
+    return "fact", "invariant" if _apart(narrow, other) < CLOSE else "depends on the padding"
+
+
+def _company(s: _Subject) -> tuple[Verdict, str]:
+    alone, together = s.encode(s.graphs[:4]), s.encode(s.graphs[:64])[:4]
+    apart = _apart(alone, together)
+    if apart > CLOSE:
+        if s.spec.info.pretrained:
+            return "fact", "learned from the architectures it is given, so it depends on them"
+        return "fail", f"an architecture's output changes by {apart:.1e} with the others in its batch (evaluation mode)"
+    return "pass", f"difference {apart:.0e}"
+
+
+def _relabelling(s: _Subject) -> tuple[Verdict, str]:
+    few = s.graphs[:64]
+    order = torch.tensor([_other_order(adj.numpy(), mask.numpy()) for adj, mask in zip(few.adj, few.mask)])
+    apart = _apart(s.encode(few), s.encode(few.relabel(order)))
+    return "fact", f"invariant (difference {apart:.0e})" if apart < CLOSE else f"sees the order of nodes (difference {apart:.1e})"
+
+
+def _other_order(adj: np.ndarray, mask: np.ndarray) -> list[int]:
+    """Another topological order of a graph, as different as a greedy choice of the last ready node makes it; padding stays last."""
+    real = [int(v) for v in np.flatnonzero(mask)]
+    order: list[int] = []
+    while len(order) < len(real):
+        ready = [v for v in real if v not in order and all(u in order for u in np.flatnonzero(adj[:, v]))]
+        order.append(ready[-1])
+    return order + [v for v in range(len(mask)) if v not in real]
+
+
+def _same_seed(s: _Subject) -> tuple[Verdict, str]:
+    one, two = s.encode(s.graphs[:16]), s.encode(s.graphs[:16])
+    return ("pass", "bit-equal") if torch.equal(one, two) else ("fail", "two encoders made under one seed differ; draw from torch's generator only")
+
+
+def _gradient(s: _Subject) -> tuple[Verdict, str]:
+    network = s.network().train()
+    out, extra = network(_bare(s.graphs[:32]), "pairs" if s.pairs else "score")
+    (out.pow(2).sum() + extra).backward()
+    silent = [name.removeprefix("encoder.") for name, p in network.named_parameters()
+              if p.requires_grad and (p.grad is None or not bool(p.grad.abs().max() > 1e-12))]
+    if not silent:
+        return "pass", "reaches every parameter"
+    return "fact", f"does not reach {len(silent)} of {len(list(network.parameters()))} tensors: {', '.join(silent[:4])}{', ...' if len(silent) > 4 else ''}"
+
+
+def _ensemble(s: _Subject) -> tuple[Verdict, str]:
+    members, labels = _members(s, 12, 8, seeds=3)
+    recipe = COMMON.model_copy(update={"updates": 4, "batch": 8})
+    together = train(lambda m, p: s.target(s.space, **s.config), _bare(s.graphs), members, recipe, pairs=s.pairs)
+    alone = train(lambda m, p: s.target(s.space, **s.config), _bare(s.graphs), members[1:2], recipe, pairs=s.pairs)[0]
+    apart = float(np.abs(together[1].predictions - alone.predictions).max() / np.abs(alone.predictions).max())
+    if apart > 1e-3:
+        return "fail", f"trained with others a member predicts differently than alone (by {apart:.1e}); it must not depend on global state"
+    if together[0].notes:
+        return "fact", f"works, {together[0].notes[0]}"
+    return "pass", f"one program for all members; equals a member alone to {apart:.0e}"
+
+
+def _members(s: _Subject, size: int, tests: int, seeds: int = 1, shuffled: bool = False) -> tuple[list[Member], np.ndarray]:
+    scores = s.benchmark.target()
+    members = []
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        rows = rng.permutation(len(scores))
+        seen = scores[rows[:size]]
+        labels = transform(rng.permutation(seen) if shuffled else seen, "normal")
+        members.append(Member(seed, rows[:size], labels, rows[:size] if tests == 0 else rows[size : size + tests]))
+    return members, scores
+
+
+def _overfits(s: _Subject) -> tuple[Verdict, str]:
+    members, scores = _members(s, 8, 0)
+    tau, steps = 0.0, 0
+    for steps in (60, 240):
+        recipe = COMMON.model_copy(update={"updates": steps, "batch": 8, "warmup": 0.05, "weight_decay": 0.0, "margin": 1.0})
+        outcome = train(lambda m, p: s.target(s.space, **s.config), _bare(s.graphs), members, recipe, pairs=s.pairs)[0]
+        tau = kendall(scores[members[0].test], outcome.predictions)
+        if tau > 1 - 1e-9:
+            return "pass", f"tau 1 on 8 architectures after {steps} steps"
+    return "fail", f"tau {tau:.2f} on the 8 architectures it was trained on after {steps} steps; does every part of the graph reach the output?"
+
+
+def _shuffled(s: _Subject) -> tuple[Verdict, str]:
+    members, scores = _members(s, 60, 300, seeds=4, shuffled=True)
+    recipe = COMMON.model_copy(update={"updates": 40})
+    outcomes = train(lambda m, p: s.target(s.space, **s.config), _bare(s.graphs), members, recipe, pairs=s.pairs)
+    tau = float(np.mean([kendall(scores[m.test], o.predictions) for m, o in zip(members, outcomes)]))
+    return ("pass" if abs(tau) < 0.35 else "fail"), f"mean tau {tau:+.2f} on unseen architectures when the labels are shuffled"
+
+
+def _cost(s: _Subject) -> tuple[Verdict, str]:
+    network = s.network()
+    ensemble = Ensemble([network]).train(False)
+    graphs = _bare(s.graphs)
+    ensemble.call(graphs[torch.arange(64)[None]], "embed")
+    start = time.perf_counter()
+    with torch.no_grad():
+        ensemble.call(graphs[torch.arange(len(graphs))[None]], "embed")
+    rate = len(graphs) / (time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return "fact", f"{parameters(network):,} parameters, {rate:,.0f} architectures/s, peak memory of this process {peak:,.0f} MiB"
+
+
+def _fixed_cost(s: _Subject) -> tuple[Verdict, str]:
+    start = time.perf_counter()
+    out = s.encode(s.graphs)
+    return "fact", f"{out.shape[1]} features, {len(s.graphs) / (time.perf_counter() - start):,.0f} architectures/s"
+
+
+def _tells_apart(s: _Subject) -> tuple[Verdict, str]:
+    out = s.encode(s.graphs)
+    different = len(torch.unique(out, dim=0))
+    if different == 1:
+        return "fail", "all architectures have one code"
+    return "fact", f"{different} codes for {len(out)} different cells"
+
+
+_Step = Callable[[_Subject], tuple[Verdict, str]]
+_LEARNED: dict[str, _Step] = {"output": _output, "padding": _padding, "batch company": _company, "node order": _relabelling,
+                              "same seed": _same_seed, "gradient": _gradient, "ensemble": _ensemble, "overfits": _overfits,
+                              "shuffled labels": _shuffled, "cost": _cost}
+_FIXED: dict[str, _Step] = {"output": _output, "padding": _padding, "batch company": _company, "node order": _relabelling,
+                            "same seed": _same_seed, "tells apart": _tells_apart, "cost": _fixed_cost}
+
+
+def summary(findings: list[Finding]) -> dict[str, Any]:
+    """The findings as plain data."""
+    return {finding.name: {"verdict": finding.verdict, "said": finding.said} for finding in findings}
