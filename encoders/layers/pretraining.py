@@ -26,7 +26,7 @@ def minibatches(count: int, size: int, device: torch.device) -> Iterator[Tensor]
     """Endless minibatches of shuffled indices below `count`; a pass ends with a partial batch."""
     while True:
         order = torch.randperm(count, device="cpu").to(device)
-        yield from order.split(size)
+        yield from torch.split(order, size)
 
 
 def decayed(model: nn.Module, amount: float, *, norms: bool = False) -> list[dict[str, object]]:
@@ -56,7 +56,7 @@ def fit(loss: Callable[[Tensor], Tensor], count: int, optimizer: torch.optim.Opt
     for step, index in zip(range(updates), minibatches(count, batch, device)):
         optimizer.zero_grad()
         value = loss(index)
-        value.backward()
+        torch.autograd.backward(value)
         if clip is not None:
             nn.utils.clip_grad_norm_(parameters, clip)
         optimizer.step()
