@@ -21,8 +21,13 @@ FORMATS = ("html", "md", "tex", "json", "svg", "pdf")
 
 
 def build(
-    stores: Sequence[str | Path], out: str | Path, *, formats: Sequence[str] = ("html", "md"),
-    only: Sequence[str] | None = None, title: str = "", name: str = "report",
+    stores: Sequence[str | Path],
+    out: str | Path,
+    *,
+    formats: Sequence[str] = ("html", "md"),
+    only: Sequence[str] | None = None,
+    title: str = "",
+    name: str = "report",
     load: Callable[[str], Benchmark] | None = None,
 ) -> list[Path]:
     """Write a report on the trials of some stores and return the files written, the main ones first.

@@ -9,8 +9,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Block", "Bold", "Cell", "Code", "Column", "Details", "Figure", "Heading", "Inline", "Leaderboard", "Link",
-           "Mono", "Panel", "Section", "Table", "Text"]
+from archrank.reports.style import Drawing
+
+__all__ = [
+    "Block",
+    "Bold",
+    "Cell",
+    "Code",
+    "Column",
+    "Details",
+    "Figure",
+    "Heading",
+    "Inline",
+    "Leaderboard",
+    "Link",
+    "Mono",
+    "Panel",
+    "Section",
+    "Table",
+    "Text",
+]
 
 
 @dataclass(frozen=True)
@@ -109,10 +127,10 @@ class Leaderboard:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture: SVG text with light colours, and the words for those who do not see it."""
+    """One picture, and the words for those who do not see it."""
 
     name: str
-    svg: str
+    picture: Drawing
     alt: str
     title: str = ""
 

@@ -40,8 +40,7 @@ def bills(view: View, budget: int) -> tuple[Mapping[str, Mapping[str, Bill]], li
         mine = whole[whole["label"] == label]
         machines = sorted(mine["hardware"].dropna().astype(str).unique())
         if len(machines) > 1:
-            refused.append(f"{label} was measured on {join(machines)}: times of different machines are not averaged, so it "
-                           "is left out here.")
+            refused.append(f"{label} was measured on {join(machines)}: times of different machines are not averaged, so it is left out here.")
         elif machines:
             out.setdefault(machines[0], {})[label] = _bill(label, mine)
     return dict(sorted(out.items())), refused
@@ -50,8 +49,7 @@ def bills(view: View, budget: int) -> tuple[Mapping[str, Mapping[str, Bill]], li
 def _bill(label: str, rows: pd.DataFrame) -> Bill:
     total = rows.assign(total=rows["fit_s"] + rows["pretrain_s"].fillna(0.0))
     tasks = total.groupby(["benchmark", "target"])
-    return Bill(label, _geometric(tasks["total"].median()), _geometric(tasks["architectures_per_s"].median()),
-                float(rows["parameters"].max()))
+    return Bill(label, _geometric(tasks["total"].median()), _geometric(tasks["architectures_per_s"].median()), float(rows["parameters"].max()))
 
 
 def _geometric(values: pd.Series) -> float:
@@ -68,6 +66,8 @@ def cheapest(group: Group, view: View) -> str:
             fastest = min(top, key=lambda label: (found[label].fit_s, label))
             others = [label for label in top if label != fastest]
             slow = max(others, key=lambda label: found[label].fit_s)
-            return (f"In the top tier {fastest} trains fastest: {seconds(found[fastest].fit_s)} per trial at {budget} labels, "
-                    f"against {seconds(found[slow].fit_s)} for {slow} ({machine}).")
+            return (
+                f"In the top tier {fastest} trains fastest: {seconds(found[fastest].fit_s)} per trial at {budget} labels, "
+                f"against {seconds(found[slow].fit_s)} for {slow} ({machine})."
+            )
     return ""

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from archrank.reports.fig_ranking import plain, short
-from archrank.reports.style import GRID, HATCH, INK, MUTED, Palette, canvas, style, svg_text
+from archrank.reports.style import GRID, HATCH, INK, MUTED, Drawing, Palette, canvas, style
 
 __all__ = ["Price", "encoding_map", "pareto"]
 
@@ -30,7 +30,7 @@ class Price:
     cost: float
 
 
-def pareto(points: Sequence[Price], palette: Palette, title: str, axis: str, *, cheap: str, value: str = "τ") -> str:
+def pareto(points: Sequence[Price], palette: Palette, title: str, axis: str, *, cheap: str, value: str = "τ") -> Drawing:
     """Value against cost on a logarithmic axis with the Pareto front; `cheap` is "low" or "high". 430 x 290 pixels."""
     with style():
         figure = canvas(430, 290)
@@ -55,7 +55,7 @@ def pareto(points: Sequence[Price], palette: Palette, title: str, axis: str, *, 
         ax.set_xlabel(axis, labelpad=2)
         ax.set_title(plain(short(title, 52)))
         ax.text(-0.02, 1.0, f"{value} ↑", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
-        return svg_text(figure)
+        return Drawing(figure)
 
 
 def _front(points: Sequence[Price], cheap: str) -> list[Price]:
@@ -90,24 +90,32 @@ def _names(ax: Axes, points: Sequence[Price], palette: Palette) -> None:
         name = short(p.label)
         length = 6.4 * len(name)
         tries = [(side, lift) for lift in (0, 9, -9, 14, -14, 22, -22, 31, -31, 40, -40, 52, -52) for side in (1, -1)]
-        boxes = [(x + 9 if side > 0 else x - 9 - length, y + lift - 6, x + 9 + length if side > 0 else x - 9, y + lift + 6)
-                 for side, lift in tries]
+        boxes = [(x + 9 if side > 0 else x - 9 - length, y + lift - 6, x + 9 + length if side > 0 else x - 9, y + lift + 6) for side, lift in tries]
         inside = [k for k, box in enumerate(boxes) if box[0] > 2 and box[2] < wide - 2 and box[1] > 0 and box[3] < tall]
         free = [k for k in inside if not any(_touch(boxes[k], other) for other in taken)]
         best = (free or inside or [0])[0]
         side, lift = tries[best]
         taken.append(boxes[best])
         arrow = {"arrowstyle": "-", "color": palette.colour(p.label), "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 3}
-        ax.annotate(plain(name), (p.cost, p.value), (9 * side * 0.75, lift * 0.75), textcoords="offset points", va="center",
-                    ha="left" if side > 0 else "right", fontsize=8.2, color=palette.colour(p.label),
-                    arrowprops=arrow if lift else None, gid=palette.gid(p.label))
+        ax.annotate(
+            plain(name),
+            (p.cost, p.value),
+            (9 * side * 0.75, lift * 0.75),
+            textcoords="offset points",
+            va="center",
+            ha="left" if side > 0 else "right",
+            fontsize=8.2,
+            color=palette.colour(p.label),
+            arrowprops=arrow if lift else None,
+            gid=palette.gid(p.label),
+        )
 
 
 def _touch(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def encoding_map(place: NDArray[np.float64], score: NDArray[np.float64], label: str, palette: Palette, note: str) -> str:
+def encoding_map(place: NDArray[np.float64], score: NDArray[np.float64], label: str, palette: Palette, note: str) -> Drawing:
     """Encodings in the plane [N, 2], coloured by the septile of the true score; 215 x 225 pixels.
 
     All points of a septile are one path of dots, so that a map takes a few kilobytes.
@@ -130,4 +138,4 @@ def encoding_map(place: NDArray[np.float64], score: NDArray[np.float64], label: 
             ax.plot(dots[:, 0], dots[:, 1], color=colour, linewidth=3.6, alpha=0.75, solid_capstyle="round")
         ax.set_title(plain(short(label, 17)), color=palette.colour(label), fontsize=9.5, pad=4)
         ax.text(1, 1.018, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=8.2, color=INK)
-        return svg_text(figure)
+        return Drawing(figure)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archrank.reports.style import BAD, GOOD, GRID, HATCH, INK, MUTED, PAPER, Palette, canvas, spread, style, svg_text
+from archrank.reports.style import BAD, GOOD, GRID, HATCH, INK, MUTED, PAPER, Drawing, Palette, canvas, spread, style
 
 __all__ = ["Interval", "Published", "Series", "curves", "forest", "pairwise", "short"]
 
@@ -59,7 +59,7 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def forest(rows: Sequence[Interval], palette: Palette, axis: str = "Kendall τ") -> str:
+def forest(rows: Sequence[Interval], palette: Palette, axis: str = "Kendall τ") -> Drawing:
     """Point and interval of every predictor, best on top, tier letters on the right; 460 pixels wide."""
     height = 56 + 24 * len(rows)
     with style():
@@ -83,13 +83,19 @@ def forest(rows: Sequence[Interval], palette: Palette, axis: str = "Kendall τ")
         ax.spines["left"].set_visible(False)
         ax.set_xlabel(f"{axis}  →")
         ax.locator_params(axis="x", nbins=5)
-        return svg_text(figure)
+        return Drawing(figure)
 
 
 def curves(
-    series: Sequence[Series], palette: Palette, title: str, *, ceiling: float | None = None,
-    published: Sequence[Published] = (), limits: tuple[float, float] | None = None, axis: str = "τ",
-) -> str:
+    series: Sequence[Series],
+    palette: Palette,
+    title: str,
+    *,
+    ceiling: float | None = None,
+    published: Sequence[Published] = (),
+    limits: tuple[float, float] | None = None,
+    axis: str = "τ",
+) -> Drawing:
     """One panel of sample-efficiency curves with bands, labelled at their right ends; 430 x 300 pixels.
 
     The first NAMED_LINES series are drawn in colour and named, the rest as thin grey lines.
@@ -106,29 +112,33 @@ def curves(
         for s in reversed(series[:NAMED_LINES]):
             colour, gid = palette.colour(s.label), palette.gid(s.label)
             ax.fill_between(s.budgets, s.low, s.high, color=colour, alpha=0.12, linewidth=0, gid=gid)
-            ax.plot(s.budgets, s.value, color=colour, marker=palette.mark(s.label), linestyle=palette.dash(s.label),
-                    gid=gid, clip_on=False, zorder=3)
+            ax.plot(s.budgets, s.value, color=colour, marker=palette.mark(s.label), linestyle=palette.dash(s.label), gid=gid, clip_on=False, zorder=3)
         _ends(ax, series[:NAMED_LINES], palette)
         if ceiling is not None:
             ax.axhline(ceiling, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
-            ax.annotate(f"noise ceiling {ceiling:.3f}", (0, ceiling), (3, -3), xycoords=ax.get_yaxis_transform(),
-                        textcoords="offset points", va="top", fontsize=7.8, color=MUTED)
+            ax.annotate(
+                f"noise ceiling {ceiling:.3f}",
+                (0, ceiling),
+                (3, -3),
+                xycoords=ax.get_yaxis_transform(),
+                textcoords="offset points",
+                va="top",
+                fontsize=7.8,
+                color=MUTED,
+            )
         for mark in published:
             colour = palette.colour(mark.label) if mark.label in palette.place else MUTED
-            ax.plot([mark.budget], [mark.value], "o", markerfacecolor="none", markeredgecolor=colour, markersize=7,
-                    markeredgewidth=1.3, zorder=4)
-            ax.annotate(str(mark.number), (mark.budget, mark.value), (5, 3), textcoords="offset points", fontsize=7,
-                        color=colour)
+            ax.plot([mark.budget], [mark.value], "o", markerfacecolor="none", markeredgecolor=colour, markersize=7, markeredgewidth=1.3, zorder=4)
+            ax.annotate(str(mark.number), (mark.budget, mark.value), (5, 3), textcoords="offset points", fontsize=7, color=colour)
         ax.set_xticks(budgets, [f"{b:g}" for b in budgets])
         ax.minorticks_off()
         ax.set_xlabel("labelled architectures", labelpad=2)
         ax.set_title(plain(title))
         ax.text(-0.02, 1.0, f"{axis} ↑", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
-        return svg_text(figure)
+        return Drawing(figure)
 
 
-def _limits(ax: Any, series: Sequence[Series], ceiling: float | None, published: Sequence[Published],
-            limits: tuple[float, float] | None) -> None:
+def _limits(ax: Any, series: Sequence[Series], ceiling: float | None, published: Sequence[Published], limits: tuple[float, float] | None) -> None:
     values = [s.low for s in series] + [s.high for s in series] + [np.array([p.value for p in published])]
     values += [np.array([ceiling])] if ceiling is not None else []
     flat = np.concatenate(values)
@@ -149,12 +159,23 @@ def _ends(ax: Any, series: Sequence[Series], palette: Palette) -> None:
     for (s, i), y in zip(ends, spread(wanted, gap, low + gap / 3, high - gap / 3)):
         colour, gid = palette.colour(s.label), palette.gid(s.label)
         arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
-        ax.annotate(plain(short(s.label, 17)), (s.budgets[i], s.value[i]), (1.05, y), fontsize=8.2, color=colour,
-                    textcoords=ax.get_yaxis_transform(), va="center", annotation_clip=False, arrowprops=arrow, gid=gid)
+        ax.annotate(
+            plain(short(s.label, 17)),
+            (s.budgets[i], s.value[i]),
+            (1.05, y),
+            fontsize=8.2,
+            color=colour,
+            textcoords=ax.get_yaxis_transform(),
+            va="center",
+            annotation_clip=False,
+            arrowprops=arrow,
+            gid=gid,
+        )
 
 
-def pairwise(labels: Sequence[str], difference: NDArray[np.float64], covers: NDArray[np.bool_], palette: Palette,
-             text: Mapping[tuple[int, int], str]) -> str:
+def pairwise(
+    labels: Sequence[str], difference: NDArray[np.float64], covers: NDArray[np.bool_], palette: Palette, text: Mapping[tuple[int, int], str]
+) -> Drawing:
     """Paired differences row minus column ([L, L]); hatched where the interval covers 0, empty where unknown."""
     n = len(labels)
     step = 46 if n <= 12 else max(22, 560 // n)
@@ -178,19 +199,17 @@ def pairwise(labels: Sequence[str], difference: NDArray[np.float64], covers: NDA
                     _box(ax, **box, facecolor="none", edgecolor=HATCH, hatch="////")
                 if step >= 40:
                     ground = {"boxstyle": "round,pad=0.12", "facecolor": PAPER, "alpha": 0.8, "linewidth": 0}
-                    ax.text(j + 0.5, n - 0.5 - i, text.get((i, j), ""), ha="center", va="center", fontsize=7.6,
-                            color=INK, bbox=ground)
+                    ax.text(j + 0.5, n - 0.5 - i, text.get((i, j), ""), ha="center", va="center", fontsize=7.6, color=INK, bbox=ground)
         for place, label in enumerate(labels):
             colour, name = palette.colour(label), plain(short(label))
             ax.text(-0.12, n - 0.5 - place, name, ha="right", va="center", color=colour, fontweight="bold")
-            ax.text(place + 0.45, n + 0.12, name, rotation=45, ha="left", va="bottom", color=colour, fontweight="bold",
-                    rotation_mode="anchor")
+            ax.text(place + 0.45, n + 0.12, name, rotation=45, ha="left", va="bottom", color=colour, fontweight="bold", rotation_mode="anchor")
         for line in range(n + 1):
             ax.plot([0, n], [line, line], color=GRID, linewidth=0.7)
             ax.plot([line, line], [0, n], color=GRID, linewidth=0.7)
         ax.set(xlim=(0, n), ylim=(0, n))
         ax.axis("off")
-        return svg_text(figure)
+        return Drawing(figure)
 
 
 def _box(ax: Any, xy: tuple[float, float], width: float, height: float, **look: Any) -> None:

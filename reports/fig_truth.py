@@ -10,14 +10,14 @@ from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 
 from archrank.reports.fig_ranking import plain, short
-from archrank.reports.style import GRID, INK, MUTED, Palette, canvas, spread, style, svg_text
+from archrank.reports.style import GRID, INK, MUTED, Drawing, Palette, canvas, spread, style
 
 __all__ = ["LARGEST_DRAWN", "architecture", "density", "residual_by_depth", "residual_by_op"]
 
 LARGEST_DRAWN = 24
 
 
-def density(true: NDArray[np.float64], predicted: NDArray[np.float64], label: str, palette: Palette, note: str) -> str:
+def density(true: NDArray[np.float64], predicted: NDArray[np.float64], label: str, palette: Palette, note: str) -> Drawing:
     """Density of architectures over predicted (across) and true (up) rank, both in [0, 1] with 1 the best; 215 x 225.
 
     The square root of the count is shown as opacity of the predictor's colour; the dashed square holds the true and
@@ -45,10 +45,10 @@ def density(true: NDArray[np.float64], predicted: NDArray[np.float64], label: st
         ax.set_ylabel("true rank →", labelpad=-9, fontsize=8, color=MUTED)
         ax.set_title(plain(short(label, 16)), color=palette.colour(label), fontsize=9.2, pad=4)
         ax.text(1, 1.018, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=8.2, color=MUTED)
-        return svg_text(figure)
+        return Drawing(figure)
 
 
-def residual_by_depth(depths: NDArray[np.int64], mean: Mapping[str, NDArray[np.float64]], palette: Palette) -> str:
+def residual_by_depth(depths: NDArray[np.int64], mean: Mapping[str, NDArray[np.float64]], palette: Palette) -> Drawing:
     """Mean residual (predicted minus true rank, in percentile points) for each graph depth [D], one line a predictor."""
     with style():
         figure = canvas(430, 280)
@@ -65,17 +65,26 @@ def residual_by_depth(depths: NDArray[np.int64], mean: Mapping[str, NDArray[np.f
         for (label, i), y in zip(ends.items(), places):
             colour = palette.colour(label)
             arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
-            ax.annotate(plain(short(label, 17)), (depths[i], mean[label][i]), (1.05, y), fontsize=8.2, color=colour,
-                        textcoords=ax.get_yaxis_transform(), va="center", annotation_clip=False, arrowprops=arrow,
-                        gid=palette.gid(label))
+            ax.annotate(
+                plain(short(label, 17)),
+                (depths[i], mean[label][i]),
+                (1.05, y),
+                fontsize=8.2,
+                color=colour,
+                textcoords=ax.get_yaxis_transform(),
+                va="center",
+                annotation_clip=False,
+                arrowprops=arrow,
+                gid=palette.gid(label),
+            )
         ax.set_ylim(low, high)
         ax.set_xticks(depths if len(depths) <= 12 else depths[:: len(depths) // 10])
         ax.set_xlabel("depth (longest path, edges)", labelpad=2)
         ax.set_title("By depth: over-rated ↑, under-rated ↓")
-        return svg_text(figure)
+        return Drawing(figure)
 
 
-def residual_by_op(ops: Sequence[str], slope: Mapping[str, NDArray[np.float64]], palette: Palette) -> str:
+def residual_by_op(ops: Sequence[str], slope: Mapping[str, NDArray[np.float64]], palette: Palette) -> Drawing:
     """Change of the residual (percentile points) with one more node of an operation [O], one mark a predictor."""
     rows = len(ops)
     height = 74 + rows * 26
@@ -86,16 +95,15 @@ def residual_by_op(ops: Sequence[str], slope: Mapping[str, NDArray[np.float64]],
         ax.axvline(0, color=INK, linewidth=0.9)
         offsets = np.linspace(0.28, -0.28, len(slope)) if len(slope) > 1 else np.zeros(1)
         for offset, (label, values) in zip(offsets, slope.items()):
-            ax.plot(values, np.arange(rows)[::-1] + offset, palette.mark(label), color=palette.colour(label),
-                    markersize=5, gid=palette.gid(label))
+            ax.plot(values, np.arange(rows)[::-1] + offset, palette.mark(label), color=palette.colour(label), markersize=5, gid=palette.gid(label))
         ax.set_yticks(np.arange(rows)[::-1], [plain(short(op)) for op in ops])
         ax.set_ylim(-0.6, rows - 0.4)
         ax.set_xlabel("percentile points for one more node of the operation", labelpad=2)
         ax.set_title("By operation: under-rated ←  → over-rated")
-        return svg_text(figure)
+        return Drawing(figure)
 
 
-def architecture(names: Sequence[str], adj: NDArray[np.bool_], quiet: Sequence[bool], title: str, note: str) -> str:
+def architecture(names: Sequence[str], adj: NDArray[np.bool_], quiet: Sequence[bool], title: str, note: str) -> Drawing:
     """One architecture as a small graph, input on top: op names [V], adj bool [V, V], `quiet` nodes (no operation) pale.
 
     Only for graphs of at most LARGEST_DRAWN nodes.
@@ -114,20 +122,38 @@ def architecture(names: Sequence[str], adj: NDArray[np.bool_], quiet: Sequence[b
             # An edge that jumps over a layer would run behind the boxes between; bending it keeps it visible.
             bend = 0.0 if place[v, 1] - place[u, 1] <= 1 else (0.32 if x0 + x1 >= 0 else -0.32)
             pale = quiet[u] or quiet[v]
-            ax.add_patch(FancyArrowPatch(
-                (x0, y0), (x1, y1), arrowstyle="-|>", mutation_scale=6, shrinkA=7, shrinkB=8, linewidth=0.8,
-                color=GRID if pale else MUTED, connectionstyle=f"arc3,rad={bend}", zorder=1,
-            ))
+            ax.add_patch(
+                FancyArrowPatch(
+                    (x0, y0),
+                    (x1, y1),
+                    arrowstyle="-|>",
+                    mutation_scale=6,
+                    shrinkA=7,
+                    shrinkB=8,
+                    linewidth=0.8,
+                    color=GRID if pale else MUTED,
+                    connectionstyle=f"arc3,rad={bend}",
+                    zorder=1,
+                )
+            )
         for v, name in enumerate(names):
             box = {"boxstyle": "round,pad=0.25", "facecolor": GRID, "edgecolor": MUTED, "linewidth": 0.7}
             if quiet[v]:
                 box["linestyle"] = (0, (2, 2))
-            ax.text(place[v, 0], -place[v, 1], plain(short(name, 12 if wide < 4 else 9)), ha="center", va="center",
-                    fontsize=7.4 if wide < 4 else 6.8,
-                    color=MUTED if quiet[v] else INK, bbox=box, zorder=2)
+            ax.text(
+                place[v, 0],
+                -place[v, 1],
+                plain(short(name, 12 if wide < 4 else 9)),
+                ha="center",
+                va="center",
+                fontsize=7.4 if wide < 4 else 6.8,
+                color=MUTED if quiet[v] else INK,
+                bbox=box,
+                zorder=2,
+            )
         figure.text(0.03, 1 - 15 / height, plain(title), fontsize=8.8, fontweight="bold", color=INK, va="center")
         figure.text(0.03, 1 - 32 / height, plain(note), fontsize=8.2, color=MUTED, va="center")
-        return svg_text(figure)
+        return Drawing(figure)
 
 
 def _layout(adj: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -33,12 +32,28 @@ __all__ = ["sections_of", "write"]
 
 def sections_of(study: Study) -> list[Section]:
     """The ten parts of the page, in order."""
-    return [verdict(study), what_was_run(study), boards(study), sample_efficiency(study), pairwise(study), where(study),
-            encoding_maps(study), costs(study), failures(study), appendix(study)]
+    return [
+        verdict(study),
+        what_was_run(study),
+        boards(study),
+        sample_efficiency(study),
+        pairwise(study),
+        where(study),
+        encoding_maps(study),
+        costs(study),
+        failures(study),
+        appendix(study),
+    ]
 
 
 def write(
-    stores: Sequence[Path], out: Path, *, formats: Sequence[str], only: Sequence[str] | None, title: str, name: str,
+    stores: Sequence[Path],
+    out: Path,
+    *,
+    formats: Sequence[str],
+    only: Sequence[str] | None,
+    title: str,
+    name: str,
     load: Callable[[str], Benchmark] | None,
 ) -> list[Path]:
     """See `archrank.reports.build`."""
@@ -52,7 +67,12 @@ def write(
 
 
 def _write(
-    stores: Sequence[Path], out: Path, formats: Sequence[str], only: Sequence[str] | None, title: str, name: str,
+    stores: Sequence[Path],
+    out: Path,
+    formats: Sequence[str],
+    only: Sequence[str] | None,
+    title: str,
+    name: str,
     load: Callable[[str], Benchmark] | None,
 ) -> list[Path]:
     study = read_study(stores, only=only, load=load)
@@ -65,7 +85,9 @@ def _write(
     if {"svg", "md"} & set(formats):
         for panel in panels:
             files[panel.name] = f"figures/{panel.name}.svg"
-            pictures[files[panel.name]] = svg_bytes(panel.svg)
+            pictures[files[panel.name]] = svg_bytes(panel.picture.svg)
+    if "pdf" in formats:
+        pictures |= {f"figures/{panel.name}.pdf": panel.picture.pdf() for panel in panels}
     texts: dict[str, bytes] = {}
     if "html" in formats:
         texts[f"{name}.html"] = render_html(heading, subtitle, sections, study.palette, files).encode()
@@ -86,9 +108,11 @@ def _title(study: Study) -> str:
 def _subtitle(study: Study) -> str:
     frame = study.frame
     budgets = sorted(int(b) for b in frame["budget"].unique())
-    return (f"Which one ranks unseen architectures best, from {join([str(b) for b in budgets])} labels? "
-            f"{plural(len(frame), 'trial')} over {plural(frame['seed'].nunique(), 'seed')} and "
-            f"{plural(frame['space'].nunique(), 'search space')}.")
+    return (
+        f"Which one ranks unseen architectures best, from {join([str(b) for b in budgets])} labels? "
+        f"{plural(len(frame), 'trial')} over {plural(frame['seed'].nunique(), 'seed')} and "
+        f"{plural(frame['space'].nunique(), 'search space')}."
+    )
 
 
 def _panels(sections: Sequence[Section]) -> Iterator[Panel]:
@@ -112,6 +136,6 @@ def _replace(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as stream:
         stream.write(data)
-    os.chmod(stream.name, 0o644)
-    os.replace(stream.name, path)
-    return path
+    written = Path(stream.name)
+    written.chmod(0o644)
+    return written.replace(path)

@@ -20,7 +20,8 @@ def published() -> pd.DataFrame:
     """
     with files("archrank.reports").joinpath("published.csv").open(encoding="utf-8") as stream:
         return pd.read_csv(stream, dtype={"protocol": str, "target": str, "label": str, "benchmark": str}).fillna(
-            {"protocol": "", "target": "", "label": "", "benchmark": "", "encoder": "", "source": ""})
+            {"protocol": "", "target": "", "label": "", "benchmark": "", "encoder": "", "source": ""}
+        )
 
 
 def matching(benchmark: str, protocol: str, target: str, metric: str = "kendall") -> pd.DataFrame:

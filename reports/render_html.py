@@ -18,14 +18,17 @@ __all__ = ["render_html"]
 def render_html(title: str, subtitle: str, sections: Sequence[Section], palette: Palette, files: Mapping[str, str]) -> str:
     """The page. `files` maps the name of a panel to the picture file beside the page, empty where none was written."""
     environment = Environment(
-        loader=PackageLoader("archrank.reports", "templates"), autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("archrank.reports", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     counter = iter(range(1_000_000))
 
     def drawing(panel: Panel) -> Markup:
         # The SVG comes from matplotlib, which escapes its texts; only the alternative text is inserted here.
-        return Markup(inline(panel.svg, f"g{next(counter)}", str(escape(panel.alt))))
+        return Markup(inline(panel.picture.svg, f"g{next(counter)}", str(escape(panel.alt))))
 
     environment.filters["kind"] = lambda block: type(block).__name__.lower()
     environment.filters["inline_kind"] = _inline_kind
@@ -35,8 +38,13 @@ def render_html(title: str, subtitle: str, sections: Sequence[Section], palette:
     assert source is not None
     style = source.get_source(environment, "page.css")[0].replace("/*light*/", light).replace("/*dark*/", dark)
     return environment.get_template("page.html.j2").render(
-        title=title, subtitle=subtitle, sections=sections, drawing=drawing, files=files,
-        style=Markup(style), script=Markup(source.get_source(environment, "page.js")[0]),
+        title=title,
+        subtitle=subtitle,
+        sections=sections,
+        drawing=drawing,
+        files=files,
+        style=Markup(style),
+        script=Markup(source.get_source(environment, "page.js")[0]),
         data=Markup(_script_json(_data(sections, palette))),
     )
 
@@ -59,5 +67,3 @@ def _script_json(data: Mapping[str, Any]) -> str:
     """JSON that cannot end the script element it stands in, whatever the labels are."""
     text = json.dumps(data, separators=(",", ":"), sort_keys=True, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,7 +68,8 @@ def _md_block(block: Block, files: Mapping[str, str]) -> list[str]:
         case Heading(text, level):
             return ["", f"{'#' * level} {_md(text)}", ""]
         case Code(text):
-            return ["", "```sh", text, "```", ""]
+            fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+            return ["", f"{fence}sh", text, fence, ""]
         case Table():
             return ["", *_md_table(block)]
         case Leaderboard(_, caption, views):
@@ -103,10 +105,32 @@ def _anchor(title: str) -> str:
     return "".join(c for c in title.lower().replace(" ", "-") if c.isalnum() or c == "-")
 
 
-_TEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "τ": r"$\tau$", "ρ": r"$\rho$", "−": "$-$", "–": "--",
-        "↑": r"$\uparrow$", "↓": r"$\downarrow$", "·": r"$\cdot$", "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}",
-        "…": r"\ldots{}", "≤": r"$\leq$", "“": "``", "”": "''"}
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "τ": r"$\tau$",
+    "ρ": r"$\rho$",
+    "−": "$-$",
+    "–": "--",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "·": r"$\cdot$",
+    "±": r"$\pm$",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "…": r"\ldots{}",
+    "≤": r"$\leq$",
+    "“": "``",
+    "”": "''",
+}
 
 
 def _tex(text: str) -> str:
@@ -137,10 +161,16 @@ def render_tables(sections: Sequence[Section]) -> str:
     for table in tables_of(sections):
         aligned = "".join("r" if c.numeric else "l" for c in table.columns)
         arrow = {"up": r" $\uparrow$", "down": r" $\downarrow$", "": ""}
-        out += [r"\begin{table}", r"\centering", rf"\caption{{{_tex(table.caption)}}}",
-                rf"\label{{tab:{''.join(c if c.isalnum() or c == '-' else '-' for c in table.id)}}}",
-                rf"\begin{{tabular}}{{{aligned}}}", r"\toprule",
-                " & ".join(_tex(c.title) + arrow[c.better] for c in table.columns) + r" \\", r"\midrule"]
+        out += [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_tex(table.caption)}}}",
+            rf"\label{{tab:{''.join(c if c.isalnum() or c == '-' else '-' for c in table.id)}}}",
+            rf"\begin{{tabular}}{{{aligned}}}",
+            r"\toprule",
+            " & ".join(_tex(c.title) + arrow[c.better] for c in table.columns) + r" \\",
+            r"\midrule",
+        ]
         out += [" & ".join(_tex(row[c.key].text) for c in table.columns) + r" \\" for row in table.rows]
         out += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
     return "\n".join(out)
@@ -148,8 +178,13 @@ def render_tables(sections: Sequence[Section]) -> str:
 
 def render_json(title: str, subtitle: str, sections: Sequence[Section], trials: Sequence[Mapping[str, Any]]) -> str:
     """Everything said, as data: the blocks of every section (pictures by name) and one object per trial."""
-    document = {"schema": 1, "title": title, "subtitle": subtitle, "sections": [
-        {"id": s.id, "title": s.title, "blocks": [_json_block(b) for b in s.blocks]} for s in sections], "trials": list(trials)}
+    document = {
+        "schema": 1,
+        "title": title,
+        "subtitle": subtitle,
+        "sections": [{"id": s.id, "title": s.title, "blocks": [_json_block(b) for b in s.blocks]} for s in sections],
+        "trials": list(trials),
+    }
     return json.dumps(_finite(document), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -173,8 +208,10 @@ def _json_block(block: Block) -> dict[str, Any]:
 
 
 def _json_table(table: Table) -> dict[str, Any]:
-    rows = [{c.key: {"text": row[c.key].text} | ({"value": row[c.key].sort} if row[c.key].sort is not None else {})
-             for c in table.columns} for row in table.rows]
+    rows = [
+        {c.key: {"text": row[c.key].text} | ({"value": row[c.key].sort} if row[c.key].sort is not None else {}) for c in table.columns}
+        for row in table.rows
+    ]
     return {"id": table.id, "caption": table.caption, "columns": {c.key: c.title for c in table.columns}, "rows": rows}
 
 

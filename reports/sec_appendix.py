@@ -17,15 +17,27 @@ MOST_TRIALS = 3000
 
 def appendix(study: Study) -> Section:
     """The section."""
-    blocks: list[Block] = [Heading("Every trial"), *_trials(study), Heading("Configurations"), _configurations(study),
-                           Heading("How each number is computed"), *_method()]
+    blocks: list[Block] = [
+        Heading("Every trial"),
+        *_trials(study),
+        Heading("Configurations"),
+        _configurations(study),
+        Heading("How each number is computed"),
+        *_method(),
+    ]
     return Section("appendix", "Appendix", blocks)
 
 
 def _trials(study: Study) -> list[Block]:
     frame = study.frame.sort_values(["protocol", "recipe", "benchmark", "target", "label", "budget", "seed"])
-    said = Text((f"{plural(len(frame), 'trial')}. One JSON file each in the store; ", Mono("archrank show KEY"), " prints everything about one, and the "
-                 "command that repeats it; report.json lists every key."), "note")
+    said = Text(
+        (
+            f"{plural(len(frame), 'trial')}. One JSON file each in the store; ",
+            Mono("archrank show KEY"),
+            " prints everything about one, and the command that repeats it; report.json lists every key.",
+        ),
+        "note",
+    )
     if len(frame) > MOST_TRIALS:
         return [said, _summary(study)]
     tables = []
@@ -46,24 +58,51 @@ def _trials(study: Study) -> list[Block]:
 
 
 def _summary(study: Study) -> Block:
-    columns = (Column("group", "protocol / recipe", "", False), Column("task", "benchmark", "", False), Column("labels", "predictors"),
-               Column("budgets", "budgets", "", False), Column("done", "done"), Column("failed", "failed"))
+    columns = (
+        Column("group", "protocol / recipe", "", False),
+        Column("task", "benchmark", "", False),
+        Column("labels", "predictors"),
+        Column("budgets", "budgets", "", False),
+        Column("done", "done"),
+        Column("failed", "failed"),
+    )
     rows = []
     for (protocol, recipe, benchmark, target), part in study.frame.groupby(["protocol", "recipe", "benchmark", "target"]):
         done = int((part["status"] == "done").sum())
-        rows.append({"group": Cell(f"{protocol} / {recipe}"), "task": Cell(task_name(str(benchmark), str(target))),
-                     "labels": Cell(str(part["label"].nunique())), "budgets": Cell(join([str(b) for b in sorted(part["budget"].unique())])),
-                     "done": Cell(count(done)), "failed": Cell(count(len(part) - done))})
-    return Table("trials", f"Trials by benchmark; with more than {MOST_TRIALS:,} of them they are listed in report.json only.", columns,
-                 tuple(rows), compact=True)
+        rows.append(
+            {
+                "group": Cell(f"{protocol} / {recipe}"),
+                "task": Cell(task_name(str(benchmark), str(target))),
+                "labels": Cell(str(part["label"].nunique())),
+                "budgets": Cell(join([str(b) for b in sorted(part["budget"].unique())])),
+                "done": Cell(count(done)),
+                "failed": Cell(count(len(part) - done)),
+            }
+        )
+    return Table(
+        "trials",
+        f"Trials by benchmark; with more than {MOST_TRIALS:,} of them they are listed in report.json only.",
+        columns,
+        tuple(rows),
+        compact=True,
+    )
 
 
 def _configurations(study: Study) -> Block:
     seen: dict[str, dict[str, object]] = {}
     for record in study.records.values():
         trial = record["trial"]
-        here = seen.setdefault(record["label"], {"encoder": trial["encoder"], "config": trial.get("config", {}), "head": trial.get("head", ""),
-                                                 "family": record.get("family", ""), "source": set(), "parameters": set()})
+        here = seen.setdefault(
+            record["label"],
+            {
+                "encoder": trial["encoder"],
+                "config": trial.get("config", {}),
+                "head": trial.get("head", ""),
+                "family": record.get("family", ""),
+                "source": set(),
+                "parameters": set(),
+            },
+        )
         for field, value in (("source", str(trial.get("source", ""))[:10]), ("parameters", record.get("model", {}).get("parameters"))):
             if value is not None:
                 found = here[field]
@@ -76,25 +115,58 @@ def _configurations(study: Study) -> Block:
         assert isinstance(config, dict) and isinstance(sizes, set) and isinstance(sources, set)
         text = ", ".join(f"{k}={v}" for k, v in sorted(config.items())) or "defaults"
         size = "–" if not sizes else count(min(sizes)) if len(sizes) == 1 else f"{count(min(sizes))}–{count(max(sizes))}"
-        rows.append({"label": Cell(label, label=label), "family": Cell(str(here["family"])), "encoder": Cell(str(here["encoder"])),
-                     "config": Cell(text), "head": Cell(str(here["head"])), "parameters": Cell(size), "source": Cell(join(sorted(sources), 4))})
-    return Table("configurations", "What each label stands for; config lists what differs from the encoder's defaults.", columns, tuple(rows),
-                 compact=True)
+        rows.append(
+            {
+                "label": Cell(label, label=label),
+                "family": Cell(str(here["family"])),
+                "encoder": Cell(str(here["encoder"])),
+                "config": Cell(text),
+                "head": Cell(str(here["head"])),
+                "parameters": Cell(size),
+                "source": Cell(join(sorted(sources), 4)),
+            }
+        )
+    return Table(
+        "configurations", "What each label stands for; config lists what differs from the encoder's defaults.", columns, tuple(rows), compact=True
+    )
 
 
 def _method() -> list[Block]:
     out: list[Block] = [
-        Text((Bold(f"{name} {metric.arrow}: "), f"{metric.description}."), "item") for name, metric in METRICS.items() if metric.default]
+        Text((Bold(f"{name} {metric.arrow}: "), f"{metric.description}."), "item") for name, metric in METRICS.items() if metric.default
+    ]
     out += [Text((Bold(f"Intervals “{kind}”: "), f"{text}."), "item") for kind, text in KINDS.items()]
     out += [
-        Text((Bold("Pairing: "), "predictors are compared on identical splits and test sets, over the cells that all of them have; nothing is "
-              "imputed."), "item"),
-        Text((Bold("Weights: "), "every search space counts the same, within it every benchmark target, within that every budget, within that "
-              "every split."), "item"),
-        Text((Bold("Tiers: "), "paired two-sided tests of every pair, Holm-adjusted over all pairs of a table; labels share a letter if and only "
-              "if their difference is not real at 5 %."), "item"),
-        Text((Bold("Digits: "), f"a value is printed to the place of the second digit of its interval at most. {METRICS[MAIN].description} on 200 "
-              "test architectures is itself known to about ±0.03, on 5,000 to about ±0.006."), "item"),
+        Text(
+            (
+                Bold("Pairing: "),
+                "predictors are compared on identical splits and test sets, over the cells that all of them have; nothing is imputed.",
+            ),
+            "item",
+        ),
+        Text(
+            (
+                Bold("Weights: "),
+                "every search space counts the same, within it every benchmark target, within that every budget, within that every split.",
+            ),
+            "item",
+        ),
+        Text(
+            (
+                Bold("Tiers: "),
+                "paired two-sided tests of every pair, Holm-adjusted over all pairs of a table; labels share a letter if and only "
+                "if their difference is not real at 5 %.",
+            ),
+            "item",
+        ),
+        Text(
+            (
+                Bold("Digits: "),
+                f"a value is printed to the place of the second digit of its interval at most. {METRICS[MAIN].description} on 200 "
+                "test architectures is itself known to about ±0.03, on 5,000 to about ±0.006.",
+            ),
+            "item",
+        ),
         Text(("The full account, with measured error rates, is in docs/statistics.md; how to read this page in docs/report.md.",), "note"),
     ]
     return out

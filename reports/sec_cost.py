@@ -19,9 +19,15 @@ MOST_DRAWN = 16
 
 def costs(study: Study) -> Section:
     """Pareto panels and the table, per group and hardware string."""
-    blocks: list[Block] = [Text((
-        "Seconds are a trial's share of the ensemble it trained in, without evaluation and compilation, with unsupervised pre-training "
-        "added; the median over seeds, the geometric mean over benchmarks. Machines are never averaged.",), "note")]
+    blocks: list[Block] = [
+        Text(
+            (
+                "Seconds are a trial's share of the ensemble it trained in, without evaluation and compilation, with unsupervised pre-training "
+                "added; the median over seeds, the geometric mean over benchmarks. Machines are never averaged.",
+            ),
+            "note",
+        )
+    ]
     for group in study.groups:
         blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))
         if not group.views:
@@ -38,11 +44,12 @@ def costs(study: Study) -> Section:
     return Section("cost", "Cost", blocks)
 
 
-def _machine(study: Study, group: Group, view: View, machine: str, paid: Mapping[str, Bill], budget: int,
-             number: int) -> list[Block]:
+def _machine(study: Study, group: Group, view: View, machine: str, paid: Mapping[str, Bill], budget: int, number: int) -> list[Block]:
     panels = []
-    for kind, axis, cheap in (("fit_s", "seconds to train one trial  (cheaper ←)", "low"),
-                              ("rate", "architectures predicted per second  (faster →)", "high")):
+    for kind, axis, cheap in (
+        ("fit_s", "seconds to train one trial  (cheaper ←)", "low"),
+        ("rate", "architectures predicted per second  (faster →)", "high"),
+    ):
         points = []
         for label, bill in list(paid.items())[:MOST_DRAWN]:
             value = view.boot.value(label)
@@ -54,16 +61,36 @@ def _machine(study: Study, group: Group, view: View, machine: str, paid: Mapping
             svg = fig_cost_map.pareto(points, study.palette, "Training" if kind == "fit_s" else "Prediction", axis, cheap=cheap)
             alt = "; ".join(f"{p.label}: tau {p.value:.3f} at {p.cost:.3g}" for p in points)
             panels.append(Panel(f"{kind.replace('_', '')}-{group.id}-{number}", svg, alt))
-    columns = (Column("label", "predictor", "", False), Column("value", "Kendall τ", "up"), Column("fit", "train one trial", "down"),
-               Column("rate", "architectures/s", "up"), Column("size", "parameters", "down"))
+    columns = (
+        Column("label", "predictor", "", False),
+        Column("value", "Kendall τ", "up"),
+        Column("fit", "train one trial", "down"),
+        Column("rate", "architectures/s", "up"),
+        Column("size", "parameters", "down"),
+    )
     rows = []
     for label, bill in paid.items():
         value = view.boot.value(label)
-        rows.append({"label": Cell(label, label=label), "value": Cell(rounded(value), value.estimate),
-                     "fit": Cell(seconds(bill.fit_s), bill.fit_s) if math.isfinite(bill.fit_s) else hole(),
-                     "rate": Cell(rate(bill.rate), bill.rate) if math.isfinite(bill.rate) else hole(),
-                     "size": Cell(count(bill.parameters), bill.parameters) if math.isfinite(bill.parameters) else hole()})
+        rows.append(
+            {
+                "label": Cell(label, label=label),
+                "value": Cell(rounded(value), value.estimate),
+                "fit": Cell(seconds(bill.fit_s), bill.fit_s) if math.isfinite(bill.fit_s) else hole(),
+                "rate": Cell(rate(bill.rate), bill.rate) if math.isfinite(bill.rate) else hole(),
+                "size": Cell(count(bill.parameters), bill.parameters) if math.isfinite(bill.parameters) else hole(),
+            }
+        )
     caption = f"On {machine}, {budget} labels, {group.title}. The dashed line joins what no other predictor beats in both."
     out: list[Block] = [Figure(f"cost-{group.id}-{number}", caption, tuple(panels), 360)] if panels else []
-    return [*out, Table(f"cost-table-{group.id}-{number}", f"Cost on {machine}, {budget} labels, {group.title}.", columns,
-                        tuple(rows), sortable=True, paper=True, compact=True)]
+    return [
+        *out,
+        Table(
+            f"cost-table-{group.id}-{number}",
+            f"Cost on {machine}, {budget} labels, {group.title}.",
+            columns,
+            tuple(rows),
+            sortable=True,
+            paper=True,
+            compact=True,
+        ),
+    ]

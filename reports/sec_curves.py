@@ -40,8 +40,10 @@ def sample_efficiency(study: Study) -> Section:
         panels, sources = [], list[str]()
         for number, (benchmark, target) in enumerate(group.tasks):
             panels.append(_panel(study, group, benchmark, target, number, sources))
-        caption = ("Mean τ with 95 % band over seeds against the number of labelled architectures. The dashed line is the noise "
-                   "ceiling: what the training noise of the scores lets any predictor reach.")
+        caption = (
+            "Mean τ with 95 % band over seeds against the number of labelled architectures. The dashed line is the noise "
+            "ceiling: what the training noise of the scores lets any predictor reach."
+        )
         if sources:
             caption += " Hollow marks are published values under the same protocol and target: " + " ".join(sources)
         else:
@@ -73,7 +75,9 @@ def _panel(study: Study, group: Group, benchmark: str, target: str, number: int,
     svg = fig_ranking.curves(series, study.palette, title, ceiling=ceiling, published=marks)
     alt = f"Curves for {title}: " + "; ".join(
         f"{s.label} {s.value[np.isfinite(s.value)][-1]:.3f} at {s.budgets[np.isfinite(s.value)][-1]:g} labels"
-        for s in series if np.isfinite(s.value).any())
+        for s in series
+        if np.isfinite(s.value).any()
+    )
     return Panel(f"curve-{group.id}-{number}", svg, alt, title)
 
 
@@ -85,8 +89,7 @@ def _tables(group: Group) -> list[Block]:
     if len(budgets) > 1:
         out.append(_needed(group, view, budgets))
     means = values(group.frame[group.frame["label"].isin(view.order)], MAIN)
-    tables = tuple(_points(means[(means["benchmark"] == b) & (means["target"] == t)], view, group, b, t)
-                   for b, t in group.tasks)
+    tables = tuple(_points(means[(means["benchmark"] == b) & (means["target"] == t)], view, group, b, t) for b, t in group.tasks)
     out.append(Details("Every point of the curves", tables))
     return out
 
@@ -98,9 +101,11 @@ def _needed(group: Group, view: View, budgets: list[int]) -> Table:
         areas = area_under_curve(view.frame, MAIN, view.order)
     except ComparisonError:
         areas = None
-    columns = (Column("label", "predictor", "", False),
-               Column("area", "area under the curve", "up", help="mean of τ over the logarithm of the budget"),
-               Column("need", f"labels to reach {leader} at {at}", "down", help="read off the curves, 95 % interval"))
+    columns = (
+        Column("label", "predictor", "", False),
+        Column("area", "area under the curve", "up", help="mean of τ over the logarithm of the budget"),
+        Column("need", f"labels to reach {leader} at {at}", "down", help="read off the curves, 95 % interval"),
+    )
     rows = []
     for label in view.order:
         row = {"label": Cell(label, label=label), "area": hole(), "need": hole()}
@@ -115,8 +120,7 @@ def _needed(group: Group, view: View, budgets: list[int]) -> Table:
             except ComparisonError:
                 pass
         rows.append(row)
-    caption = (f"Label efficiency, {group.title}: area under the curve, and how many labels each predictor needs to reach what "
-               f"{leader} has at {at}.")
+    caption = f"Label efficiency, {group.title}: area under the curve, and how many labels each predictor needs to reach what {leader} has at {at}."
     return Table(f"efficiency-{group.id}", caption, columns, tuple(rows), sortable=True, paper=True)
 
 
@@ -146,8 +150,15 @@ def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, targe
             row[f"b{b}"] = Cell(rounded(Interval(r["mean"], r["low"], r["high"], r["kind"], int(r["units"]))), r["mean"])
         rows.append(row)
     name = task_name(benchmark, target)
-    return Table(f"points-{group.id}-{benchmark}-{target}", f"τ on {name}, {group.title}: mean over all seeds with 95 % interval.",
-                 columns, tuple(rows), sortable=True, paper=True, compact=True)
+    return Table(
+        f"points-{group.id}-{benchmark}-{target}",
+        f"τ on {name}, {group.title}: mean over all seeds with 95 % interval.",
+        columns,
+        tuple(rows),
+        sortable=True,
+        paper=True,
+        compact=True,
+    )
 
 
 def pairwise(study: Study) -> Section:
@@ -176,22 +187,38 @@ def pairwise(study: Study) -> Section:
                 text[i, j] = _bare(interval.estimate, interval.half_width)
                 if i < j:
                     c = view.comparison(a, b)
-                    rows.append({"a": Cell(a, label=a), "b": Cell(b, label=b),
-                                 "difference": Cell(rounded(interval, signed=True), interval.estimate),
-                                 "p": Cell(_p(c.p_adjusted), c.p_adjusted if math.isfinite(c.p_adjusted) else None),
-                                 "real": Cell("yes" if real else "not separable", tone="normal" if real else "hole")})
+                    rows.append(
+                        {
+                            "a": Cell(a, label=a),
+                            "b": Cell(b, label=b),
+                            "difference": Cell(rounded(interval, signed=True), interval.estimate),
+                            "p": Cell(_p(c.p_adjusted), c.p_adjusted if math.isfinite(c.p_adjusted) else None),
+                            "real": Cell("yes" if real else "not separable", tone="normal" if real else "hole"),
+                        }
+                    )
         shown = fig_ranking.pairwise(labels, difference, covers, study.palette, text)
         separable = int((~covers & np.isfinite(difference)).sum()) // 2
-        caption = (f"Paired difference in mean τ, row minus column, {view.title}. Blue: the row is better; orange: worse; hatched: not "
-                   f"separable (the 95 % interval covers 0, or the test adjusted for all pairs does not reject). "
-                   f"{separable} of {plural(n * (n - 1) // 2, 'pair')} are separable.")
+        caption = (
+            f"Paired difference in mean τ, row minus column, {view.title}. Blue: the row is better; orange: worse; hatched: not "
+            f"separable (the 95 % interval covers 0, or the test adjusted for all pairs does not reject). "
+            f"{separable} of {plural(n * (n - 1) // 2, 'pair')} are separable."
+        )
         blocks.append(Text((_over_spaces(view),), "note"))
         alt = f"{separable} of {n * (n - 1) // 2} pairs are separable; order: {join(labels, 30)}"
         blocks.append(Figure(f"pairwise-{group.id}", caption, (Panel(f"pairwise-{group.id}", shown, alt),), 300))
-        columns = (Column("a", "a", "", False), Column("b", "b", "", False), Column("difference", "a − b, 95 % interval"),
-                   Column("p", "p (Holm)"), Column("real", "separable", "", False))
-        blocks.append(Details("Every pair", (Table(f"pairs-{group.id}", f"Paired differences, {group.title}.", columns,
-                                                   tuple(rows), sortable=True, paper=True, compact=True),)))
+        columns = (
+            Column("a", "a", "", False),
+            Column("b", "b", "", False),
+            Column("difference", "a − b, 95 % interval"),
+            Column("p", "p (Holm)"),
+            Column("real", "separable", "", False),
+        )
+        blocks.append(
+            Details(
+                "Every pair",
+                (Table(f"pairs-{group.id}", f"Paired differences, {group.title}.", columns, tuple(rows), sortable=True, paper=True, compact=True),),
+            )
+        )
     return Section("pairwise", "Pair by pair", blocks, "Pairs")
 
 

@@ -23,21 +23,36 @@ def failures(study: Study) -> Section:
     done = study.frame[study.frame["status"] == "done"]
     undefined = done[done["kendall"].isna()]
     if len(undefined):
-        blocks.append(Text((Bold(plural(len(undefined), "trial")), " finished with an undefined τ (a constant prediction orders "
-                            f"nothing): {join(sorted(undefined['label'].unique()))}. They count as holes, not as 0."), "warning"))
+        blocks.append(
+            Text(
+                (
+                    Bold(plural(len(undefined), "trial")),
+                    " finished with an undefined τ (a constant prediction orders "
+                    f"nothing): {join(sorted(undefined['label'].unique()))}. They count as holes, not as 0.",
+                ),
+                "warning",
+            )
+        )
     blocks.append(Heading("Deviations and notes"))
     blocks += _notes(study)
     blocks.append(Heading("Recipes of their own"))
     own = sorted({(str(label), str(recipe)) for label, recipe in zip(study.frame["label"], study.frame["recipe"]) if recipe != "common"})
-    blocks.append(Text((
-        f"{plural(len(own), 'predictor')} also ran under another recipe than the common one, in tables of their own: "
-        + join([f"{label} ({recipe})" for label, recipe in own], 12) + ".",) if own else
-        ("Every trial used the common recipe, so within a table the encoder is the only difference.",)))
+    blocks.append(
+        Text(
+            (
+                f"{plural(len(own), 'predictor')} also ran under another recipe than the common one, in tables of their own: "
+                + join([f"{label} ({recipe})" for label, recipe in own], 12)
+                + ".",
+            )
+            if own
+            else ("Every trial used the common recipe, so within a table the encoder is the only difference.",)
+        )
+    )
     blocks.append(Heading("Protocols that leak"))
-    leaky = [(name, PROTOCOLS[name].leaks) for name in sorted({g.protocol for g in study.groups})
-             if name in PROTOCOLS and PROTOCOLS[name].leaks]
+    leaky = [(name, PROTOCOLS[name].leaks) for name in sorted({g.protocol for g in study.groups}) if name in PROTOCOLS and PROTOCOLS[name].leaks]
     blocks += [Text((Bold(name), f": {leak}."), "warning") for name, leak in leaky] or [
-        Text(("None of the protocols used here lets the test set leak into training.",))]
+        Text(("None of the protocols used here lets the test set leak into training.",))
+    ]
     return Section("failures", "Failures and deviations", blocks, "Failures")
 
 
@@ -49,14 +64,34 @@ def _failed(study: Study) -> Table:
         lines = str(error.get("message", "")).splitlines()
         kind = (str(row.label), task_name(row.benchmark, row.target), str(error.get("type", "unknown")), lines[0] if lines else "")
         kinds.setdefault(kind, []).append(f"{row.budget}/{row.seed}")
-    columns = (Column("label", "predictor", "", False), Column("task", "benchmark", "", False), Column("type", "error", "", False),
-               Column("message", "message", "", False), Column("cells", "budget/seed", "", False), Column("n", "trials"))
-    rows = tuple({"label": Cell(label, label=label), "task": Cell(task), "type": Cell(kind, tone="bad"), "message": Cell(message[:200]),
-                  "cells": Cell(join(cells, 6)), "n": Cell(str(len(cells)), float(len(cells)))}
-                 for (label, task, kind, message), cells in list(kinds.items())[:MOST_ROWS])
+    columns = (
+        Column("label", "predictor", "", False),
+        Column("task", "benchmark", "", False),
+        Column("type", "error", "", False),
+        Column("message", "message", "", False),
+        Column("cells", "budget/seed", "", False),
+        Column("n", "trials"),
+    )
+    rows = tuple(
+        {
+            "label": Cell(label, label=label),
+            "task": Cell(task),
+            "type": Cell(kind, tone="bad"),
+            "message": Cell(message[:200]),
+            "cells": Cell(join(cells, 6)),
+            "n": Cell(str(len(cells)), float(len(cells))),
+        }
+        for (label, task, kind, message), cells in list(kinds.items())[:MOST_ROWS]
+    )
     more = f" The first {MOST_ROWS} of {len(kinds)} kinds." if len(kinds) > MOST_ROWS else ""
-    return Table("failed", f"{plural(len(failed), 'failed trial')}, equal errors together; `archrank show TRIAL` has the traceback.{more}",
-                 columns, rows, sortable=True, compact=True)
+    return Table(
+        "failed",
+        f"{plural(len(failed), 'failed trial')}, equal errors together; `archrank show TRIAL` has the traceback.{more}",
+        columns,
+        rows,
+        sortable=True,
+        compact=True,
+    )
 
 
 def _notes(study: Study) -> list[Block]:
@@ -68,8 +103,9 @@ def _notes(study: Study) -> list[Block]:
     if not noted:
         return [Text(("No trial recorded a deviation.",))]
     listed = sorted(noted.items(), key=lambda item: (-sum(item[1].values()), item[0]))
-    out: list[Block] = [Text((Bold(join(sorted(who))), f" ({plural(sum(who.values()), 'trial')}): {note}"), "item")
-                        for note, who in listed[:MOST_ROWS]]
+    out: list[Block] = [
+        Text((Bold(join(sorted(who))), f" ({plural(sum(who.values()), 'trial')}): {note}"), "item") for note, who in listed[:MOST_ROWS]
+    ]
     if len(listed) > MOST_ROWS:
         out.append(Text((f"{len(listed) - MOST_ROWS} more notes are in the trials themselves.",), "note"))
     return out

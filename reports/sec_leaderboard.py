@@ -19,10 +19,18 @@ __all__ = ["boards"]
 
 def boards(study: Study) -> Section:
     """One leaderboard per group; recipes and protocols are never mixed in one table."""
-    blocks: list[Block] = [Text((
-        "Predictors that share a letter are ", Bold("not separable"), ": no paired test, adjusted for all pairs in the table, tells "
-        "them apart. The rank interval holds every rank those tests leave open. Everything is over the cells that all listed "
-        "predictors have; hiding one recomputes ranks and tiers among the rest."), "note")]
+    blocks: list[Block] = [
+        Text(
+            (
+                "Predictors that share a letter are ",
+                Bold("not separable"),
+                ": no paired test, adjusted for all pairs in the table, tells "
+                "them apart. The rank interval holds every rank those tests leave open. Everything is over the cells that all listed "
+                "predictors have; hiding one recomputes ranks and tiers among the rest.",
+            ),
+            "note",
+        )
+    ]
     for group in study.groups:
         blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))
         if group.problem:
@@ -32,8 +40,7 @@ def boards(study: Study) -> Section:
         tables = tuple((view.title, _table(study, group, view)) for view in views)
         first = views[0]
         caption = f"Ordered by mean {METRICS[MAIN].description}. {first.covered.sentence()}"
-        blocks.append(Leaderboard(f"board-{group.id}", caption, tables,
-                                  {v.id: _export(v, MOST_DRAWS if len(v.order) <= 16 else 100) for v in views}))
+        blocks.append(Leaderboard(f"board-{group.id}", caption, tables, {v.id: _export(v, MOST_DRAWS if len(v.order) <= 16 else 100) for v in views}))
         notes = dict.fromkeys([*first.boot.notes, *first.board.attrs.get("notes", ()), *group.left_out])
         blocks += [Text((note,), "note") for note in notes]
         blocks.append(Details("Every metric", tuple(_metrics(view) for view in views[:1])))
@@ -54,12 +61,14 @@ def _table(study: Study, group: Group, view: View) -> Table:
     columns = (
         Column("rank", "rank", "", help="place by the mean; in brackets every rank the paired tests leave open"),
         Column("label", "predictor", "", False),
-        Column("tier", "tier", "", False, "predictors that share a letter are not separable"),
         Column("value", "Kendall τ", "up", help=f"{main.description}, mean with 95 % interval"),
+        Column("tier", "tier", "", False, "predictors that share a letter are not separable"),
         Column("win", "win rate", "up", help="share of paired cells won against the others, ties half"),
         Column("first", "first", "up", help="share of the resampled comparisons in which it leads"),
-        *(Column(f"m{i}", name, "up" if METRICS[name].direction == "max" else "down", help=METRICS[name].description)
-          for i, name in enumerate(shown)),
+        *(
+            Column(f"m{i}", name, "up" if METRICS[name].direction == "max" else "down", help=METRICS[name].description)
+            for i, name in enumerate(shown)
+        ),
         Column("fit", "train", "down", help="seconds to train one trial at the largest budget (pre-training included)"),
         Column("rate", "arch./s", "up", help="architectures predicted per second"),
         Column("size", "parameters", "down"),
@@ -76,8 +85,7 @@ def _table(study: Study, group: Group, view: View) -> Table:
             "rank": Cell(f"{place + 1}" + (f" [{low:.0f}–{high:.0f}]" if low != high else ""), place + 1.0),
             "label": Cell(label, label=label),
             "tier": Cell(r["tier"], tone="best" if "a" in r["tier"] else "normal"),
-            "value": Cell(rounded(value), value.estimate, low=_scaled(value.low, bar_low, bar_high),
-                          high=_scaled(value.high, bar_low, bar_high)),
+            "value": Cell(rounded(value), value.estimate, low=_scaled(value.low, bar_low, bar_high), high=_scaled(value.high, bar_low, bar_high)),
             "win": Cell(_win(r), r["win_rate"]) if math.isfinite(r["win_rate"]) else hole(),
             "first": Cell(share(r["first"]), r["first"]) if math.isfinite(r["first"]) else hole(),
             "recipe": Cell(group.recipe),
@@ -120,15 +128,19 @@ def _price(bill: Bill | None, mixed: bool) -> dict[str, Cell]:
     if bill is None:
         text = "mixed" if mixed else "–"
         return {"fit": hole(text), "rate": hole(text), "size": hole()}
-    return {"fit": Cell(seconds(bill.fit_s), bill.fit_s), "rate": Cell(rate(bill.rate), bill.rate),
-            "size": Cell(count(bill.parameters), bill.parameters) if math.isfinite(bill.parameters) else hole()}
+    return {
+        "fit": Cell(seconds(bill.fit_s), bill.fit_s),
+        "rate": Cell(rate(bill.rate), bill.rate),
+        "size": Cell(count(bill.parameters), bill.parameters) if math.isfinite(bill.parameters) else hole(),
+    }
 
 
 def _metrics(view: View) -> Table:
     names = list(view.others)
-    columns = (Column("label", "predictor", "", False),
-               *(Column(f"m{i}", n, "up" if METRICS[n].direction == "max" else "down", help=METRICS[n].description)
-                 for i, n in enumerate(names)))
+    columns = (
+        Column("label", "predictor", "", False),
+        *(Column(f"m{i}", n, "up" if METRICS[n].direction == "max" else "down", help=METRICS[n].description) for i, n in enumerate(names)),
+    )
     rows = []
     for label in view.order:
         row: dict[str, Cell] = {"label": Cell(label, label=label)}

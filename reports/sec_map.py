@@ -20,9 +20,16 @@ MOST_TSNE = 8
 
 def encoding_maps(study: Study) -> Section:
     """Principal components of every encoder, t-SNE of the first few, and the smoothness number."""
-    blocks: list[Block] = [Text(("Each dot is a test architecture, placed by what the encoder makes of it and coloured by its true score, from low "
-                    "(violet) to high (orange) in sevenths. Smoothness is Spearman's correlation, over all pairs of dots, between the "
-                    "distance of two encodings and the difference of their scores.",), "note")]
+    blocks: list[Block] = [
+        Text(
+            (
+                "Each dot is a test architecture, placed by what the encoder makes of it and coloured by its true score, from low "
+                "(violet) to high (orange) in sevenths. Smoothness is Spearman's correlation, over all pairs of dots, between the "
+                "distance of two encodings and the difference of their scores.",
+            ),
+            "note",
+        )
+    ]
     left = MOST_TSNE
     drawn = 0
     for group in [g for g in study.groups if g.views][:1]:
@@ -36,13 +43,14 @@ def encoding_maps(study: Study) -> Section:
             drawn += bool(more)
             blocks += more
     if not drawn:
-        blocks = [Text(("The stores hold no encodings that can be drawn here (they are kept for the first seed of a run).",), "note"),
-                  *[b for b in blocks[1:] if isinstance(b, Text)]]
+        blocks = [
+            Text(("The stores hold no encodings that can be drawn here (they are kept for the first seed of a run).",), "note"),
+            *[b for b in blocks[1:] if isinstance(b, Text)],
+        ]
     return Section("map", "What the encoder sees", blocks, "Encodings")
 
 
-def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int,
-          most_tsne: int) -> tuple[list[Block], int]:
+def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int, most_tsne: int) -> tuple[list[Block], int]:
     rows = group.task(benchmark, target)
     budget = int(rows["budget"].max())
     found = encoded(study, table, rows[rows["budget"] == budget], group.views[0].order[:MOST_LABELS], target)
@@ -60,16 +68,43 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         if i < most_tsne and i < 4 and held > 0:
             svg = fig_cost_map.encoding_map(tsne(shown), e.score[:MOST_POINTS], e.label, study.palette, "t-SNE")
             curved.append(Panel(f"tsne-{number}-{i}", svg, f"t-SNE of {e.label}"))
-        lines.append({"label": Cell(e.label, label=e.label), "dim": Cell(str(e.encoding.shape[1]), float(e.encoding.shape[1])),
-                      "smooth": Cell(f"{number_shown:.2f}", number_shown) if math.isfinite(number_shown) else hole(),
-                      "held": Cell(f"{100 * held:.0f} %", held), "n": Cell(str(len(e.index)), float(len(e.index)))})
-    columns = (Column("label", "predictor", "", False), Column("smooth", "smoothness ρ", "up"), Column("dim", "dimensions"),
-               Column("held", "variance in the plane"), Column("n", "architectures"))
-    blocks: list[Block] = [Heading(name), Figure(f"pca-{number}", f"Principal components of the encodings on {name} after {budget} labels, "
-                                                 "first seed, with their smoothness ρ.", tuple(flat), 190)]
+        lines.append(
+            {
+                "label": Cell(e.label, label=e.label),
+                "dim": Cell(str(e.encoding.shape[1]), float(e.encoding.shape[1])),
+                "smooth": Cell(f"{number_shown:.2f}", number_shown) if math.isfinite(number_shown) else hole(),
+                "held": Cell(f"{100 * held:.0f} %", held),
+                "n": Cell(str(len(e.index)), float(len(e.index))),
+            }
+        )
+    columns = (
+        Column("label", "predictor", "", False),
+        Column("smooth", "smoothness ρ", "up"),
+        Column("dim", "dimensions"),
+        Column("held", "variance in the plane"),
+        Column("n", "architectures"),
+    )
+    blocks: list[Block] = [
+        Heading(name),
+        Figure(
+            f"pca-{number}",
+            f"Principal components of the encodings on {name} after {budget} labels, first seed, with their smoothness ρ.",
+            tuple(flat),
+            190,
+        ),
+    ]
     if curved:
-        blocks.append(Figure(f"tsne-{number}", f"The same encodings by t-SNE ({name}). Distances between far clusters mean nothing here.",
-                             tuple(curved), 190))
-    blocks.append(Table(f"smooth-{number}", f"Smoothness of the encodings on {name} (one trial each, so no interval).", columns,
-                        tuple(lines), sortable=True, compact=True))
+        blocks.append(
+            Figure(f"tsne-{number}", f"The same encodings by t-SNE ({name}). Distances between far clusters mean nothing here.", tuple(curved), 190)
+        )
+    blocks.append(
+        Table(
+            f"smooth-{number}",
+            f"Smoothness of the encodings on {name} (one trial each, so no interval).",
+            columns,
+            tuple(lines),
+            sortable=True,
+            compact=True,
+        )
+    )
     return blocks, len(curved)

@@ -20,13 +20,18 @@ def what_was_run(study: Study) -> Section:
     frame = study.frame
     done = int((frame["status"] == "done").sum())
     failed = len(frame) - done
-    blocks: list[Block] = [Text((
-        Bold(plural(done, "trial")), f" of {plural(frame['label'].nunique(), 'predictor')} on "
-        f"{plural(len(frame.groupby(['benchmark', 'target'])), 'benchmark target')} in "
-        f"{plural(frame['space'].nunique(), 'search space')}; {plural(failed, 'failure')}"
-        + (f"; {plural(study.superseded, 'older trial')} of edited encoders replaced by newer ones" if study.superseded
-           else "") + ".",
-    ))]
+    blocks: list[Block] = [
+        Text(
+            (
+                Bold(plural(done, "trial")),
+                f" of {plural(frame['label'].nunique(), 'predictor')} on "
+                f"{plural(len(frame.groupby(['benchmark', 'target'])), 'benchmark target')} in "
+                f"{plural(frame['space'].nunique(), 'search space')}; {plural(failed, 'failure')}"
+                + (f"; {plural(study.superseded, 'older trial')} of edited encoders replaced by newer ones" if study.superseded else "")
+                + ".",
+            )
+        )
+    ]
     blocks += [Heading("The command that repeats it"), Code("\n".join(repeat(study, g) for g in study.groups))]
     blocks += [Heading("Protocols and recipes"), *_protocols(study)]
     blocks += [Heading("Benchmarks"), _cards(study)]
@@ -43,9 +48,18 @@ def repeat(study: Study, group: Group) -> str:
     targets = sorted(frame["target"].unique())
     parts += ["--target", ",".join(targets)] if len(targets) == 1 or frame["benchmark"].nunique() == 1 else []
     encoders = {str(label): encoder_argument(study.records[key]) for label, key in zip(frame["label"], frame["key"])}
-    parts += ["--encoders", ",".join(encoders[label] for label in sorted(encoders)),
-              "--budgets", ",".join(str(b) for b in group.budgets), "--seeds", str(int(frame["seed"].max()) + 1),
-              "--protocol", group.protocol, "--recipe", group.recipe]
+    parts += [
+        "--encoders",
+        ",".join(encoders[label] for label in sorted(encoders)),
+        "--budgets",
+        ",".join(str(b) for b in group.budgets),
+        "--seeds",
+        str(int(frame["seed"].max()) + 1),
+        "--protocol",
+        group.protocol,
+        "--recipe",
+        group.recipe,
+    ]
     return shlex.join(parts)
 
 
@@ -78,26 +92,46 @@ def _plain(value: object) -> str:
 
 
 def _cards(study: Study) -> Table:
-    columns = (Column("name", "benchmark", numeric=False), Column("title", "what it is", numeric=False),
-               Column("size", "architectures"), Column("targets", "targets used", numeric=False),
-               Column("licence", "licence", numeric=False), Column("sha", "table sha256", numeric=False))
+    columns = (
+        Column("name", "benchmark", numeric=False),
+        Column("title", "what it is", numeric=False),
+        Column("size", "architectures"),
+        Column("targets", "targets used", numeric=False),
+        Column("licence", "licence", numeric=False),
+        Column("sha", "table sha256", numeric=False),
+    )
     rows = []
     for name, part in study.frame.groupby("benchmark"):
         table = study.table(str(name))
         targets = sorted(part["target"].unique())
         used = sorted({study.records[key]["trial"]["table"][:12] for key in part["key"]})
         if isinstance(table, str):
-            rows.append({"name": Cell(str(name)), "title": hole("table not at hand"), "size": hole(),
-                         "targets": Cell(join(targets)), "licence": hole(), "sha": Cell(", ".join(used))})
+            rows.append(
+                {
+                    "name": Cell(str(name)),
+                    "title": hole("table not at hand"),
+                    "size": hole(),
+                    "targets": Cell(join(targets)),
+                    "licence": hole(),
+                    "sha": Cell(", ".join(used)),
+                }
+            )
             continue
         shown = []
         for target in targets:
             metric = table.card["metrics"].get(target, {})
             arrow = "↓" if metric.get("direction") == "min" else "↑"
             shown.append(f"{target} {arrow} ({metric.get('description', '')}, {metric.get('unit', '')})")
-        rows.append({"name": Cell(str(name)), "title": Cell(str(table.card["title"])), "size": Cell(count(len(table))),
-                     "targets": Cell("; ".join(shown)), "licence": Cell(str(table.card.get("licence", "not stated"))),
-                     "sha": Cell(", ".join(used))})
+        rows.append(
+            {
+                "name": Cell(str(name)),
+                "title": Cell(str(table.card["title"])),
+                "size": Cell(count(len(table))),
+                "targets": Cell("; ".join(shown)),
+                "licence": Cell(str(table.card.get("licence", "not stated"))),
+                "sha": Cell(", ".join(used)),
+            }
+        )
     return Table("cards", "Benchmarks, from their cards.", columns, tuple(rows), compact=True)
 
 
@@ -109,8 +143,10 @@ def _coverage(group: Group) -> list[Block]:
     seeds = group.frame.groupby(["benchmark", "target", "budget"])["seed"].nunique()
     tasks = [(b, t) for b, t in group.tasks]
     cells = [(b, t, budget) for b, t in tasks for budget in group.budgets if (b, t, budget) in seeds.index]
-    columns = (Column("label", "predictor", numeric=False),
-               *(Column(f"c{i}", f"{task_name(b, t)} · {budget}") for i, (b, t, budget) in enumerate(cells)))
+    columns = (
+        Column("label", "predictor", numeric=False),
+        *(Column(f"c{i}", f"{task_name(b, t)} · {budget}") for i, (b, t, budget) in enumerate(cells)),
+    )
     rows = []
     for label in found.labels:
         row: dict[str, Cell] = {"label": Cell(label, label=label)}
@@ -122,8 +158,10 @@ def _coverage(group: Group) -> list[Block]:
     table = Table(f"coverage-{group.id}", f"Seeds done, {group.title}. Holes are marked.", columns, tuple(rows), compact=True)
     holes = len(found.holes)
     complete = holes == 0
-    said = Text((Bold(f"{group.title}: "), "every cell is there." if complete else f"{plural(holes, 'hole')}.",
-                 f" {found.sentence()}"), "normal" if complete else "warning")
+    said = Text(
+        (Bold(f"{group.title}: "), "every cell is there." if complete else f"{plural(holes, 'hole')}.", f" {found.sentence()}"),
+        "normal" if complete else "warning",
+    )
     return [said, Details(f"Coverage matrix, {group.title}", (table,))]
 
 
@@ -131,11 +169,12 @@ def _machines(study: Study) -> Table:
     seen: dict[tuple[str, ...], int] = {}
     for record in study.records.values():
         p = record.get("provenance", {})
-        key = tuple(str(p.get(field, "unknown")) for field in ("hardware", "device", "threads", "archrank", "commit", "torch",
-                                                               "python"))
+        key = tuple(str(p.get(field, "unknown")) for field in ("hardware", "device", "threads", "archrank", "commit", "torch", "python"))
         seen[key] = seen.get(key, 0) + 1
     names = ("hardware", "device", "threads", "archrank", "commit", "torch", "python")
     columns = (*(Column(n, n, numeric=False) for n in names), Column("trials", "trials"))
-    rows = tuple({**{n: Cell(v) for n, v in zip(names, key)}, "trials": Cell(count(n_trials))}
-                 for key, n_trials in sorted(seen.items(), key=lambda item: (-item[1], item[0]))[:20])
+    rows = tuple(
+        {**{n: Cell(v) for n, v in zip(names, key)}, "trials": Cell(count(n_trials))}
+        for key, n_trials in sorted(seen.items(), key=lambda item: (-item[1], item[0]))[:20]
+    )
     return Table("machines", "Where and with what the trials ran.", columns, rows, compact=True)

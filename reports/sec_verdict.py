@@ -51,13 +51,22 @@ def headline(view: View) -> tuple[Inline, ...]:
     if len(order) == 1:
         return (Bold(order[0]), " is the only predictor here, so there is nothing to compare it with.")
     if len(top) == 1:
-        return (Bold(f"{order[0]} leads"), f" {where}: separably better than every other, by τ {gap(view, order[1])} over ",
-                Bold(order[1]), ".")
+        return (Bold(f"{order[0]} leads"), f" {where}: separably better than every other, by τ {gap(view, order[1])} over ", Bold(order[1]), ".")
     if len(top) == len(order):
-        return (Bold("Nobody leads"), f" {where}: no difference among all {plural(len(order), 'predictor')} is larger than its "
-                "uncertainty. They are ", Bold("not separable"), ".")
-    return (Bold("No single winner"), f" {where}: ", *bold_join(top), " share the top tier. They are ", Bold("not separable"),
-            f"; {order[0]} has the highest mean, by τ {gap(view, order[1])} over {order[1]}.")
+        return (
+            Bold("Nobody leads"),
+            f" {where}: no difference among all {plural(len(order), 'predictor')} is larger than its uncertainty. They are ",
+            Bold("not separable"),
+            ".",
+        )
+    return (
+        Bold("No single winner"),
+        f" {where}: ",
+        *bold_join(top),
+        " share the top tier. They are ",
+        Bold("not separable"),
+        f"; {order[0]} has the highest mean, by τ {gap(view, order[1])} over {order[1]}.",
+    )
 
 
 def _beyond(view: View) -> tuple[Inline, ...]:
@@ -65,10 +74,15 @@ def _beyond(view: View) -> tuple[Inline, ...]:
     order, top = view.order, _top(view)
     spaces = plural(view.boot.units, "search space")
     if len(top) == 1:
-        return (Bold("It carries over"), f": taken over {spaces} as the unit, {order[0]} is still separably better than every other "
-                f"(τ {gap(view, order[1])} over {order[1]}).")
-    return (Bold("Beyond them it is open"), f": {spaces} {'are' if view.boot.units > 1 else 'is'} too few to tell {join(top, 6)} apart "
-            f"on a further one ({order[0]} over {order[1]}: τ {gap(view, order[1])}).")
+        return (
+            Bold("It carries over"),
+            f": taken over {spaces} as the unit, {order[0]} is still separably better than every other (τ {gap(view, order[1])} over {order[1]}).",
+        )
+    return (
+        Bold("Beyond them it is open"),
+        f": {spaces} {'are' if view.boot.units > 1 else 'is'} too few to tell {join(top, 6)} apart "
+        f"on a further one ({order[0]} over {order[1]}: τ {gap(view, order[1])}).",
+    )
 
 
 def gap(view: View, other: str) -> str:
@@ -85,11 +99,15 @@ def _full(study: Study, group: Group) -> list[Block]:
     blocks: list[Block] = [Text(headline(here), "lead")]
     if view.boot.kind == "spaces" and len(view.order) > 1:
         blocks.append(Text(_beyond(view), "lead"))
-    rows = [fig_ranking.Interval(r["label"], r["mean"], r["low"], r["high"], r["tier"],
-                                 rounded(view.boot.value(r["label"]), bare=True)) for r in view.board.to_dict("records")][:20]
+    rows = [
+        fig_ranking.Interval(r["label"], r["mean"], r["low"], r["high"], r["tier"], rounded(view.boot.value(r["label"]), bare=True))
+        for r in view.board.to_dict("records")
+    ][:20]
     alt = "; ".join(f"{r.label} {r.text}, tier {r.tier}" for r in rows)
-    caption = (f"Mean Kendall τ with 95 % interval over {view.title}; {group.title}. Predictors that share a letter are not "
-               f"separable. Intervals {KINDS[view.boot.kind]}.")
+    caption = (
+        f"Mean Kendall τ with 95 % interval over {view.title}; {group.title}. Predictors that share a letter are not "
+        f"separable. Intervals {KINDS[view.boot.kind]}."
+    )
     panel = Panel(f"ranking-{group.id}", fig_ranking.forest(rows, study.palette), alt)
     blocks.append(Figure("ranking", caption, (panel,), 380))
     return blocks + [Text(parts, "item") for parts in _findings(study, group, here)]
@@ -102,8 +120,7 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
     low, high = int(row["rank_low"]), int(row["rank_high"])
     ranks = f"rank {low}" if low == high else f"rank {low} to {high}"
     odds = f"; first in {share(row['first'])} of the resampled comparisons" if math.isfinite(row["first"]) else ""
-    out: list[tuple[Inline, ...]] = [
-        (Bold(leader), f": mean τ {rounded(view.boot.value(leader))}, {ranks} of {len(view.order)}{odds}.")]
+    out: list[tuple[Inline, ...]] = [(Bold(leader), f": mean τ {rounded(view.boot.value(leader))}, {ranks} of {len(view.order)}{odds}.")]
     if len(view.order) > 2:
         beaten = [label for label in view.order[1:] if view.comparison(leader, label).winner == leader]
         rest = [label for label in view.order[1:] if label not in beaten]

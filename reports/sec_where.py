@@ -22,8 +22,15 @@ def where(study: Study) -> Section:
     blocks: list[Block] = []
     groups = [g for g in study.groups if g.views][:1]
     for group in groups:
-        blocks.append(Text((f"At the largest budget, {group.title}, all seeds together. Ranks are percentiles inside each test set; a "
-                            "residual is the predicted minus the true percentile, so above 0 means over-rated.",), "note"))
+        blocks.append(
+            Text(
+                (
+                    f"At the largest budget, {group.title}, all seeds together. Ranks are percentiles inside each test set; a "
+                    "residual is the predicted minus the true percentile, so above 0 means over-rated.",
+                ),
+                "note",
+            )
+        )
         for number, (benchmark, target) in enumerate(group.tasks[:MOST_TASKS]):
             blocks.append(Heading(task_name(benchmark, target)))
             table = study.table(benchmark)
@@ -56,9 +63,16 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         panels.append(Panel(f"density-{number}-{i}", svg, f"{label}: predicted against true rank, mean tau {tau[label]:.2f}"))
     seeds = max(len(np.unique(p.seed)) for p in found.values())
     name = task_name(benchmark, target)
-    blocks: list[Block] = [Figure(f"density-{number}", f"Predicted against true rank on {name} at {budget} labels, "
-                                  f"{plural(seeds, 'seed')}. Darker is more architectures; the diagonal is perfect; the dashed "
-                                  "square holds the best tenth of both.", tuple(panels), 190)]
+    blocks: list[Block] = [
+        Figure(
+            f"density-{number}",
+            f"Predicted against true rank on {name} at {budget} labels, "
+            f"{plural(seeds, 'seed')}. Darker is more architectures; the diagonal is perfect; the dashed "
+            "square holds the best tenth of both.",
+            tuple(panels),
+            190,
+        )
+    ]
     blocks.append(_best(found, name, budget, number))
     depths, by_depth = residual_by_depth(table, found)
     ops, by_op = op_slopes(table, found)
@@ -71,34 +85,58 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         svg = fig_truth.residual_by_op(ops[:12], {label: v[:12] for label, v in chosen.items()}, study.palette)
         residuals.append(Panel(f"ops-{number}", svg, f"Residual per additional operation on {name}"))
     if residuals:
-        blocks.append(Figure(f"residuals-{number}", f"Residuals on {name}, in percentile points: mean by depth of the graph, and, in the same colours, slope on "
-                             "the number of nodes of each operation"
-                             + (f" (the first six predictors of {len(by_op)})." if len(by_op) > 6 else "."),
-                             tuple(residuals), 360))
+        blocks.append(
+            Figure(
+                f"residuals-{number}",
+                f"Residuals on {name}, in percentile points: mean by depth of the graph, and, in the same colours, slope on "
+                "the number of nodes of each operation" + (f" (the first six predictors of {len(by_op)})." if len(by_op) > 6 else "."),
+                tuple(residuals),
+                360,
+            )
+        )
     blocks += _graphs(table, next(iter(found.values())), target, name, number)
     return blocks
 
 
 def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> Table:
-    columns = (Column("label", "predictor", "", False),
-               Column("median", "median place of the true top 1 %", "down", help="per cent from the top of the predicted order"),
-               Column("worst", "worst place of the true top 1 %", "down"),
-               Column("first", "true place of the predicted first", "down", help="per cent from the top, mean over seeds"))
+    columns = (
+        Column("label", "predictor", "", False),
+        Column("median", "median place of the true top 1 %", "down", help="per cent from the top of the predicted order"),
+        Column("worst", "worst place of the true top 1 %", "down"),
+        Column("first", "true place of the predicted first", "down", help="per cent from the top, mean over seeds"),
+    )
     rows = []
     for label, p in found.items():
         median, worst = p.place_of_best(0.01)
         first = float(np.mean([100 * (1 - p.true[p.seed == s][np.argmax(p.predicted[p.seed == s])]) for s in np.unique(p.seed)]))
-        rows.append({"label": Cell(label, label=label), "median": Cell(f"top {median:.1f} %", median),
-                     "worst": Cell(f"top {worst:.1f} %", worst), "first": Cell(f"top {first:.2f} %", first) if first == first else hole()})
-    return Table(f"best-{number}", f"The truly best architectures on {name} at {budget} labels: where each predictor puts them "
-                 "(means over seeds).", columns, tuple(rows), sortable=True, paper=True, compact=True)
+        rows.append(
+            {
+                "label": Cell(label, label=label),
+                "median": Cell(f"top {median:.1f} %", median),
+                "worst": Cell(f"top {worst:.1f} %", worst),
+                "first": Cell(f"top {first:.2f} %", first) if first == first else hole(),
+            }
+        )
+    return Table(
+        f"best-{number}",
+        f"The truly best architectures on {name} at {budget} labels: where each predictor puts them (means over seeds).",
+        columns,
+        tuple(rows),
+        sortable=True,
+        paper=True,
+        compact=True,
+    )
 
 
 def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number: int) -> list[Block]:
     """Four architectures of the leading predictor: its first, the best there is, the most over- and under-rated."""
     means = leader.by_architecture
-    chosen = {"Predicted best": means["predicted"].idxmax(), "Truly best": means["true"].idxmax(),
-              "Most over-rated": means["residual"].idxmax(), "Most under-rated": means["residual"].idxmin()}
+    chosen = {
+        "Predicted best": means["predicted"].idxmax(),
+        "Truly best": means["true"].idxmax(),
+        "Most over-rated": means["residual"].idxmax(),
+        "Most under-rated": means["residual"].idxmin(),
+    }
     score = table.target(target)
     unit = str(table.card["metrics"][target].get("unit", ""))
     panels = []
@@ -106,12 +144,13 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
         row = int(row)
         mask = table.mask[row]
         if mask.sum() > fig_truth.LARGEST_DRAWN:
-            return [Text((f"Architectures of {table.name} have up to {int(table.mask.sum(1).max())} nodes: too many to draw as small graphs.",),
-                         "note")]
+            return [
+                Text((f"Architectures of {table.name} have up to {int(table.mask.sum(1).max())} nodes: too many to draw as small graphs.",), "note")
+            ]
         ops = table.ops[row][mask]
         none = table.space.roles.get("none")
         names = [table.space.ops[op] for op in ops]
-        note = (f"true top {100 * (1 - means['true'][row]):.1f} %, predicted {100 * (1 - means['predicted'][row]):.1f} %")
+        note = f"true top {100 * (1 - means['true'][row]):.1f} %, predicted {100 * (1 - means['predicted'][row]):.1f} %"
         svg = fig_truth.architecture(names, table.adj[row][np.ix_(mask, mask)], [op == none for op in ops], title, note)
         alt = f"{title}: {table.arch[row]}, {target} {score[row]:.4g} {unit}, {note}; operations {', '.join(names)}"
         panels.append(Panel(f"arch-{number}-{i}", svg, alt))

@@ -39,9 +39,26 @@ def encoder_argument(record: Mapping[str, Any]) -> str:
 def repeat_trial(record: Mapping[str, Any]) -> str:
     """The command that runs a trial (and the seeds before it, where they are not stored yet)."""
     trial = record["trial"]
-    return shlex.join(["archrank", "run", "--encoders", encoder_argument(record), "--benchmark", trial["benchmark"],
-                       "--target", trial["target"], "--budgets", str(trial["budget"]), "--seeds", str(trial["seed"] + 1),
-                       "--protocol", trial["protocol"], "--recipe", trial["recipe"]])
+    return shlex.join(
+        [
+            "archrank",
+            "run",
+            "--encoders",
+            encoder_argument(record),
+            "--benchmark",
+            trial["benchmark"],
+            "--target",
+            trial["target"],
+            "--budgets",
+            str(trial["budget"]),
+            "--seeds",
+            str(trial["seed"] + 1),
+            "--protocol",
+            trial["protocol"],
+            "--recipe",
+            trial["recipe"],
+        ]
+    )
 
 
 def find(records: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:
@@ -77,8 +94,7 @@ def progress(records: Sequence[dict[str, Any]]) -> list[Progress]:
         done = int((part["status"] == "done").sum())
         tasks = tuple(sorted({f"{b}/{t}" for b, t in zip(part["benchmark"], part["target"])}))
         budgets = tuple(sorted(int(b) for b in part["budget"].unique()))
-        out.append(Progress(str(label), str(protocol), str(recipe), done, len(part) - done, tasks, budgets,
-                            int(part["seed"].nunique())))
+        out.append(Progress(str(label), str(protocol), str(recipe), done, len(part) - done, tasks, budgets, int(part["seed"].nunique())))
     return out
 
 
@@ -117,7 +133,7 @@ def moved(first: Path, second: Path, metric: str = "kendall") -> list[Moved]:
     for folder, frame in zip((first, second), frames):
         if metric not in frame:
             raise ArchrankError(f"no trial in {folder} has the metric '{metric}'")
-    groups = [{key: part for key, part in frame.groupby(CELL)} for frame in frames]
+    groups = [dict(list(frame.groupby(CELL))) for frame in frames]
     out = []
     for cell in sorted(set(groups[0]) | set(groups[1])):
         if cell not in groups[1] or cell not in groups[0]:

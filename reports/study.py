@@ -149,8 +149,10 @@ class Study:
             except (ArchrankError, OSError) as error:
                 found = f"The table of {benchmark} is not at hand, so this part is left out ({error})."
             if isinstance(found, Benchmark) and used != [found.table]:
-                found = (f"The table of {benchmark} at hand is not the one these trials were made on (sha256 "
-                         f"{found.table[:12]} against {', '.join(u[:12] for u in used)}), so this part is left out.")
+                found = (
+                    f"The table of {benchmark} at hand is not the one these trials were made on (sha256 "
+                    f"{found.table[:12]} against {', '.join(u[:12] for u in used)}), so this part is left out."
+                )
             self._tables[benchmark] = found
         return self._tables[benchmark]
 
@@ -160,7 +162,10 @@ class Study:
 
 
 def read_study(
-    stores: Sequence[Path], *, only: Sequence[str] | None = None, load: Callable[[str], Benchmark] | None = None,
+    stores: Sequence[Path],
+    *,
+    only: Sequence[str] | None = None,
+    load: Callable[[str], Benchmark] | None = None,
     command: str = "",
 ) -> Study:
     """Reads the stores and computes the statistics of every group.
@@ -191,8 +196,7 @@ def read_study(
         load = default_load
     groups = [_group(protocol, recipe, part) for (protocol, recipe), part in frame.groupby(["protocol", "recipe"])]
     groups.sort(key=lambda g: (g.protocol != "clean", g.recipe != "common", -len(g.frame), g.id))
-    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), Palette(list(frame["label"])),
-                 superseded, load, command)
+    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), Palette(list(frame["label"])), superseded, load, command)
 
 
 def _latest(frame: pd.DataFrame, records: Mapping[str, dict[str, Any]]) -> tuple[pd.DataFrame, int]:
@@ -217,8 +221,11 @@ def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:
         budgets = sorted(ranked["budget"].unique())
         tasks = sorted(set(zip(ranked["benchmark"], ranked["target"])))
         parts = [(f"b{b}", f"{b} labels", ranked[ranked["budget"] == b]) for b in budgets if len(budgets) > 1]
-        parts += [(f"t{i}", task_name(b, t), ranked[(ranked["benchmark"] == b) & (ranked["target"] == t)])
-                  for i, (b, t) in enumerate(tasks) if len(tasks) > 1]
+        parts += [
+            (f"t{i}", task_name(b, t), ranked[(ranked["benchmark"] == b) & (ranked["target"] == t)])
+            for i, (b, t) in enumerate(tasks)
+            if len(tasks) > 1
+        ]
         for view_id, title, part in parts:
             try:
                 views.append(_view(view_id, title, part, labels))
@@ -236,8 +243,7 @@ def _rankable(frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
     counts = {label: int(done.get(label, 0)) for label in whole.labels}
     most = max(counts.values())
     keep = [label for label in whole.labels if counts[label] >= max(1, ENOUGH * most)]
-    out = [f"{label} is not ranked: it has {counts[label]} of {whole.expected} cells." for label in whole.labels
-           if label not in keep]
+    out = [f"{label} is not ranked: it has {counts[label]} of {whole.expected} cells." for label in whole.labels if label not in keep]
     while len(keep) > 1 and coverage(frame[frame["label"].isin(keep)], MAIN).shared == 0:
         worst = min(keep, key=lambda label: (counts[label], label))
         keep.remove(worst)
@@ -246,7 +252,11 @@ def _rankable(frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _view(
-    view_id: str, title: str, frame: pd.DataFrame, labels: Sequence[str], scope: Literal["auto", "splits"] = "auto",
+    view_id: str,
+    title: str,
+    frame: pd.DataFrame,
+    labels: Sequence[str],
+    scope: Literal["auto", "splits"] = "auto",
 ) -> View:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

@@ -19,34 +19,74 @@ from scipy.optimize import isotonic_regression
 matplotlib.use("agg")
 from matplotlib.figure import Figure as Canvas
 
-__all__ = ["COLOURS", "GRID", "INK", "MUTED", "PAPER", "Palette", "canvas", "css_variables", "inline", "spread",
-           "style", "svg_bytes", "svg_text"]
+__all__ = ["COLOURS", "GRID", "INK", "MUTED", "PAPER", "Drawing", "Palette", "canvas", "css_variables", "inline", "spread", "style", "svg_bytes"]
 
 INK, MUTED, GRID, PAPER, HATCH = "#1c2126", "#68707a", "#dfe3e8", "#fefefd", "#9aa3ad"
 GOOD, BAD = "#2f7fb8", "#c2571a"
 # Order follows Okabe and Ito's colour-blind-safe set, yellow and black left out because they vanish on one of the two
 # grounds; each hue has a lighter form for the dark page. Marks differ as well, so colour is never the only sign.
 COLOURS: tuple[tuple[str, str], ...] = (
-    ("#0072b2", "#56b0ea"), ("#d55e00", "#ff9147"), ("#00936b", "#35cfa0"), ("#b5478a", "#ef93c9"),
-    ("#8a6d00", "#dcb93f"), ("#5a4fcf", "#a9a1ff"), ("#1d8a99", "#5fd3e2"), ("#8c2f39", "#f08a94"),
-    ("#6b4a2b", "#cfa67e"), ("#5b6570", "#aeb7c1"),
+    ("#0072b2", "#56b0ea"),
+    ("#d55e00", "#ff9147"),
+    ("#00936b", "#35cfa0"),
+    ("#b5478a", "#ef93c9"),
+    ("#8a6d00", "#dcb93f"),
+    ("#5a4fcf", "#a9a1ff"),
+    ("#1d8a99", "#5fd3e2"),
+    ("#8c2f39", "#f08a94"),
+    ("#6b4a2b", "#cfa67e"),
+    ("#5b6570", "#aeb7c1"),
 )
-_CHROME = {INK: ("ink", "#e8eaed"), MUTED: ("muted", "#9aa4af"), GRID: ("grid", "#31373e"), PAPER: ("paper", "#14171a"),
-           HATCH: ("hatch", "#6d7680"), GOOD: ("good", "#5fb0e8"), BAD: ("bad", "#f2995c")}
+_CHROME = {
+    INK: ("ink", "#e8eaed"),
+    MUTED: ("muted", "#9aa4af"),
+    GRID: ("grid", "#31373e"),
+    PAPER: ("paper", "#14171a"),
+    HATCH: ("hatch", "#6d7680"),
+    GOOD: ("good", "#5fb0e8"),
+    BAD: ("bad", "#f2995c"),
+}
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 
 _RC: dict[str, Any] = {
-    "svg.hashsalt": "archrank", "svg.fonttype": "none", "pdf.fonttype": 42,
-    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9.0,
-    "axes.edgecolor": MUTED, "axes.labelcolor": INK, "axes.titlesize": 10.0, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "axes.titlecolor": INK, "axes.linewidth": 0.8, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "axes.labelsize": 9.0,
-    "grid.color": GRID, "grid.linewidth": 0.7, "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED,
-    "xtick.labelcolor": INK, "ytick.labelcolor": INK, "xtick.labelsize": 8.5, "ytick.labelsize": 8.5,
-    "xtick.major.size": 3.0, "ytick.major.size": 0.0, "lines.linewidth": 1.7, "lines.markersize": 4.5,
-    "figure.facecolor": "none", "axes.facecolor": "none", "savefig.facecolor": "none", "hatch.linewidth": 0.7,
-    "path.simplify": True, "axes.unicode_minus": True,
+    "svg.hashsalt": "archrank",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.labelsize": 9.0,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "xtick.major.size": 3.0,
+    "ytick.major.size": 0.0,
+    "lines.linewidth": 1.7,
+    "lines.markersize": 4.5,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "hatch.linewidth": 0.7,
+    "path.simplify": True,
+    "axes.unicode_minus": True,
 }
 
 
@@ -88,7 +128,22 @@ def canvas(width: float, height: float) -> Canvas:
     return Canvas(figsize=(width / 96, height / 96), dpi=96)
 
 
-def svg_text(figure: Canvas) -> str:
+class Drawing:
+    """A finished figure: its SVG text, and on demand a PDF for a paper."""
+
+    def __init__(self, figure: Canvas) -> None:
+        self._figure = figure
+        self.svg = _svg(figure)
+
+    def pdf(self) -> bytes:
+        """The figure as a PDF, without dates."""
+        stream = io.BytesIO()
+        with style():
+            self._figure.savefig(stream, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+        return stream.getvalue()
+
+
+def _svg(figure: Canvas) -> str:
     """The SVG of a figure: the same bytes for the same drawing, without dates, comments or needless decimals."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -97,11 +152,15 @@ def svg_text(figure: Canvas) -> str:
     # Only inside tags: between them stand the words and numbers a reader sees.
     text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d{2,}", lambda m: _short(float(m[0])), tag[0]), text)
     text = re.sub(r'id="(enc\d+)[\w.]*"', r'class="\1"', text)
-    text = re.sub(r'id="(?:figure|axes|patch|line2d|text|matplotlib|xtick|ytick|PolyCollection|LineCollection|'
-                  r'PathCollection|FillBetweenPolyCollection|legend|QuadMesh)[\w.]*"', "", text)
+    text = re.sub(
+        r'id="(?:figure|axes|patch|line2d|text|matplotlib|xtick|ytick|PolyCollection|LineCollection|'
+        r'PathCollection|FillBetweenPolyCollection|legend|QuadMesh)[\w.]*"',
+        "",
+        text,
+    )
     text = re.sub(r">\s+<", "><", text)
-    text = re.sub(r'\s*\n\s*', " ", text)
-    text = re.sub(r'stroke-linejoin: (?:miter|round);? ?|stroke-linecap: (?:butt|square);? ?', "", text)
+    text = re.sub(r"\s*\n\s*", " ", text)
+    text = re.sub(r"stroke-linejoin: (?:miter|round);? ?|stroke-linecap: (?:butt|square);? ?", "", text)
     return re.sub(r"<g\s*>", "<g>", text).strip()
 
 
@@ -116,9 +175,7 @@ def svg_bytes(text: str) -> bytes:
     return ('<?xml version="1.0" encoding="UTF-8"?>\n' + text + "\n").encode()
 
 
-_VARIABLES = {light: f"var(--c{i})" for i, (light, _) in enumerate(COLOURS)} | {
-    light: f"var(--{name})" for light, (name, _) in _CHROME.items()
-}
+_VARIABLES = {light: f"var(--c{i})" for i, (light, _) in enumerate(COLOURS)} | {light: f"var(--{name})" for light, (name, _) in _CHROME.items()}
 _ANY_COLOUR = re.compile("|".join(_VARIABLES))
 
 
@@ -130,10 +187,13 @@ def inline(text: str, prefix: str, alt: str) -> str:
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
     text = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", text)
     text = _ANY_COLOUR.sub(lambda m: _VARIABLES[m[0]], text)
-    text = re.sub(r'<svg[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>', lambda m: (
-        f'<svg viewBox="0 0 {m[1]} {m[2]}" style="max-width:{float(m[1]) * 4 / 3:.0f}px" role="img" aria-label="{alt}">'
-    ), text, count=1)
-    return text.replace('xlink:href', "href")
+    text = re.sub(
+        r'<svg[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>',
+        lambda m: f'<svg viewBox="0 0 {m[1]} {m[2]}" style="max-width:{float(m[1]) * 1.6:.0f}px" role="img" aria-label="{alt}">',
+        text,
+        count=1,
+    )
+    return text.replace("xlink:href", "href")
 
 
 def css_variables() -> tuple[str, str]:

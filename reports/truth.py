@@ -44,8 +44,7 @@ class Prediction:
     @cached_property
     def by_architecture(self) -> pd.DataFrame:
         """Means over seeds, one row per architecture (index): true, predicted, residual, seeds."""
-        frame = pd.DataFrame({"index": self.index, "true": self.true, "predicted": self.predicted,
-                              "residual": self.residual})
+        frame = pd.DataFrame({"index": self.index, "true": self.true, "predicted": self.predicted, "residual": self.residual})
         out = frame.groupby("index").mean()
         out["seeds"] = frame.groupby("index").size()
         return out
@@ -65,7 +64,12 @@ class Prediction:
 
 
 def predictions(
-    study: Study, table: Benchmark, frame: pd.DataFrame, labels: Sequence[str], target: str, most_seeds: int = 5,
+    study: Study,
+    table: Benchmark,
+    frame: pd.DataFrame,
+    labels: Sequence[str],
+    target: str,
+    most_seeds: int = 5,
 ) -> dict[str, Prediction]:
     """The stored predictions of the done trials in `frame` (one task, one budget), by label, in the order of `labels`.
 

@@ -58,15 +58,21 @@ def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
     else:
         for group in dict.fromkeys((row.protocol, row.recipe) for row in rows):
             typer.echo(f"protocol {group[0]}, recipe {group[1]}")
-            _table(("predictor", "done", "failed", "seeds", "budgets", "benchmarks"), [
-                (row.label, row.done, row.failed, row.seeds, ",".join(map(str, row.budgets)), " ".join(row.tasks))
-                for row in rows if (row.protocol, row.recipe) == group])
+            _table(
+                ("predictor", "done", "failed", "seeds", "budgets", "benchmarks"),
+                [
+                    (row.label, row.done, row.failed, row.seeds, ",".join(map(str, row.budgets)), " ".join(row.tasks))
+                    for row in rows
+                    if (row.protocol, row.recipe) == group
+                ],
+            )
         typer.echo(f"{sum(row.done for row in rows):,} done, {failed:,} failed" + (f", {left:,} begun and not finished" if left else ""))
     raise typer.Exit(1 if failed else 0)
 
 
 def failures(
-    store: Stores = DEFAULT, as_json: AsJson = False,
+    store: Stores = DEFAULT,
+    as_json: AsJson = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="With the whole traceback.")] = False,
 ) -> None:
     """Failed trials and why. Exit code 1 if there are any."""
@@ -79,8 +85,10 @@ def failures(
         typer.echo("no trial failed")
     for record in [] if as_json else found:
         trial, error = record["trial"], record["error"] or {}
-        typer.echo(f"{record['key'][:12]}  {record['label']} on {trial['benchmark']}/{trial['target']}, {trial['budget']} labels, seed "
-                   f"{trial['seed']}, {trial['protocol']}/{trial['recipe']}: {error.get('type')}: {error.get('message')}")
+        typer.echo(
+            f"{record['key'][:12]}  {record['label']} on {trial['benchmark']}/{trial['target']}, {trial['budget']} labels, seed "
+            f"{trial['seed']}, {trial['protocol']}/{trial['recipe']}: {error.get('type')}: {error.get('message')}"
+        )
         if traceback and error.get("traceback"):
             typer.echo(str(error["traceback"]).rstrip())
     raise typer.Exit(1 if found else 0)
@@ -88,7 +96,8 @@ def failures(
 
 def show(
     trial: Annotated[str, typer.Argument(help="The key of a trial, or its first characters.")],
-    store: Stores = DEFAULT, as_json: AsJson = False,
+    store: Stores = DEFAULT,
+    as_json: AsJson = False,
 ) -> None:
     """Everything about one trial, and the command that repeats it."""
     from archrank.reports.stores import find, read, repeat_trial
@@ -117,8 +126,10 @@ def _pairs(values: dict[str, Any]) -> None:
 
 
 def diff(
-    first: Annotated[Path, typer.Argument(help="A store.")], second: Annotated[Path, typer.Argument(help="Another store.")],
-    metric: Annotated[str, typer.Option("--metric", help="Which number.")] = "kendall", as_json: AsJson = False,
+    first: Annotated[Path, typer.Argument(help="A store.")],
+    second: Annotated[Path, typer.Argument(help="Another store.")],
+    metric: Annotated[str, typer.Option("--metric", help="Which number.")] = "kendall",
+    as_json: AsJson = False,
     every: Annotated[bool, typer.Option("--all", help="Also the cells that did not move.")] = False,
 ) -> None:
     """Which numbers moved beyond their interval between two stores, seeds paired. Exit code 1 if any did."""
@@ -131,9 +142,22 @@ def diff(
     else:
         shown = [row for row in rows if every or row.verdict not in ("equal", "within")]
         if shown:
-            _table(("predictor", "task", "labels", "seeds", "first", "second", "second - first", "verdict"), [
-                (row.cell[0], f"{row.cell[1]}/{row.cell[2]} {row.cell[3]}/{row.cell[4]}", row.cell[5], row.seeds, f"{row.before:.4f}",
-                 f"{row.after:.4f}", row.difference, row.verdict) for row in shown])
+            _table(
+                ("predictor", "task", "labels", "seeds", "first", "second", "second - first", "verdict"),
+                [
+                    (
+                        row.cell[0],
+                        f"{row.cell[1]}/{row.cell[2]} {row.cell[3]}/{row.cell[4]}",
+                        row.cell[5],
+                        row.seeds,
+                        f"{row.before:.4f}",
+                        f"{row.after:.4f}",
+                        row.difference,
+                        row.verdict,
+                    )
+                    for row in shown
+                ],
+            )
         typer.echo(f"{len(rows)} cells of {metric}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     raise typer.Exit(1 if counts.get("moved") else 0)
 

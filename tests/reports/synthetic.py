@@ -49,16 +49,23 @@ def make_table(name: str, architectures: int = 400, seed: int = 0, nodes: int = 
     repeats = score[:, None] + rng.normal(0, 0.5, (architectures, 3))
     repeats = 85 + 10 * (repeats - repeats.min()) / np.ptp(repeats)
     columns = [f"accuracy_{i}" for i in range(3)]
-    frame = pd.DataFrame({
-        "arch": [f"{name}-{i}" for i in range(architectures)],
-        "ops": [list(ops[i, : used[i]]) for i in range(architectures)],
-        "edges": [list(np.argwhere(adj[i]).ravel()) for i in range(architectures)],
-        "accuracy": repeats.mean(1),
-        **{column: repeats[:, i] for i, column in enumerate(columns)},
-    })
+    frame = pd.DataFrame(
+        {
+            "arch": [f"{name}-{i}" for i in range(architectures)],
+            "ops": [list(ops[i, : used[i]]) for i in range(architectures)],
+            "edges": [list(np.argwhere(adj[i]).ravel()) for i in range(architectures)],
+            "accuracy": repeats.mean(1),
+            **{column: repeats[:, i] for i, column in enumerate(columns)},
+        }
+    )
     card = {
-        "name": name, "title": f"Synthetic benchmark {name}", "source": "made by the tests", "licence": "Apache-2.0",
-        "citation": "none", "sha256": hashlib.sha256(repeats.tobytes()).hexdigest(), "default_target": "accuracy",
+        "name": name,
+        "title": f"Synthetic benchmark {name}",
+        "source": "made by the tests",
+        "licence": "Apache-2.0",
+        "citation": "none",
+        "sha256": hashlib.sha256(repeats.tobytes()).hexdigest(),
+        "default_target": "accuracy",
         "space": {"name": name, "ops": list(OPS), "max_nodes": nodes, "roles": {"input": 0, "output": 5, "skip": 4}},
         "metrics": {"accuracy": {"unit": "%", "direction": "max", "description": "accuracy", "repeats": columns}},
     }
@@ -71,28 +78,61 @@ def _write(path: Path, text: str) -> None:
 
 
 def _record(
-    label: str, family: str, benchmark: str, space: str, budget: int, seed: int, *, protocol: str, recipe: str,
-    hardware: str, target: str, tests: int, table: str,
+    label: str,
+    family: str,
+    benchmark: str,
+    space: str,
+    budget: int,
+    seed: int,
+    *,
+    protocol: str,
+    recipe: str,
+    hardware: str,
+    target: str,
+    tests: int,
+    table: str,
 ) -> dict[str, Any]:
     encoder, _, rest = label.partition("[")
     config = dict(item.split("=") for item in rest.rstrip("]").split(",") if "=" in item)
     trial = {
-        "encoder": encoder, "config": config, "head": "linear", "source": hashlib.sha256(encoder.encode()).hexdigest(),
-        "benchmark": benchmark, "table": table, "target": target,
-        "protocol": protocol, "budget": budget,
+        "encoder": encoder,
+        "config": config,
+        "head": "linear",
+        "source": hashlib.sha256(encoder.encode()).hexdigest(),
+        "benchmark": benchmark,
+        "table": table,
+        "target": target,
+        "protocol": protocol,
+        "budget": budget,
         "split": hashlib.sha256(f"{benchmark}{target}{protocol}{budget}{seed}".encode()).hexdigest(),
-        "seed": seed, "recipe": recipe, "numerics": 1,
+        "seed": seed,
+        "recipe": recipe,
+        "numerics": 1,
     }
     key = hashlib.sha256(json.dumps(trial, sort_keys=True).encode()).hexdigest()
     return {
-        "schema": 1, "key": key, "status": "done", "trial": trial, "label": label, "family": family, "space": space,
-        "metrics": {}, "timings": {}, "model": {"parameters": 1000 + 997 * len(encoder) ** 2, "dim": 64},
+        "schema": 1,
+        "key": key,
+        "status": "done",
+        "trial": trial,
+        "label": label,
+        "family": family,
+        "space": space,
+        "metrics": {},
+        "timings": {},
+        "model": {"parameters": 1000 + 997 * len(encoder) ** 2, "dim": 64},
         "test": {"architectures": tests, "train": budget, "validation": 0},
         "recipe": {"name": recipe, "loss": "hinge", "epochs": 100 if recipe == "common" else 300, "optimizer": "adamw"},
         "notes": [],
         "provenance": {
-            "archrank": "0.1.0", "commit": "0123abc", "torch": "2.13.0", "python": "3.11.7", "device": "cpu",
-            "hardware": hardware, "threads": 1, "finished": f"2026-11-21T22:{seed:02d}:00Z",
+            "archrank": "0.1.0",
+            "commit": "0123abc",
+            "torch": "2.13.0",
+            "python": "3.11.7",
+            "device": "cpu",
+            "hardware": hardware,
+            "threads": 1,
+            "finished": f"2026-11-21T22:{seed:02d}:00Z",
         },
         "error": None,
     }
@@ -130,15 +170,33 @@ def make_store(
                 shared = rng.normal(0, 0.04)
                 for number, (label, (family, noise)) in enumerate(encoders.items()):
                     record = _record(
-                        label, family, name, space, budget, seed, protocol=protocol, recipe=recipe, target="accuracy",
-                        hardware=hardware[number % len(hardware)], tests=tests, table=table.table,
+                        label,
+                        family,
+                        name,
+                        space,
+                        budget,
+                        seed,
+                        protocol=protocol,
+                        recipe=recipe,
+                        target="accuracy",
+                        hardware=hardware[number % len(hardware)],
+                        tests=tests,
+                        table=table.table,
                     )
                     if (label, name, budget, seed) in holes:
                         continue
                     if (label, name, budget, seed) in failures:
-                        record |= {"status": "failed", "metrics": {}, "model": {}, "timings": {}, "error": {
-                            "type": "NonFiniteLoss", "message": f"the loss became NaN at step {budget}",
-                            "traceback": "Traceback (most recent call last): ..."}}
+                        record |= {
+                            "status": "failed",
+                            "metrics": {},
+                            "model": {},
+                            "timings": {},
+                            "error": {
+                                "type": "NonFiniteLoss",
+                                "message": f"the loss became NaN at step {budget}",
+                                "traceback": "Traceback (most recent call last): ...",
+                            },
+                        }
                         _write(root / "trials" / f"{record['key']}.json", json.dumps(record, sort_keys=True))
                         continue
                     sigma = noise * (20 / budget) ** 0.35 * np.exp(rng.normal(0, 0.06) + shared)
@@ -148,11 +206,19 @@ def make_store(
                         record["metrics"] = _metrics(score[index], predicted)
                     else:
                         tau = 2 / np.pi * np.arcsin(1 / np.sqrt(1 + sigma**2)) + rng.normal(0, 0.01)
-                        record["metrics"] = {"kendall": tau, "spearman": min(tau * 1.15, 0.999), "p@1%": tau / 2,
-                                             "p@10%": tau * 0.8, "regret@10": (1 - tau) / 3}
+                        record["metrics"] = {
+                            "kendall": tau,
+                            "spearman": min(tau * 1.15, 0.999),
+                            "p@1%": tau / 2,
+                            "p@10%": tau * 0.8,
+                            "regret@10": (1 - tau) / 3,
+                        }
                     record["timings"] = {
-                        "fit_s": 0.4 * (number + 1) * budget**0.5, "predict_s": 0.05 * (number + 1), "pretrain_s": 0.0,
-                        "architectures_per_s": tests / (0.05 * (number + 1)), "members": seeds,
+                        "fit_s": 0.4 * (number + 1) * budget**0.5,
+                        "predict_s": 0.05 * (number + 1),
+                        "pretrain_s": 0.0,
+                        "architectures_per_s": tests / (0.05 * (number + 1)),
+                        "members": seeds,
                     }
                     if label == "dagnn":
                         record["notes"] = ["trained as a loop: vmap does not support data-dependent control flow"]
@@ -173,7 +239,13 @@ def _metrics(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 
 
 def _predictions(
-    root: Path, key: str, index: np.ndarray, predicted: np.ndarray, z: np.ndarray, rng: np.random.Generator, seed: int,
+    root: Path,
+    key: str,
+    index: np.ndarray,
+    predicted: np.ndarray,
+    z: np.ndarray,
+    rng: np.random.Generator,
+    seed: int,
 ) -> None:
     (root / "predictions").mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame({"index": index.astype("int32"), "prediction": predicted})
@@ -183,9 +255,7 @@ def _predictions(
         few = index[:150]
         basis = np.linspace(-1, 1, 8, dtype="float32")
         encoding = (z[few, None] * basis + rng.normal(0, 0.4, (len(few), 8))).astype("float32")
-        pd.DataFrame({"index": few.astype("int32"), "encoding": list(encoding)}).to_parquet(
-            root / "encodings" / f"{key}.parquet", index=False
-        )
+        pd.DataFrame({"index": few.astype("int32"), "encoding": list(encoding)}).to_parquet(root / "encodings" / f"{key}.parquet", index=False)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,257 @@
+"""The page as a whole: what it says, that it says it safely, the same way every time, and fast."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+
+from archrank.datasets import ArchrankError
+from archrank.eval.statistics import leaderboard
+from archrank.eval.store import read_results
+from archrank.reports import build
+
+
+class Page(HTMLParser):
+    """Elements, visible text and the texts of table cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.quiet = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.quiet += tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.quiet -= tag in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self.quiet else data
+
+
+@pytest.fixture(scope="module")
+def built(suite, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("out")
+    build([suite.store], out, formats=("html", "md", "tex", "json"), load=suite.load)
+    return out
+
+
+def test_html_is_one_offline_file_of_moderate_size(built: Path) -> None:
+    data = (built / "report.html").read_bytes()
+    assert len(data) < 1_000_000
+    page = Page(data.decode())
+    for tag, attributes in page.tags:
+        for name in ("src", "href"):
+            link = attributes.get(name) or "#"
+            assert link.startswith(("#", "data:")), f"<{tag} {name}={link}> needs the network"
+    assert "@import" not in data.decode() and not re.search(r"url\((?!#)", data.decode())
+
+
+def test_all_ten_parts_are_there_in_order(built: Path) -> None:
+    page = Page((built / "report.html").read_text())
+    parts = [a["id"] for tag, a in page.tags if tag == "section"]
+    assert parts == ["verdict", "run", "leaderboard", "curves", "pairwise", "where", "map", "cost", "failures", "appendix"]
+
+
+def test_ids_are_unique(built: Path) -> None:
+    ids = re.findall(r'\bid="([^"]+)"', (built / "report.html").read_text())
+    assert len(ids) == len(set(ids))
+
+
+def test_leaderboard_repeats_the_statistics(suite, built: Path) -> None:
+    document = json.loads((built / "report.json").read_text())
+    section = next(s for s in document["sections"] if s["id"] == "leaderboard")
+    views = next(b for b in section["blocks"] if "leaderboard" in b)["views"]
+    expected = leaderboard(read_results([suite.store]))
+    rows = views["all budgets and benchmarks"]["rows"]
+    assert [row["label"]["text"] for row in rows] == list(expected["label"])
+    assert [row["tier"]["text"] for row in rows] == list(expected["tier"])
+    assert [row["value"]["value"] for row in rows] == pytest.approx(list(expected["mean"]))
+    assert {"20 labels", "78 labels", "156 labels", "390 labels", "other/accuracy"} <= set(views)
+
+
+def test_the_verdict_names_the_better_one_and_says_not_separable_for_equals(make, tmp_path: Path) -> None:
+    clear = make((("toy-a", "toy"),), encoders={"good": ("GNN", 0.4), "bad": ("GNN", 1.5)}, budgets=(78,), seeds=5)
+    build([clear.store], tmp_path, formats=("md",), load=clear.load)
+    assert "**good leads** on this benchmark" in (tmp_path / "report.md").read_text()
+    equal = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.8), "two": ("GNN", 0.8)}, budgets=(78,), seeds=3)
+    build([equal.store], tmp_path, formats=("md",), load=equal.load)
+    text = (tmp_path / "report.md").read_text()
+    assert "**not separable**" in text and "leads** on" not in text.split("## 2")[0].replace("Nobody leads**", "")
+
+
+def test_one_seed_claims_nothing(make, tmp_path: Path) -> None:
+    single = make((("toy-a", "toy"),), encoders={"good": ("GNN", 0.3), "bad": ("GNN", 1.9)}, budgets=(78,), seeds=1)
+    build([single.store], tmp_path, formats=("md",), load=single.load)
+    assert "good leads" not in (tmp_path / "report.md").read_text()
+
+
+def test_same_store_gives_the_same_bytes(suite, built: Path, tmp_path: Path) -> None:
+    build([suite.store], tmp_path, formats=("html", "md", "tex", "json"), load=suite.load)
+    names = sorted(p.relative_to(built) for p in built.rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("*") if p.is_file())
+    for name in names:
+        assert (built / name).read_bytes() == (tmp_path / name).read_bytes(), name
+
+
+def test_labels_are_text_and_never_markup(ragged, tmp_path: Path) -> None:
+    build([ragged.store], tmp_path, formats=("html", "md", "tex", "json"), load=ragged.load)
+    html = (tmp_path / "report.html").read_text()
+    page = Page(html)
+    assert "<script>alert(1)</script>" in page.text
+    scripts = [a for tag, a in page.tags if tag == "script"]
+    assert scripts == [{"type": "application/json", "id": "data"}, {}]
+    assert "<script>alert" not in html and "</script>alert" not in html
+    markdown = re.sub(r"```.*?```", "", (tmp_path / "report.md").read_text(), flags=re.S)
+    assert "<script>" not in markdown and "&lt;script&gt;" in markdown
+    tex = (tmp_path / "report.tex").read_text()
+    assert r"a\_b\%\$\&\#|*" in tex and r"\textless{}script\textgreater{}" in tex
+    for picture in (tmp_path / "figures").glob("*.svg"):
+        ElementTree.parse(picture)
+
+
+def test_holes_failures_and_machines_are_said(ragged, tmp_path: Path) -> None:
+    build([ragged.store], tmp_path, formats=("md",), load=ragged.load)
+    text = (tmp_path / "report.md").read_text()
+    assert "late is not ranked: it has 3 of 12 cells." in text
+    assert "NonFiniteLoss" in text and "the loss became NaN at step 78" in text
+    assert "Taken over the 11 of 12 cells" in text
+    assert "On CPU A, 78 labels" in text and "On GPU B, 78 labels" in text
+
+
+def test_one_predictor_on_two_machines_is_refused_not_averaged(make, tmp_path: Path) -> None:
+    mixed = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.5), "two": ("GNN", 0.8)}, budgets=(20, 78), seeds=2)
+    for path in sorted((mixed.store / "trials").glob("*.json")):
+        record = json.loads(path.read_text())
+        if record["label"] == "two" and record["trial"]["seed"] == 1:
+            record["provenance"]["hardware"] = "another machine"
+            path.write_text(json.dumps(record))
+    build([mixed.store], tmp_path, formats=("md",), load=mixed.load)
+    text = (tmp_path / "report.md").read_text()
+    assert "two was measured on Synthetic CPU @ 2 GHz and another machine" in text
+    cost = text.split("## 8. Cost")[1].split("## 9.")[0]
+    assert "| one |" in cost and "| two |" not in cost
+
+
+def test_without_the_tables_the_rest_is_there_and_says_so(suite, tmp_path: Path) -> None:
+    from archrank.datasets import DataMissing
+
+    def load(name: str) -> object:
+        raise DataMissing(f"{name}: get it first")
+
+    build([suite.store], tmp_path, formats=("html", "md"), load=load)
+    text = (tmp_path / "report.md").read_text()
+    assert text.count("The table of toy-a is not at hand") == 2
+    assert "## 3. Leaderboard" in text and "flowerformer" in text
+
+
+def test_another_table_of_the_same_name_is_not_used(suite, synthetic: ModuleType, tmp_path: Path) -> None:
+    build([suite.store], tmp_path, formats=("md",), load=lambda name: synthetic.make_table(name, seed=99))
+    assert "is not the one these trials were made on" in (tmp_path / "report.md").read_text()
+
+
+def test_recipes_and_protocols_never_share_a_table(make, suite, tmp_path: Path) -> None:
+    other = make((("toy-a", "toy"),), budgets=(78,), seeds=2, protocol="gates", recipe="paper")
+    build([suite.store, other.store], tmp_path, formats=("json",), load=suite.load)
+    document = json.loads((tmp_path / "report.json").read_text())
+    section = next(s for s in document["sections"] if s["id"] == "leaderboard")
+    boards = [b for b in section["blocks"] if "leaderboard" in b]
+    assert [b["leaderboard"] for b in boards] == ["board-clean-common", "board-gates-paper"]
+    text = json.dumps(document)
+    assert "gates leaks" in text or "gates" in json.dumps(next(s for s in document["sections"] if s["id"] == "failures"))
+
+
+def test_only_recomputes_among_those_named(suite, tmp_path: Path) -> None:
+    build([suite.store], tmp_path, formats=("json",), only=["gcn", "adjacency"], load=suite.load)
+    document = json.loads((tmp_path / "report.json").read_text())
+    section = next(s for s in document["sections"] if s["id"] == "leaderboard")
+    rows = next(b for b in section["blocks"] if "leaderboard" in b)["views"]["all budgets and benchmarks"]["rows"]
+    frame = read_results([suite.store])
+    expected = leaderboard(frame, labels=["gcn", "adjacency"])
+    assert [row["label"]["text"] for row in rows] == list(expected["label"])
+    assert [row["win"]["value"] for row in rows] == pytest.approx(list(expected["win_rate"]))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"formats": ("docx",)}, "unknown report format 'docx'"),
+        ({"only": ["nobody"]}, "--only nobody: no trial of that name"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(suite, tmp_path: Path, options: dict, said: str) -> None:
+    with pytest.raises(ArchrankError, match=re.escape(said)):
+        build([suite.store], tmp_path / "out", load=suite.load, **options)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_store_and_an_empty_store(tmp_path: Path) -> None:
+    with pytest.raises(ArchrankError, match="there is no store at"):
+        build([tmp_path / "nowhere"], tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ArchrankError, match="no trials in"):
+        build([tmp_path / "empty"], tmp_path)
+
+
+def test_every_trial_failed(make, tmp_path: Path) -> None:
+    dead = make(
+        (("toy-a", "toy"),), encoders={"one": ("GNN", 0.5)}, budgets=(20,), seeds=2, failures=[("one", "toy-a", 20, 0), ("one", "toy-a", 20, 1)]
+    )
+    build([dead.store], tmp_path, formats=("html", "md", "tex", "json"), load=dead.load)
+    assert "no ranking" in (tmp_path / "report.md").read_text()
+
+
+def test_an_edited_encoder_counts_once(make, tmp_path: Path) -> None:
+    made = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.5), "two": ("GNN", 0.8)}, budgets=(20,), seeds=2)
+    for path in sorted((made.store / "trials").glob("*.json")):
+        record = json.loads(path.read_text())
+        if record["label"] == "one":
+            record["key"] = record["key"][::-1]
+            record["trial"]["source"] = "older"
+            record["metrics"]["kendall"] = -0.5
+            record["provenance"]["finished"] = "2020-01-01T00:00:00Z"
+            (made.store / "trials" / f"{record['key']}.json").write_text(json.dumps(record))
+    build([made.store], tmp_path, formats=("md",), load=made.load)
+    text = (tmp_path / "report.md").read_text()
+    assert "2 older trials of edited encoders replaced by newer ones" in text
+    assert "-0.5" not in text
+
+
+def test_reports_import_no_torch() -> None:
+    code = (
+        "import sys, archrank.reports.page, archrank.reports.stores, archrank.cli.report; "
+        "sys.exit('torch' in sys.modules or 'torch_geometric' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ten_thousand_trials_stay_small_and_quick(make, tmp_path: Path) -> None:
+    names = {f"encoder{i:02d}": ("GNN", 0.4 + 0.05 * i) for i in range(20)}
+    tables = tuple((f"bench{i}", f"space{i % 3}") for i in range(5))
+    big = make(tables, encoders=names, budgets=(20, 78, 156, 390, 781), seeds=20, predictions=False)
+    began = time.process_time()
+    files = build([big.store], tmp_path, formats=("html", "md"), load=big.load)
+    seconds = time.process_time() - began
+    assert (tmp_path / "report.html").stat().st_size < 2_000_000
+    assert seconds < 60, f"{seconds:.0f} s of processor time"  # 30 s on an idle machine; tests share theirs
+    assert files[0].name == "report.html"
+
+
+def test_figures_as_files(suite, tmp_path: Path) -> None:
+    files: list[Path] = build([suite.store], tmp_path, formats=("svg", "pdf"), load=suite.load)
+    kinds: Callable[[str], int] = lambda kind: sum(p.suffix == kind for p in files)  # noqa: E731
+    assert kinds(".svg") == kinds(".pdf") > 20
+    assert next(p for p in files if p.suffix == ".pdf").read_bytes().startswith(b"%PDF")

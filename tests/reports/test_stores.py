@@ -1,0 +1,116 @@
+"""The commands that ask stores plain questions."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from archrank.cli import main
+from archrank.datasets import ArchrankError
+from archrank.reports.stores import encoder_argument, find, moved, progress, read
+
+
+@pytest.fixture()
+def store(suite, tmp_path: Path) -> Path:
+    shutil.copytree(suite.store / "trials", tmp_path / "store" / "trials")
+    return tmp_path / "store"
+
+
+def change(store: Path, label: str, by: float) -> None:
+    """Adds `by` to every tau of a label."""
+    for path in (store / "trials").glob("*.json"):
+        record = json.loads(path.read_text())
+        if record["label"] == label:
+            record["metrics"]["kendall"] += by
+            path.write_text(json.dumps(record))
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(words))
+    return int(stopped.value.code or 0)
+
+
+def test_status_and_failures(ragged, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("status", "--store", str(ragged.store), "--json") == 1
+    rows = {row["label"]: row for row in json.loads(capsys.readouterr().out)["predictors"]}
+    assert (rows["flowerformer"]["done"], rows["flowerformer"]["failed"]) == (11, 1)
+    assert (rows["late"]["done"], rows["late"]["failed"]) == (3, 0)
+    assert run("failures", "--store", str(ragged.store), "--traceback") == 1
+    said = capsys.readouterr().out
+    assert "flowerformer on toy-a/accuracy, 78 labels, seed 1" in said and "NonFiniteLoss: the loss became NaN" in said
+    assert "Traceback" in said
+
+
+def test_no_failures(suite, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("failures", "--store", str(suite.store)) == 0
+    assert capsys.readouterr().out == "no trial failed\n"
+
+
+def test_show_prints_everything_and_a_command_that_names_the_trial(suite, capsys: pytest.CaptureFixture[str]) -> None:
+    record = next(r for r in read([suite.store]) if r["label"] == "path[kind=truncated]" and r["trial"]["seed"] == 2)
+    assert run("show", record["key"][:16], "--store", str(suite.store)) == 0
+    said = capsys.readouterr().out
+    assert record["key"] in said and f"{record['metrics']['kendall']:.6g}" in said
+    words = shlex.split(said.strip().splitlines()[-1].split(": ", 1)[1])
+    options = dict(zip(words[2::2], words[3::2]))
+    assert options["--encoders"] == "path[kind=truncated]" and options["--seeds"] == "3"
+    assert options["--budgets"] == str(record["trial"]["budget"])
+
+
+def test_a_key_must_name_one_trial(suite) -> None:
+    records = read([suite.store])
+    with pytest.raises(ArchrankError, match="no trial's key starts with 'zz'"):
+        find(records, "zz")
+    with pytest.raises(ArchrankError, match="trials have a key that starts with ''"):
+        find(records, "")
+
+
+def test_an_encoder_from_a_file_is_named_by_its_file() -> None:
+    record = {"label": "mine[dim=8]+ridge", "trial": {"encoder": "my_encoder.py:Mine"}}
+    assert encoder_argument(record) == "my_encoder.py:Mine[dim=8]+ridge"
+    assert encoder_argument({"label": "gcn", "trial": {"encoder": "gcn"}}) == "gcn"
+
+
+def test_diff_of_a_store_with_itself_is_nothing(suite, capsys: pytest.CaptureFixture[str]) -> None:
+    assert {row.verdict for row in moved(suite.store, suite.store)} == {"equal"}
+    assert run("diff", str(suite.store), str(suite.store)) == 0
+    assert "72 cells of kendall: 72 equal" in capsys.readouterr().out
+
+
+def test_diff_finds_what_moved_and_only_that(suite, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise = iter([-0.001, 0.0012, -0.0004] * 100)
+    for path in sorted((store / "trials").glob("*.json")):
+        record = json.loads(path.read_text())
+        if record["label"] in ("gcn", "dagnn"):
+            record["metrics"]["kendall"] += next(noise) + (0.1 if record["label"] == "gcn" else 0)
+            path.write_text(json.dumps(record))
+    verdicts = {label: {row.verdict for row in moved(suite.store, store) if row.cell[0] == label} for label in ("gcn", "dagnn", "adjacency")}
+    assert verdicts["gcn"] == {"moved"} and verdicts["adjacency"] == {"equal"}
+    assert "moved" not in verdicts["dagnn"] or len(verdicts["dagnn"]) > 1
+    assert run("diff", str(suite.store), str(store)) == 1
+    assert "12 moved" in capsys.readouterr().out
+
+
+def test_diff_names_what_only_one_store_has(suite, store: Path) -> None:
+    for path in (store / "trials").glob("*.json"):
+        if json.loads(path.read_text())["label"] == "gcn":
+            path.unlink()
+    rows = [row for row in moved(suite.store, store) if row.verdict != "equal"]
+    assert {(row.cell[0], row.verdict) for row in rows} == {("gcn", "only in the first")} and len(rows) == 12
+
+
+def test_report_command_says_where_the_files_are(suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("report", "--store", str(suite.store), "-o", str(tmp_path / "out"), "-f", "md,json", "--only", "gcn,path[kind=truncated]") == 0
+    said = capsys.readouterr().out
+    assert str(tmp_path / "out" / "report.md") in said and "figures" in said
+    assert "adjacency" not in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_progress_counts_every_trial(suite) -> None:
+    rows = progress(read([suite.store]))
+    assert sum(row.done for row in rows) == len(list((suite.store / "trials").glob("*.json")))
+    assert {row.seeds for row in rows} == {3}
