@@ -132,7 +132,7 @@ class Body(nn.Module):
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]."""
         name = f"brp_nas/{self.faithful}/{self.space.name}"
-        links = graphs.derive(f"{name}/links", self._links).to(self.layers[0].weight.dtype)
+        links = graphs.derive(f"{name}/links", self._links).to(next(self.parameters()).dtype)
         x = graphs.derive(f"{name}/features", self._features).to(links.dtype)
         for layer in self.layers:
             x = layer(x, links)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -14,6 +15,8 @@ from archrank.encoders.layers.messages import Messages, messages
 from archrank.encoders.layers.noise import Dropout
 from archrank.encoders.layers.pool import mean_pool
 from archrank.encoders.registry import encoder
+
+Passing = Callable[[Tensor], Tensor]
 
 
 @encoder("gcn", family="GNN")
@@ -79,21 +82,21 @@ class NeuralPredictorGCN(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]."""
-        dtype = self.layers[0].along.dtype
+        dtype = next(self.parameters()).dtype
         if self.backend != "dense":
             return self._flat(messages(self.backend, graphs), dtype)
         if self.filler is not None:
-            graphs = self._filled(graphs)
+            graphs = self._filled(graphs, self.filler)
         both = graphs.derive("gcn/both", _both_directions).to(dtype)
         x = nn.functional.one_hot(graphs.ops, self.ops).to(dtype) * graphs.mask.unsqueeze(-1)
         for layer in self.layers:
-            x = layer(x, both)
+            x = layer(x, lambda y: both[..., 0, :, :] @ y, lambda y: both[..., 1, :, :] @ y)
         return mean_pool(x, graphs, self.cells)
 
-    def _filled(self, graphs: Graphs) -> Graphs:
+    def _filled(self, graphs: Graphs, filler: int) -> Graphs:
         """Padding up to the size of the space turned into isolated nodes."""
         inside = torch.arange(graphs.nodes, device=graphs.device) < self.size
-        ops = torch.where(graphs.mask, graphs.ops, self.filler)
+        ops = torch.where(graphs.mask, graphs.ops, filler)
         both = graphs.derive(
             "gcn/both-filled", lambda own: _both_directions(Graphs(own.ops, own.adj, own.mask | inside, own.cell))
         )
@@ -111,9 +114,7 @@ class NeuralPredictorGCN(nn.Module):
         against = along / forward.pair(0 * one, forward.gather_in(along))
         x = nn.functional.one_hot(graph.ops, self.ops).to(dtype)
         for layer in self.layers:
-            ahead = torch.relu(backward.sum_in(x @ layer.along, along))
-            behind = torch.relu(forward.sum_in(x @ layer.against, against))
-            x = layer.drop((ahead + behind) / 2)
+            x = layer(x, lambda y: backward.sum_in(y, along), lambda y: forward.sum_in(y, against))
         return graph.mean_pool(x, self.cells)
 
 
@@ -127,11 +128,11 @@ class Convolution(nn.Module):
         self.against = nn.Parameter(torch.empty(inputs, dim).uniform_(-bound, bound))
         self.drop = Dropout(dropout)
 
-    def forward(self, x: Tensor, both: Tensor) -> Tensor:
-        """x [B, V, inputs], both float [B, 2, V, V] -> [B, V, dim]."""
-        along = torch.relu(both[..., 0, :, :] @ (x @ self.along))
-        against = torch.relu(both[..., 1, :, :] @ (x @ self.against))
-        return self.drop((along + against) / 2)
+    def forward(self, x: Tensor, ahead: Passing, behind: Passing) -> Tensor:
+        """x [..., inputs] -> [..., dim]; `ahead` and `behind` multiply node features by A and by A'."""
+        drawn = torch.relu(ahead(x @ self.along)) + torch.relu(behind(x @ self.against))
+        out: Tensor = self.drop(drawn / 2)
+        return out
 
 
 def _both_directions(graphs: Graphs) -> Tensor:

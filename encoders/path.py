@@ -170,11 +170,8 @@ def count(
 
 def _sequences(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, letters: int, limit: int) -> Tensor:
     chunk = max(1, _AT_ONCE // (links.shape[1] * letters**limit))
-    parts = [
-        _chunk(*(tensor[i : i + chunk] for tensor in (links, start, leave, labels)), letters, limit)
-        for i in range(0, len(links), chunk)
-    ]
-    return torch.cat(parts)
+    parts = (slice(i, i + chunk) for i in range(0, len(links), chunk))
+    return torch.cat([_chunk(links[p], start[p], leave[p], labels[p], letters, limit) for p in parts])
 
 
 def _chunk(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, letters: int, limit: int) -> Tensor:

@@ -104,7 +104,7 @@ class _Pyg:
 def _pyg_passing() -> Any:
     from torch_geometric.nn import MessagePassing
 
-    class WeightedSum(MessagePassing):
+    class WeightedSum(MessagePassing):  # type: ignore[misc]  # the library is untyped
         """Sum of weighted features of in-neighbours; per edge, the sum of its ends' features."""
 
         def __init__(self) -> None:
