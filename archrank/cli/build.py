@@ -1,0 +1,98 @@
+"""`archrank data build`: train the cells of the embedded benchmark again, extend it, or check the shipped table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from archrank.datasets.errors import ArchrankError, unknown
+
+BUILDABLE = {"digits101": "digits101: NAS-Bench-101 cells trained on handwritten digits"}
+
+
+def build(
+    name: str = typer.Argument("digits101", help="What to build."),
+    cells: int | None = typer.Option(None, "--cells", help="Only the first so many cells (with --verify: how many)."),
+    seeds: int | None = typer.Option(None, "--seeds", help="Trainings of each cell."),
+    device: str = typer.Option("cpu", "--device", help="cpu or cuda; on cuda many cells train side by side."),
+    workers: int | None = typer.Option(None, "--workers", help="Processes [all cores on cpu, 1 on cuda]."),
+    resume: bool = typer.Option(True, "--resume/--no-resume", help="Keep the finished cells of the output folder."),
+    extend: bool = typer.Option(False, "--extend", help="Take the cells of the shipped table as finished."),
+    verify: bool = typer.Option(False, "--verify", help="Retrain random cells of the shipped table and compare."),
+    output: str = typer.Option("", "--output", "-o", help="Folder of the build [results/<name>-build]."),
+) -> None:
+    """Train the cells of a benchmark: resumable at any moment, in parallel, or (--verify) compared with the shipped table.
+
+    Writes <name>.parquet and <name>.json into the output folder. Exit code 1 when a cell failed or a comparison did.
+    """
+    if name not in BUILDABLE:
+        raise unknown("buildable benchmark", name, BUILDABLE)
+    _check(cells, seeds, workers, device, verify)
+    if verify:
+        _verify(name, cells or 20)
+        return
+    import os
+
+    from archrank.datasets.digits.builder import SEEDS, adopt, digits101_plan, run
+    from archrank.datasets.digits.card import assemble
+
+    if workers is None:
+        workers = (os.cpu_count() or 1) if device == "cpu" else 1
+    plan = digits101_plan(cells, SEEDS if seeds is None else seeds, device, workers)
+    folder = Path(output or f"results/{name}-build")
+    if extend:
+        from archrank.datasets import load
+
+        typer.echo(f"{adopt(plan, folder, load(name), resume)} cells taken from the shipped table")
+    run(plan, folder, resume or extend)
+    table = assemble(plan, folder, name, BUILDABLE[name])
+    if _told(table):
+        raise typer.Exit(1)
+
+
+def _check(cells: int | None, seeds: int | None, workers: int | None, device: str, verify: bool) -> None:
+    for option, value in (("--cells", cells), ("--seeds", seeds), ("--workers", workers)):
+        if value is not None and value < 1:
+            raise ArchrankError(f"{option} is 1 or more, not {value}")
+    if device != "cpu" and not device.startswith("cuda"):
+        raise ArchrankError(f"--device is cpu or cuda, not '{device}'")
+    if verify and device != "cpu":
+        raise ArchrankError("--verify compares on the CPU; leave --device out")
+    if verify and seeds is not None:
+        raise ArchrankError("--verify trains the seeds of the shipped table; leave --seeds out")
+    if device != "cpu":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ArchrankError("--device cuda: this machine has no CUDA device; leave it out to build on the CPU")
+
+
+def _verify(name: str, cells: int) -> None:
+    from archrank.datasets import load
+    from archrank.datasets.digits.task import digits
+    from archrank.datasets.digits.training import Recipe
+    from archrank.datasets.digits.verify import verify
+
+    benchmark = load(name)
+    verdict = verify(benchmark, digits(), Recipe(), cells)
+    typer.echo(f"{name}: {verdict}")
+    if not verdict.passed:
+        raise typer.Exit(1)
+
+
+def _told(table: Path) -> bool:
+    """Prints what was built; True when a training failed."""
+    import json
+
+    card = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
+    counts = card["cells"]
+    typer.echo(
+        f"{table}: {counts['trained']} of {counts['planned']} cells, {card['made']['core_seconds']} core-seconds"
+    )
+    for fact in ("reliability", "noise_ceiling"):
+        if "test_accuracy" in card[fact]:
+            typer.echo(f"{fact.replace('_', ' ')} of test accuracy: tau {card[fact]['test_accuracy']}")
+    for arch in counts["failed"]:
+        typer.echo(f"failed: {arch} (its scores are not finite)", err=True)
+    return bool(counts["failed"])
