@@ -167,9 +167,7 @@ def results_of(covered: Coverage) -> Results:
     """
     common, metric = covered.common, covered.metric
     if common.empty:
-        raise ComparisonError(
-            f"no cell (benchmark, target, budget, seed) has a {metric} from every one of: {', '.join(covered.labels)}"
-        )
+        raise ComparisonError(f"no cell (benchmark, target, budget, seed) has a {metric} from every one of: {', '.join(covered.labels)}")
     tasks = common[TASK].drop_duplicates().sort_values(TASK, ignore_index=True)
     seeds = sorted(common["seed"].unique())
     t = common[TASK].merge(tasks.reset_index(names="t"), how="left", on=TASK)["t"].to_numpy()
@@ -193,12 +191,7 @@ def results_of(covered: Coverage) -> Results:
         mean = np.nanmean(x, axis=2)
     size = common.groupby(t)["test"].first().to_numpy(dtype=float) if "test" in common else np.full(len(tasks), np.nan)
     error = METRICS[metric].error if metric in METRICS else None
-    test_error = np.array(
-        [
-            [math.nan if error is None or math.isnan(n) else error(value, int(n)) for value, n in zip(row, size)]
-            for row in mean
-        ]
-    )
+    test_error = np.array([[math.nan if error is None or math.isnan(n) else error(value, int(n)) for value, n in zip(row, size)] for row in mean])
     space = np.unique(tasks["space"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
     return Results(covered.labels, tasks, x, space, test_error, shared)
 
@@ -227,8 +220,7 @@ def select(results: Results, scope: Scope) -> tuple[Results, bool, list[str]]:
         results = results.take(enough)
     elif not enough.all():
         notes.append(
-            "Only one split: intervals hold the sampling error of tau on its test set and nothing else, "
-            "and no difference can be called real."
+            "Only one split: intervals hold the sampling error of tau on its test set and nothing else, and no difference can be called real."
         )
     if results.shared.any():
         known = " is added" if np.isfinite(results.test_error[:, results.shared]).all() else " is not known"
@@ -295,9 +287,7 @@ def aggregate(
     tasks = results.tasks
     benchmarks = tuple(sorted({f"{row.benchmark}/{row.target}" for row in tasks.itertuples()}))
     if len(benchmarks) > 1 and metric in METRICS and METRICS[metric].unit == "target":
-        raise ComparisonError(
-            f"{metric} is in the unit of its target and has no mean over {', '.join(benchmarks)}: choose one of them"
-        )
+        raise ComparisonError(f"{metric} is in the unit of its target and has no mean over {', '.join(benchmarks)}: choose one of them")
     combined = joint(results.x, results.space, results.weights(weigh), over_spaces, results.test_error, results.shared)
     result = Bootstrap(
         labels=results.labels,

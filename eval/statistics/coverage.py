@@ -91,9 +91,7 @@ def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) ->
     names = present if labels is None else sorted(set(labels))
     unknown = [name for name in names if name not in present]
     if unknown:
-        raise ComparisonError(
-            f"no results for {unknown[0]!r}; there are results for: {', '.join(present) or 'nothing'}"
-        )
+        raise ComparisonError(f"no results for {unknown[0]!r}; there are results for: {', '.join(present) or 'nothing'}")
     if not names:
         raise ComparisonError("no results to compare; run some trials first (archrank run)")
     rows = frame[frame["label"].isin(names)].copy()

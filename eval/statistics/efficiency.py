@@ -57,10 +57,7 @@ class Efficiency:
         ends = {self.words(self.labels), self.words(self.low), self.words(self.high)}
         within = "" if math.isnan(self.low) or len(ends) == 1 else f" [{self.words(self.low)}, {self.words(self.high)}]"
         unsure = " (one split: no interval)" if math.isnan(self.low) else ""
-        return (
-            f"{self.b} needs {self.words(self.labels)} labels{within} to reach what {self.a} has "
-            f"at {self.at} labels{unsure}."
-        )
+        return f"{self.b} needs {self.words(self.labels)} labels{within} to reach what {self.a} has at {self.at} labels{unsure}."
 
 
 def isotonic(y: Floats) -> Floats:
@@ -125,9 +122,7 @@ def label_efficiency(
     per_budget = results.tasks.groupby("budget").size()
     budgets = sorted(int(budget) for budget in per_budget.index[per_budget == len(groups)])
     if at not in budgets:
-        raise ComparisonError(
-            f"{a} and {b} have no common results at {at} labels in every benchmark; there are: {budgets or 'none'}"
-        )
+        raise ComparisonError(f"{a} and {b} have no common results at {at} labels in every benchmark; there are: {budgets or 'none'}")
     if len(budgets) < 2:
         raise ComparisonError(f"label efficiency needs two or more common budgets; there is only {budgets[0]}")
     where = results.tasks.merge(groups.reset_index(names="g"), how="left", on=GROUP)

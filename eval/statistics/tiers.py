@@ -188,10 +188,7 @@ def pairs(
     both = list(itertools.combinations(order, 2))
     table = result.p_values()
     adjusted = holm(np.array([table[i, j] for i, j in both], dtype=float))
-    return [
-        _comparison(result, result.labels[i], result.labels[j], float(p), len(both), float(won[i, j]))
-        for (i, j), p in zip(both, adjusted)
-    ]
+    return [_comparison(result, result.labels[i], result.labels[j], float(p), len(both), float(won[i, j])) for (i, j), p in zip(both, adjusted)]
 
 
 def win_rates(result: Bootstrap, results: Results) -> list[Interval]:
@@ -214,10 +211,7 @@ def win_rates(result: Bootstrap, results: Results) -> list[Interval]:
     units = result.units
     centre = (rate + z2 / (2 * units)) / (1 + z2 / units)
     reach = np.sqrt(z2 * (rate * (1 - rate) / units + z2 / (4 * units**2))) / (1 + z2 / units)
-    return [
-        Interval(float(share), max(0.0, float(c - r)), min(1.0, float(c + r)), result.kind, units)
-        for share, c, r in zip(rate, centre, reach)
-    ]
+    return [Interval(float(share), max(0.0, float(c - r)), min(1.0, float(c + r)), result.kind, units) for share, c, r in zip(rate, centre, reach)]
 
 
 def leaderboard(

@@ -63,9 +63,7 @@ def sentence(comparison: Comparison) -> str:
     winner = comparison.winner
     if winner == second:
         first, second = second, first
-        difference = Interval(
-            -difference.estimate, -difference.high, -difference.low, difference.kind, difference.units
-        )
+        difference = Interval(-difference.estimate, -difference.high, -difference.low, difference.kind, difference.units)
     number = f"{name} {rounded(difference, signed=True)} {_basis(comparison)}"
     where = _where(comparison)
     if winner is None:

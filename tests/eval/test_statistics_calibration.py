@@ -1,6 +1,6 @@
 """Error rates on data with a known truth, at a size that a test can afford; the full study is the command.
 
-With 800 data sets a rate of 95 % has a standard error of 0.8 points: the limits are about three of them wide.
+With 600 data sets a rate of 95 % has a standard error of 0.9 points: the limits are about three of them wide.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import pytest
 
 from archrank.eval.statistics import calibrate
 
-REPEATS = 800
+REPEATS = 600
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def rates():
 )
 def test_intervals_cover_what_they_say(rates, what):
     for rate in rates[what]:
-        assert 92.5 <= rate.measured <= 97.5, rate
+        assert 92.2 <= rate.measured <= 97.6, rate
 
 
 def test_a_null_difference_is_called_real_in_five_of_a_hundred(rates):
@@ -59,7 +59,7 @@ def test_percentile_bootstrap_of_few_splits_would_not_do(rates):
 
 def test_tiers_keep_the_family_wise_error(rates):
     for rate in rates["any false separation, Holm (tiers)"]:
-        assert rate.measured <= 9, rate  # 200 data sets: 5 % +- 1.5
+        assert rate.measured <= 10, rate  # 150 data sets: 5 % +- 1.8
 
 
 def test_the_command_prints_every_rate_and_refuses_too_few_data_sets(capsys, monkeypatch):
