@@ -185,7 +185,7 @@ def tau_standard_error(tau: float, n: int) -> float:
 
         2 / (n (n - 1)) * (1 - tau^2 + 2 (n - 2) (1/9 - (2/pi * arcsin(rho / 2))^2))
 
-    0.035 at n = 50, 0.016 at 200, 0.0069 at 1,000 and 0.0031 at 5,000 for tau = 0.8. NaN for n < 2 or an undefined tau.
+    0.035 at n = 50, 0.016 at 200, 0.0069 at 1,000 and 0.0030 at 5,000 for tau = 0.8. NaN for n < 2 or an undefined tau.
     """
     if n < 2 or not math.isfinite(tau) or abs(tau) > 1:
         return math.nan
