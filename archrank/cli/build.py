@@ -87,9 +87,7 @@ def _told(table: Path) -> bool:
 
     card = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
     counts = card["cells"]
-    typer.echo(
-        f"{table}: {counts['trained']} of {counts['planned']} cells, {card['made']['core_seconds']} core-seconds"
-    )
+    typer.echo(f"{table}: {counts['trained']} of {counts['planned']} cells, {card['made']['core_seconds']} core-seconds")
     for fact in ("reliability", "noise_ceiling"):
         if "test_accuracy" in card[fact]:
             typer.echo(f"{fact.replace('_', ' ')} of test accuracy: tau {card[fact]['test_accuracy']}")

@@ -53,9 +53,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.workers < 1 or self.per_program < 1:
-            raise DataError(
-                f"seeds, workers and cells per program are 1 or more: {self.seeds}, {self.workers}, {self.per_program}"
-            )
+            raise DataError(f"seeds, workers and cells per program are 1 or more: {self.seeds}, {self.workers}, {self.per_program}")
         if not self.cells:
             raise DataError("there is no cell to train")
 
@@ -173,9 +171,7 @@ def adopt(plan: Plan, folder: Path, benchmark: Benchmark, resume: bool = True) -
     card = benchmark.card
     repeats = {metric: card["metrics"][metric]["repeats"] for metric in METRICS}
     if card.get("digest") != plan.header["digest"] or len(repeats["test_accuracy"]) != plan.seeds:
-        raise DataError(
-            f"table {benchmark.name} was made with another task, recipe or number of seeds: it cannot be extended"
-        )
+        raise DataError(f"table {benchmark.name} was made with another task, recipe or number of seeds: it cannot be extended")
     journal = Journal(folder / "journal.jsonl", plan.header, resume)
     before = len(journal.records)
     for index, arch in enumerate(benchmark.arch):
@@ -227,9 +223,7 @@ def _inline(plan: Plan, groups: list[list[Cell]]) -> Iterator[list[dict[str, Any
 def _parallel(plan: Plan, groups: list[list[Cell]]) -> Iterator[list[dict[str, Any]]]:
     # Spawned, not forked: a fork of a process that has used torch's thread pool may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        plan.workers, context, _start_worker, (plan.task, plan.recipe, plan.seeds, plan.device)
-    ) as pool:
+    with ProcessPoolExecutor(plan.workers, context, _start_worker, (plan.task, plan.recipe, plan.seeds, plan.device)) as pool:
         waiting: set[Future[list[dict[str, Any]]]] = set()
         queue = iter(groups)
         try:
@@ -255,11 +249,16 @@ def _start_worker(task: Task, recipe: Recipe, seeds: int, device: str) -> None:
     torch.set_num_threads(1)
     # Ctrl-C reaches the whole group; the parent alone answers it, by stopping the pool.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker.append(Trainer(task, recipe, range(seeds), device))
+
+
+def _end_with_parent() -> None:
+    """Ends a worker whose parent was killed; it would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        # A worker whose parent was killed would wait for work for ever.
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
-    _worker.append(Trainer(task, recipe, range(seeds), device))
+        parent.join()
+        os._exit(1)
 
 
 def _work(cells: list[Cell]) -> list[dict[str, Any]]:
@@ -319,6 +318,4 @@ class Progress:
         if self.bar.disable and not self.quiet and (now - self.told > 30 or self.done == self.total):
             self.told = now
             left = (now - self.started) / (self.done - self.first) * (self.total - self.done)
-            self.console.print(
-                f"{self.what}: {self.done} of {self.total}, about {left / 60:.0f} min left", highlight=False
-            )
+            self.console.print(f"{self.what}: {self.done} of {self.total}, about {left / 60:.0f} min left", highlight=False)

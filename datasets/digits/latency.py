@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,15 +20,17 @@ from archrank.datasets.digits.network import Program, Skeleton
 from archrank.datasets.nb101_cells import Cell
 
 BATCH = 64
-REPEATS = 15
-WARM_UP = 3
-PASSES = 2
+REPEATS = 8
+WARM_UP = 2
+PASSES = 8
+HALVES = 2
 
 
 def measure(cell: Cell, classes: int, size: int, skeleton: Skeleton, repeats: int = REPEATS) -> float:
-    """Milliseconds for a batch of 64 images of `size` x `size` pixels: the median of `repeats` runs after three unmeasured.
+    """Milliseconds for a batch of 64 images of `size` x `size` pixels: the least of `repeats` runs after two unmeasured.
 
-    Batch normalisation is folded into the convolutions. Call it inside `single_thread()`.
+    The least, since whatever else the machine does can only add to a run. Batch normalisation is folded into the convolutions.
+    Call it inside `single_thread()`.
     """
     program = Program([cell], [0], classes, skeleton)
     program.fold()
@@ -40,13 +41,11 @@ def measure(cell: Cell, classes: int, size: int, skeleton: Skeleton, repeats: in
             started = time.thread_time_ns()
             program(images)
             taken.append(time.thread_time_ns() - started)
-    return statistics.median(taken[WARM_UP:]) / 1e6
+    return min(taken[WARM_UP:]) / 1e6
 
 
-def measure_all(
-    cells: Sequence[Cell], classes: int, size: int, skeleton: Skeleton, path: Path, quiet: bool = False
-) -> list[dict[str, float]]:
-    """`PASSES` measurements of every cell: for each pass, a dict from hash to milliseconds.
+def measure_all(cells: Sequence[Cell], classes: int, size: int, skeleton: Skeleton, path: Path, quiet: bool = False) -> list[dict[str, float]]:
+    """Latency of every cell, twice: for each half of the passes, a dict from hash to the least milliseconds in them.
 
     Every pass goes through the cells in an order of its own, so that a slow minute does not hit the same cells twice. Each
     measurement is a line appended to `path`; those already there are kept.
@@ -71,4 +70,5 @@ def measure_all(
                     advance(1)
             file.flush()
             os.fsync(file.fileno())
-    return found
+    halves = [found[half::HALVES] for half in range(HALVES)]
+    return [{cell.hash: min(one[cell.hash] for one in half) for cell in cells} for half in halves]

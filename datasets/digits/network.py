@@ -59,9 +59,7 @@ def vertex_channels(cell: Cell, width_in: int, width_out: int) -> list[int]:
 class _Unit:
     """Convolution, batch norm and ReLU for some members: shapes per member, parameters, running statistics."""
 
-    def __init__(
-        self, members: list[int], inputs: list[int], outputs: list[int], width_in: int, width_out: int, k: int
-    ):
+    def __init__(self, members: list[int], inputs: list[int], outputs: list[int], width_in: int, width_out: int, k: int):
         self.members, self.inputs, self.outputs = members, inputs, outputs
         self.width_in, self.width_out, self.k = width_in, width_out, k
         self.weight = torch.zeros(len(members) * width_out, width_in, k, k)
@@ -170,7 +168,7 @@ class Program:
         if self.skeleton.pool > 1:
             x = F.max_pool2d(x, self.skeleton.pool)
         x = self.stages[1](x, training, momentum)
-        features = x.mean((2, 3)).unflatten(1, (len(self.head), -1)).transpose(0, 1)
+        features = torch.unflatten(x.mean((2, 3)), 1, (len(self.head), -1)).transpose(0, 1)
         return torch.baddbmm(self.bias[:, None], features, self.head).transpose(0, 1)
 
 
@@ -209,12 +207,7 @@ class _Stage:
         zero = self.count * total
         rows = []
         for m, cell in enumerate(owners):
-            row = [
-                m * total + starts[v] + c
-                for v in self.feeding
-                if _feeds(cell, v + 1)
-                for c in range(channels[m][v + 1])
-            ]
+            row = [m * total + starts[v] + c for v in self.feeding if _feeds(cell, v + 1) for c in range(channels[m][v + 1])]
             rows += row or [zero] * self.width_out
         return None if rows == list(range(zero)) or not self.feeding else torch.tensor(rows)
 
@@ -236,7 +229,7 @@ class _Stage:
             states.append(vertex(x, states, training, momentum))
         output = None
         if self.feeding:
-            parts = [states[v].unflatten(1, (self.count, self.widths[v])) for v in self.feeding]
+            parts = [torch.unflatten(states[v], 1, (self.count, self.widths[v])) for v in self.feeding]
             if self.pick is None and len(parts) == 1:
                 output = states[self.feeding[0]]
             else:
@@ -316,9 +309,7 @@ def _feeds(cell: Cell, v: int) -> bool:
     return v < len(cell.ops) - 1 and bool(cell.matrix[v, -1])
 
 
-def _unit(
-    members: list[int], inputs: list[int], outputs: list[int], width_in: int, width_out: int, k: int
-) -> _Unit | None:
+def _unit(members: list[int], inputs: list[int], outputs: list[int], width_in: int, width_out: int, k: int) -> _Unit | None:
     if not members:
         return None
     return _Unit(members, [inputs[m] for m in members], [outputs[m] for m in members], width_in, width_out, k)
@@ -333,9 +324,8 @@ def _take(x: Tensor, members: Tensor | None, count: int) -> Tensor:
     """Channels of the given members: [B, count * C, H, W] -> [B, len(members) * C, H, W]."""
     if members is None:
         return x
-    return (
-        x.unflatten(1, (count, -1)).index_select(1, members).flatten(1, 2).contiguous(memory_format=torch.channels_last)
-    )
+    taken = torch.unflatten(x, 1, (count, -1)).index_select(1, members)
+    return taken.flatten(1, 2).contiguous(memory_format=torch.channels_last)
 
 
 def _add(total: Tensor | None, part: Tensor, members: Tensor | None, count: int, width: int) -> Tensor:
@@ -344,7 +334,8 @@ def _add(total: Tensor | None, part: Tensor, members: Tensor | None, count: int,
         return part if total is None else total + part
     if total is None:
         total = part.new_zeros(len(part), count * width, *part.shape[2:])
-    grown = total.unflatten(1, (count, width)).index_add(1, members, part.unflatten(1, (len(members), width)))
+    parts = torch.unflatten(part, 1, (len(members), width))
+    grown = torch.unflatten(total, 1, (count, width)).index_add(1, members, parts)
     return grown.flatten(1, 2).contiguous(memory_format=torch.channels_last)
 
 
@@ -352,6 +343,6 @@ def _resize(x: Tensor, count: int, width: int, wanted: int) -> Tensor:
     """Every member's channels cut or zero-padded from `width` to `wanted`."""
     if width == wanted:
         return x
-    x = x.unflatten(1, (count, width))
+    x = torch.unflatten(x, 1, (count, width))
     x = x[:, :, :wanted] if wanted < width else F.pad(x, (0, 0, 0, 0, 0, wanted - width))
     return x.flatten(1, 2).contiguous(memory_format=torch.channels_last)

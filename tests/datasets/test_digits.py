@@ -299,9 +299,7 @@ def test_the_shipped_table_keeps_its_promises():
     assert [cell.hash for cell in cells] == benchmark.arch[:50].tolist()
     assert not benchmark.scores.isna().any(axis=None)
     assert card["cells"]["failed"] == [] and card["cells"]["trained"] == len(benchmark)
-    assert reliability(benchmark.repeats("test_accuracy")) == pytest.approx(
-        card["reliability"]["test_accuracy"], abs=1e-4
-    )
+    assert reliability(benchmark.repeats("test_accuracy")) == pytest.approx(card["reliability"]["test_accuracy"], abs=1e-4)
     assert card["reliability"]["test_accuracy"] >= 0.85
     assert card["distinct"]["test_accuracy"] >= 0.95
     assert card["baselines"]["kendall_tau"]["parameters"] < card["noise_ceiling"]["test_accuracy"] - 0.1
