@@ -84,7 +84,12 @@ def coverage(frame: pd.DataFrame, metric: str = "kendall", labels: Sequence[str]
 
 def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) -> tuple[pd.DataFrame, list[str]]:
     """Rows of the labels asked for with a ``state``, and the labels sorted; mixed protocols and recipes refused."""
-    for column in ["label", *CELL, metric]:
+    if frame.empty:
+        raise ComparisonError("no results to compare; run some trials first (archrank run)")
+    if metric not in frame:
+        failed = int((frame["status"] == "failed").sum()) if "status" in frame else 0
+        raise ComparisonError(f"none of the {len(frame)} trials has a {metric} ({failed} of them failed)")
+    for column in ["label", *CELL]:
         if column not in frame:
             raise ComparisonError(f"the results have no column {column!r}; see docs/store.md for what is needed")
     present = sorted({str(label) for label in frame["label"]})
@@ -93,7 +98,7 @@ def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) ->
     if unknown:
         raise ComparisonError(f"no results for {unknown[0]!r}; there are results for: {', '.join(present) or 'nothing'}")
     if not names:
-        raise ComparisonError("no results to compare; run some trials first (archrank run)")
+        raise ComparisonError("no label given to compare")
     rows = frame[frame["label"].isin(names)].copy()
     for column, remedy in (("protocol", "choose one protocol"), ("recipe", "choose one recipe")):
         mixed = sorted({str(value) for value in rows[column].dropna()}) if column in rows else []
