@@ -18,10 +18,10 @@ from archrank.datasets.errors import DataError
 class Task:
     """A small image classification task with a fixed split.
 
-    images: float32 [N, H, W], one channel, background 0. labels: int64 [N], classes 0..K-1.
+    images: float32 [N, H, H], square, one channel, background 0. labels: int64 [N], classes 0..K-1.
     train, validation, test: disjoint index arrays into both.
 
-    Raises DataError when shapes disagree, a class is missing from the training part, or the parts overlap.
+    Raises DataError when shapes disagree, a number is not finite, a class is missing from the training part, or the parts overlap.
     """
 
     name: str
@@ -34,6 +34,8 @@ class Task:
     def __post_init__(self) -> None:
         if self.images.ndim != 3 or len(self.images) != len(self.labels):
             raise DataError(f"task {self.name}: images need [N, H, W] with one label each, got {self.images.shape}")
+        if self.images.shape[1] != self.images.shape[2] or self.images.shape[1] < 4:
+            raise DataError(f"task {self.name}: images are squares of 4 x 4 pixels or more, got {self.images.shape[1:]}")
         if not np.isfinite(self.images).all():
             raise DataError(f"task {self.name}: an image holds a number that is not finite")
         parts = np.concatenate([self.train, self.validation, self.test])

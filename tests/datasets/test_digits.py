@@ -140,6 +140,15 @@ def test_a_training_is_bit_equal_when_repeated_and_depends_on_seed_and_cell(task
     assert first.finite and first.seconds > 0
 
 
+def test_cells_trained_side_by_side_score_as_alone(task):
+    trainer = Trainer(task, replace(QUICK, epochs=1), range(2))
+    together = trainer.train(CELLS)
+    for cell, scores in zip(CELLS, together, strict=True):
+        alone = trainer.train([cell])[0]
+        assert scores.test_log_likelihood == pytest.approx(alone.test_log_likelihood, abs=1e-3)
+        assert scores.val_log_likelihood == pytest.approx(alone.val_log_likelihood, abs=1e-3)
+
+
 def test_training_learns(task):
     scores = Trainer(task, replace(QUICK, epochs=25), range(2)).train([CHAIN])[0]
     assert np.mean(scores.test_accuracy) > 0.4  # chance is 0.1
@@ -255,6 +264,8 @@ def test_broken_journals_are_refused_by_name(tmp_path, task):
         ({"labels": np.zeros(10, np.int64)}, "one label each"),
         ({"train": np.array([0, 1]), "test": np.array([1, 2])}, "in two of the parts"),
         ({"train": np.array([0])}, "every class"),
+        ({"images": np.full((1797, 8, 8), np.nan, np.float32)}, "not finite"),
+        ({"images": np.zeros((1797, 8, 6), np.float32)}, "squares"),
     ],
 )
 def test_an_impossible_task_is_refused(task, change, word):
