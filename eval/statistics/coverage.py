@@ -87,8 +87,8 @@ def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) ->
     if frame.empty:
         raise ComparisonError("no results to compare; run some trials first (archrank run)")
     if metric not in frame:
-        failed = int((frame["status"] == "failed").sum()) if "status" in frame else 0
-        raise ComparisonError(f"none of the {len(frame)} trials has a {metric} ({failed} of them failed)")
+        broken = int((frame["status"] == "failed").sum()) if "status" in frame else 0
+        raise ComparisonError(f"none of the {len(frame)} trials has a {metric} ({broken} of them failed)")
     for column in ["label", *CELL]:
         if column not in frame:
             raise ComparisonError(f"the results have no column {column!r}; see docs/store.md for what is needed")
