@@ -49,7 +49,16 @@ class NarFormer(nn.Module):
         super().__init__()
         if dim % 6 or dim % heads:
             raise ValueError(f"nar_former: dim {dim} must be a multiple of 6 and of heads {heads}")
-        self.frequencies = dim // 6
+        # Codes are buffers; tokens derived once per space would take gigabytes where there are 423,624 cells.
+        self.place_codes: Tensor
+        self.op_codes: Tensor
+        self.mark_codes: Tensor
+        self.size_codes: Tensor
+        for name, numbers, frequencies in (("place", torch.arange(space.max_nodes), dim // 6),
+                                           ("op", torch.arange(len(space.ops)), dim // 6),
+                                           ("mark", torch.tensor([END, NOWHERE]), dim // 6),
+                                           ("size", torch.arange(space.max_nodes + 1), dim // 2)):
+            self.register_buffer(f"{name}_codes", scalar_code(numbers, frequencies), persistent=False)
         self.size = nn.Linear(dim, dim)
         self.layers = nn.ModuleList(Block(dim, heads, hidden, dropout=dropout) for _ in range(layers))
         self.queries = nn.ParameterList(nn.Parameter(torch.randn(count, dim)) for count in QUERIES)
@@ -90,12 +99,9 @@ class NarFormer(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, dim]."""
-        kind = self.size.weight.dtype
-        tokens = graphs.derive(f"nar-former/{self.frequencies}/tokens", self._tokens).to(kind)
-        size = graphs.derive(f"nar-former/{self.frequencies}/size", self._size).to(kind)
-        present = graphs.derive("nar-former/present", _present)
-        sequence = torch.cat([torch.relu(self.size(size)).unsqueeze(-2), tokens], -2)
-        return self.fuse(sequence, present)
+        size = torch.relu(self.size(nn.functional.embedding(graphs.mask.sum(-1), self.size_codes)))
+        sequence = torch.cat([size.unsqueeze(-2), self.tokens(graphs)], -2)
+        return self.fuse(sequence, graphs.derive("nar-former/present", _present))
 
     def fuse(self, sequence: Tensor, present: Tensor | None = None) -> Tensor:
         """The network without the tokenizer: sequence [B, L, dim], present bool [B, L] (None: all) -> [B, dim]."""
@@ -109,23 +115,19 @@ class NarFormer(nn.Module):
         done: Tensor = self.norm(x)[..., -1, :]
         return done
 
-    def _tokens(self, graphs: Graphs) -> Tensor:
-        """float32 [B, V + 1, 6m]: one token per node, then the end token; zeros after it."""
-        code = table(max(graphs.nodes, int(graphs.ops.max()) + 1), self.frequencies).to(graphs.device)
-        place, end, nowhere = code[: graphs.nodes], code[-2], code[-1]
-        sources = torch.einsum("buv,ud->bvd", graphs.adj.float(), place)
+    def tokens(self, graphs: Graphs) -> Tensor:
+        """[B, V + 1, dim]: one token per node, then the end token; zeros after it."""
+        end, nowhere = self.mark_codes
+        extra = max(graphs.nodes - len(self.place_codes), 0)  # a wider tensor than the space needs: padding only
+        places = nn.functional.pad(self.place_codes, (0, 0, 0, extra))[: graphs.nodes]
+        sources = graphs.adj.transpose(-1, -2).to(places.dtype) @ places
         sources = torch.where(graphs.adj.any(-2).unsqueeze(-1), sources, nowhere)
-        tokens = torch.cat([code[graphs.ops], place.expand(len(graphs), -1, -1), sources], -1)
-        tokens = nn.functional.pad(tokens, (0, 0, 0, 1))
+        ops = nn.functional.embedding(graphs.ops, self.op_codes)
+        tokens = nn.functional.pad(torch.cat([ops, places.expand_as(ops), sources], -1), (0, 0, 0, 1))
         size = graphs.mask.sum(-1, keepdim=True)
         here = torch.arange(graphs.nodes + 1, device=graphs.device)
         tokens = torch.where((here == size).unsqueeze(-1), end.repeat(3), tokens)
         return tokens * (here <= size).unsqueeze(-1)
-
-    def _size(self, graphs: Graphs) -> Tensor:
-        """float32 [B, 6m]: the code of the number of nodes."""
-        code = scalar_code(torch.arange(graphs.nodes + 1), 3 * self.frequencies).to(graphs.device)
-        return code[graphs.mask.sum(-1)]
 
 
 class Stage(nn.Module):
@@ -167,11 +169,6 @@ def scalar_code(numbers: Tensor, frequencies: int) -> Tensor:
     bands = torch.linspace(1.0, 2.0 ** (frequencies - 1), frequencies)
     angle = (numbers.float() * math.pi).unsqueeze(-1) * bands
     return torch.stack([torch.sin(angle), torch.cos(angle)], -1).flatten(-2)
-
-
-def table(count: int, frequencies: int) -> Tensor:
-    """Codes of 0 .. count - 1, of the end token and of the source of an input: float32 [count + 2, 2m], on the CPU."""
-    return scalar_code(torch.cat([torch.arange(float(count)), torch.tensor([END, NOWHERE])]), frequencies)
 
 
 def _present(graphs: Graphs) -> Tensor:

@@ -15,7 +15,7 @@ Metric = Literal["parameters", "flops"]
 CHANNELS = 16
 FREE_ROLES = ("input", "output", "none", "skip")
 FREE_WORDS = ("input", "output", "none", "zero", "skip", "identity", "sum", "add", "concat", "elementwise", "blend",
-              "activation", "relu", "tanh", "sigm", "norm", "bias", "global")
+              "activation", "relu", "tanh", "sigm", "norm", "bias", "global", "c_{k")
 
 
 def operation_cost(op: str, channels: int = CHANNELS) -> tuple[float, float]:

@@ -228,6 +228,7 @@ def test_progress_goes_to_the_log_and_size_is_limited(caplog, capsys):
         ("input", 0, 0),
         ("linear", 1, 1),
         ("gat", 1, 1),
+        ("c_{k-2}", 0, 0),
     ],
 )
 def test_cost_of_an_operation(op, weights, adds):

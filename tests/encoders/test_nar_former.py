@@ -76,7 +76,7 @@ def test_published_codes():
 
 def test_tokens_of_a_cell():
     model = NarFormer(g.space(7), dim=192)
-    tokens = model._tokens(g.graphs(g.C5, g.C3, nodes=7))
+    tokens = model.tokens(g.graphs(g.C5, g.C3, nodes=7))
     code = scalar_code(torch.tensor([0.0, 1, 2, 3, 4, 1e5, -1]), 32)
     end, nowhere = code[5], code[6]
     assert tokens.shape == (2, 8, 192)
@@ -85,7 +85,10 @@ def test_tokens_of_a_cell():
     assert torch.allclose(tokens[0, 4], torch.cat([code[4], code[4], code[0] + code[1] + code[3]]), atol=1e-6)
     assert torch.equal(tokens[0, 5], end.repeat(3)) and torch.equal(tokens[1, 3], end.repeat(3))
     assert not tokens[0, 6:].any() and not tokens[1, 4:].any()
-    assert torch.equal(model._size(g.graphs(g.C5))[0], scalar_code(torch.tensor(5.0), 96))
+    assert torch.equal(model.size_codes[5], scalar_code(torch.tensor(5.0), 96))
+    # The same codes in a network of higher precision, down to the rounding of the sums.
+    double = NarFormer(g.space(7), dim=192).double().tokens(g.graphs(g.C5, g.C3, nodes=7))
+    assert torch.allclose(double.float(), tokens, atol=1e-6)
 
 
 def test_published_size_and_recipe():
@@ -100,7 +103,8 @@ def test_published_size_and_recipe():
 def test_padding_and_batch_do_not_matter():
     model = small()
     alone = torch.cat([model(g.graphs(cell)) for cell in (g.C5, g.C3)])
-    assert torch.allclose(model(g.graphs(g.C5, g.C3, nodes=7)), alone, atol=1e-12)
+    for nodes in (5, 7, 9):
+        assert torch.allclose(model(g.graphs(g.C5, g.C3, nodes=nodes)), alone, atol=1e-12)
 
 
 def test_the_order_of_nodes_matters():
