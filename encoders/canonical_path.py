@@ -9,7 +9,7 @@ from torch import Tensor
 from archrank.datasets.canonical import canonicalize, contract, vocabulary
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.path import count, limit_of
+from archrank.encoders.path import check_seen, count, limit_of
 from archrank.encoders.registry import encoding
 
 MOST = 1e6
@@ -45,4 +45,6 @@ def canonical_path(graphs: Graphs, space: SearchSpace, *, longest: int | None = 
         links = contract(form.links, form.mask & np.isin(form.ops, words.sums))
         # Identities alone may now lead from input to output, whatever edges the space has.
         parts.append(torch.cat(count(space, form.ops, links, form.mask, form.cell, letters, limit, direct=True), 1))
-    return torch.cat(parts).clamp(max=MOST).to(graphs.device)
+    counts = torch.cat(parts).clamp(max=MOST).to(graphs.device)
+    check_seen([counts], space, limit)
+    return counts

@@ -22,6 +22,7 @@ from archrank.encoders.registry import encoding
 
 WIDEST = 20_000
 _AT_ONCE = 30_000_000
+_MANY = 50
 
 
 @encoding("path", family="path")
@@ -35,7 +36,7 @@ def path(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, fait
     longest: operations on the longest path kept; by default all a space allows, or as many as fit into 20,000 features.
     faithful: with the defects of NASLib: on NAS-Bench-201 the paths are read off edges in the wrong order, so that
     two of the four are not paths of the cell; on DARTS the last operation of each cell is left out. Returns float32
-    [B, F]. ArchrankError if `longest` needs more than 20,000 features.
+    [B, F]. ArchrankError if `longest` needs more than 20,000 features, or if no path is short enough.
     """
     return (torch.cat(path_counts(graphs, space, longest, faithful), 1) > 0).float()
 
@@ -47,7 +48,8 @@ def path_truncated(graphs: Graphs, space: SearchSpace, *, longest: int | None = 
     Length 40 on NAS-Bench-101 (up to 3 operations), 30 on NAS-Bench-201 (up to 2), 228 on DARTS (up to 2 in each of
     four blocks).
 
-    longest: operations on the longest path kept; by default half of those a space allows, rounded up.
+    longest: operations on the longest path kept; by default half of those a space allows, rounded up, and no fewer than
+    the shortest path has where all architectures have the same edges.
     faithful: in two-cell spaces the first 100 features of the whole code, as in naszilla: nearly only the first
     cell's paths from its first input. Returns float32 [B, F].
     """
@@ -109,15 +111,34 @@ def path_counts(graphs: Graphs, space: SearchSpace, longest: int | None = None, 
             edges = _as_naslib_reads(edges, space, ops[part], mask[part], cell[part], words.letters)
         links = contract(edges.astype(np.int32), mask[part] & np.isin(ops[part], words.sums))
         parts.append(count(space, ops[part], links, mask[part], cell[part], words.letters, limit))
-    return [torch.cat(block).to(graphs.device) for block in zip(*parts)]
+    blocks = [torch.cat(block).to(graphs.device) for block in zip(*parts)]
+    check_seen(blocks, space, limit)
+    return blocks
+
+
+def check_seen(blocks: list[Tensor], space: SearchSpace, limit: int) -> None:
+    """ArchrankError if many architectures, but none with a path of at most `limit` operations, where longer ones exist.
+
+    A few may well have none, and are encoded as zeros.
+    """
+    if limit < _allowed(space) and len(blocks[0]) >= _MANY and not any(bool(block.any()) for block in blocks):
+        raise ArchrankError(
+            f"path encoding of space '{space.name}': no path from input to output has {limit} operations or fewer; "
+            f"raise `longest` (up to {WIDEST:,} features), or choose an encoder that reads graphs"
+        )
+
+
+def _allowed(space: SearchSpace) -> int:
+    """Operations on the longest path that the space has room for."""
+    groups = max(0, len(space.generations) - 2)
+    # Between two operations of a path stands a sum.
+    return groups // 2 if vocabulary(space).sums else groups
 
 
 def limit_of(space: SearchSpace, letters: int, longest: int | None) -> int:
     """Operations on the longest path: all a space allows, as many as fit, or `longest` (ArchrankError if too wide)."""
     words = vocabulary(space)
-    allowed = max(0, len(space.generations) - 2)
-    # Between two operations of a path stands a sum.
-    allowed = allowed // 2 if words.sums else allowed
+    allowed = _allowed(space)
     blocks = space.cells * max(1, len(words.inputs))
 
     def width(limit: int) -> int:
@@ -155,7 +176,7 @@ def count(
     number[list(letters)] = torch.arange(len(letters))
     labels = number[torch.from_numpy(np.where(mask & ~enter & ~leave, ops, len(space.ops)).astype(np.int64))]
     if direct is None:
-        direct = bool(space.cells > 1 or space.support is None or space.support[0, -1])
+        direct = space.cells > 1 or not _fixed(space) or bool(space.constant is not None and space.constant[0, -1])
     blocks = []
     for which in range(space.cells):
         for source in words.inputs or (None,):
@@ -169,7 +190,7 @@ def count(
 
 
 def _sequences(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, letters: int, limit: int) -> Tensor:
-    chunk = max(1, _AT_ONCE // (links.shape[1] * letters**limit))
+    chunk = max(1, _AT_ONCE // (links.shape[1] * letters ** max(limit - 1, 0)))
     parts = (slice(i, i + chunk) for i in range(0, len(links), chunk))
     return torch.cat([_chunk(links[p], start[p], leave[p], labels[p], letters, limit) for p in parts])
 
@@ -180,15 +201,32 @@ def _chunk(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, letters:
     own = torch.nn.functional.one_hot(labels, letters + 1)[..., :letters].float()
     # reading[b, v, s]: paths from the input to v whose operations, v's own included, have sequence number s.
     reading = start.float().unsqueeze(-1)
-    blocks = [last @ reading]
-    for _ in range(limit):
-        reading = (own.unsqueeze(-1) * (along.transpose(1, 2) @ reading).unsqueeze(-2)).flatten(2)
-        blocks.append(last @ reading)
-    return torch.cat(blocks, -1).squeeze(1)
+    ending = (own * last.transpose(1, 2)).transpose(1, 2)
+    blocks = [(last @ reading).squeeze(1)]
+    for length in range(1, limit + 1):
+        arriving = along.transpose(1, 2) @ reading
+        blocks.append((ending @ arriving).flatten(1))
+        if length < limit:
+            reading = (own.unsqueeze(-1) * arriving.unsqueeze(-2)).flatten(2)
+    return torch.cat(blocks, 1)
+
+
+def _fixed(space: SearchSpace) -> bool:
+    """Whether all architectures of a one-cell space have the same edges."""
+    alike = space.support is not None and space.constant is not None and bool((space.support == space.constant).all())
+    return alike and space.cells == 1
 
 
 def _few(space: SearchSpace) -> int:
-    return (limit_of(space, len(vocabulary(space).letters), None) + 1) // 2
+    """Half of the longest path's operations, rounded up; no fewer than the shortest path has where it is known."""
+    half = (limit_of(space, len(vocabulary(space).letters), None) + 1) // 2
+    if space.support is None or not _fixed(space):
+        return half
+    away = np.full(space.max_nodes, space.max_nodes)
+    away[0] = 0
+    for v in range(1, space.max_nodes):
+        away[v] = min([away[v], *(away[:v][space.support[:v, v]] + 1)])
+    return max(half, int(away[-1]) - 1)
 
 
 def _categories(graphs: Graphs, space: SearchSpace, longest: int | None, slots: int, faithful: bool) -> Tensor:
@@ -203,8 +241,8 @@ def _categories(graphs: Graphs, space: SearchSpace, longest: int | None, slots: 
 
 
 def _most_paths(space: SearchSpace) -> int:
-    """Paths from the first to the last node that a one-cell space has room for; no bound for other spaces."""
-    if space.support is None or space.cells > 1:
+    """Paths from the first to the last node where all architectures have the same edges; no bound elsewhere."""
+    if space.support is None or not _fixed(space):
         return WIDEST
     ways = np.zeros(space.max_nodes)
     ways[0] = 1

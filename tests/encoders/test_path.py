@@ -148,9 +148,42 @@ def test_not_injective():
     assert torch.equal(codes[0], codes[1])
 
 
+def test_a_space_whose_cells_are_all_small_keeps_the_direct_edge():
+    # The table is padded to 7 nodes, but no cell has more than 4, so none has its output in the last place.
+    graphs = g.graphs(([0, 4], ((0, 1),)), ([0, 1, 2, 4], ((0, 1), (1, 2), (2, 3), (0, 3))), nodes=7)
+    support, constant = graphs.adj.any(0).numpy(), graphs.adj.all(0).numpy()
+    small = SearchSpace("nasbench101", NB101.ops, 7, {"input": 0, "output": 4}, 1, support, constant)
+    assert p.path(graphs, small)[:, 0].tolist() == [1, 1]
+    assert p.path_categorical(graphs, small).shape == (2, 20)
+
+
+def chains(length, letters):
+    ops = ("input", *map(str, range(letters)), "output")
+    edges = tuple((v, v + 1) for v in range(length + 1))
+    cells = [([0, *[1 + (i + j) % letters for j in range(length)], letters + 1], edges) for i in range(3)]
+    graphs = g.graphs(*cells)
+    fixed = graphs.adj[0].numpy()
+    return SearchSpace("chains", ops, length + 2, {"input": 0, "output": letters + 1}, 1, fixed, fixed), graphs
+
+
+def test_truncation_leaves_chains_their_one_path():
+    space, graphs = chains(5, 3)
+    assert (p.path_truncated(graphs, space).sum(1) == 1).all()
+    assert p.path_categorical(graphs, space).shape == (3, 1)
+
+
+def test_a_code_that_would_see_nothing_is_refused():
+    space, graphs = chains(5, 9)
+    many = graphs[torch.arange(60) % 3]
+    with pytest.raises(ArchrankError, match=r"no path .* has 4 operations or fewer; raise `longest`"):
+        p.path(many, space)
+    assert not p.path(graphs, space).any()
+
+
 def test_wide_spaces_are_cut_by_default_and_refused_when_asked_for():
     space = SearchSpace("wide", ("input", *"abcdefghijklm", "output"), 600, {"input": 0, "output": 14})
-    graphs = spaces.random_graphs(space, 2, 0, density=0.01)
+    graphs = spaces.random_graphs(space, 4, 0, density=0.05)
     assert p.path(graphs, space).shape[1] == 1 + 13 + 13**2 + 13**3
+    assert p.path(graphs, space).any()
     with pytest.raises(ArchrankError, match="choose a smaller `longest`"):
         p.path(graphs, space, longest=5)
