@@ -51,6 +51,7 @@ class EncoderInfo:
     options: dict[str, Option] = field(default_factory=dict)
     hooks: tuple[str, ...] = ()
     pretrained: bool = False
+    doc: str = ""
 
     @property
     def source(self) -> str:
@@ -152,9 +153,9 @@ def scan(path: Path, module: str | None, origin: str, wanted: str | None = None)
         if node.name != wanted and (wanted is not None or mark is None):
             continue
         mark = mark or Mark(node.name, isinstance(node, ast.ClassDef), "yours")
-        summary = (ast.get_docstring(node) or "").strip().split("\n")[0]
-        infos.append(EncoderInfo(mark.name, mark.learned, mark.family, summary, path.resolve(), node.name, module, origin,
-                                 _options(node), _hooks(node), mark.pretrained))
+        doc = (ast.get_docstring(node) or "").strip()
+        infos.append(EncoderInfo(mark.name, mark.learned, mark.family, doc.split("\n")[0], path.resolve(), node.name, module, origin,
+                                 _options(node), _hooks(node), mark.pretrained, doc))
     return infos
 
 

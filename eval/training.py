@@ -161,7 +161,7 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
     ensemble = Ensemble(networks, device)
     task = "pairs" if pairs else "score"
     rows = [torch.as_tensor(member.train, device=device) for member in members]
-    labels = [torch.as_tensor(member.labels, dtype=torch.float32, device=device) for member in members]
+    labels = [torch.as_tensor(member.labels, dtype=torch.get_default_dtype(), device=device) for member in members]
     generators = [torch.Generator(device).manual_seed(derive_seed(member.seed, "noise")) for member in members]
 
     def draw(*shape: int) -> Tensor:

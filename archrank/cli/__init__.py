@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "compare"),
     "diff": ("report", "diff"),
     "doctor": ("listing", "doctor"),
+    "docs": ("docs", "docs"),
 }
 SUMMARIES = {
     "list": "Encoders, benchmarks, protocols and suites.",
@@ -38,6 +39,7 @@ SUMMARIES = {
     "report": "Write the comparative report.",
     "compare": "Two encoders, paired, with intervals.",
     "diff": "Which numbers moved between two stores.",
+    "docs": "Write the generated documentation pages.",
     "doctor": "Versions and hardware, for a bug report.",
 }
 

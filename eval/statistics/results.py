@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from archrank.datasets.errors import ArchrankError
+
 __all__ = ["ALPHA", "KINDS", "Comparison", "ComparisonError", "Interval", "IntervalKind"]
 
 ALPHA = 0.05
@@ -22,7 +24,7 @@ KINDS: dict[str, str] = {
 """What each kind of interval covers, in one line for a footnote."""
 
 
-class ComparisonError(ValueError):
+class ComparisonError(ArchrankError, ValueError):
     """The trials given cannot be compared (mixed protocols, recipes or splits, duplicates, nothing in common)."""
 
 
@@ -83,6 +85,12 @@ class Comparison:
     def adjusted(self, p: float, family: int) -> Comparison:
         """The same comparison as one of ``family`` made together, with its adjusted p-value."""
         return replace(self, p_adjusted=p, family=family)
+
+    def __str__(self) -> str:
+        """The comparison as a sentence."""
+        from archrank.eval.statistics.verdict import sentence
+
+        return sentence(self)
 
     @property
     def real(self) -> bool:

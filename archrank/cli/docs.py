@@ -1,0 +1,43 @@
+"""`archrank docs`: the pages that are generated from the source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HEAD = """# Encoders
+
+Generated from the encoders' own docstrings by `archrank docs` (a test keeps it true). Learned encoders are trained by the harness and end in a linear head;
+fixed ones are functions of the graph alone and take any head (`path+gp`); pre-trained ones learn from unlabelled graphs first, which is counted in their cost.
+`archrank check NAME` prints what each is invariant to, whether it trains as one program with its other seeds, its parameters and its speed.
+"""
+
+
+def encoders_page() -> str:
+    """docs/encoders.md as text."""
+    from archrank.encoders.catalog import builtin
+
+    parts = [HEAD]
+    families: dict[str, list[str]] = {}
+    for info in builtin().values():
+        kind = "learned" if info.learned else "fixed, pre-trained without labels" if info.pretrained else "fixed"
+        options = ", ".join(f"`{name}={option.default}`" for name, option in info.options.items()) or "none"
+        hooks = {"paper_recipe": "a published recipe", "paper_config": "a published size", "twins": "twins for a consistency loss",
+                 "auxiliary_loss": "a loss of its own", "compare": "pairs, ranked by Borda count"}
+        offers = ", ".join(hooks[hook] for hook in info.hooks)
+        lines = [f"### `{info.name}`", "", info.doc, "", f"*{kind.capitalize()}.* Options: {options}." + (f" Offers: {offers}." if offers else ""),
+                 "", f"Source: `encoders/{info.path.name}`, checked by `tests/encoders/test_{info.path.stem}.py` and the contract tests.", ""]
+        families.setdefault(info.family, []).append("\n".join(lines))
+    for family in sorted(families):
+        parts += [f"## {family[:1].upper()}{family[1:]}", "", *families[family]]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def docs(folder: Annotated[Path, typer.Option("--output", "-o", help="The docs folder.")] = Path("docs")) -> None:
+    """Write the generated documentation pages (docs/encoders.md)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "encoders.md"
+    path.write_text(encoders_page(), encoding="utf-8")
+    typer.echo(f"wrote {path}")

@@ -1,0 +1,82 @@
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from archrank.datasets.benchmark import build, read_benchmark, write_benchmark
+from archrank.datasets.errors import DataError
+
+
+def table() -> tuple[pd.DataFrame, dict]:
+    frame = pd.DataFrame({
+        "arch": ["a", "b", "c"],
+        "ops": [[0, 1, 3], [0, 2, 1, 3], [0, 3]],
+        "edges": [[0, 1, 1, 2], [0, 1, 1, 3, 0, 2, 2, 3], [0, 1]],
+        "accuracy": [0.5, 0.6, 0.7],
+        "latency": [3.0, 2.0, 1.0],
+    })
+    metric = {"unit": "%", "direction": "max", "description": "made up"}
+    card = {"name": "tiny", "title": "Tiny", "default_target": "accuracy", "metrics": {"accuracy": metric, "latency": metric | {"direction": "min"}},
+            "space": {"name": "tiny", "ops": ["in", "x", "y", "out"], "max_nodes": 4, "roles": {"input": 0, "output": 3}}}
+    return frame, card
+
+
+def test_comes_back_as_it_was_written(tmp_path):
+    frame, card = table()
+    path = write_benchmark(tmp_path, frame, card)
+    again = read_benchmark(path)
+    assert len(again) == 3 and again.targets == ["accuracy", "latency"] and again.direction("latency") == "min"
+    assert again.table == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert again.ops.tolist() == [[0, 1, 3, 0], [0, 2, 1, 3], [0, 3, 0, 0]]
+    assert np.argwhere(again.adj[1]).tolist() == [[0, 1], [0, 2], [1, 3], [2, 3]]
+    assert again.depth[0].tolist() == [0, 1, 2, 0]
+    assert again.space.generations == ((0,), (1, 2), (3,)) or len(again.space.generations) == 4
+    graphs = again.graphs
+    assert graphs.mask.sum(1).tolist() == [3, 4, 2] and graphs.depth.tolist() == again.depth.tolist()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny.json", "tiny.parquet"]
+
+
+@pytest.mark.parametrize(
+    "damage, said",
+    [
+        (lambda f, c: f.__setitem__("arch", ["a", "b", "a"]), r"row 2 repeats architecture 'a'"),
+        (lambda f, c: f.at.__setitem__((1, "ops"), [0, 9, 1, 3]), r"row 1, node 1: op 9 is unknown"),
+        (lambda f, c: f.at.__setitem__((1, "ops"), [0, 2, 1, 1, 3]), r"row 1 has 5 nodes; the space allows 1 to 4"),
+        (lambda f, c: f.at.__setitem__((0, "edges"), [0, 1, 2, 1]), r"row 0: edge 2 -> 1 does not go forward"),
+        (lambda f, c: f.at.__setitem__((2, "edges"), [0, 3]), r"row 2: edge 0 -> 3 does not go forward within its 2 nodes"),
+        (lambda f, c: f.at.__setitem__((2, "edges"), [0, 1, 1]), r"row 2: edges must be a flat list"),
+        (lambda f, c: f.__setitem__("accuracy", [0.1, np.inf, 0.2]), r"row 1 \(b\): 'accuracy' is infinite"),
+        (lambda f, c: f.__setitem__("accuracy", [np.nan] * 3), r"metric 'accuracy' has no value at all"),
+        (lambda f, c: f.__delitem__("latency"), r"column 'latency' is missing"),
+        (lambda f, c: c["space"]["roles"].__setitem__("input", 7), r"role 'input' names op 7"),
+    ],
+)
+def test_bad_tables_are_refused_by_row_and_nothing_is_written(tmp_path, damage, said):
+    frame, card = table()
+    damage(frame, card)
+    with pytest.raises(DataError, match=said) as refused:
+        write_benchmark(tmp_path, frame, card)
+    assert "\n" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_broken_files_are_named(tmp_path):
+    frame, card = table()
+    path = write_benchmark(tmp_path, frame, card)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match="not a readable Parquet table"):
+        read_benchmark(path)
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(DataError, match="not a readable benchmark card"):
+        read_benchmark(path)
+    path.with_suffix(".json").write_text(json.dumps({"name": "tiny"}))
+    with pytest.raises(DataError, match="the card has no 'title'"):
+        read_benchmark(path)
+
+
+def test_a_subset_is_another_table():
+    frame, card = table()
+    whole = build(frame, dict(card, sha256="x"))
+    part = whole.subset([2, 0])
+    assert part.arch.tolist() == ["c", "a"] and part.target().tolist() == [0.7, 0.5] and part.table != whole.table

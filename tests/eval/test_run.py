@@ -1,0 +1,255 @@
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from archrank.datasets.benchmark import write_benchmark
+from archrank.datasets.errors import ArchrankError
+from archrank.eval.run import run
+from archrank.eval.specs import parse_list
+from archrank.eval.store import Store, read_predictions, read_results
+from archrank.eval.synthetic import synthetic
+from archrank.eval.trials import make_plan
+
+PLUGIN = """
+import torch
+from torch import Tensor, nn
+from archrank import encoder
+@encoder("mine")
+class Mine(nn.Module):
+    \"\"\"Mine.\"\"\"
+    def __init__(self, space, *, dim: int = 8):
+        super().__init__()
+        self.embed = nn.Embedding(len(space.ops), dim)
+        self.drop = nn.Dropout(0.2)
+        self.out = nn.Linear(dim, dim)
+    def forward(self, graphs) -> Tensor:
+        x = self.embed(graphs.ops) * graphs.mask.unsqueeze(-1)
+        return self.out(self.drop(torch.relu(graphs.adj.transpose(-1, -2).float() @ x + x))).sum(-2)
+"""
+
+
+def plan_of(cells, encoders, budgets=(12, 20), seeds=2, **more):
+    return make_plan(parse_list(encoders), benchmarks=[cells], budgets=list(budgets), seeds=seeds, **more)
+
+
+def content(folder: Path) -> dict:
+    """Everything in a store that may not depend on when or how often it was run."""
+    found = {}
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file() and path.parent.name != "ensembles":
+            if path.suffix == ".json":
+                record = json.loads(path.read_text())
+                found[path.name] = {name: record[name] for name in ("trial", "label", "status", "metrics", "test", "model", "recipe")}
+            else:
+                found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+@pytest.fixture
+def mine(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(PLUGIN)
+    return f"{path}:Mine"
+
+
+def test_a_run_its_repetition_and_its_results(cells, tmp_path, mine):
+    store = tmp_path / "store"
+    plan = plan_of(cells, f"{mine},path+ridge,adjacency")
+    first = run(plan, store, workers=0)
+    assert (first.planned, first.kept, first.trained, first.failed) == (12, 0, 12, 0)
+    before = content(store)
+    second = run(plan_of(cells, f"{mine},path+ridge,adjacency"), store, workers=0)
+    assert (second.kept, second.trained) == (12, 0) and content(store) == before
+    frame = read_results([store])
+    assert sorted(frame["label"].unique()) == ["adjacency", "mine", "path+ridge"] and frame["kendall"].between(-1, 1).all()
+    assert list(Store(store).journals()) == []
+    for key in frame["key"]:
+        kept = read_predictions(store, key)
+        record = Store(store).read(key)
+        assert not set(kept["index"]) & set(plan.splits[record["trial"]["split"]].train(20))
+    # Every encoder met the same test architectures.
+    assert all(group["split"].nunique() == 1 for _, group in frame.groupby("seed"))
+
+
+def test_adding_seeds_trains_only_the_new_ones(cells, tmp_path, mine):
+    store = tmp_path / "store"
+    run(plan_of(cells, mine, seeds=2), store, workers=0)
+    more = run(plan_of(cells, mine, seeds=3), store, workers=0)
+    assert (more.kept, more.trained) == (4, 2)
+
+
+def test_an_edited_encoder_is_trained_again_and_no_other(cells, tmp_path, mine):
+    store = tmp_path / "store"
+    run(plan_of(cells, f"{mine},path+ridge"), store, workers=0)
+    path = Path(mine.rpartition(":")[0])
+    path.write_text(path.read_text().replace("nn.Dropout(0.2)", "nn.Dropout(0.1)"))
+    again = run(plan_of(cells, f"{mine},path+ridge"), store, workers=0)
+    assert (again.kept, again.trained) == (4, 4)
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_what_an_interruption_lost_comes_back_to_the_last_bit(cells, tmp_path, mine, lost):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run(plan_of(cells, mine, seeds=3), whole, workers=0)
+    plan = plan_of(cells, mine, seeds=3)
+    from archrank.eval.groups import make_groups
+
+    make_groups(plan.trials, set(), Store(broken))  # the journal as it is when training starts
+    run(plan, broken, workers=0)
+    make_groups(plan.trials, set(), Store(broken))
+    for key in sorted(Store(broken).keys())[:lost]:
+        (broken / "trials" / f"{key}.json").unlink()
+        (broken / "predictions" / f"{key}.parquet").unlink()
+    summary = run(plan_of(cells, mine, seeds=3), broken, workers=0)
+    assert summary.trained == lost and content(broken) == content(whole)
+
+
+def test_a_half_written_trial_is_not_taken_for_one(cells, tmp_path):
+    store = tmp_path / "store"
+    run(plan_of(cells, "path+ridge"), store, workers=0)
+    victim = sorted((store / "trials").glob("*.json"))[0]
+    victim.write_text(victim.read_text()[:50])
+    assert len(read_results([store])) == 3
+    run(plan_of(cells, "path+ridge"), store, workers=0)
+
+
+def test_failures_are_records_and_the_others_go_on(cells, tmp_path):
+    path = tmp_path / "sick.py"
+    path.write_text(PLUGIN.replace('"mine"', '"sick"').replace("def forward(self, graphs) -> Tensor:",
+                    "def forward(self, graphs) -> Tensor:\n        if self.training and len(graphs.ops) == 12: raise RuntimeError('not with twelve')"))
+    store = tmp_path / "store"
+    summary = run(plan_of(cells, f"{path}:Mine,path+ridge"), store, workers=0)
+    assert (summary.trained, summary.failed) == (6, 2)
+    frame = read_results([store])
+    failed = frame[frame["status"] == "failed"]
+    assert set(failed["budget"]) == {12} and failed["error"].str.contains("not with twelve").all() and failed["kendall"].isna().all()
+    assert run(plan_of(cells, f"{path}:Mine,path+ridge"), store, workers=0).failed == 2
+    path.write_text(path.read_text().replace("raise RuntimeError('not with twelve')", "pass"))
+    assert run(plan_of(cells, f"{path}:Mine"), store, workers=0).failed == 0
+
+
+def test_constant_predictions_are_a_failure_not_a_zero(cells, tmp_path):
+    path = tmp_path / "dull.py"
+    path.write_text("import torch\nfrom archrank import encoding\n@encoding('dull')\ndef dull(graphs, space):\n    return torch.ones(len(graphs), 2)\n")
+    store = tmp_path / "store"
+    assert run(plan_of(cells, f"{path}:dull+ridge"), store, workers=0).failed == 4
+    assert read_results([store])["kendall"].isna().all()
+
+
+def test_directions_are_turned(cells, tmp_path):
+    store = tmp_path / "store"
+    run(plan_of(cells, "bag_of_ops+ridge", budgets=[60], targets=["cost", "quality"]), store, workers=0)
+    frame = read_results([store]).groupby("target")["kendall"].mean()
+    assert frame["cost"] > 0.6 and frame["quality"] > 0.2
+
+
+def test_boosting_is_what_scikit_learn_gives(cells, tmp_path):
+    from archrank.datasets import make_split
+    from archrank.encoders.path import path
+    from archrank.eval.labels import transform
+    from scipy.stats import kendalltau
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    store = tmp_path / "store"
+    run(plan_of(cells, "path+boosting", budgets=[80], seeds=3), store, workers=0)
+    ours = read_results([store]).sort_values("seed")["kendall"].to_numpy()
+    theirs = []
+    for seed in range(3):
+        split = make_split(cells, "clean", seed)
+        features, scores, rows = path(cells.graphs, cells.space).numpy(), cells.target(), split.train(80)
+        model = GradientBoostingRegressor(n_estimators=300, learning_rate=0.05, max_depth=3, subsample=0.8, random_state=seed)
+        model.fit(features[rows], transform(scores[rows], "normal"))
+        theirs.append(kendalltau(scores[split.test], model.predict(features[split.test])).statistic)
+    assert abs(np.mean(ours) - np.mean(theirs)) < 0.02
+
+
+@pytest.mark.parametrize(
+    "encoders, more, said",
+    [
+        ("nope", {}, "unknown encoder 'nope'"),
+        ("gcn[dimm=3]", {}, "unknown option of encoder gcn 'dimm': did you mean dim"),
+        ("gcn[dim=wide]", {}, "option dim='wide'"),
+        ("gcn+gp", {}, "learned with its head"),
+        ("path+gb", {}, "unknown head 'gb'"),
+        ("gcn,gcn", {}, "listed twice"),
+        ("gcn", {"budgets": [10_000]}, "budget 10000"),
+        ("gcn", {"budgets": [2]}, "fewer than 4"),
+        ("gcn", {"protocol": "dirty"}, "unknown protocol"),
+        ("gcn", {"recipe": "secret"}, "unknown recipe"),
+        ("gcn", {"targets": ["qualty"]}, "did you mean quality"),
+        ("", {}, "no encoder given"),
+    ],
+)
+def test_wrong_plans_are_refused_in_one_line(cells, encoders, more, said):
+    with pytest.raises(ArchrankError, match=said) as refused:
+        plan_of(cells, encoders, **more)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "body, said",
+    [
+        ("def broken(:", "line 1"),
+        ("import nothing_of_that_name\nclass E: pass", "No module named 'nothing_of_that_name'"),
+        ("from torch import nn\nclass E(nn.Module):\n    def __init__(self, space): super().__init__()\n    def forward(self, g): return g.ops.float().sum(1)",
+         r"forward must give \[B, dim\]"),
+        ("from torch import nn\nclass Other(nn.Module): pass", "unknown encoder"),
+    ],
+)
+def test_broken_plugins_stop_before_anything_is_written(cells, tmp_path, body, said):
+    path = tmp_path / "e.py"
+    path.write_text(body)
+    with pytest.raises(ArchrankError, match=said) as refused:
+        run(plan_of(cells, f"{path}:E"), tmp_path / "store", workers=0)
+    assert "\n" not in str(refused.value) and not (tmp_path / "store").exists()
+
+
+def test_keys_name_what_matters_and_nothing_else(cells):
+    keys = {item.trial.key for item in plan_of(cells, "gcn,path").trials}
+    assert keys == {item.trial.key for item in plan_of(cells, "path,gcn").trials} and len(keys) == 8
+    assert not keys & {item.trial.key for item in plan_of(cells, "gcn[dim=32],path+gp").trials}
+    assert not keys & {item.trial.key for item in plan_of(cells, "gcn,path", protocol="gates").trials}
+
+
+def test_kill_at_random_moments_then_resume(tmp_path, mine):
+    """kill -9 of the run and its workers, five times; what comes out in the end equals an uninterrupted run, bit for bit."""
+    data = tmp_path / "data"
+    bench = synthetic(200, seed=3)
+    frame = bench.scores.assign(arch=bench.arch, ops=[o[m].tolist() for o, m in zip(bench.ops, bench.mask)],
+                                edges=[np.argwhere(a).reshape(-1).tolist() for a in bench.adj])
+    write_benchmark(data, frame, {k: v for k, v in bench.card.items() if k != "sha256"})
+
+    def start(store):
+        command = [sys.executable, "-m", "archrank", "run", "-b", bench.name, "-e", f"{mine},path+boosting", "--budgets", "12,20,40", "--seeds", "2",
+                   "--store", str(store), "--workers", "2"]
+        env = dict(os.environ, ARCHRANK_DATA=str(data), OMP_NUM_THREADS="1")
+        return subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path)
+
+    whole = start(tmp_path / "whole")
+    began = time.monotonic()
+    said, _ = whole.communicate(timeout=240)
+    took = time.monotonic() - began
+    assert whole.returncode == 0, said.decode()
+    rng = random.Random(7)
+    for _ in range(5):
+        broken = start(tmp_path / "broken")
+        try:
+            broken.wait(timeout=rng.uniform(0.2, 0.9) * took)
+        except subprocess.TimeoutExpired:
+            broken.send_signal(signal.SIGKILL)
+            broken.wait()
+        broken.stdout.close()
+    last = start(tmp_path / "broken")
+    said, _ = last.communicate(timeout=240)
+    assert last.returncode == 0, said.decode()
+    assert b"12 kept" in start(tmp_path / "broken").communicate(timeout=240)[0]
+    assert content(tmp_path / "broken") == content(tmp_path / "whole")
+    assert list((tmp_path / "broken" / "ensembles").iterdir()) == []

@@ -1,0 +1,95 @@
+"""The layout: imports run one way, what must be light is light, everything is packaged, generated pages are true."""
+
+import ast
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FLOORS = ["datasets", "encoders", "eval", "reports", "archrank"]
+
+
+def sources(floor):
+    return sorted((ROOT / floor).rglob("*.py"))
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_imports_run_one_way(floor):
+    allowed = {f"archrank.{name}" for name in FLOORS[: FLOORS.index(floor) + 1]} | {"archrank"}
+    for path in sources(floor):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names = [node.module]
+            for name in names:
+                if name.split(".")[0] == "archrank" and floor != "archrank":
+                    above = ".".join(name.split(".")[:2])
+                    assert above in allowed - {"archrank"}, f"{path.relative_to(ROOT)}:{node.lineno} imports {name}"
+
+
+@pytest.mark.parametrize("command", [["--help"], ["list"], ["list", "encoders"], ["run", "--help"], ["report", "--help"], ["data", "--help"],
+                                     ["plan", "-b", "digits101", "-e", "gcn,path", "--budgets", "20"]])
+def test_no_torch_for(command, tmp_path):
+    code = ("import sys\nfrom archrank.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as stop:\n"
+            "    assert not stop.code, stop.code\nassert 'torch' not in sys.modules and 'sklearn' not in sys.modules")
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_listing_is_light():
+    code = ("import sys\nfrom archrank.cli import main\ntry:\n    main(['list'])\nexcept SystemExit:\n    pass\n"
+            "heavy = {'torch', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)\nassert not heavy, heavy")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_package_is_listed():
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    found = set()
+    for floor in FLOORS:
+        top = "archrank" if floor == "archrank" else f"archrank.{floor}"
+        for init in (ROOT / floor).rglob("__init__.py"):
+            found.add(".".join([top, *init.parent.relative_to(ROOT / floor).parts]))
+    assert found == listed
+
+
+def test_generated_pages_are_up_to_date():
+    from archrank.cli.docs import encoders_page
+
+    assert (ROOT / "docs" / "encoders.md").read_text() == encoders_page(), "run `archrank docs`"
+
+
+def test_the_readmes_encoder_works(tmp_path):
+    text = (ROOT / "README.md").read_text()
+    block = next(part for part in text.split("```python\n") if part.startswith("# my_encoder.py")).split("```")[0]
+    (tmp_path / "my_encoder.py").write_text(block)
+    done = subprocess.run([sys.executable, "-m", "archrank", "run", "-e", "my_encoder.py:MyEncoder[dim=8]", "--budgets", "16", "--seeds", "1",
+                           "--workers", "0"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "1 trained, 0 failed" in done.stdout
+
+
+def test_the_wheel_works_outside_the_repository(tmp_path):
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)], check=True, capture_output=True)
+    wheel = next(tmp_path.glob("archrank-*.whl"))
+    env = tmp_path / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(env)], check=True)
+    site = next(env.glob("lib/python*/site-packages"))
+    # Dependencies are borrowed by path; the editable install of this repository is not (its .pth is not read from there).
+    (site / "dependencies.pth").write_text(next(p for p in sys.path if p.endswith("site-packages")) + "\n")
+    subprocess.run([sys.executable, "-m", "pip", "--python", str(env / "bin" / "python"), "install", "--quiet", "--no-deps", str(wheel)], check=True)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ARCHRANK"))}
+
+    def archrank(*words):
+        return subprocess.run([str(env / "bin" / "archrank"), *words], cwd=tmp_path, env=clean, capture_output=True, text=True)
+
+    listed = archrank("list")
+    assert listed.returncode == 0 and "flowerformer" in listed.stdout and "digits101" in listed.stdout, listed.stderr
+    assert archrank("plan", "--suite", "default").returncode == 0
+    where = subprocess.run([str(env / "bin" / "python"), "-c", "import archrank.eval as e; print(e.__file__)"], cwd=tmp_path, env=clean,
+                           capture_output=True, text=True, check=True)
+    assert str(env) in where.stdout
