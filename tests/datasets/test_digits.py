@@ -207,6 +207,9 @@ def test_builder_end_to_end_on_another_task(tmp_path):
     assert verdict.passed and verdict.equal == 3
     benchmark.scores.loc[row, "test_log_likelihood/1"] += 1e-3
     assert verify(benchmark, task, QUICK, 3, quiet=True).equal == 2
+    assert not verify(benchmark, task, QUICK, 3, quiet=True).passed  # the same machine and software: nothing excuses a difference
+    benchmark.scores["made_on"] = "some GPU"
+    assert verify(benchmark, task, QUICK, 3, quiet=True).passed
     with pytest.raises(DataError, match="another task or recipe"):
         verify(benchmark, task, replace(QUICK, epochs=3), 1, quiet=True)
 
