@@ -112,6 +112,13 @@ class Benchmark:
         return Graphs(tensor(self.ops, torch.long), tensor(self.adj, torch.bool), tensor(self.mask, torch.bool),
                       tensor(self.cell, torch.long), attrs)
 
+    @classmethod
+    def from_graphs(cls, graphs: Sequence[Any], scores: Any, **options: Any) -> Benchmark:
+        """A benchmark of one's own graphs (networkx, PyG, DGL): see `archrank.datasets.own.from_graphs`."""
+        from archrank.datasets.own import from_graphs
+
+        return from_graphs(graphs, scores, **options)
+
     def subset(self, rows: NDArray[np.int64] | Sequence[int]) -> Benchmark:
         """The benchmark cut down to some rows (for a quick look; its card keeps the whole table's hash with the cut added)."""
         index = np.asarray(rows, np.int64)

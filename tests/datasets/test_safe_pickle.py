@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archrank.datasets import safe_pickle
@@ -22,6 +22,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(values, st.sampled_from(PROTOCOLS))
 def test_plain_values_come_back_as_they_were(value, protocol):
     assert safe_pickle.loads(pickle.dumps(value, protocol), "here") == [value]
@@ -93,6 +94,7 @@ def test_damaged_and_crafted_pickles_are_refused_in_one_line(data, says):
     assert "\n" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_at_all_make_it_fail_in_another_way(data):
     try:

@@ -1,0 +1,139 @@
+"""Tables of one's own in files: CSV or Parquet with one architecture per row."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from archrank.datasets.errors import DataError
+from archrank.datasets.own import Node, Problems, describe
+
+SIZE_LIMIT = 4 << 30
+_SPLIT = re.compile(r"[\s,;|]+")
+_EDGE = re.compile(r"(\d+)\s*(?:->|>|-|:|,)\s*(\d+)")
+
+
+def read_own(
+    path: Path,
+    *,
+    name: str | None = None,
+    ops: Sequence[str] | None = None,
+    ops_column: str = "ops",
+    edges_column: str = "edges",
+    arch_column: str = "arch",
+    metrics: Sequence[str] | None = None,
+    minimize: Collection[str] | None = None,
+    units: Mapping[str, str] | None = None,
+    roles: Mapping[str, str] | None = None,
+    default_target: str | None = None,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Frame and card of a CSV or Parquet table of one's own.
+
+    In a CSV, `ops` is text such as `input conv3x3 output` (or ids, or a JSON list) and `edges` text such as `0>1 1>2` (or `0-1;1-2`, or
+    a JSON list of pairs). In Parquet they may also be lists: names or ids, and pairs or u0, v0, u1, v1, .... Columns that hold
+    numbers are metrics unless `metrics` names some. Raises DataError that names each problem with its line or row.
+    """
+    raw, rows = _table(path)
+    for needed in (ops_column, edges_column):
+        if needed not in raw.columns:
+            raise DataError(f"{path}: column '{needed}' is missing (it has: {', '.join(map(str, raw.columns))[:200]})")
+    if raw.empty:
+        raise DataError(f"{path}: the table has no rows")
+    problems = Problems(str(path))
+    nodes = []
+    for row, op, edge in zip(rows, raw[ops_column], raw[edges_column]):
+        try:
+            nodes.append(Node(_ops(op, ops is not None), _edges(edge)))
+        except DataError as error:
+            problems.add(row, str(error))
+    problems.check()
+    chosen = list(metrics) if metrics else _numeric(raw.drop(columns=[ops_column, edges_column, arch_column, "key"], errors="ignore"))
+    if missing := [metric for metric in chosen if metric not in raw.columns]:
+        raise DataError(f"{path}: column '{missing[0]}' is missing (it has: {', '.join(map(str, raw.columns))[:200]})")
+    return describe(nodes, raw[chosen], rows, name=name or path.stem, where=str(path), ops=ops,
+                    arch=list(raw[arch_column]) if arch_column in raw.columns else None, roles=roles, minimize=minimize, units=units,
+                    default_target=default_target, source=f"own table {path.name}")
+
+
+def _table(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise DataError(f"{path}: larger than {SIZE_LIMIT >> 30} GiB; split it")
+        if path.suffix.lower() == ".parquet":
+            frame = pd.read_parquet(path)
+            return frame, [f"row {row}" for row in range(len(frame))]
+        # Text is kept as it stands, so that "none" stays an operation and a wrong number can be shown.
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        return frame, [f"line {row + 2}" for row in range(len(frame))]
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{path}: not a readable table ({type(error).__name__}: {str(error)[:120]})") from None
+
+
+def _numeric(frame: pd.DataFrame) -> list[str]:
+    """Columns of which most filled fields are numbers: one wrong field shall be named, not make the column disappear."""
+    found = []
+    for name in frame.columns:
+        filled = frame[name].dropna().astype(str).str.strip()
+        filled = filled[filled != ""]
+        if len(filled) and pd.to_numeric(filled, errors="coerce").notna().mean() > 0.5:
+            found.append(str(name))
+    return found
+
+
+def _ops(value: Any, ids: bool) -> list[Hashable]:
+    if isinstance(value, str):
+        text = value.strip()
+        if text.startswith("["):
+            value = _json(text)
+        else:
+            value = [part for part in _SPLIT.split(text) if part]
+    try:
+        parts = list(value)
+    except TypeError:
+        raise DataError(f"ops {str(value)[:40]!r} is no list of operations") from None
+    if not parts:
+        raise DataError("ops is empty")
+    found: list[Hashable] = []
+    for part in parts:
+        if isinstance(part, str) and not (ids and part.isdigit()):
+            found.append(part)
+        else:
+            try:
+                found.append(int(part))
+            except (TypeError, ValueError):
+                raise DataError(f"ops holds {str(part)[:40]!r}, neither a name nor an id") from None
+    return found
+
+
+def _edges(value: Any) -> list[tuple[int, int]]:
+    if isinstance(value, str):
+        text = value.strip()
+        if not text.startswith("["):
+            rest = _EDGE.sub("", text)
+            if _SPLIT.sub("", rest):
+                raise DataError(f"edges {text[:60]!r} cannot be read; write them as 0>1 0>2 1>3")
+            return [(int(u), int(v)) for u, v in _EDGE.findall(text)]
+        value = _json(text)
+    try:
+        parts = list(value)
+        if parts and not hasattr(parts[0], "__len__"):
+            if len(parts) % 2:
+                raise DataError(f"edges has {len(parts)} entries; a flat list is u0, v0, u1, v1, ...")
+            return [(int(parts[at]), int(parts[at + 1])) for at in range(0, len(parts), 2)]
+        return [(int(u), int(v)) for u, v in parts]
+    except (TypeError, ValueError):
+        raise DataError(f"edges {str(value)[:60]!r} is no list of pairs") from None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise DataError(f"{text[:60]!r} is not a JSON list") from None
