@@ -23,7 +23,7 @@ from archrank.eval.specs import parse
 from archrank.eval.training import Member, fit, predict
 
 
-class Predictor(RegressorMixin, BaseEstimator):
+class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Ranks architectures: `Predictor("gcn", space).fit(graphs, scores).predict(more_graphs)`.
 
     encoder: a learned encoder as on the command line (`flowerformer[layers=3]`). space: the search space the graphs belong to; a graph must

@@ -69,7 +69,7 @@ class Graphs:
         return self
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Graphs:
-        base = {name: None if (value := getattr(self, name)) is None else function(value) for name in BASE}
+        base: dict[str, Any] = {name: None if (value := getattr(self, name)) is None else function(value) for name in BASE}
         return Graphs(**base, _derived={name: (function(t), f) for name, (t, f) in self._derived.items()})
 
     def __getitem__(self, index: Tensor | slice | list[int]) -> Graphs:
@@ -89,8 +89,8 @@ class Graphs:
 
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> Graphs:
         """Graphs made of `tensors` (as named by `tensors()`), with this object's derivations."""
-        base = {name: tensors.get(name) for name in BASE}
-        return Graphs(**base, _derived={name: (tensors[name], f) for name, (_, f) in self._derived.items()})  # type: ignore[arg-type]
+        base: dict[str, Any] = {name: tensors.get(name) for name in BASE}
+        return Graphs(**base, _derived={name: (tensors[name], f) for name, (_, f) in self._derived.items()})
 
     def pad(self, nodes: int) -> Graphs:
         """The same graphs with padding up to `nodes` nodes; derived structure is dropped."""

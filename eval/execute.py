@@ -194,7 +194,7 @@ def _record(item: Planned, benchmark: Benchmark | None, context: Context, recipe
             "notes": [], "provenance": provenance(context.device, context.threads), "error": None}
 
 
-def _judge(record: dict[str, Any], outcome: Outcome, truth: np.ndarray, direction: str) -> None:
+def _judge(record: dict[str, Any], outcome: Outcome, truth: np.ndarray, direction: Any) -> None:
     """Fill in the metrics, or say why there are none: a missing number is a failure, never a zero."""
     problem = outcome.problem
     if problem is None and not np.isfinite(outcome.predictions).all():

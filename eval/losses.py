@@ -59,4 +59,4 @@ def pair_mask(labels: Tensor, per_item: float | None, drawn: Tensor | None) -> T
         return pairs
     ranked = torch.where(pairs, drawn[..., :size, :size], 2.0).flatten(-2)
     last = ranked.kthvalue(int(per_item * size), -1, keepdim=True).values
-    return pairs & (ranked <= last).unflatten(-1, (size, size))
+    return pairs & (ranked <= last).view_as(pairs)

@@ -36,15 +36,20 @@ class Network(nn.Module):
         `compare`: [B, C] log-odds of embeddings `graphs` [B, dim] against `other` [C, dim]."""
         if task == "compare":
             assert other is not None and isinstance(graphs, Tensor)
-            return self.encoder.compare(graphs.unsqueeze(-2), other.unsqueeze(-3))
+            return self.compare(graphs, other)
         embedding = self.encoder(graphs)
         if task == "embed":
             return embedding
-        auxiliary = getattr(self.encoder, "auxiliary_loss", None)
+        auxiliary: Any = getattr(self.encoder, "auxiliary_loss", None)
         extra = auxiliary(graphs, embedding) if auxiliary and self.training else embedding.new_zeros(())
         if task == "pairs":
-            return self.encoder.compare(embedding.unsqueeze(-2), embedding.unsqueeze(-3)), extra
+            return self.compare(embedding, embedding), extra
         return self.score(embedding), extra
+
+    def compare(self, first: Tensor, second: Tensor) -> Tensor:
+        """Log-odds [B, C] that embeddings first [B, dim] beat second [C, dim], through the encoder's own `compare`."""
+        compare: Any = self.encoder.compare
+        return compare(first.unsqueeze(-2), second.unsqueeze(-3))
 
     def score(self, embedding: Tensor) -> Tensor:
         """Scores [B] of embeddings [B, dim]."""

@@ -16,7 +16,7 @@ class Head(BaseModel):
     hidden: tuple[int, ...] = ()
     bias: bool = True
     activation: Literal["relu", "tanh", "none"] = "relu"
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     output: Literal["identity", "sigmoid"] = "identity"
 
 
@@ -43,24 +43,24 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
     loss: Literal["hinge", "mse", "bpr", "relation"] = "hinge"
-    margin: float = Field(0.1, ge=0)
+    margin: float = Field(default=0.1, ge=0)
     pairs_per_item: float | None = None
     difference: float = 0.0
     consistency: float = 0.0
     labels: Literal["normal", "standard", "raw", "unit"] = "normal"
     optimizer: Literal["adamw", "adam"] = "adamw"
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    lr: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
-    updates: int | None = Field(None, ge=1)
-    epochs: int | None = Field(None, ge=1)
-    batch: int = Field(32, ge=2)
-    warmup: float = Field(0.0, ge=0)
+    updates: int | None = Field(default=None, ge=1)
+    epochs: int | None = Field(default=None, ge=1)
+    batch: int = Field(default=32, ge=2)
+    warmup: float = Field(default=0.0, ge=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     schedule_per: Literal["step", "epoch"] = "step"
     clip: float | None = None
     head: Head = Head()
-    ema: float = Field(0.0, ge=0, lt=1)
+    ema: float = Field(default=0.0, ge=0, lt=1)
     select: Literal["last"] = "last"
 
 

@@ -57,7 +57,8 @@ def parse_list(text: str | Sequence[str | Any]) -> list[Spec]:
     ArchrankError for anything unknown, misspelt or given twice.
     """
     items: list[Any] = re.split(r",(?![^\[]*\])", text) if isinstance(text, str) else list(text)
-    specs = [spec for item in items for spec in parse(item.strip() if isinstance(item, str) else item) if item]
+    items = [item.strip() if isinstance(item, str) else item for item in items]
+    specs = [spec for item in items if item != "" for spec in parse(item)]
     if not specs:
         raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`)")
     labels = [spec.label for spec in specs]

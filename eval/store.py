@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archrank.eval.metrics import METRICS
 from archrank.eval.trials import Trial
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def flatten(record: dict[str, Any]) -> dict[str, Any]:
             "dim": model.get("dim"), "test": test.get("architectures"), "train": test.get("train")}
     row |= {name: timings.get(name) for name in ("fit_s", "predict_s", "pretrain_s", "architectures_per_s")}
     row["error"] = f"{error['type']}: {error['message']}" if error else None
+    row |= dict.fromkeys(METRICS, float("nan"))
     return row | {name: float("nan") if value is None else value for name, value in (record.get("metrics") or {}).items()}
 
 

@@ -127,7 +127,8 @@ def _watcher() -> Any:
         def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-            self.groups, self.tasks, self.bar = groups, {}, None
+            self.groups, self.bar = groups, None
+            self.tasks: dict[int, Any] = {}
             if groups:
                 self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
                 self.bar.start()

@@ -36,6 +36,16 @@ class Mine(nn.Module):
 """
 
 
+@pytest.fixture(autouse=True)
+def short_training(monkeypatch):
+    """Sixty steps instead of the recipe's; what is tested here does not depend on how long a predictor trains."""
+    from archrank.eval import execute, groups, recipes
+
+    short = recipes.COMMON.model_copy(update={"updates": 60})
+    for module in (execute, groups, recipes):
+        monkeypatch.setattr(module, "COMMON", short)
+
+
 def plan_of(cells, encoders, budgets=(12, 20), seeds=2, **more):
     return make_plan(parse_list(encoders), benchmarks=[cells], budgets=list(budgets), seeds=seeds, **more)
 
