@@ -32,7 +32,7 @@ def bills(view: View, budget: int) -> tuple[Mapping[str, Mapping[str, Bill]], li
     """Per hardware string the bills of the predictors whose cells were all measured there; and sentences about the rest."""
     rows = view.covered.common
     keys = ["label", "benchmark", "target", "budget", "seed"]
-    whole = rows[keys].merge(view.frame.drop(columns=[c for c in () if c in view.frame]), on=keys, how="left")
+    whole = rows[keys].merge(view.frame, on=keys, how="left")
     whole = whole[whole["budget"] == budget]
     out: dict[str, dict[str, Bill]] = {}
     refused: list[str] = []

@@ -127,7 +127,7 @@ def curves(
                 color=MUTED,
             )
         for mark in published:
-            colour = palette.colour(mark.label) if mark.label in palette.place else MUTED
+            colour = palette.colour(mark.label) if mark.label is not None and mark.label in palette.place else MUTED
             ax.plot([mark.budget], [mark.value], "o", markerfacecolor="none", markeredgecolor=colour, markersize=7, markeredgewidth=1.3, zorder=4)
             ax.annotate(str(mark.number), (mark.budget, mark.value), (5, 3), textcoords="offset points", fontsize=7, color=colour)
         ax.set_xticks(budgets, [f"{b:g}" for b in budgets])
@@ -193,7 +193,7 @@ def pairwise(
                     continue
                 strength = 0.12 + 0.78 * abs(difference[i, j]) / scale
                 colour = GOOD if difference[i, j] > 0 else BAD
-                box = {"xy": (j, n - 1 - i), "width": 1, "height": 1, "linewidth": 0}
+                box: dict[str, Any] = {"xy": (j, n - 1 - i), "width": 1, "height": 1, "linewidth": 0}
                 _box(ax, **box, facecolor=colour, alpha=0.15 if covers[i, j] else strength)
                 if covers[i, j]:
                     _box(ax, **box, facecolor="none", edgecolor=HATCH, hatch="////")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -15,6 +16,9 @@ from archrank.reports.style import GRID, INK, MUTED, Drawing, Palette, canvas, s
 __all__ = ["LARGEST_DRAWN", "architecture", "density", "residual_by_depth", "residual_by_op"]
 
 LARGEST_DRAWN = 24
+# The words at the two ends of an axis stand inside it.
+SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
+EDGES: tuple[Literal["bottom", "top"], ...] = ("bottom", "top")
 
 
 def density(true: NDArray[np.float64], predicted: NDArray[np.float64], label: str, palette: Palette, note: str) -> Drawing:
@@ -37,10 +41,9 @@ def density(true: NDArray[np.float64], predicted: NDArray[np.float64], label: st
         ax.plot([0.9, 0.9, 1], [1, 0.9, 0.9], color=INK, linewidth=0.9, linestyle=(0, (3, 2)), zorder=3)
         ax.set_xticks([0, 1], ["worst", "best"])
         ax.set_yticks([0, 1], ["worst", "best"], rotation=90)
-        for tick, side in zip(ax.get_xticklabels(), ("left", "right")):
-            tick.set_horizontalalignment(side)
-        for tick, edge in zip(ax.get_yticklabels(), ("bottom", "top")):
-            tick.set_verticalalignment(edge)
+        for tick, side, edge in zip((0, 1), SIDES, EDGES):
+            ax.get_xticklabels()[tick].set_horizontalalignment(side)
+            ax.get_yticklabels()[tick].set_verticalalignment(edge)
         ax.set_xlabel("predicted rank →", labelpad=-8, fontsize=8, color=MUTED)
         ax.set_ylabel("true rank →", labelpad=-9, fontsize=8, color=MUTED)
         ax.set_title(plain(short(label, 16)), color=palette.colour(label), fontsize=9.2, pad=4)

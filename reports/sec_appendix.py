@@ -7,7 +7,7 @@ import math
 from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import KINDS
 from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Heading, Mono, Section, Table, Text
-from archrank.reports.study import MAIN, Study, task_name
+from archrank.reports.study import MAIN, Study, grouped, task_name
 from archrank.reports.words import count, hole, join, plural
 
 __all__ = ["appendix"]
@@ -41,11 +41,11 @@ def _trials(study: Study) -> list[Block]:
     if len(frame) > MOST_TRIALS:
         return [said, _summary(study)]
     tables = []
-    for (protocol, recipe, benchmark, target), part in frame.groupby(["protocol", "recipe", "benchmark", "target"]):
+    for (protocol, recipe, benchmark, target), part in grouped(frame, "protocol", "recipe", "benchmark", "target"):
         seeds = sorted(int(v) for v in part["seed"].unique())
         columns = (Column("label", "predictor", "", False), Column("budget", "labels"), *(Column(f"s{v}", f"seed {v}") for v in seeds))
         rows = []
-        for (label, budget), cells in part.groupby(["label", "budget"]):
+        for (label, budget), cells in grouped(part, "label", "budget"):
             row = {"label": Cell(label, label=label), "budget": Cell(str(budget), float(budget))}
             row |= {f"s{v}": hole() for v in seeds}
             for seed, status, value in zip(cells["seed"], cells["status"], cells[MAIN]):
@@ -67,7 +67,7 @@ def _summary(study: Study) -> Block:
         Column("failed", "failed"),
     )
     rows = []
-    for (protocol, recipe, benchmark, target), part in study.frame.groupby(["protocol", "recipe", "benchmark", "target"]):
+    for (protocol, recipe, benchmark, target), part in grouped(study.frame, "protocol", "recipe", "benchmark", "target"):
         done = int((part["status"] == "done").sum())
         rows.append(
             {

@@ -66,11 +66,11 @@ def _panel(study: Study, group: Group, benchmark: str, target: str, number: int,
     repeats = None if isinstance(table, str) else table.repeats(target)
     ceiling = None if repeats is None or repeats.shape[1] < 2 else noise_ceiling(repeats).oracle.estimate
     marks = []
-    for row in matching(benchmark, group.protocol, target).itertuples():
-        source = f"{row.encoder} in {row.paper} ({row.source});"
+    for row in matching(benchmark, group.protocol, target).to_dict("records"):
+        source = f"{row['encoder']} in {row['paper']} ({row['source']});"
         if source not in sources:
             sources.append(source)
-        marks.append(fig_ranking.Published(row.label or None, float(row.budget), float(row.value), sources.index(source) + 1))
+        marks.append(fig_ranking.Published(row["label"] or None, float(row["budget"]), float(row["value"]), sources.index(source) + 1))
     title = task_name(benchmark, target)
     svg = fig_ranking.curves(series, study.palette, title, ceiling=ceiling, published=marks)
     alt = f"Curves for {title}: " + "; ".join(

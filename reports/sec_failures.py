@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archrank.datasets import PROTOCOLS
 from archrank.reports.blocks import Block, Bold, Cell, Column, Heading, Section, Table, Text
-from archrank.reports.study import Study, task_name
+from archrank.reports.study import MAIN, Study, task_name
 from archrank.reports.words import join, plural
 
 __all__ = ["failures"]
@@ -21,7 +21,7 @@ def failures(study: Study) -> Section:
     else:
         blocks.append(_failed(study))
     done = study.frame[study.frame["status"] == "done"]
-    undefined = done[done["kendall"].isna()]
+    undefined = done[done[MAIN].isna()]
     if len(undefined):
         blocks.append(
             Text(
@@ -59,11 +59,12 @@ def failures(study: Study) -> Section:
 def _failed(study: Study) -> Table:
     kinds: dict[tuple[str, str, str, str], list[str]] = {}
     failed = study.frame[study.frame["status"] != "done"]
-    for row in failed.sort_values(["label", "benchmark", "target", "budget", "seed"]).itertuples():
-        error = study.records[row.key].get("error") or {}
+    for key in failed.sort_values(["label", "benchmark", "target", "budget", "seed"])["key"]:
+        record = study.records[key]
+        trial, error = record["trial"], record.get("error") or {}
         lines = str(error.get("message", "")).splitlines()
-        kind = (str(row.label), task_name(row.benchmark, row.target), str(error.get("type", "unknown")), lines[0] if lines else "")
-        kinds.setdefault(kind, []).append(f"{row.budget}/{row.seed}")
+        kind = (str(record["label"]), task_name(trial["benchmark"], trial["target"]), str(error.get("type", "unknown")), lines[0] if lines else "")
+        kinds.setdefault(kind, []).append(f"{trial['budget']}/{trial['seed']}")
     columns = (
         Column("label", "predictor", "", False),
         Column("task", "benchmark", "", False),

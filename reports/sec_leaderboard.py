@@ -162,7 +162,7 @@ def _export(view: View, draws: int) -> dict[str, Any]:
     if numbers.size and np.isfinite(numbers).all():
         data["draws4"] = np.rint(numbers * 1e4).astype(int).ravel().tolist()
     labels = list(data["labels"])
-    wins = [[None] * len(labels) for _ in labels]
+    wins: list[list[float | None]] = [[None] * len(labels) for _ in labels]
     for c in view.pairs:
         a, b = labels.index(c.a), labels.index(c.b)
         wins[a][b], wins[b][a] = round(c.win_rate, 4), round(1 - c.win_rate, 4)

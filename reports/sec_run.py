@@ -147,11 +147,13 @@ def _coverage(group: Group) -> list[Block]:
         Column("label", "predictor", numeric=False),
         *(Column(f"c{i}", f"{task_name(b, t)} · {budget}") for i, (b, t, budget) in enumerate(cells)),
     )
+    finished = found.cells[found.cells["state"] == "done"]
+    done = finished.groupby(["label", "benchmark", "target", "budget"]).size().to_dict()
     rows = []
     for label in found.labels:
         row: dict[str, Cell] = {"label": Cell(label, label=label)}
         for i, cell in enumerate(cells):
-            have = int(found.matrix.loc[label, cell]) if cell in found.matrix.columns else 0
+            have = int(done.get((label, *cell), 0))
             want = int(seeds[cell])
             row[f"c{i}"] = Cell(str(have)) if have == want else Cell(f"{have}/{want}", tone="hole")
         rows.append(row)

@@ -15,7 +15,7 @@ from archrank.eval.statistics import (
 from archrank.reports import fig_ranking
 from archrank.reports.blocks import Block, Bold, Figure, Heading, Inline, Panel, Section, Text
 from archrank.reports.cost import cheapest
-from archrank.reports.study import Group, Study, View, task_name
+from archrank.reports.study import MAIN, Group, Study, View, task_name
 from archrank.reports.words import bold_join, join, plural, share
 
 __all__ = ["headline", "verdict"]
@@ -176,7 +176,7 @@ def _ceiling(study: Study, group: Group) -> list[tuple[Inline, ...]]:
         table = study.table(benchmark)
         repeats = None if isinstance(table, str) else table.repeats(target)
         rows = group.task(benchmark, target)
-        best = rows[rows["budget"] == rows["budget"].max()].groupby("label")["kendall"].mean().max()
+        best = rows[rows["budget"] == rows["budget"].max()].groupby("label")[MAIN].mean().max()
         if repeats is not None and repeats.shape[1] >= 2 and math.isfinite(best):
             limit = noise_ceiling(repeats).oracle
             parts.append(f"{task_name(benchmark, target)} {rounded(limit, bare=True)} (best so far {best:.2f})")

@@ -7,7 +7,7 @@ import numpy as np
 from archrank.datasets import Benchmark
 from archrank.reports import fig_truth
 from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
-from archrank.reports.study import Group, Study, task_name
+from archrank.reports.study import MAIN, Group, Study, task_name
 from archrank.reports.truth import Prediction, op_slopes, predictions, residual_by_depth
 from archrank.reports.words import hole, plural
 
@@ -55,7 +55,7 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
     found = predictions(study, table, rows[rows["budget"] == budget], order, target)
     if not found:
         return [Text((f"No predictions are stored for {task_name(benchmark, target)} at {budget} labels.",), "note")]
-    tau = rows[rows["budget"] == budget].groupby("label")["kendall"].mean()
+    tau = rows[rows["budget"] == budget].groupby("label")[MAIN].mean()
     panels = []
     for i, (label, p) in enumerate(found.items()):
         note = f"τ {tau[label]:.2f}"
@@ -132,16 +132,15 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
     """Four architectures of the leading predictor: its first, the best there is, the most over- and under-rated."""
     means = leader.by_architecture
     chosen = {
-        "Predicted best": means["predicted"].idxmax(),
-        "Truly best": means["true"].idxmax(),
-        "Most over-rated": means["residual"].idxmax(),
-        "Most under-rated": means["residual"].idxmin(),
+        "Predicted best": int(means.index[means["predicted"].argmax()]),
+        "Truly best": int(means.index[means["true"].argmax()]),
+        "Most over-rated": int(means.index[means["residual"].argmax()]),
+        "Most under-rated": int(means.index[means["residual"].argmin()]),
     }
     score = table.target(target)
     unit = str(table.card["metrics"][target].get("unit", ""))
     panels = []
     for i, (title, row) in enumerate(chosen.items()):
-        row = int(row)
         mask = table.mask[row]
         if mask.sum() > fig_truth.LARGEST_DRAWN:
             return [
@@ -154,5 +153,5 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
         svg = fig_truth.architecture(names, table.adj[row][np.ix_(mask, mask)], [op == none for op in ops], title, note)
         alt = f"{title}: {table.arch[row]}, {target} {score[row]:.4g} {unit}, {note}; operations {', '.join(names)}"
         panels.append(Panel(f"arch-{number}-{i}", svg, alt))
-    listed = "; ".join(f"{title.lower()} {table.arch[int(row)]} ({score[int(row)]:.4g} {unit})" for title, row in chosen.items())
+    listed = "; ".join(f"{title.lower()} {table.arch[row]} ({score[row]:.4g} {unit})" for title, row in chosen.items())
     return [Figure(f"architectures-{number}", f"Architectures of {name} as {leader.label} sees them: {listed}.", tuple(panels), 200)]

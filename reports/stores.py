@@ -112,7 +112,8 @@ def training(folders: Sequence[Path]) -> int:
 class Moved:
     """One cell in two stores: means over the seeds both have, their paired difference (second minus first).
 
-    verdict: "equal" (every seed bit-equal), "within" (the 95 % interval covers 0, or there is none), "moved", "only in
+    verdict: "equal" (every seed bit-equal), "moved" (beyond the 95 % interval), "within" it, "no interval" (one seed, or
+    every seed moved by exactly the same), "not comparable", "only in
     the first" or "only in the second".
     """
 
@@ -162,5 +163,6 @@ def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, met
         found = compare(both, "second", "first", metric)
     except ComparisonError as error:
         return Moved(cell, len(pair), *means, str(error), "not comparable")
-    verdict = "moved" if found.real else "within"
+    known = found.difference.kind in ("spaces", "splits")
+    verdict = "moved" if found.real else "within" if known else "no interval"
     return Moved(cell, len(pair), *means, rounded(found.difference, signed=True), verdict)

@@ -6,7 +6,7 @@ No statistic is computed here; all come from `archrank.eval.statistics`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from archrank.eval.statistics import (
 from archrank.eval.store import flatten, read_trials
 from archrank.reports.style import Palette
 
-__all__ = ["MAIN", "Group", "Study", "View", "read_study", "task_name"]
+__all__ = ["MAIN", "Group", "Study", "View", "grouped", "read_study", "task_name"]
 
 MAIN = "kendall"
 """The metric that orders everything."""
@@ -39,6 +39,12 @@ MOST_DRAWS = 400
 
 ENOUGH = 0.5
 """Share of a group's cells a predictor must have to be ranked; below it the common cells of all would shrink too far."""
+
+
+def grouped(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
+    """The rows that agree in all of the columns, with their values, in sorted order."""
+    for values, part in frame.groupby(list(columns)):
+        yield (values if isinstance(values, tuple) else (values,)), part
 
 
 def task_name(benchmark: str, target: str) -> str:
@@ -194,7 +200,7 @@ def read_study(
         from archrank.datasets import load as default_load
 
         load = default_load
-    groups = [_group(protocol, recipe, part) for (protocol, recipe), part in frame.groupby(["protocol", "recipe"])]
+    groups = [_group(protocol, recipe, part) for (protocol, recipe), part in grouped(frame, "protocol", "recipe")]
     groups.sort(key=lambda g: (g.protocol != "clean", g.recipe != "common", -len(g.frame), g.id))
     return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), Palette(list(frame["label"])), superseded, load, command)
 

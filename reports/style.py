@@ -49,7 +49,7 @@ _CHROME = {
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "svg.hashsalt": "archrank",
     "svg.fonttype": "none",
     "pdf.fonttype": 42,

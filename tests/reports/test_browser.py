@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from archrank.eval.statistics import bootstrap, leaderboard, tiers
 from archrank.eval.store import read_results
 from archrank.reports import build
@@ -91,9 +92,7 @@ def test_views_show_one_budget(browser: Any, address: str, suite) -> None:
 
 @pytest.mark.parametrize("hidden", [["flowerformer"], ["dagnn", "adjacency"], ["parameter-count", "gcn", "path[kind=truncated]"]])
 @pytest.mark.parametrize("view", [0, 1, 2])
-def test_hiding_predictors_recomputes_as_the_statistics_do(
-    browser: Any, address: str, suite, hidden: list[str], view: int
-) -> None:
+def test_hiding_predictors_recomputes_as_the_statistics_do(browser: Any, address: str, suite, hidden: list[str], view: int) -> None:
     page, said = opened(browser, address)
     whole = [rows(page, key, view) for key in ("rank", "tier", "win", "first")]
     page.click(".chooser summary")

@@ -80,7 +80,7 @@ def test_leaderboard_repeats_the_statistics(suite, built: Path) -> None:
     assert [row["label"]["text"] for row in rows] == list(expected["label"])
     assert [row["tier"]["text"] for row in rows] == list(expected["tier"])
     assert [row["value"]["value"] for row in rows] == pytest.approx(list(expected["mean"]))
-    assert {"20 labels", "78 labels", "156 labels", "390 labels", "other/accuracy"} <= set(views)
+    assert {"20 labels", "78 labels", "390 labels", "other/accuracy"} <= set(views)
 
 
 def test_the_verdict_names_the_better_one_and_says_not_separable_for_equals(make, tmp_path: Path) -> None:
@@ -250,8 +250,9 @@ def test_ten_thousand_trials_stay_small_and_quick(make, tmp_path: Path) -> None:
     assert files[0].name == "report.html"
 
 
-def test_figures_as_files(suite, tmp_path: Path) -> None:
-    files: list[Path] = build([suite.store], tmp_path, formats=("svg", "pdf"), load=suite.load)
+def test_figures_as_files(make, tmp_path: Path) -> None:
+    small = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.5), "two": ("path", 0.8)}, budgets=(20, 78), seeds=2)
+    files: list[Path] = build([small.store], tmp_path, formats=("svg", "pdf"), load=small.load)
     kinds: Callable[[str], int] = lambda kind: sum(p.suffix == kind for p in files)  # noqa: E731
-    assert kinds(".svg") == kinds(".pdf") > 20
+    assert kinds(".svg") == kinds(".pdf") > 12
     assert next(p for p in files if p.suffix == ".pdf").read_bytes().startswith(b"%PDF")

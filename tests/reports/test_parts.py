@@ -6,6 +6,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from archrank.reports.blocks import Bold, Cell, Code, Column, Section, Table, Text
 from archrank.reports.encodings import Encoded, principal, smoothness
 from archrank.reports.fig_cost_map import Price, _front
@@ -15,8 +18,6 @@ from archrank.reports.render_text import render_markdown, render_tables
 from archrank.reports.style import COLOURS, Palette, spread
 from archrank.reports.truth import Prediction, op_slopes, percentile, residual_by_depth
 from archrank.reports.words import count, join, plural, rate, seconds
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0.001, 0.2))

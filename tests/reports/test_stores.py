@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from archrank.cli import main
 from archrank.datasets import ArchrankError
 from archrank.reports.stores import encoder_argument, find, moved, progress, read
@@ -78,21 +79,21 @@ def test_an_encoder_from_a_file_is_named_by_its_file() -> None:
 def test_diff_of_a_store_with_itself_is_nothing(suite, capsys: pytest.CaptureFixture[str]) -> None:
     assert {row.verdict for row in moved(suite.store, suite.store)} == {"equal"}
     assert run("diff", str(suite.store), str(suite.store)) == 0
-    assert "72 cells of kendall: 72 equal" in capsys.readouterr().out
+    assert "36 cells of kendall: 36 equal" in capsys.readouterr().out
 
 
 def test_diff_finds_what_moved_and_only_that(suite, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    noise = iter([-0.001, 0.0012, -0.0004] * 100)
+    noise = (-0.001, 0.0012, -0.0004)  # by seed
     for path in sorted((store / "trials").glob("*.json")):
         record = json.loads(path.read_text())
         if record["label"] in ("gcn", "dagnn"):
-            record["metrics"]["kendall"] += next(noise) + (0.1 if record["label"] == "gcn" else 0)
+            record["metrics"]["kendall"] += noise[record["trial"]["seed"]] + (0.1 if record["label"] == "gcn" else 0)
             path.write_text(json.dumps(record))
     verdicts = {label: {row.verdict for row in moved(suite.store, store) if row.cell[0] == label} for label in ("gcn", "dagnn", "adjacency")}
     assert verdicts["gcn"] == {"moved"} and verdicts["adjacency"] == {"equal"}
-    assert "moved" not in verdicts["dagnn"] or len(verdicts["dagnn"]) > 1
+    assert verdicts["dagnn"] == {"within"}
     assert run("diff", str(suite.store), str(store)) == 1
-    assert "12 moved" in capsys.readouterr().out
+    assert "6 moved" in capsys.readouterr().out
 
 
 def test_diff_names_what_only_one_store_has(suite, store: Path) -> None:
@@ -100,7 +101,7 @@ def test_diff_names_what_only_one_store_has(suite, store: Path) -> None:
         if json.loads(path.read_text())["label"] == "gcn":
             path.unlink()
     rows = [row for row in moved(suite.store, store) if row.verdict != "equal"]
-    assert {(row.cell[0], row.verdict) for row in rows} == {("gcn", "only in the first")} and len(rows) == 12
+    assert {(row.cell[0], row.verdict) for row in rows} == {("gcn", "only in the first")} and len(rows) == 6
 
 
 def test_report_command_says_where_the_files_are(suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
