@@ -64,7 +64,7 @@ class Recipe(BaseModel):
     select: Literal["last"] = "last"
 
 
-COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=1e-3, weight_decay=1e-4, updates=600, batch=16,
+COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=2e-3, weight_decay=1e-4, updates=1000, batch=16,
                 warmup=0.1, schedule="cosine", clip=1.0)
 RECIPES = ("common", "paper")
 
