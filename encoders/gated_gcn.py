@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.layers.edges import edge_list, put, take
+from archrank.encoders.layers.edges import Edges, Lists, Slots, slots
 from archrank.encoders.layers.messages import Messages, messages
 from archrank.encoders.layers.noise import Dropout
 from archrank.encoders.layers.norm import MaskedBatchNorm
@@ -33,7 +33,8 @@ class GatedGCN(nn.Module):
 
     Shapes: graphs [B, V] -> [B, dim] (mean over nodes; [B, 2 * dim] in two-cell spaces). Parameters with O
     operations: O d + 2 d (edge kinds) + L (5 d^2 + 9 d); 63,744 at the default size (dim 64, 3 layers) on
-    NAS-Bench-201. Edges are lists, so that graphs of hundreds of nodes fit.
+    NAS-Bench-201. Graphs of hundreds of nodes fit: where a space has room for
+    more than 256 edges, each graph has a list of its own.
 
     directed: messages go along the edges alone, as in GraphGPS when no reversals are added. By default every edge
     also has a reversal, so that a node hears its successors too (as FGP's baseline); which of the two an edge is, is
@@ -61,6 +62,7 @@ class GatedGCN(nn.Module):
         self.embed = nn.Linear(self.ops, dim, bias=False)
         self.kinds = nn.Parameter(torch.randn(1 if directed else 2, dim))
         self.layers = nn.ModuleList(Layer(dim, dropout) for _ in range(layers))
+        self.slots = slots(space)
 
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
@@ -89,16 +91,11 @@ class GatedGCN(nn.Module):
         dtype = self.embed.weight.dtype
         if self.backend != "dense":
             return self._flat(messages(self.backend, graphs), dtype)
-        edges = edge_list(graphs)
-        source, target, there = edges[..., 0], edges[..., 1], edges[..., 2] > 0
-        count = source.shape[-1]
-        kinds = self.kinds.repeat_interleave(count, 0)
-        if not self.directed:
-            source, target = torch.cat([source, target], -1), torch.cat([target, source], -1)
-            there = torch.cat([there, there], -1)
-        flow = Listed(source, target, there, graphs.mask)
+        edges = Lists(graphs) if self.slots is None else Slots(graphs, self.slots.to(graphs.device))
+        flow = Padded(edges, self.directed)
         x = self.embed(nn.functional.one_hot(graphs.ops, self.ops).to(dtype))
-        e = kinds.expand(*source.shape, -1)
+        count = edges.there.shape[-1]
+        e = self.kinds.unsqueeze(-2).expand(-1, count, -1).flatten(0, 1).expand(*edges.there.shape[:-1], -1, -1)
         for layer in self.layers:
             x, e = layer(x, e, flow)
         return mean_pool(x, graphs, self.cells)
@@ -116,20 +113,29 @@ class GatedGCN(nn.Module):
         return graph.mean_pool(x, self.cells)
 
 
-class Listed:
-    """Edges [B, E] of padded graphs, as a layer uses them."""
+class Padded:
+    """Edges of padded graphs, and behind them, unless directed, their reversals."""
 
-    def __init__(self, source: Tensor, target: Tensor, there: Tensor, mask: Tensor) -> None:
-        self.source, self.target, self.there, self.mask = source, target, there, mask
+    def __init__(self, edges: Edges, directed: bool) -> None:
+        self.edges, self.directed, self.mask = edges, directed, edges.mask
+        self.there = edges.there if directed else torch.cat([edges.there, edges.there], -1)
 
     def pair(self, source: Tensor, target: Tensor) -> Tensor:
         """[B, V, d] twice -> [B, E, d]: of an edge's source plus of its target."""
-        return take(source, self.source) + take(target, self.target)
+        along = self.edges.take(source, 0) + self.edges.take(target, 1)
+        if self.directed:
+            return along
+        return torch.cat([along, self.edges.take(source, 1) + self.edges.take(target, 0)], -2)
 
     def gated(self, x: Tensor, gate: Tensor) -> Tensor:
         """Mean over a node's senders of x [B, V, d] weighted by gate [B, E, d]: [B, V, d]."""
-        gate = gate * self.there.to(gate.dtype).unsqueeze(-1)
-        both = put(torch.cat([gate * take(x, self.source), gate], -1), self.target, x.shape[-2])
+        parts = [gate] if self.directed else gate.chunk(2, -2)
+        real = self.edges.there.to(gate.dtype).unsqueeze(-1)
+        both: Tensor | float = 0.0
+        for sender, part in enumerate(parts):
+            part = part * real
+            both = both + self.edges.put(torch.cat([part * self.edges.take(x, sender), part], -1), 1 - sender)
+        assert isinstance(both, Tensor)
         total, weight = both.chunk(2, -1)
         return total / (weight + EPSILON)
 
@@ -160,7 +166,7 @@ class Layer(nn.Module):
         self.norm_node, self.norm_edge = MaskedBatchNorm(dim), MaskedBatchNorm(dim)
         self.drop_node, self.drop_edge = Dropout(dropout), Dropout(dropout)
 
-    def forward(self, x: Tensor, e: Tensor, flow: Listed | Flat) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, e: Tensor, flow: Padded | Flat) -> tuple[Tensor, Tensor]:
         """Node states [..., V, dim] and edge states [..., E, dim] -> both anew."""
         raw = flow.pair(self.E(x), self.D(x)) + self.C(e)
         fresh = self.A(x) + flow.gated(self.B(x), torch.sigmoid(raw))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from archrank.encoders.gated_gcn import GatedGCN
-from archrank.encoders.layers.edges import edge_list
+from archrank.encoders.layers.edges import Lists, slots
 from archrank.eval.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
@@ -66,7 +66,7 @@ def test_contract(directed):
 
 def test_edge_list_holds_every_edge_once():
     graphs = spaces.random_graphs(NB101, 20, 1)
-    edges = edge_list(graphs)
+    edges = Lists(graphs).listed
     for i in range(20):
         there = [(int(u), int(v)) for u, v, real in edges[i] if real]
         assert sorted(there) == [tuple(pair) for pair in torch.nonzero(graphs.adj[i]).tolist()]
@@ -75,7 +75,28 @@ def test_edge_list_holds_every_edge_once():
 def test_hundreds_of_nodes():
     space = type(NB101)("large", NB101.ops, 300, {"input": 0, "output": 4})
     graphs = spaces.random_graphs(space, 2, 0, density=0.01)
-    assert torch.isfinite(GatedGCN(space, dim=8)(graphs)).all()
+    model = GatedGCN(space, dim=8)
+    assert model.slots is None
+    assert torch.isfinite(model(graphs)).all()
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_slots_and_lists_are_equal(directed):
+    graphs = spaces.random_graphs(NB101, 8, 0)
+    torch.manual_seed(0)
+    model = GatedGCN(NB101, dim=8, directed=directed).double()
+    assert slots(NB101).shape == (2, 21)
+    by_slot = model(graphs)
+    model.slots = None
+    assert torch.allclose(by_slot, model(graphs), atol=1e-12)
+
+    def make():
+        listed = GatedGCN(NB101, dim=8, layers=2, directed=directed)
+        listed.slots = None
+        return listed
+
+    contract.check_padding_and_company(make(), graphs)
+    contract.check_ensemble(make, graphs, unused=("layers.1.norm_edge",))
 
 
 def test_recipe_is_valid():
