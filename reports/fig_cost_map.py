@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from archrank.reports.fig_ranking import plain, short
-from archrank.reports.style import GRID, HATCH, INK, MUTED, Drawing, Palette, canvas, style
+from archrank.reports.style import GRID, HATCH, INK, MUTED, PAPER, Drawing, Palette, canvas, style
 
 __all__ = ["Price", "encoding_map", "pareto"]
 
@@ -108,6 +108,7 @@ def _names(ax: Axes, points: Sequence[Price], palette: Palette) -> None:
             color=palette.colour(p.label),
             arrowprops=arrow if lift else None,
             gid=palette.gid(p.label),
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": PAPER, "alpha": 0.75, "linewidth": 0},
         )
 
 

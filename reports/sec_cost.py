@@ -81,7 +81,7 @@ def _machine(study: Study, group: Group, view: View, machine: str, paid: Mapping
             }
         )
     caption = f"On {machine}, {budget} labels, {group.title}. The dashed line joins what no other predictor beats in both."
-    out: list[Block] = [Figure(f"cost-{group.id}-{number}", caption, tuple(panels), 360)] if panels else []
+    out: list[Block] = [Figure(f"cost-{group.id}-{number}", caption, tuple(panels), 400)] if panels else []
     return [
         *out,
         Table(

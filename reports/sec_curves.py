@@ -40,15 +40,14 @@ def sample_efficiency(study: Study) -> Section:
         panels, sources = [], list[str]()
         for number, (benchmark, target) in enumerate(group.tasks):
             panels.append(_panel(study, group, benchmark, target, number, sources))
-        caption = (
-            "Mean τ with 95 % band over seeds against the number of labelled architectures. The dashed line is the noise "
-            "ceiling: what the training noise of the scores lets any predictor reach."
-        )
+        caption = "Mean τ with 95 % band over seeds against the number of labelled architectures."
+        if any(_ceiling(study, b, t) is not None for b, t in group.tasks):
+            caption += " Dashed: the noise ceiling, what the training noise of the scores lets any predictor reach."
         if sources:
             caption += " Hollow marks are published values under the same protocol and target: " + " ".join(sources)
         else:
             caption += " No published value has this protocol and target, so none is shown."
-        blocks.append(Figure(f"curves-{group.id}", caption, tuple(panels), 360))
+        blocks.append(Figure(f"curves-{group.id}", caption, tuple(panels), 400))
         blocks += _tables(group)
     return Section("curves", "Sample efficiency", blocks, "Curves")
 
@@ -62,9 +61,6 @@ def _panel(study: Study, group: Group, benchmark: str, target: str, number: int,
         rows = means[means["label"] == label].sort_values("budget")
         columns = (rows[c].to_numpy(float) for c in ("budget", "mean", "low", "high"))
         series.append(fig_ranking.Series(label, *columns))
-    table = study.table(benchmark)
-    repeats = None if isinstance(table, str) else table.repeats(target)
-    ceiling = None if repeats is None or repeats.shape[1] < 2 else noise_ceiling(repeats).oracle.estimate
     marks = []
     for row in matching(benchmark, group.protocol, target).to_dict("records"):
         source = f"{row['encoder']} in {row['paper']} ({row['source']});"
@@ -72,13 +68,19 @@ def _panel(study: Study, group: Group, benchmark: str, target: str, number: int,
             sources.append(source)
         marks.append(fig_ranking.Published(row["label"] or None, float(row["budget"]), float(row["value"]), sources.index(source) + 1))
     title = task_name(benchmark, target)
-    svg = fig_ranking.curves(series, study.palette, title, ceiling=ceiling, published=marks)
+    svg = fig_ranking.curves(series, study.palette, title, ceiling=_ceiling(study, benchmark, target), published=marks)
     alt = f"Curves for {title}: " + "; ".join(
         f"{s.label} {s.value[np.isfinite(s.value)][-1]:.3f} at {s.budgets[np.isfinite(s.value)][-1]:g} labels"
         for s in series
         if np.isfinite(s.value).any()
     )
     return Panel(f"curve-{group.id}-{number}", svg, alt, title)
+
+
+def _ceiling(study: Study, benchmark: str, target: str) -> float | None:
+    table = study.table(benchmark)
+    repeats = None if isinstance(table, str) else table.repeats(target)
+    return None if repeats is None or repeats.shape[1] < 2 else noise_ceiling(repeats).oracle.estimate
 
 
 def _tables(group: Group) -> list[Block]:

@@ -124,8 +124,11 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
     if len(view.order) > 2:
         beaten = [label for label in view.order[1:] if view.comparison(leader, label).winner == leader]
         rest = [label for label in view.order[1:] if label not in beaten]
-        said = f"It is separably better than {plural(len(beaten), 'other')} of {len(view.order) - 1}"
-        out.append((said + (f"; not from {join(rest, 5)}." if rest else "."),))
+        if rest:
+            some = f"{len(beaten)} of the {len(view.order) - 1} others" if beaten else "none of the others"
+            out.append((f"It is separably better than {some}; not separable from {join(rest, 5)}.",))
+        else:
+            out.append((f"It is separably better than all {len(beaten)} others.",))
     out += _per_task(group) + _labels_needed(study, view) + _ceiling(study, group)
     saving = cheapest(group, view)
     if saving:

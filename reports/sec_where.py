@@ -91,7 +91,7 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
                 f"Residuals on {name}, in percentile points: mean by depth of the graph, and, in the same colours, slope on "
                 "the number of nodes of each operation" + (f" (the first six predictors of {len(by_op)})." if len(by_op) > 6 else "."),
                 tuple(residuals),
-                360,
+                400,
             )
         )
     blocks += _graphs(table, next(iter(found.values())), target, name, number)
@@ -139,19 +139,23 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
     }
     score = table.target(target)
     unit = str(table.card["metrics"][target].get("unit", ""))
-    panels = []
+    panels, rows = [], []
     for i, (title, row) in enumerate(chosen.items()):
         mask = table.mask[row]
         if mask.sum() > fig_truth.LARGEST_DRAWN:
-            return [
-                Text((f"Architectures of {table.name} have up to {int(table.mask.sum(1).max())} nodes: too many to draw as small graphs.",), "note")
-            ]
+            most = int(table.mask.sum(1).max())
+            return [Text((f"Architectures of {table.name} have up to {most} nodes: too many to draw as small graphs.",), "note")]
         ops = table.ops[row][mask]
         none = table.space.roles.get("none")
         names = [table.space.ops[op] for op in ops]
-        note = f"true top {100 * (1 - means['true'][row]):.1f} %, predicted {100 * (1 - means['predicted'][row]):.1f} %"
+        true, predicted = (f"top {100 * (1 - means[column][row]):.1f} %" for column in ("true", "predicted"))
+        note = f"true {true}, predicted {predicted}"
         svg = fig_truth.architecture(names, table.adj[row][np.ix_(mask, mask)], [op == none for op in ops], title, note)
-        alt = f"{title}: {table.arch[row]}, {target} {score[row]:.4g} {unit}, {note}; operations {', '.join(names)}"
-        panels.append(Panel(f"arch-{number}-{i}", svg, alt))
-    listed = "; ".join(f"{title.lower()} {table.arch[row]} ({score[row]:.4g} {unit})" for title, row in chosen.items())
-    return [Figure(f"architectures-{number}", f"Architectures of {name} as {leader.label} sees them: {listed}.", tuple(panels), 200)]
+        panels.append(Panel(f"arch-{number}-{i}", svg, f"{title}: {table.arch[row]}; operations {', '.join(names)}"))
+        rows.append({"which": Cell(title), "score": Cell(f"{score[row]:.4g} {unit}", float(score[row])), "true": Cell(true),
+                     "predicted": Cell(predicted), "arch": Cell(str(table.arch[row]))})  # fmt: skip
+    columns = (Column("which", "", "", False), Column("score", target), Column("true", "true rank"), Column("predicted", "predicted rank"),
+               Column("arch", "architecture", "", False))  # fmt: skip
+    caption = f"Four architectures of {name} as {leader.label} sees them; the ranks are means over seeds."
+    return [Figure(f"architectures-{number}", caption, tuple(panels), 200),
+            Table(f"architecture-names-{number}", "", columns, tuple(rows), compact=True)]  # fmt: skip
