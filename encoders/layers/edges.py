@@ -39,9 +39,11 @@ class Slots(Edges):
         self.ends, self.nodes = ends, graphs.nodes
 
     def take(self, x: Tensor, end: int) -> Tensor:
+        """As `Edges.take`."""
         return x[..., self.ends[end], :]
 
     def put(self, values: Tensor, end: int) -> Tensor:
+        """As `Edges.put`."""
         incidence = torch.nn.functional.one_hot(self.ends[end], self.nodes).to(values.dtype)
         return incidence.T @ values
 
@@ -55,10 +57,12 @@ class Lists(Edges):
         self.listed, self.nodes = listed, graphs.nodes
 
     def take(self, x: Tensor, end: int) -> Tensor:
+        """As `Edges.take`."""
         place = self.listed[..., end, None]
         return torch.gather(x, -2, place.expand(*place.shape[:-1], x.shape[-1]))
 
     def put(self, values: Tensor, end: int) -> Tensor:
+        """As `Edges.put`."""
         empty = torch.zeros(*values.shape[:-2], self.nodes, values.shape[-1], dtype=values.dtype, device=values.device)
         return empty.scatter_add(-2, self.listed[..., end, None].expand_as(values), values)
 
