@@ -50,7 +50,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             raise ArchrankError(f"score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not a finite number")
         spec, recipe = self._spec()
         rows = np.arange(len(X))
-        member = Member(self.seed, rows, transform(scores, recipe.labels, self.direction), rows[:0])
+        member = Member(self.seed, rows, transform(scores, recipe.labels, self.direction, ""), rows[:0])
         target, config = spec.info.load(), self._config(spec)
         twins = target.twins(X) if recipe.consistency else None
         trained = fit(lambda _m, _p: target(self.space, **config), X, [member], recipe, device=self.device, twins=twins,

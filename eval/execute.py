@@ -85,6 +85,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
     benchmark = benchmark or load(trial.benchmark)
     scores = benchmark.target(trial.target)
     direction = benchmark.direction(trial.target)
+    unit = str(benchmark.card["metrics"][trial.target].get("unit", ""))
     target = spec.info.load()
     config = dict(trial.config)
     if spec.info.learned:
@@ -104,7 +105,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
         rows = split.train(item.trial.budget)
         kind = recipe.labels if spec.neural else "normal"
         encode = split.test[:ENCODED] if item.trial.seed == 0 else None
-        members.append(Member(item.trial.seed, rows, transform(scores[rows], kind, direction), split.test, encode))
+        members.append(Member(item.trial.seed, rows, transform(scores[rows], kind, direction, unit), split.test, encode))
         splits.append(split)
     pretrain_s = 0.0
     if spec.info.learned:

@@ -9,11 +9,12 @@ from scipy.stats import norm, rankdata
 Values = NDArray[np.float64]
 
 
-def transform(scores: Values, kind: str, direction: str = "max") -> Values:
+def transform(scores: Values, kind: str, direction: str = "max", unit: str = "%") -> Values:
     """Labels [n] from raw training scores [n].
 
     kind: `normal` (normal scores of the ranks, ties sharing the mean rank: Blom's (r - 3/8) / (n + 1/4)), `standard` (mean 0, deviation 1; a
-    constant stays 0), `unit` (percent divided by 100), `raw`.
+    constant stays 0), `raw`, `unit` (into [0, 1] for a sigmoid output: a metric whose `unit` is "%" divided by 100, one that is a "fraction" as it is,
+    any other scaled from its smallest to its largest training value).
     """
     values = np.asarray(scores, np.float64) * (1.0 if direction == "max" else -1.0)
     if kind == "normal":
@@ -22,7 +23,10 @@ def transform(scores: Values, kind: str, direction: str = "max") -> Values:
         spread = values.std()
         return (values - values.mean()) / (spread if spread > 0 else 1.0)
     if kind == "unit":
-        return values / 100.0
+        if direction == "max" and unit in ("%", "fraction"):
+            return values / (100.0 if unit == "%" else 1.0)
+        span = float(np.ptp(values))
+        return (values - values.min()) / span if span > 0 else np.full_like(values, 0.5)
     if kind == "raw":
         return values
     raise ValueError(f"unknown label transform '{kind}'")

@@ -174,3 +174,5 @@ def test_label_transforms():
     assert standard.mean() == pytest.approx(0) and standard.std() == pytest.approx(1)
     assert transform(np.full(3, 7.0), "standard").tolist() == [0, 0, 0]
     assert transform(values, "unit").tolist() == [0.03, 0.01, 0.02, 0.02]
+    assert transform(values / 10, "unit", unit="fraction").tolist() == [0.3, 0.1, 0.2, 0.2]
+    assert transform(values, "unit", "min", "ms").tolist() == [0, 1, 0.5, 0.5]
