@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archrank.datasets.canonical import canonicalize, contract, vocabulary
+from archrank.datasets.canonical import vocabulary
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.layers.dataflow import dataflow
 from archrank.encoders.layers.noise import Dropout
 from archrank.encoders.registry import encoder
 
@@ -138,17 +139,6 @@ class Body(nn.Module):
             x = layer(x, links)
         return x[..., : self.cells, :].flatten(-2)
 
-    def _canonical(self, graphs: Graphs) -> tuple[Tensor, Tensor]:
-        """Edges bool [B, V, V] and nodes bool [B, V] that are left."""
-        arrays = (tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
-        form = canonicalize(self.space, *arrays, keep_strided=False)
-        sums = (
-            torch.isin(graphs.ops.cpu(), torch.tensor(vocabulary(self.space).sums, dtype=torch.long)).numpy()
-            & form.mask
-        )
-        edges = torch.from_numpy(contract(form.links, sums) > 0)
-        return edges.to(graphs.device), torch.from_numpy(form.mask & ~sums).to(graphs.device)
-
     def _there(self, graphs: Graphs, left: Tensor) -> Tensor:
         """bool [B, V]: nodes the global node reads."""
         if not self.faithful:
@@ -158,7 +148,7 @@ class Body(nn.Module):
 
     def _links(self, graphs: Graphs) -> Tensor:
         """float [B, C + V, C + V]: global nodes first, self-loops everywhere."""
-        edges, left = self._canonical(graphs)
+        edges, left = dataflow(graphs, self.space)
         there = self._there(graphs, left)
         cells = [there & (graphs.cell == cell) for cell in range(self.cells)]
         links = torch.nn.functional.pad(edges.float(), (self.cells, 0, self.cells, 0))
@@ -166,8 +156,8 @@ class Body(nn.Module):
         return links + torch.eye(links.shape[-1], device=links.device)
 
     def _features(self, graphs: Graphs) -> Tensor:
-        """float [B, C + V, features]: operations one-hot, the last feature for global nodes, the one before for what fills a cell up."""
-        _, left = self._canonical(graphs)
+        """float [B, C + V, features]: operations one-hot, then what fills a cell up (if any does), then global nodes."""
+        _, left = dataflow(graphs, self.space)
         own = torch.nn.functional.one_hot(
             self.number.to(graphs.device)[graphs.ops], self.features
         ).float() * left.unsqueeze(-1)

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from torch.func import functional_call, stack_module_state, vmap
 
-from archrank.datasets.canonical import canonicalize
+from archrank.datasets import canonical
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.brp_nas import BRPNAS, BRPNASRelation
+from archrank.encoders.layers.dataflow import dataflow
 from archrank.eval.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
@@ -112,11 +114,42 @@ def test_recipes_are_valid(kind):
     make_recipe("paper", kind.paper_recipe(NB201))
 
 
+@pytest.mark.parametrize("which", ["nasbench101", "nasbench201", "darts", "roleless"])
+def test_dataflow_is_the_canonical_form(which):
+    space, graphs = NB101, spaces.random_graphs(NB101, 60, 0, density=0.3)
+    if which == "nasbench201":
+        space, graphs = NB201, spaces.nasbench201_graphs(np.random.default_rng(0).integers(1, 6, (200, 6)).tolist())
+    elif which == "darts":
+        space, graphs, _ = spaces.darts(60, 0)
+    elif which == "roleless":
+        space = SearchSpace("bare", NB101.ops, 7, {"skip": 1, "none": 2})
+    edges, left = dataflow(graphs, space)
+    form = canonical.canonicalize(
+        space, *(t.numpy() for t in (graphs.ops, graphs.adj, graphs.mask, graphs.cell)), keep_strided=False
+    )
+    sums = np.isin(form.ops, canonical.vocabulary(space).sums) & form.mask
+    assert np.array_equal(edges.numpy(), canonical.contract(form.links, sums) > 0)
+    assert np.array_equal(left.numpy(), form.mask & ~sums)
+
+
+def test_structure_may_be_derived_inside_an_ensemble():
+    """Graphs that nobody prepared still run as one program."""
+    torch.manual_seed(0)
+    models = [BRPNAS(NB201, dim=8).eval() for _ in range(2)]
+    parameters, buffers = stack_module_state(models)
+    fresh = spaces.nasbench201_graphs([[1, 2, 3, 4, 5, 1], [2, 2, 2, 2, 2, 2]])
+    batch = {name: torch.stack([tensor, tensor]) for name, tensor in fresh.tensors().items()}
+    out = vmap(lambda p, b, t: functional_call(models[0], (p, b), (fresh.with_tensors(t),)))(parameters, buffers, batch)
+    again = spaces.nasbench201_graphs([[1, 2, 3, 4, 5, 1], [2, 2, 2, 2, 2, 2]])
+    for i, model in enumerate(models):
+        assert torch.allclose(out[i], model(again), atol=1e-6)
+
+
 def test_relation_learns_an_order():
     torch.manual_seed(0)
     graphs = spaces.random_graphs(NB101, 40, 0, density=0.8)
     arrays = (t.numpy() for t in (graphs.ops, graphs.adj, graphs.mask))
-    _, distinct = np.unique(canonicalize(NB101, *arrays).key.astype(str), return_index=True)
+    _, distinct = np.unique(canonical.canonicalize(NB101, *arrays).key.astype(str), return_index=True)
     graphs = graphs[torch.from_numpy(distinct[:12])]
     score = torch.arange(12.0)
     model = BRPNASRelation(NB101, dim=16, dropout=0.0)
