@@ -5,8 +5,9 @@ from __future__ import annotations
 import bz2
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +18,14 @@ ARCHIVE_LIMIT = 4 << 30
 MEMBERS_LIMIT = 200_000
 JSON_LIMIT = 256 << 20
 CHUNK = 1 << 20
+# Called by importers with how far they are in a file and how long it is (bytes or members).
+WATCH: ContextVar[Callable[[int, int | None], None] | None] = ContextVar("watch", default=None)
+
+
+def tell(done: int, total: int | None) -> None:
+    """Tell whoever watches how far an importer is."""
+    if watch := WATCH.get():
+        watch(done, total)
 
 
 def read_bytes(path: Path, limit: int = JSON_LIMIT) -> bytes:
@@ -75,7 +84,9 @@ def zip_members(path: Path, suffix: str, limit: int = MEMBER_LIMIT) -> Iterator[
     """
     total = 0
     with open_zip(path) as archive:
-        for name in sorted(name for name in archive.namelist() if name.endswith(suffix)):
+        names = sorted(name for name in archive.namelist() if name.endswith(suffix))
+        for number, name in enumerate(names):
+            tell(number, len(names))
             try:
                 with archive.open(name) as stream:
                     data = stream.read(limit + 1)

@@ -37,20 +37,30 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ARCHRANK_CACHE") or platformdirs.user_cache_dir("archrank"))
 
 
+def own_folder() -> Path:
+    """Where `archrank data import` puts tables of one's own."""
+    return cache_folder() / "own"
+
+
 def embedded() -> list[str]:
     """Names of the benchmarks that ship inside the package."""
     return sorted(card.stem for card in EMBEDDED.glob("*.json"))
 
 
 def own_tables() -> dict[str, Path]:
-    """Canonical tables lying in the data folders: name -> card."""
-    cards = (card for folder in data_folders() for card in sorted(folder.glob("*.json")))
+    """Canonical tables of one's own, in the data folders or imported: name -> card (the first folder wins)."""
+    folders = [*data_folders(), own_folder()]
+    cards = (card for folder in reversed(folders) for card in sorted(folder.glob("*.json")))
     return {card.stem: card for card in cards if card.with_suffix(".parquet").is_file()}
 
 
 def available() -> dict[str, str]:
-    """Every benchmark archrank knows by name -> `embedded`, `own table`, `found` (official file at hand) or `missing`."""
-    state = {name: "found" if _locate(source) else "missing" for name, source in SOURCES.items()}
+    """Every benchmark archrank knows by name -> its state.
+
+    `embedded`, `own table`, `found` (official file at hand), `imported` (only its imported table is) or `missing`.
+    """
+    state = {name: "found" if _locate(source) else "imported" if _imported_card(name).is_file() else "missing"
+             for name, source in SOURCES.items()}
     state |= {name: "own table" for name in own_tables()}
     return dict(sorted((state | {name: "embedded" for name in embedded()}).items()))
 
@@ -102,9 +112,13 @@ def origin_of(source: Source, path: Path) -> dict[str, Any]:
     return {"file": source.file, "files": listed, "importer": source.version}
 
 
+def _imported_card(name: str) -> Path:
+    return cache_folder() / "benchmarks" / f"{name}.json"
+
+
 def _imported(source: Source) -> Path:
     found = _locate(source)
-    card = cache_folder() / "benchmarks" / f"{source.name}.json"
+    card = _imported_card(source.name)
     if found is None:
         if card.is_file():
             return card

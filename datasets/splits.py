@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,15 +18,22 @@ from archrank.datasets.errors import ArchrankError, unknown
 
 Indices = NDArray[np.int64]
 LARGEST_TEST = 5000
+NAR_LARGEST = 21180
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Disjoint row numbers of a benchmark: `pool` in training order (budgets are its prefixes), `validation`, `test`."""
+    """Row numbers of a benchmark: `pool` in training order (budgets are its prefixes), `validation`, `test`.
+
+    They are disjoint, unless a protocol that was published otherwise says in its `leaks` that they are not.
+    train_target, test_target: metrics to train on and to test on, where a protocol uses two; None = the target that was asked for.
+    """
 
     pool: Indices
     validation: Indices
     test: Indices
+    train_target: str | None = None
+    test_target: str | None = None
 
     def train(self, budget: int) -> Indices:
         """The first `budget` architectures of the training order; ArchrankError if there are not so many."""
@@ -43,12 +50,16 @@ class Split:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named way to draw splits. `leaks` says in one sentence what a protocol lets through, or is empty."""
+    """A named way to draw splits. `leaks` says in one sentence what a protocol lets through, or is empty.
+
+    val_to_test: it trains on a validation score and tests on the test score of the same data set.
+    """
 
     name: str
     summary: str
     draw: Callable[[Benchmark, NDArray[np.bool_], int], Split]
     leaks: str = ""
+    val_to_test: bool = False
 
 
 def make_split(benchmark: Benchmark, protocol: str, seed: int, target: str | None = None) -> Split:
@@ -59,7 +70,13 @@ def make_split(benchmark: Benchmark, protocol: str, seed: int, target: str | Non
     if protocol not in PROTOCOLS:
         raise unknown("protocol", protocol, PROTOCOLS)
     scored = ~np.isnan(benchmark.target(target))
-    split = PROTOCOLS[protocol].draw(benchmark, scored, seed)
+    if PROTOCOLS[protocol].val_to_test:
+        trained = benchmark.check_target(target)
+        tested = _test_metric(benchmark, protocol, trained)
+        scored &= ~np.isnan(benchmark.target(tested))
+        split = replace(PROTOCOLS[protocol].draw(benchmark, scored, seed), train_target=trained, test_target=tested)
+    else:
+        split = PROTOCOLS[protocol].draw(benchmark, scored, seed)
     if len(split.test) < 2:
         raise ArchrankError(f"protocol '{protocol}' leaves {len(split.test)} test architectures of benchmark '{benchmark.name}'")
     return split
@@ -82,10 +99,70 @@ def _clean(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
 
 def _gates(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
     """As in the released FlowerFormer code: the first half is the pool, the next 40 validation, the rest the test set."""
-    rows = np.flatnonzero(scored)
+    rows = _gates_lists(benchmark, scored)
+    if rows is None:
+        rows = np.flatnonzero(scored)
     order = rows[np.random.RandomState(seed).permutation(len(rows))]
     half = len(rows) // 2 + len(rows) % 2
     return Split(order[:half], order[half : half + 40], order[half + 40 :])
+
+
+def _test_metric(benchmark: Benchmark, protocol: str, trained: str) -> str:
+    """The test score that belongs to a validation score: `cifar10_val` -> `cifar10_test`, `valid` -> `test`."""
+    for word in ("valid", "val"):
+        found = trained.replace(word, "test", 1)
+        if found != trained and found in benchmark.targets:
+            return found
+    raise ArchrankError(f"protocol '{protocol}' trains on a validation score and tests on its test score; benchmark "
+                        f"'{benchmark.name}' has no such pair for '{trained}' (it has: {', '.join(benchmark.targets)})")
+
+
+def _gates_lists(benchmark: Benchmark, scored: NDArray[np.bool_]) -> Indices | None:
+    """Rows of the 14,580 published NAS-Bench-101 hashes, in their order; None where the protocol has no list."""
+    if benchmark.name != "nasbench101":
+        return None
+    from archrank.datasets.published_splits import gates_hashes
+
+    place = {name: row for row, name in enumerate(benchmark.arch)}
+    if unknown_hashes := [name for name in gates_hashes() if name not in place]:
+        raise ArchrankError(f"protocol 'gates': cell {unknown_hashes[0]} of the published list is not in benchmark '{benchmark.name}'")
+    rows = np.array([place[name] for name in gates_hashes()], np.int64)
+    return rows[scored[rows]]
+
+
+def _tnasp(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
+    """A random list per seed; the test set is everything."""
+    rows = np.flatnonzero(scored)
+    return Split(rows[np.random.RandomState(seed).permutation(len(rows))], np.empty(0, np.int64), rows)
+
+
+def _nar(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
+    """File order; the 200 after the largest published training set (or half the space) stand for validation; the test set is everything."""
+    rows = np.flatnonzero(scored)
+    end = min(NAR_LARGEST, len(rows) // 2 + len(rows) % 2)
+    return Split(rows[:end], rows[end : end + 200], rows)
+
+
+def _ppuda(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
+    """Names say which official part a network belongs to: `val/17`, `test/3`."""
+    part = np.array([name.split("/")[0] for name in benchmark.arch])
+    pool, test = np.flatnonzero(scored & (part == "val")), np.flatnonzero(scored & (part == "test"))
+    if not len(pool) or not len(test):
+        raise ArchrankError(f"protocol 'ppuda' is for the DeepNets-1M networks; '{benchmark.name}' has no parts val and test")
+    return Split(pool, np.empty(0, np.int64), test)
+
+
+def _cate_outside(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
+    """Small cells train, larger ones test; whatever is in both, or has a twin in the test set, is not trained on."""
+    nodes, edges = benchmark.mask.sum(1), benchmark.adj.sum((1, 2))
+    tested = scored & (nodes == 6) & (edges >= 7)
+    pool = np.flatnonzero(scored & (nodes != 7) & (edges <= 7) & ~tested)
+    pool = pool[~np.isin(benchmark.key[pool].astype(str), benchmark.key[tested].astype(str))]
+    if not len(pool) or not tested.any():
+        raise ArchrankError(f"protocol 'cate-outside' needs cells of different size; '{benchmark.name}' leaves {len(pool)} to train on and "
+                            f"{int(tested.sum())} to test on")
+    rng = np.random.default_rng(np.random.SeedSequence([20260102, seed]))
+    return Split(rng.permutation(pool), np.empty(0, np.int64), np.flatnonzero(tested))
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -98,10 +175,39 @@ PROTOCOLS: dict[str, Protocol] = {
         ),
         Protocol(
             "gates",
-            "random half as pool, 40 for validation, the rest for test (GATES, TA-GATES, FlowerFormer; NAS-Bench-201 form)",
+            "random half as pool, 40 for validation, the rest for test (GATES, TA-GATES, FlowerFormer); on NAS-Bench-101 within their "
+            "14,580 cells",
             _gates,
             "isomorphic twins of training architectures may be in the test set; 40 validation labels outside the budget exist "
             "(archrank uses last-epoch weights and does not look at them)",
+        ),
+        Protocol(
+            "tnasp",
+            "random training list, trained on validation and tested on test accuracy of the whole space (TNASP, PINAT, HyperNAS, CAP)",
+            _tnasp,
+            "the test set is the whole space, training architectures and their twins included",
+            val_to_test=True,
+        ),
+        Protocol(
+            "nar",
+            "the first architectures in file order, trained on validation and tested on test accuracy of the whole space "
+            "(NAR-Former, NN-Former)",
+            _nar,
+            "the test set is the whole space, training and validation architectures included, and every seed trains on the same "
+            "first ones in file order",
+            val_to_test=True,
+        ),
+        Protocol(
+            "ppuda",
+            "DeepNets-1M: trained on its 500 val networks, tested on its 500 test networks (PPUDA, TART)",
+            _ppuda,
+            "every seed has the same training order and test set, so seeds show the training's noise only",
+        ),
+        Protocol(
+            "cate-outside",
+            "outside the search space: trained on smaller cells (not 7 nodes, at most 7 edges), tested on those with 6 nodes and at "
+            "least 7 edges (CATE); the published overlap, 6 nodes and 7 edges, is in the test set only",
+            _cate_outside,
         ),
     )
 }

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from archrank.datasets.bounded import tell
 from archrank.datasets.errors import DataError
 
 RECORD_LIMIT = 1 << 20
+TOLD_EVERY = 4096
 Field = tuple[int, int, int | bytes]
 
 
@@ -44,7 +46,8 @@ def records(stream: BinaryIO, where: Path, limit: int = RECORD_LIMIT) -> Iterato
     A length is believed only when its checksum fits and it is at most `limit` bytes. Payload checksums are not computed:
     in Python that takes longer than everything else, and `archrank data get` checks the whole file.
     """
-    number = 0
+    number = done = 0
+    size = where.stat().st_size if where.is_file() else None
     while header := stream.read(12):
         if len(header) < 12:
             raise DataError(f"{where}: record {number} is cut off; fetch the file again")
@@ -58,6 +61,9 @@ def records(stream: BinaryIO, where: Path, limit: int = RECORD_LIMIT) -> Iterato
             raise DataError(f"{where}: record {number} is cut off; fetch the file again")
         yield body[:length]
         number += 1
+        done += len(header) + len(body)
+        if number % TOLD_EVERY == 0:
+            tell(done, size)
 
 
 def fields(message: bytes) -> Iterator[Field]:

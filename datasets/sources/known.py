@@ -10,11 +10,13 @@ class Download:
     """A file that can be fetched without a browser.
 
     url: http(s) address. path: where it belongs below a data folder. digest: `sha256:...` or `md5:...`, always checked.
+    limit: no more bytes than this are accepted.
     """
 
     url: str
     path: str
     digest: str
+    limit: int = 4 << 30
 
 
 @dataclass(frozen=True)

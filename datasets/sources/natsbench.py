@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from archrank.datasets import safe_pickle
-from archrank.datasets.bounded import MEMBER_LIMIT, MEMBERS_LIMIT, read_bz2, safe_member
+from archrank.datasets.bounded import MEMBER_LIMIT, MEMBERS_LIMIT, read_bz2, safe_member, tell
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources import nasbench201
 from archrank.datasets.sources.common import flat, metric, number
@@ -119,7 +119,8 @@ def _row(stages: dict[str, Any], variant: str, where: str) -> dict[str, Any]:
 def read(path: Path, variant: str = "topology") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of one space, in official index order."""
     rows: dict[int, dict[str, Any]] = {}
-    for name, data in _unpacked(path):
+    for number_read, (name, data) in enumerate(_unpacked(path)):
+        tell(number_read, COUNTS[variant])
         where = f"{path}: {name}"
         if name.startswith("meta"):
             continue

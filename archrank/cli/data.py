@@ -1,0 +1,254 @@
+"""`archrank data`: benchmark tables from their official files, and your own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from archrank.datasets.sources import Source
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+                  help="Benchmark tables: list, get, import, info, verify, build.")
+Json = Annotated[bool, typer.Option("--json", help="For a machine.")]
+OWN = "own"
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Every benchmark archrank knows, and whether it is at hand."""
+    from archrank.datasets.catalog import available
+    from archrank.datasets.sources import SOURCES
+
+    rows = [{"name": name, "state": state, "title": SOURCES[name].title if name in SOURCES else ""}
+            for name, state in available().items()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    width, wide = (max(len(row[column]) for row in rows) for column in ("name", "state"))
+    for row in rows:
+        typer.echo(f"{row['name']:<{width}}  {row['state']:<{wide}}  {row['title']}".rstrip())
+
+
+@app.command()
+def info(name: Annotated[str, typer.Argument(help="A benchmark, or the path of a card or table.")], as_json: Json = False) -> None:
+    """The card of a benchmark: where it comes from, its metrics, units and directions, and what is known of it."""
+    from archrank.datasets.benchmark import read_card
+    from archrank.datasets.catalog import card_path
+
+    path = card_path(name)
+    card = read_card(path)
+    if as_json:
+        typer.echo(json.dumps(card, indent=1, ensure_ascii=False))
+        return
+    space = card["space"]
+    typer.echo(f"{card['title']} ({card['name']})")
+    for label, text in (("source", card.get("source")), ("licence", card.get("licence")), ("citation", card.get("citation")),
+                        ("table", path.with_suffix(".parquet")), ("sha256", card["sha256"])):
+        if text:
+            typer.echo(f"  {label:<9} {text}")
+    typer.echo(f"  {'space':<9} {space['name']}: {len(space['ops'])} operations, up to {space['max_nodes']} nodes, "
+               f"{space.get('cells', 1)} cell{'s' if space.get('cells', 1) > 1 else ''}")
+    for fact, value in card.get("facts", {}).items():
+        typer.echo(f"  {fact:<14} {json.dumps(value)}")
+    typer.echo("  metrics")
+    width = max(map(len, card["metrics"]))
+    for metric, said in card["metrics"].items():
+        mark = "*" if metric == card["default_target"] else " "
+        runs = f", {len(said['repeats'])} runs" if said.get("repeats") else ""
+        typer.echo(f"  {mark} {metric:<{width}}  {said.get('direction', 'max')}  [{said.get('unit', '')}] {said.get('description', '')}{runs}")
+
+
+@app.command()
+def get(
+    name: Annotated[str, typer.Argument(help="A benchmark with a plain download; for the others, where to get it.")],
+    to: Annotated[Path | None, typer.Option("--to", help="Data folder [the first of $ARCHRANK_DATA, or ./data].")] = None,
+) -> None:
+    """Download the official files of a benchmark (checked, resumed where it broke off) and import them."""
+    from archrank.datasets.catalog import import_file
+    from archrank.datasets.download import get as fetch
+    from archrank.datasets.sources import SOURCES
+
+    source = _source(name)
+    folder = to or _data_folder()
+    with _progress(f"{name}: fetching") as progress:
+        files = fetch(source, folder, progress)
+    for file in files:
+        typer.echo(f"{file}")
+    found = _module(source).locate(folder, source.variant)
+    assert found is not None and source.name in SOURCES
+    with _watched(f"{name}: importing"):
+        card = import_file(source, found)
+    typer.echo(f"imported as {name}: {card.with_suffix('.parquet')}")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="An official file or folder, or a CSV or Parquet table of your own.")],
+    name: Annotated[str | None, typer.Option("--as", help="Which benchmark it is [by its name]; for your own table, what to call it.")] = None,
+    own: Annotated[bool, typer.Option("--own", help="It is a table of your own, whatever it is called.")] = False,
+    ops: Annotated[str | None, typer.Option("--ops", help="Own table: operations in the order of their ids, a,b,c.")] = None,
+    metrics: Annotated[str | None, typer.Option("--metrics", help="Own table: columns of scores [all numbers].")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="Own table: metric predicted when none is named [the first].")] = None,
+    minimize: Annotated[str | None, typer.Option("--minimize", help="Own table: metrics where less is better [by their names].")] = None,
+    units: Annotated[str | None, typer.Option("--units", help="Own table: accuracy=%,latency=ms.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Own table: folder to write it to [a folder of archrank's own].")] = None,
+) -> None:
+    """Turn an official file, or your own table, into a checked benchmark. Repeating it is safe; a bad file changes nothing."""
+    from archrank.datasets.catalog import import_file, own_folder
+    from archrank.datasets.errors import ArchrankError
+
+    if not file.exists():
+        raise ArchrankError(f"{file}: there is no such file")
+    source = None if own else _guess(file, name)
+    if source is not None:
+        with _watched(f"{source.name}: importing"):
+            card = import_file(source, file)
+        _said(card)
+        return
+    from archrank.datasets.benchmark import write_benchmark
+    from archrank.datasets.own_files import read_own
+
+    frame, described = read_own(file, name=name, ops=_words(ops), metrics=_words(metrics), minimize=_words(minimize),
+                                units=_pairs(units), default_target=target)
+    _said(write_benchmark(to or own_folder(), frame, described).with_suffix(".json"))
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Benchmarks.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every benchmark at hand.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check tables against what is known: counts, best scores, classes, official hashes, graph facts. Exit code 1 if a check fails."""
+    from archrank.datasets.catalog import available, card_path
+    from archrank.datasets.errors import ArchrankError, DataError
+    from archrank.datasets.verify import verify as check
+
+    if every == bool(names):
+        raise ArchrankError("name the benchmarks to verify, or give --all")
+    wanted = names or [name for name, state in available().items() if state != "missing"]
+    report: dict[str, Any] = {}
+    failed = 0
+    for name in wanted:
+        try:
+            checks = [{"what": item.what, "ok": item.ok, "found": item.found} for item in check(card_path(name))]
+        except DataError as error:
+            if not every:
+                raise
+            checks = [{"what": "readable", "ok": False, "found": str(error)}]
+        report[name] = checks
+        bad = sum(not item["ok"] for item in checks)
+        failed += bad > 0
+        if not as_json:
+            typer.echo(f"{name}: {'ok' if not bad else f'{bad} of {len(checks)} checks FAILED'}")
+            for item in checks:
+                typer.echo(f"  {'ok  ' if item['ok'] else 'FAIL'} {item['what']}: {item['found']}")
+    if as_json:
+        typer.echo(json.dumps(report, indent=1))
+    elif len(wanted) > 1:
+        typer.echo(f"{len(wanted) - failed} of {len(wanted)} benchmarks pass")
+    if failed:
+        raise typer.Exit(1)
+
+
+def _source(name: str) -> Source:
+    from archrank.datasets.errors import unknown
+    from archrank.datasets.sources import SOURCES
+
+    if name not in SOURCES:
+        raise unknown("benchmark", name, SOURCES)
+    return SOURCES[name]
+
+
+def _guess(file: Path, name: str | None) -> Source | None:
+    """The benchmark a file belongs to by its name, or the one that was named; None for a table of one's own."""
+    from archrank.datasets.errors import ArchrankError
+    from archrank.datasets.sources import SOURCES
+
+    if name in SOURCES:
+        return SOURCES[name]
+    known = [source for source in SOURCES.values() if file.name in source.file.replace("/", " ").replace(",", " ").split()]
+    if name is None and len(known) == 1:
+        return known[0]
+    if file.suffix.lower() in (".csv", ".parquet", ".tsv"):
+        return None
+    if name is not None:
+        return _source(name)
+    raise ArchrankError(f"{file}: which benchmark is this? say it with --as NAME (`archrank data list`); your own tables are .csv or .parquet")
+
+
+def _module(source: Source) -> Any:
+    from importlib import import_module
+
+    return import_module(f"archrank.datasets.sources.{source.module}")
+
+
+def _data_folder() -> Path:
+    from archrank.datasets.catalog import data_folders
+
+    return next(iter(data_folders()), Path("data"))
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _pairs(text: str | None) -> dict[str, str] | None:
+    from archrank.datasets.errors import ArchrankError
+
+    pairs = [word.partition("=") for word in _words(text) or []]
+    if wrong := [left for left, sign, _ in pairs if not sign]:
+        raise ArchrankError(f"--units: '{wrong[0]}' has no unit; write accuracy=%,latency=ms")
+    return {left: right for left, _, right in pairs} or None
+
+
+def _said(card: Path) -> None:
+    described = json.loads(card.read_text(encoding="utf-8"))
+    count = described.get("facts", {}).get("architectures")
+    size = f"{count:,} architectures, " if isinstance(count, int) else ""
+    typer.echo(f"imported as {described['name']}: {size}metrics {', '.join(list(described['metrics'])[:6])}"
+               f"{', ...' if len(described['metrics']) > 6 else ''}")
+    typer.echo(f"{card.with_suffix('.parquet')}")
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int | None], None] | None]:
+    """A rich bar on a terminal, nothing elsewhere."""
+    import sys
+
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _watched(title: str) -> Iterator[None]:
+    """Progress through the file that an importer reads."""
+    from archrank.datasets.bounded import WATCH
+
+    with _progress(title) as progress:
+        token = WATCH.set(progress)
+        try:
+            yield
+        finally:
+            WATCH.reset(token)
+
+
+try:
+    from archrank.cli.build import build
+except ImportError:  # the build command is optional: it needs what training needs
+    pass
+else:
+    app.command("build")(build)
