@@ -83,7 +83,6 @@ def execute(group: Group, context: Context, events: Events, benchmark: Benchmark
 def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchmark | None) -> list[Any]:
     trial, spec = group.first, group.members[0].spec
     benchmark = benchmark or load(trial.benchmark)
-    scores = benchmark.target(trial.target)
     direction = benchmark.direction(trial.target)
     unit = str(benchmark.card["metrics"][trial.target].get("unit", ""))
     target = spec.info.load()
@@ -103,6 +102,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
         if split.digest != item.trial.split:
             raise RuntimeError(f"the split of seed {item.trial.seed} is not the one that was planned")
         rows = split.train(item.trial.budget)
+        scores = benchmark.target(split.train_target or trial.target)
         kind = recipe.labels if spec.neural else "normal"
         encode = split.test[:ENCODED] if item.trial.seed == 0 else None
         members.append(Member(item.trial.seed, rows, transform(scores[rows], kind, direction, unit), split.test, encode))
@@ -138,7 +138,11 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
         record["model"] = {"parameters": outcome.parameters, "dim": outcome.dim}
         record["test"] = {"architectures": len(split.test), "train": len(member.train), "validation": len(split.validation)}
         record["notes"] = outcome.notes
-        _judge(record, outcome, scores[split.test], direction)
+        tested = split.test_target or trial.target
+        if tested != trial.target:
+            record["test"]["target"] = tested
+            record["notes"] = [*outcome.notes, f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it"]
+        _judge(record, outcome, benchmark.target(tested)[split.test], direction)
         finished.append((record, split.test, outcome, member.encode))
     return finished
 

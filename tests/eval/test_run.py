@@ -161,6 +161,19 @@ def test_directions_are_turned(cells, tmp_path):
     assert frame["cost"] > 0.6 and frame["quality"] > 0.2
 
 
+def test_protocols_may_train_on_one_metric_and_test_on_another(cells, tmp_path):
+    """Where the test score is unrelated to the validation score trained on, nothing but that relation can be found."""
+    both = cells.subset(range(len(cells)))
+    both.scores = both.scores.assign(my_val=both.scores["quality"], my_test=-both.scores["quality"])
+    both.card["metrics"] = {name: {"unit": "%", "direction": "max", "description": "made up"} for name in ("my_val", "my_test")}
+    both.card["default_target"] = "my_val"
+    store = tmp_path / "store"
+    for protocol in ("clean", "tnasp"):
+        run(make_plan(parse_list("path+forest"), benchmarks=[both], budgets=[80], seeds=2, protocol=protocol), store, workers=0)
+    frame = read_results([store]).groupby("protocol")["kendall"].mean()
+    assert frame["clean"] > 0.3 and frame["tnasp"] < -0.3
+
+
 def test_boosting_is_what_scikit_learn_gives(cells, tmp_path):
     from archrank.datasets import make_split
     from archrank.encoders.path import path
