@@ -201,7 +201,7 @@ def _type(node: ast.expr | None) -> Any:
             return tuple[item, ...] if node.value.id == "tuple" else list[item]  # type: ignore[valid-type]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         parts = [type(None) if isinstance(p, ast.Constant) and p.value is None else _type(p) for p in (node.left, node.right)]
-        return None if None in parts else Union[tuple(parts)]
+        return None if None in parts else Union[tuple(parts)]  # noqa: UP007
     return None
 
 

@@ -162,7 +162,7 @@ def _gradient(s: _Subject) -> tuple[Verdict, str]:
 
 
 def _ensemble(s: _Subject) -> tuple[Verdict, str]:
-    members, labels = _members(s, 12, 8, seeds=3)
+    members, _ = _members(s, 12, 8, seeds=3)
     recipe = COMMON.model_copy(update={"updates": 4, "batch": 8})
     together = train(lambda m, p: s.target(s.space, **s.config), _bare(s.graphs), members, recipe, pairs=s.pairs)
     alone = train(lambda m, p: s.target(s.space, **s.config), _bare(s.graphs), members[1:2], recipe, pairs=s.pairs)[0]

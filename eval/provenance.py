@@ -50,6 +50,6 @@ def provenance(device: str, threads: int) -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = "unknown"
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return versions | {"commit": commit(), "python": platform.python_version(), "device": device, "hardware": hardware, "threads": threads,
                        "finished": now}

@@ -72,10 +72,10 @@ _GATHER = {"encoders": _encoders, "benchmarks": _benchmarks, "protocols": _proto
 
 def doctor() -> None:
     """Versions, hardware and data folders: paste it into a bug report."""
+    import torch
+
     from archrank.datasets.catalog import cache_folder, data_folders
     from archrank.eval.provenance import provenance
-
-    import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, value in provenance(device, torch.get_num_threads()).items():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from archrank.datasets import safe_pickle
 from archrank.datasets.errors import DataError
+import contextlib
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 values = st.recursive(
@@ -97,10 +98,8 @@ def test_damaged_and_crafted_pickles_are_refused_in_one_line(data, says):
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_at_all_make_it_fail_in_another_way(data):
-    try:
+    with contextlib.suppress(DataError):
         safe_pickle.loads(b"\x80\x04" + data, "f")
-    except DataError:
-        pass
 
 
 def test_array_that_claims_more_than_it_brings_is_refused():

@@ -1,6 +1,7 @@
 """Every registered encoder passes `archrank check`; a new one is tested without a test of its own."""
 
 import pytest
+
 from archrank.encoders import catalog
 from archrank.eval.check import check
 from archrank.eval.specs import parse

@@ -1,8 +1,8 @@
 import pytest
 import torch
+
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.flowerformer import FlowerFormer
-
 from tests.encoders import golden as g
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from archrank.datasets.benchmark import write_benchmark
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.run import run
@@ -175,11 +176,12 @@ def test_protocols_may_train_on_one_metric_and_test_on_another(cells, tmp_path):
 
 
 def test_boosting_is_what_scikit_learn_gives(cells, tmp_path):
+    from scipy.stats import kendalltau
+    from sklearn.ensemble import GradientBoostingRegressor
+
     from archrank.datasets import make_split
     from archrank.encoders.path import path
     from archrank.eval.labels import transform
-    from scipy.stats import kendalltau
-    from sklearn.ensemble import GradientBoostingRegressor
 
     store = tmp_path / "store"
     run(plan_of(cells, "path+boosting", budgets=[80], seeds=3), store, workers=0)

@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
+from torch import nn
+
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.gcn import NeuralPredictorGCN
 from archrank.eval.labels import transform
@@ -8,8 +11,6 @@ from archrank.eval.losses import hinge, pair_mask, relation, supervised
 from archrank.eval.network import FixedEncoding
 from archrank.eval.recipes import COMMON, make_recipe
 from archrank.eval.training import Member, batches, clip, learning_rate, steps_per_epoch, train
-from scipy.stats import norm
-from torch import nn
 
 SHORT = COMMON.model_copy(update={"updates": 6, "batch": 8})
 
