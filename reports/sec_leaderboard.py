@@ -82,7 +82,7 @@ def _table(study: Study, group: Group, view: View) -> Table:
         low, high = r["rank_low"], r["rank_high"]
         value = view.boot.value(label)
         row = {
-            "rank": Cell(f"{place + 1}" + (f" [{low:.0f}–{high:.0f}]" if low != high else ""), place + 1.0),
+            "rank": Cell(f"{place + 1} [{low:.0f}–{high:.0f}]", place + 1.0),
             "label": Cell(label, label=label),
             "tier": Cell(r["tier"], tone="best" if "a" in r["tier"] else "normal"),
             "value": Cell(rounded(value), value.estimate, low=_scaled(value.low, bar_low, bar_high), high=_scaled(value.high, bar_low, bar_high)),

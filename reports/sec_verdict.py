@@ -118,7 +118,7 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
     leader = view.order[0]
     row = view.board.iloc[0]
     low, high = int(row["rank_low"]), int(row["rank_high"])
-    ranks = f"rank {low}" if low == high else f"rank {low} to {high}"
+    ranks = f"rank 1 [{low}–{high}]"
     odds = f"; first in {share(row['first'])} of the resampled comparisons" if math.isfinite(row["first"]) else ""
     out: list[tuple[Inline, ...]] = [(Bold(leader), f": mean τ {rounded(view.boot.value(leader))}, {ranks} of {len(view.order)}{odds}.")]
     if len(view.order) > 2:

@@ -115,7 +115,7 @@
       const better = chosen.filter((j) => apart(i, j) && sign * (view.estimate[j] - view.estimate[i]) > 0).length;
       const worse = chosen.filter((j) => apart(i, j) && sign * (view.estimate[j] - view.estimate[i]) < 0).length;
       const low = 1 + better, high = chosen.length - worse;
-      at(row, "rank").textContent = `${rank}` + (low === high ? "" : ` [${low}–${high}]`);
+      at(row, "rank").textContent = `${rank} [${low}–${high}]`;
       at(row, "rank").dataset.v = rank;
       at(row, "tier").textContent = tier.get(i);
       at(row, "tier").classList.toggle("best", tier.get(i).includes("a"));
