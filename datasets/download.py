@@ -10,7 +10,7 @@ from archrank.datasets.errors import DataError, DataMissing
 from archrank.datasets.sources import Download, Source
 
 TRIES = 4
-CHUNK = 1 << 20
+CHUNK = 1 << 16  # what a transfer that breaks off can lose
 TIMEOUT = (10.0, 60.0)
 Progress = Callable[[int, int | None], None]
 
