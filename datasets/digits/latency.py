@@ -32,7 +32,7 @@ def measure(cell: Cell, classes: int, size: int, skeleton: Skeleton, repeats: in
     The least, since whatever else the machine does can only add to a run. Batch normalisation is folded into the convolutions.
     Call it inside `single_thread()`.
     """
-    program = Program([cell], [0], classes, skeleton)
+    program = Program([cell], [0], classes, skeleton, initialise=False)
     program.fold()
     images = torch.zeros(BATCH, 1, size, size).contiguous(memory_format=torch.channels_last)
     taken = []

@@ -109,7 +109,7 @@ class Program:
     """Networks of all `cells` x `seeds`, as one function of a batch of images.
 
     Members are ordered cell by cell: member c * len(seeds) + s is cell c with seed s. Initial weights depend on nothing but
-    (cell hash, seed, skeleton).
+    (cell hash, seed, skeleton); with `initialise=False` they are zero, enough to count or to time.
     """
 
     def __init__(
@@ -119,6 +119,7 @@ class Program:
         classes: int,
         skeleton: Skeleton = Skeleton(),
         device: str | torch.device = "cpu",
+        initialise: bool = True,
     ) -> None:
         self.cells, self.seeds, self.skeleton = list(cells), list(seeds), skeleton
         self.device = torch.device(device)
@@ -129,8 +130,18 @@ class Program:
         self.stages = [_Stage(owners, first, first), _Stage(owners, first, second)]
         self.head = torch.zeros(count, second, classes)
         self.bias = torch.zeros(count, classes)
-        units = list(self.units())
-        for member, (cell, seed) in enumerate((cell, seed) for cell in cells for seed in seeds):
+        if initialise:
+            self._initialise()
+        for unit in self.units():
+            unit.to(self.device)
+        for stage in self.stages:
+            stage.to(self.device)
+        self.head = self.head.to(self.device).requires_grad_()
+        self.bias = self.bias.to(self.device).requires_grad_()
+
+    def _initialise(self) -> None:
+        units, (_, second), classes = list(self.units()), self.skeleton.widths, self.head.shape[2]
+        for member, (cell, seed) in enumerate((cell, seed) for cell in self.cells for seed in self.seeds):
             digest = hashlib.sha256(f"{cell.hash}/{seed}".encode()).digest()
             generator = np.random.default_rng(int.from_bytes(digest[:16], "big"))
             for unit in units:
@@ -138,12 +149,6 @@ class Program:
                     unit.initialise(unit.members.index(member), generator)
             drawn = generator.standard_normal((second, classes), dtype=np.float32) * np.float32(second**-0.5)
             self.head[member] = torch.from_numpy(drawn)
-        for unit in units:
-            unit.to(self.device)
-        for stage in self.stages:
-            stage.to(self.device)
-        self.head = self.head.to(self.device).requires_grad_()
-        self.bias = self.bias.to(self.device).requires_grad_()
 
     def units(self) -> Iterator[_Unit]:
         """Every conv-BN-ReLU, in the order in which a member's initial weights are drawn."""
@@ -177,7 +182,7 @@ def cost(cell: Cell, classes: int, size: int, skeleton: Skeleton = Skeleton()) -
 
     A multiply-add counts as two operations; only convolutions and the linear layer are counted.
     """
-    program = Program([cell], [0], classes, skeleton)
+    program = Program([cell], [0], classes, skeleton, initialise=False)
     first = (size - 1) // skeleton.stem_stride + 1
     operations = 2 * first**2 * program.stem.weight.numel() + 2 * program.head.numel()
     for stage, side in zip(program.stages, (first, first // skeleton.pool), strict=True):
