@@ -46,7 +46,7 @@ SUMMARIES = {
 
 
 
-def build(wanted: str | None) -> typer.Typer:
+def application(wanted: str | None) -> typer.Typer:
     """The application with one command imported (the one called) and the others by name and summary."""
     app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
                       context_settings={"help_option_names": ["-h", "--help"]})
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        build(next((word for word in words if not word.startswith("-")), None))(words, prog_name="archrank")
+        application(next((word for word in words if not word.startswith("-")), None))(words, prog_name="archrank")
     except ArchrankError as error:
         if os.environ.get("ARCHRANK_DEBUG"):
             raise

@@ -1,0 +1,120 @@
+"""`archrank data` as a user meets it: official files made small, a table of one's own, bad files, exit codes."""
+
+import json
+import pickle
+
+import pytest
+
+from archrank.cli import main
+from archrank.datasets import catalog
+
+ENTRY = {"valid_perf": 0.8, "perf": 0.79, "latency": 0.01, "para": 1.5}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A fresh machine: no data folder, an empty cache."""
+    monkeypatch.setenv("ARCHRANK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("ARCHRANK_DATA", raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here"
+
+
+def run(capsys, *words):
+    """Exit code, what was printed, what was complained about."""
+    try:
+        main(["data", *map(str, words)])
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def official(folder, count=5):
+    path = folder / "cora.bench"
+    path.write_bytes(pickle.dumps({code: dict(ENTRY, perf=0.5 + code / 1e6) for code in range(count)}))
+    return path
+
+
+def test_official_file_becomes_a_benchmark_that_verify_knows_is_not_whole(place, capsys):
+    path = official(place)
+    code, out, _ = run(capsys, "import", path)
+    assert code == 0 and "imported as nasbench_graph_cora" in out
+    assert catalog.available()["nasbench_graph_cora"] == "imported" and len(catalog.load("nasbench_graph_cora")) == 5
+    assert run(capsys, "import", path)[0] == 0  # again is safe
+    code, out, _ = run(capsys, "info", "nasbench_graph_cora")
+    assert code == 0 and "NAS-Bench-Graph, Cora" in out and "Apache-2.0" in out and "* valid" in out
+    assert json.loads(run(capsys, "info", "nasbench_graph_cora", "--json")[1])["name"] == "nasbench_graph_cora"
+    code, out, _ = run(capsys, "verify", "nasbench_graph_cora")
+    assert code == 1 and "FAIL architectures: 5 (known: 26,206)" in out and "ok   sha256" in out
+    report = json.loads(run(capsys, "verify", "nasbench_graph_cora", "--json")[1])
+    assert {check["what"] for check in report["nasbench_graph_cora"] if not check["ok"]} >= {"architectures", "best valid"}
+
+
+def test_changed_table_is_noticed(place, capsys):
+    run(capsys, "import", official(place))
+    table = catalog.cache_folder() / "benchmarks" / "nasbench_graph_cora.parquet"
+    import pandas as pd
+
+    frame = pd.read_parquet(table)
+    frame.loc[0, "valid"] = 0.99
+    frame.to_parquet(table)
+    code, out, _ = run(capsys, "verify", "nasbench_graph_cora")
+    assert code == 1 and "FAIL sha256" in out
+
+
+def test_bad_file_is_one_line_and_leaves_the_imported_one(place, capsys):
+    path = official(place)
+    run(capsys, "import", path)
+    before = {file: file.read_bytes() for file in catalog.cache_folder().rglob("*.*") if file.is_file()}
+    for data in (path.read_bytes()[:-20], b"cos\nsystem\n(S'touch owned'\ntR.", pickle.dumps({0: dict(ENTRY, perf=float("nan"))})):
+        path.write_bytes(data)
+        code, out, err = run(capsys, "import", path)
+        assert code == 2 and not out and err.startswith("archrank: ") and err.count("\n") == 1 and "cora.bench" in err
+    assert {file: file.read_bytes() for file in catalog.cache_folder().rglob("*.*") if file.is_file()} == before
+    assert not (place / "owned").exists()
+
+
+def test_own_table_from_beginning_to_end(place, capsys):
+    (place / "mine.csv").write_text(
+        "arch,ops,edges,accuracy,latency\n"
+        "a,input conv3x3 output,0>1 1>2,91.2,3.1\nb,input conv1x1 output,0>1 1>2,90.0,1.2\n"
+        "c,input conv3x3 conv1x1 output,0>1 1>2 2>3 0>3,92.5,4.0\nd,input output,0>1,70.1,0.4\n")
+    code, out, _ = run(capsys, "import", "mine.csv", "--units", "accuracy=%,latency=ms", "--target", "latency")
+    assert code == 0 and "imported as mine: 4 architectures, metrics accuracy, latency" in out
+    benchmark = catalog.load("mine")
+    assert benchmark.default_target == "latency" and benchmark.direction("latency") == "min"
+    assert catalog.available()["mine"] == "own table" and run(capsys, "verify", "mine")[0] == 0
+    assert "[ms] latency" in run(capsys, "info", "mine")[1]
+    code, _, _ = run(capsys, "import", "mine.csv", "--as", "other", "--to", place / "data")
+    assert code == 0 and (place / "data" / "other.parquet").is_file() and len(catalog.load("other")) == 4
+
+
+@pytest.mark.parametrize(("words", "says"), [
+    (("import", "nowhere.csv"), "no such file"),
+    (("import", "cells.json"), "say it with --as NAME"),
+    (("import", "cells.json", "--as", "nasbench_graph_coral"), "did you mean nasbench_graph_cora"),
+    (("import", "broken.csv"), "line 3: the graph is cyclic"),
+    (("import", "broken.csv", "--units", "ms"), "has no unit"),
+    (("info", "nasbench2001"), "did you mean nasbench201"),
+    (("info", "nasbench201"), "is not here: put nasbench201/table.csv"),
+    (("get", "nasbench201"), "has no plain download"),
+    (("verify",), "or give --all"),
+    (("verify", "--all", "x"), "or give --all"),
+    (("import", "broken.csv", "--option"), "No such option"),
+])
+def test_wrong_use_is_exit_code_2(place, capsys, words, says):
+    (place / "cells.json").write_text("{}")
+    (place / "broken.csv").write_text("arch,ops,edges,accuracy\na,x y,0>1,1\nb,x y,0>1 1>0,2\n")
+    code, _, err = run(capsys, *words)
+    assert code == 2 and says in err
+    assert not (catalog.cache_folder()).exists()
+
+
+def test_list_names_every_benchmark_and_its_state(place, capsys):
+    rows = {row["name"]: row["state"] for row in json.loads(run(capsys, "list", "--json")[1])}
+    assert rows["nasbench101"] == "missing" and rows["nasbench201"] == "missing" and len(rows) > 20
+    _, out, _ = run(capsys, "list")
+    assert all(name in out for name in rows)
