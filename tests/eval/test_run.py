@@ -196,6 +196,27 @@ def test_boosting_is_what_scikit_learn_gives(cells, tmp_path):
     assert abs(np.mean(ours) - np.mean(theirs)) < 0.02
 
 
+@pytest.mark.data("nasbench201")
+def test_boosting_on_the_real_table_is_what_scikit_learn_gives(tmp_path):
+    from archrank.datasets import load, make_split
+    from archrank.encoders.path import path
+    from archrank.eval.labels import transform
+    from scipy.stats import kendalltau
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    table, store = load("nasbench201"), tmp_path / "store"
+    run(make_plan(parse_list("path+boosting"), benchmarks=[table], budgets=[390], seeds=3), store, workers=0)
+    theirs = []
+    features, scores = path(table.graphs, table.space).numpy(), table.target()
+    for seed in range(3):
+        split = make_split(table, "clean", seed)
+        rows = split.train(390)
+        model = GradientBoostingRegressor(n_estimators=300, learning_rate=0.05, max_depth=3, subsample=0.8, random_state=seed)
+        model.fit(features[rows], transform(scores[rows], "normal"))
+        theirs.append(kendalltau(scores[split.test], model.predict(features[split.test])).statistic)
+    assert abs(read_results([store])["kendall"].mean() - np.mean(theirs)) < 0.02
+
+
 @pytest.mark.parametrize(
     "encoders, more, said",
     [
