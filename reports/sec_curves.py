@@ -19,6 +19,7 @@ from archrank.eval.statistics import (
 )
 from archrank.reports import fig_ranking
 from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
+from archrank.reports.fig_critical import critical_difference
 from archrank.reports.published import matching
 from archrank.reports.study import MAIN, Group, Study, View, task_name
 from archrank.reports.words import hole, join, plural
@@ -205,7 +206,7 @@ def pairwise(study: Study) -> Section:
             f"separable (the 95 % interval covers 0, or the test adjusted for all pairs does not reject). "
             f"{separable} of {plural(n * (n - 1) // 2, 'pair')} are separable."
         )
-        blocks.append(Text((_over_spaces(view),), "note"))
+        blocks += _over_spaces(study, group, view)
         alt = f"{separable} of {n * (n - 1) // 2} pairs are separable; order: {join(labels, 30)}"
         blocks.append(Figure(f"pairwise-{group.id}", caption, (Panel(f"pairwise-{group.id}", shown, alt),), 300))
         columns = (
@@ -229,11 +230,18 @@ def _bare(value: float, half_width: float) -> str:
     return f"{value:+.{min(3, digits(half_width))}f}".replace("-", "−").replace("0.", ".", 1)
 
 
-def _over_spaces(view: View) -> str:
+def _over_spaces(study: Study, group: Group, view: View) -> list[Block]:
+    """Friedman's test over search spaces with its diagram, or the sentence that says why there is none."""
     try:
-        return friedman(view.frame, MAIN, view.order).reason
+        test = friedman(view.frame, MAIN, view.order)
     except ComparisonError as error:
-        return str(error)
+        return [Text((str(error),), "note")]
+    if not test.possible:
+        return [Text((test.reason,), "note")]
+    drawn = critical_difference(test.ranks, test.groups, test.critical_difference, study.palette)
+    alt = "; ".join(f"{label} mean rank {rank:.2f}" for label, rank in test.ranks.items())
+    caption = f"{test.reason} A bar joins predictors that Nemenyi's test does not separate at 5 %."
+    return [Figure(f"critical-{group.id}", caption, (Panel(f"critical-{group.id}", drawn, alt),), 380)]
 
 
 def _p(value: float) -> str:

@@ -107,8 +107,7 @@ def test_hiding_predictors_recomputes_as_the_statistics_do(browser: Any, address
     board = leaderboard(frame, labels=left, scope=scope)
     assert rows(page, "label", view) == list(expected)
     assert rows(page, "tier", view) == list(expected.values())
-    spans = [f"{place + 1}" + (f" [{low}–{high}]" if low != high else "")
-             for place, (low, high) in enumerate(zip(board["rank_low"], board["rank_high"]))]  # fmt: skip
+    spans = [f"{place + 1} [{low}–{high}]" for place, (low, high) in enumerate(zip(board["rank_low"], board["rank_high"]))]
     assert rows(page, "rank", view) == spans
     wins = [float(text.split()[0]) / 100 for text in rows(page, "win", view)]
     assert wins == pytest.approx(list(board["win_rate"]), abs=0.0051)

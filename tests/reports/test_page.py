@@ -256,3 +256,12 @@ def test_figures_as_files(make, tmp_path: Path) -> None:
     kinds: Callable[[str], int] = lambda kind: sum(p.suffix == kind for p in files)  # noqa: E731
     assert kinds(".svg") == kinds(".pdf") > 12
     assert next(p for p in files if p.suffix == ".pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_six_spaces_bring_the_critical_difference_diagram(make, tmp_path: Path) -> None:
+    tables = tuple((f"bench{i}", f"space{i}") for i in range(7))
+    names = {"good": ("GNN", 0.3), "middle": ("GNN", 0.9), "bad": ("path", 2.0)}
+    many = make(tables, encoders=names, budgets=(78,), seeds=2, predictions=False)
+    build([many.store], tmp_path, formats=("md",), load=many.load)
+    drawn = (tmp_path / "figures" / "critical-clean-common.svg").read_text()
+    assert "critical difference" in drawn and "good" in drawn
