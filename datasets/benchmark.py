@@ -203,7 +203,7 @@ def build(frame: pd.DataFrame, card: dict[str, Any], where: str | None = None) -
     scores = frame[columns].reset_index(drop=True)
     _check_scores(scores[list(card["metrics"])], arch, where)
     space = SearchSpace(described["name"], tuple(described["ops"]), width, dict(described.get("roles", {})),
-                        int(described.get("cells", 1)), adj.any(0), adj.all(0), tuple(described.get("attrs", ())))
+                        int(described.get("cells", 1)), np.asarray(adj.any(0)), np.asarray(adj.all(0)), tuple(described.get("attrs", ())))
     return Benchmark(card["name"], space, arch, key, ops, adj, mask, cell, scores, card, attrs)
 
 

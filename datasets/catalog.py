@@ -61,8 +61,8 @@ def available() -> dict[str, str]:
     """
     state = {name: "found" if _locate(source) else "imported" if _imported_card(name).is_file() else "missing"
              for name, source in SOURCES.items()}
-    state |= {name: "own table" for name in own_tables()}
-    return dict(sorted((state | {name: "embedded" for name in embedded()}).items()))
+    state |= dict.fromkeys(own_tables(), "own table")
+    return dict(sorted((state | dict.fromkeys(embedded(), "embedded")).items()))
 
 
 def card_path(name: str) -> Path:

@@ -104,7 +104,7 @@ def final_evaluation(message: bytes) -> tuple[float, float, float, int]:
     else:
         doubles = ((tag, value) for tag, kind, value in tfrecord.fields(last) if kind == 1 and isinstance(value, bytes))
         found = {tag << 3 | 1: struct.unpack("<d", value)[0] for tag, value in doubles}
-    if not _NEEDED <= found.keys() or parameters < 0:
+    if not found.keys() >= _NEEDED or parameters < 0:
         raise ValueError("accuracy, time or parameters are missing")
     seconds, val, test = (found[tag] for tag in sorted(_NEEDED))
     return val, test, seconds, parameters

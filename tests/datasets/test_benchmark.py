@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+
 from archrank.datasets.benchmark import build, read_benchmark, write_benchmark
 from archrank.datasets.errors import DataError
 

@@ -2,10 +2,11 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
-from archrank.datasets.errors import DataError
-from archrank.datasets.graphs import Graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from archrank.datasets.errors import DataError
+from archrank.datasets.graphs import Graphs
 
 
 def batch(seed: int, count: int = 4, nodes: int = 9, density: float = 0.4) -> Graphs:

@@ -1,11 +1,12 @@
 import networkx as nx
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from archrank.datasets import load
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.nasbench201 import EDGES, OPS, STRING_ORDER, canonical, parse
-from hypothesis import given
-from hypothesis import strategies as st
 
 CELLS = st.lists(st.sampled_from(OPS[1:-1]), min_size=6, max_size=6)
 

@@ -100,7 +100,7 @@ def stage(arch, epochs, seeds=(777,), shift=0.0):
         for seed in seeds:
             results[data_set, seed] = {
                 "epochs": epochs, "eval_acc1es": {f"{name}@{epochs - 1}": 50.0 + seed % 10 + shift for name in names},
-                "params": 0.5, "flop": 2.0, "train_times": {epoch: 1.5 for epoch in range(epochs)},
+                "params": 0.5, "flop": 2.0, "train_times": dict.fromkeys(range(epochs), 1.5),
             }
     known = {data_set: list(seeds) for data_set, _ in results}
     return {"arch_str": arch, "all_results": results, "dataset_seed": known}

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from archrank.datasets import load, make_split
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import PROTOCOLS
