@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from archrank.reports.fig_ranking import plain, short
 from archrank.reports.style import INK, MUTED, Drawing, Palette, canvas, style
@@ -27,7 +28,7 @@ def critical_difference(ranks: Mapping[str, float], groups: Sequence[Sequence[st
         for label in labels:
             y, colour, gid = place[label], palette.colour(label), palette.gid(label)
             ax.plot([ranks[label]], [y], palette.mark(label), color=colour, markersize=6.5, gid=gid)
-            beside = {"transform": ax.get_yaxis_transform(), "va": "center", "gid": gid}
+            beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "gid": gid}
             ax.text(-0.04, y, plain(short(label)), ha="right", color=colour, fontweight="bold", **beside)
             ax.text(1.04, y, f"{ranks[label]:.1f}", color=INK, **beside)
         wide = 460 * (1 - left - right)

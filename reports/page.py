@@ -24,7 +24,7 @@ from archrank.reports.sec_run import what_was_run
 from archrank.reports.sec_verdict import verdict
 from archrank.reports.sec_where import where
 from archrank.reports.study import Study, read_study
-from archrank.reports.style import svg_bytes
+from archrank.reports.svg import as_file
 from archrank.reports.words import join, plural
 
 __all__ = ["sections_of", "write"]
@@ -85,7 +85,7 @@ def _write(
     if {"svg", "md"} & set(formats):
         for panel in panels:
             files[panel.name] = f"figures/{panel.name}.svg"
-            pictures[files[panel.name]] = svg_bytes(panel.picture.svg)
+            pictures[files[panel.name]] = as_file(panel.picture.svg)
     if "pdf" in formats:
         pictures |= {f"figures/{panel.name}.pdf": panel.picture.pdf() for panel in panels}
     texts: dict[str, bytes] = {}

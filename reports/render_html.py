@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup, escape
 
 from archrank.reports.blocks import Inline, Leaderboard, Panel, Section
-from archrank.reports.style import Palette, css_variables, inline
+from archrank.reports.style import VARIABLES, Palette, css_variables
+from archrank.reports.svg import inlined
 
 __all__ = ["render_html"]
 
@@ -28,7 +29,7 @@ def render_html(title: str, subtitle: str, sections: Sequence[Section], palette:
 
     def drawing(panel: Panel) -> Markup:
         # The SVG comes from matplotlib, which escapes its texts; only the alternative text is inserted here.
-        return Markup(inline(panel.picture.svg, f"g{next(counter)}", str(escape(panel.alt))))
+        return Markup(inlined(panel.picture.svg, f"g{next(counter)}", str(escape(panel.alt)), VARIABLES))
 
     environment.filters["kind"] = lambda block: type(block).__name__.lower()
     environment.filters["inline_kind"] = _inline_kind

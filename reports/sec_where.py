@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from archrank.datasets import Benchmark
 from archrank.reports import fig_truth
@@ -132,10 +133,10 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
     """Four architectures of the leading predictor: its first, the best there is, the most over- and under-rated."""
     means = leader.by_architecture
     chosen = {
-        "Predicted best": int(means.index[means["predicted"].argmax()]),
-        "Truly best": int(means.index[means["true"].argmax()]),
-        "Most over-rated": int(means.index[means["residual"].argmax()]),
-        "Most under-rated": int(means.index[means["residual"].argmin()]),
+        "Predicted best": _extreme(means["predicted"]),
+        "Truly best": _extreme(means["true"]),
+        "Most over-rated": _extreme(means["residual"]),
+        "Most under-rated": _extreme(-means["residual"]),
     }
     score = table.target(target)
     unit = str(table.card["metrics"][target].get("unit", ""))
@@ -159,3 +160,8 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
     caption = f"Four architectures of {name} as {leader.label} sees them; the ranks are means over seeds."
     return [Figure(f"architectures-{number}", caption, tuple(panels), 200),
             Table(f"architecture-names-{number}", "", columns, tuple(rows), compact=True)]  # fmt: skip
+
+
+def _extreme(values: pd.Series) -> int:
+    """The index of the largest value, the first of equals."""
+    return int(values.index.to_numpy()[int(values.to_numpy().argmax())])

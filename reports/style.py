@@ -7,7 +7,6 @@ drawing serves light and dark; saved as files, they stay as they are on a transp
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,10 +15,12 @@ import matplotlib
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from archrank.reports.svg import minified
+
 matplotlib.use("agg")
 from matplotlib.figure import Figure as Canvas
 
-__all__ = ["COLOURS", "GRID", "INK", "MUTED", "PAPER", "Drawing", "Palette", "canvas", "css_variables", "inline", "spread", "style", "svg_bytes"]
+__all__ = ["COLOURS", "GRID", "INK", "MUTED", "PAPER", "VARIABLES", "Drawing", "Palette", "canvas", "css_variables", "spread", "style"]
 
 INK, MUTED, GRID, PAPER, HATCH = "#1c2126", "#68707a", "#dfe3e8", "#fefefd", "#9aa3ad"
 GOOD, BAD = "#2f7fb8", "#c2571a"
@@ -144,56 +145,15 @@ class Drawing:
 
 
 def _svg(figure: Canvas) -> str:
-    """The SVG of a figure: the same bytes for the same drawing, without dates, comments or needless decimals."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = stream.getvalue()
-    text = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", "", text, flags=re.S)
-    # Only inside tags: between them stand the words and numbers a reader sees.
-    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"-?\d+\.\d{2,}", lambda m: _short(float(m[0])), tag[0]), text)
-    text = re.sub(r'id="(enc\d+)[\w.]*"', r'class="\1"', text)
-    text = re.sub(
-        r'id="(?:figure|axes|patch|line2d|text|matplotlib|xtick|ytick|PolyCollection|LineCollection|'
-        r'PathCollection|FillBetweenPolyCollection|legend|QuadMesh)[\w.]*"',
-        "",
-        text,
-    )
-    text = re.sub(r">\s+<", "><", text)
-    text = re.sub(r"\s*\n\s*", " ", text)
-    text = re.sub(r"stroke-linejoin: (?:miter|round);? ?|stroke-linecap: (?:butt|square);? ?", "", text)
-    return re.sub(r"<g\s*>", "<g>", text).strip()
+    return minified(stream.getvalue())
 
 
-def _short(value: float) -> str:
-    text = f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"
-    text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("", "-0") else text
-
-
-def svg_bytes(text: str) -> bytes:
-    """A drawing as a file of its own."""
-    return ('<?xml version="1.0" encoding="UTF-8"?>\n' + text + "\n").encode()
-
-
-_VARIABLES = {light: f"var(--c{i})" for i, (light, _) in enumerate(COLOURS)} | {light: f"var(--{name})" for light, (name, _) in _CHROME.items()}
-_ANY_COLOUR = re.compile("|".join(_VARIABLES))
-
-
-def inline(text: str, prefix: str, alt: str) -> str:
-    """The drawing for use inside a page: ids made unique, colours as CSS variables, words for screen readers.
-
-    `alt` must already be escaped for use in an attribute.
-    """
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
-    text = re.sub(r'(url\(#|href="#)', rf"\1{prefix}-", text)
-    text = _ANY_COLOUR.sub(lambda m: _VARIABLES[m[0]], text)
-    text = re.sub(
-        r'<svg[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"[^>]*>',
-        lambda m: f'<svg viewBox="0 0 {m[1]} {m[2]}" style="max-width:{float(m[1]) * 1.6:.0f}px" role="img" aria-label="{alt}">',
-        text,
-        count=1,
-    )
-    return text.replace("xlink:href", "href")
+VARIABLES: Mapping[str, str] = {light: f"var(--c{i})" for i, (light, _) in enumerate(COLOURS)} | {
+    light: f"var(--{name})" for light, (name, _) in _CHROME.items()
+}
+"""What a colour of a drawing becomes inside a page."""
 
 
 def css_variables() -> tuple[str, str]:
