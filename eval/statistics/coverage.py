@@ -86,7 +86,7 @@ def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) ->
     """Rows of the labels asked for with a ``state``, and the labels sorted; mixed protocols and recipes refused."""
     if frame.empty:
         raise ComparisonError("no results to compare; run some trials first (archrank run)")
-    if metric not in frame:
+    if metric not in frame or frame[metric].isna().all():
         broken = int((frame["status"] == "failed").sum()) if "status" in frame else 0
         raise ComparisonError(f"none of the {len(frame)} trials has a {metric} ({broken} of them failed)")
     for column in ["label", *CELL]:

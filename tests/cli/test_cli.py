@@ -11,7 +11,7 @@ def archrank(*words, cwd=None):
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["run", "-e", "gnc"], "unknown encoder 'gnc': did you mean gcn"),
+        (["run", "-e", "gnc"], "unknown encoder 'gnc': did you mean g"),
         (["run", "-e", "gcn", "-b", "digits10"], "unknown benchmark 'digits10': did you mean digits101"),
         (["run", "-e", "gcn", "--budgets", "20,abc"], "--budgets 20,abc: give whole numbers"),
         (["run", "-e", "gcn", "--budgets", "999999"], "budget 999999"),
