@@ -65,8 +65,16 @@ def headline(view: View) -> tuple[Inline, ...]:
         *bold_join(top),
         " share the top tier. They are ",
         Bold("not separable"),
-        f"; {order[0]} has the highest mean, by τ {gap(view, order[1])} over {order[1]}.",
+        f"; {order[0]} has the highest mean, by τ {gap(view, order[1])} over {order[1]}{_alone(view, order[0], order[1])}.",
     )
+
+
+def _alone(view: View, a: str, b: str) -> str:
+    """A remark where a pair's own interval excludes 0 but the test adjusted for all pairs does not call it real."""
+    one = view.comparison(a, b)
+    if one.real or one.difference.covers(0.0):
+        return ""
+    return f" (as one pair alone; among {one.family} pairs compared at once that is not enough)"
 
 
 def _beyond(view: View) -> tuple[Inline, ...]:
@@ -121,6 +129,8 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
     ranks = f"rank 1 [{low}–{high}]"
     odds = f"; first in {share(row['first'])} of the resampled comparisons" if math.isfinite(row["first"]) else ""
     out: list[tuple[Inline, ...]] = [(Bold(leader), f": mean τ {rounded(view.boot.value(leader))}, {ranks} of {len(view.order)}{odds}.")]
+    if len(view.order) == 1:
+        out = [(Bold(leader), f": mean τ {rounded(view.boot.value(leader))}.")]
     if len(view.order) > 2:
         beaten = [label for label in view.order[1:] if view.comparison(leader, label).winner == leader]
         rest = [label for label in view.order[1:] if label not in beaten]
