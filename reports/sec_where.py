@@ -140,6 +140,7 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
     }
     score = table.target(target)
     unit = str(table.card["metrics"][target].get("unit", ""))
+    unit = "" if unit == "fraction" else f" {unit}"
     panels, rows = [], []
     for i, (title, row) in enumerate(chosen.items()):
         mask = table.mask[row]
@@ -153,7 +154,7 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
         note = f"true {true}, predicted {predicted}"
         svg = fig_truth.architecture(names, table.adj[row][np.ix_(mask, mask)], [op == none for op in ops], title, note)
         panels.append(Panel(f"arch-{number}-{i}", svg, f"{title}: {table.arch[row]}; operations {', '.join(names)}"))
-        rows.append({"which": Cell(title), "score": Cell(f"{score[row]:.4g} {unit}", float(score[row])), "true": Cell(true),
+        rows.append({"which": Cell(title), "score": Cell(f"{score[row]:.4g}{unit}", float(score[row])), "true": Cell(true),
                      "predicted": Cell(predicted), "arch": Cell(str(table.arch[row]))})  # fmt: skip
     columns = (Column("which", "", "", False), Column("score", target), Column("true", "true rank"), Column("predicted", "predicted rank"),
                Column("arch", "architecture", "", False))  # fmt: skip
