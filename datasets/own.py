@@ -293,7 +293,7 @@ def _column(values: pd.Series, rows: Sequence[str], metric: str, problems: Probl
     numbers = pd.to_numeric(values.where(~blank), errors="coerce").to_numpy(np.float64)
     wrong = (np.isnan(numbers) & ~blank.to_numpy()) | np.isinf(numbers)
     for row in np.flatnonzero(wrong):
-        problems.add(rows[row], f"'{metric}' is {str(values.iloc[row])[:40]!r}, not a finite number; leave it empty if it was not measured")
+        problems.add(rows[int(row)], f"'{metric}' is {str(values.iloc[row])[:40]!r}, not a finite number; leave it empty if it was not measured")
     return numbers
 
 

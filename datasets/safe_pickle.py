@@ -142,7 +142,7 @@ _OPCODES = (
     "LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD"
 ).split()
 
-_Pure: Any = pickle._Unpickler  # type: ignore[attr-defined]
+_Pure: Any = pickle._Unpickler
 
 
 class _Reader(_Pure):  # type: ignore[misc]

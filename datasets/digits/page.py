@@ -13,7 +13,8 @@ import numpy as np
 
 from archrank.datasets import load
 from archrank.datasets.benchmark import Benchmark
-from archrank.datasets.digits.card import BATCH, SCORES
+from archrank.datasets.digits.card import SCORES
+from archrank.datasets.digits.latency import BATCH
 from archrank.datasets.nb101_cells import CONV1X1, CONV3X3, INPUT, MAXPOOL3X3, OUTPUT, Cell
 
 if TYPE_CHECKING:

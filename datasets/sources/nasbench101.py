@@ -204,7 +204,7 @@ def _frame(table: _Table) -> tuple[pd.DataFrame, dict[str, Any]]:
             if not short:
                 metrics[name] = metric(f"training time on CIFAR-10, {said}", "s", "min")
                 continue
-            more = {}
+            more: dict[str, Any] = {}
             if repeats > 1:
                 more["repeats"] = [f"{name}_run{run + 1}" for run in range(repeats)]
                 columns |= {column: measured[:, run] for run, column in enumerate(more["repeats"])}

@@ -161,7 +161,7 @@ def _card(frame: pd.DataFrame, variant: str) -> dict[str, Any]:
             runs = [f"{column}_run{run + 1}" for run in range(SEEDS) if f"{column}_run{run + 1}" in frame.columns]
             if column not in frame.columns:
                 continue
-            more = {"repeats": runs} if runs else {}
+            more: dict[str, Any] = {"repeats": runs} if runs else {}
             said = f"mean of up to {len(runs)} seeds" if more else "one seed"
             metrics[column] = metric(f"{description} accuracy, {int(stage)} epochs, {said}", **more)
     for name, (_, unit, description) in COSTS.items():

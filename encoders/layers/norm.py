@@ -27,10 +27,10 @@ class MaskedBatchNorm(nn.Module):
         if self.training:
             flat = x.reshape(-1, x.shape[-1])
             if mask is None:
-                count = flat.shape[0]
+                rows = flat.shape[0]
                 mean = flat.mean(0)
                 var = ((flat - mean) ** 2).mean(0)
-                bessel = count / max(count - 1, 1)
+                bessel: Tensor | float = rows / max(rows - 1, 1)
             else:
                 weight = mask.reshape(-1, 1).to(x.dtype)
                 count = weight.sum()
