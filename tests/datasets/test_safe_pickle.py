@@ -1,6 +1,7 @@
 """Pickles: numbers come back as they were, and nothing that a file asks for is ever run."""
 
 import collections
+import contextlib
 import os
 import pickle
 import subprocess
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 
 from archrank.datasets import safe_pickle
 from archrank.datasets.errors import DataError
-import contextlib
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 values = st.recursive(

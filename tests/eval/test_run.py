@@ -198,11 +198,12 @@ def test_boosting_is_what_scikit_learn_gives(cells, tmp_path):
 
 @pytest.mark.data("nasbench201")
 def test_boosting_on_the_real_table_is_what_scikit_learn_gives(tmp_path):
+    from scipy.stats import kendalltau
+    from sklearn.ensemble import GradientBoostingRegressor
+
     from archrank.datasets import load, make_split
     from archrank.encoders.path import path
     from archrank.eval.labels import transform
-    from scipy.stats import kendalltau
-    from sklearn.ensemble import GradientBoostingRegressor
 
     table, store = load("nasbench201"), tmp_path / "store"
     run(make_plan(parse_list("path+boosting"), benchmarks=[table], budgets=[390], seeds=3), store, workers=0)
