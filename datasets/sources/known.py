@@ -77,6 +77,7 @@ def _transnasbench101(space: str, count: str, file: str) -> Source:
     )
 
 
+_PPUDA = "https://raw.githubusercontent.com/facebookresearch/ppuda/main/data/"
 _NASBENCH101 = "https://storage.googleapis.com/nasbench/"
 
 SOURCES: dict[str, Source] = {
@@ -166,6 +167,37 @@ SOURCES: dict[str, Source] = {
                 ("ptb", "Penn Treebank", "logs.zip", "train_logs_single_run/logs.zip"),
                 ("wikitext2", "WikiText-2", "logs_wikitext2.zip", "the WikiText-2 logs in one zip"),
             )
+        ),
+        Source(
+            "nasbench_asr",
+            "NAS-Bench-ASR, 8,242 speech recognition cells on TIMIT",
+            "nasbench_asr/nb-asr-e40-1234.pickle and the other six .pickle files of the release",
+            "release v1.1.0 of github.com/SamsungLabs/nb-asr: nb-asr-e40-{1234,1235,1236}.pickle, nb-asr-bench-{gtx-1080ti,jetson-nano}-"
+            "fp32.pickle, nb-asr-info.pickle",
+            "nasbench_asr",
+        ),
+        Source(
+            "deepnets1m",
+            "DeepNets-1M, 1,000 whole networks of up to about 600 nodes: accuracy, robustness, speed, convergence",
+            "deepnets1m/deepnets1m_eval.hdf5, deepnets1m_meta.tar.gz, results_cifar10.json and results_imagenet.json",
+            "the PPUDA project (github.com/facebookresearch/ppuda), data/download.sh and data/results_*.json",
+            "deepnets1m",
+            downloads=tuple(
+                Download(url, f"deepnets1m/{url.rsplit('/', 1)[1]}", f"md5:{digest}")
+                for url, digest in (
+                    ("https://dl.fbaipublicfiles.com/deepnets1m/deepnets1m_eval.hdf5", "1f5641329271583ad068f43e1521517e"),
+                    ("https://dl.fbaipublicfiles.com/deepnets1m/deepnets1m_meta.tar.gz", "a42b6f513da6bbe493fc16a30d6d4e3e"),
+                    (f"{_PPUDA}results_cifar10.json", "257a1f89bc1f728d7b467d43b627567f"),
+                    (f"{_PPUDA}results_imagenet.json", "67017778d0d1f56d3e62041ea0e8fe0f"),
+                )
+            ),
+        ),
+        Source(
+            "nnlqp",
+            "NNLQP, latency of whole ONNX networks on deployment platforms",
+            "nnlqp/gt.txt and the ONNX files it names",
+            "release v1.0-data of github.com/ModelTC/NNLQP, dataset.tar.gz unpacked",
+            "nnlqp",
         ),
         _transnasbench101("micro", "4,096", "all_benchmarks_zen.zip"),
         _transnasbench101("macro", "3,256", "tnb101_macro_zen.zip"),
