@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.layers.messages import Messages, messages
@@ -56,7 +57,7 @@ class NeuralPredictorGCN(nn.Module):
         self.filler = space.ops.index("conv3x3") if faithful and "conv3x3" in space.ops else None
         self.size = space.max_nodes
         if self.filler is not None and backend != "dense":
-            raise ValueError("gcn: faithful=True fills graphs up, which needs backend=dense")
+            raise ArchrankError("gcn: faithful=True fills graphs up, which needs backend=dense")
         self.layers = nn.ModuleList(Convolution(self.ops if i == 0 else dim, dim, dropout) for i in range(layers))
 
     @staticmethod

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.gcn import NeuralPredictorGCN
 from archrank.eval.recipes import make_recipe
@@ -54,7 +55,7 @@ def test_contract():
 
 
 def test_filling_is_refused_on_flat_graphs():
-    with pytest.raises(ValueError, match="backend=dense"):
+    with pytest.raises(ArchrankError, match="backend=dense"):
         NeuralPredictorGCN(SPACE, faithful=True, backend="pyg")
 
 
