@@ -143,4 +143,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     def _bare(self, graphs: Graphs) -> Graphs:
         """The graphs without what other encoders derived on them, on the predictor's device."""
         plain = Graphs(graphs.ops, graphs.adj, graphs.mask, graphs.cell, graphs.attrs).to(self.ensemble_.device)
-        return plain
+        probe = plain[:2]
+        with torch.no_grad():
+            self.ensemble_.skeleton(probe, "embed")
+        return plain.prepare(probe)

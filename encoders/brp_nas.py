@@ -43,7 +43,7 @@ class BRPNAS(nn.Module):
     faithful: nodes that were taken out stay as nodes without features, and smaller cells are filled up with nodes
     called `none`: they have no edges, but the global node reads them, so that it also counts them.
 
-    Departures: labels are learned by squared error, and last-epoch weights are used instead of an early stop on
+    Departures: last-epoch weights are used instead of an early stop on
     validation labels that no budget counts. (The official best weights are kept by reference, and so are the last
     ones too.)
     """
@@ -62,7 +62,7 @@ class BRPNAS(nn.Module):
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """AdamW with a cosine per epoch, on accuracies between 0 and 1."""
-        return {"loss": "mse", **RECIPE}
+        return {"loss": "l1", **RECIPE}
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]."""

@@ -229,6 +229,10 @@ def _cost(s: _Subject) -> tuple[Verdict, str]:
     network = s.network()
     ensemble = Ensemble([network]).train(False)
     graphs = _bare(s.graphs)
+    probe = graphs[:2]
+    with torch.no_grad():
+        network.eval()(probe, "embed")
+    graphs.prepare(probe)
     ensemble.call(graphs[torch.arange(64)[None]], "embed")
     start = time.perf_counter()
     with torch.no_grad():

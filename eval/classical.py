@@ -12,24 +12,26 @@ from numpy.typing import NDArray
 from archrank.eval.training import Member, Outcome, derive_seed
 
 
-def regressor(kind: str, seed: int) -> Any:
+def regressor(kind: str, seed: int, spread: float = 1.0) -> Any:
     """The scikit-learn estimator behind a head: `ridge`, `gp`, `forest` or `boosting`, with fixed settings.
 
-    Linear and kernel methods see standardised features; trees see them as they are.
+    Ridge sees standardised features, trees see them as they are. The Gaussian process sees all features divided by one number (their total deviation):
+    standardising each would weigh a path that hardly ever occurs like one that tells architectures apart.
     """
     from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
     from sklearn.feature_selection import VarianceThreshold
     from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
     if kind == "ridge":
         return make_pipeline(VarianceThreshold(), StandardScaler(), RidgeCV(np.logspace(-2, 4, 13)))
     if kind == "gp":
-        kernel = ConstantKernel(1.0) * RBF(10.0, (1e-1, 1e3)) + WhiteKernel(0.1, (1e-4, 1e1))
-        return make_pipeline(VarianceThreshold(), StandardScaler(), GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed))
+        kernel = ConstantKernel(1.0) * Matern(1.0, (1e-2, 1e2), nu=1.5) + WhiteKernel(0.1, (1e-4, 1e1))
+        process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
+        return make_pipeline(FunctionTransformer(kw_args={"by": spread}, func=_divided), process)
     if kind == "forest":
         return RandomForestRegressor(300, max_features=1 / 3, random_state=seed)
     if kind == "boosting":
@@ -37,10 +39,14 @@ def regressor(kind: str, seed: int) -> Any:
     raise ValueError(f"unknown regressor '{kind}'")
 
 
+def _divided(features: NDArray[np.float64], by: float) -> NDArray[np.float64]:
+    return features / by
+
+
 def fit_predict(features: NDArray[np.float64], member: Member, kind: str) -> Outcome:
     """Fit on a member's training rows, predict its test rows. features float [N, F], one row per architecture of the benchmark."""
-    model = regressor(kind, derive_seed(member.seed, "regressor") % 2**32)
     train = features[member.train]
+    model = regressor(kind, derive_seed(member.seed, "regressor") % 2**32, float(np.sqrt(train.var(0).sum())) or 1.0)
     notes: list[str] = []
     start = time.perf_counter()
     if not (train != train[0]).any():

@@ -15,6 +15,8 @@ def supervised(recipe: Recipe, scores: Tensor, labels: Tensor, drawn: Tensor | N
     """
     if recipe.loss == "mse":
         loss = ((scores - labels) ** 2).mean(-1)
+    elif recipe.loss == "l1":
+        loss = (scores - labels).abs().mean(-1)
     elif recipe.loss == "hinge":
         loss = hinge(scores, labels, recipe.margin, pair_mask(labels, recipe.pairs_per_item, drawn))
     elif recipe.loss == "bpr":

@@ -26,7 +26,7 @@ HEADS: dict[str, Head] = {"linear": Head(), "mlp": Head(hidden=(128, 128))}
 class Recipe(BaseModel):
     """Everything about training but the encoder itself.
 
-    loss: `hinge` (mean over pairs of max(0, margin - sign(y_i - y_j)(s_i - s_j))), `mse`, `bpr` (mean over pairs of softplus), `relation` (pairs
+    loss: `hinge` (mean over pairs of max(0, margin - sign(y_i - y_j)(s_i - s_j))), `mse`, `l1`, `bpr` (mean over pairs of softplus), `relation` (pairs
         through the encoder's `compare`: KL to the softmax of the two labels).
     labels: what the loss sees of the training scores (turned so that higher is better): `normal` scores of their ranks, `standard`ised,
         `raw`, or `unit` (percent divided by 100).
@@ -42,7 +42,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
-    loss: Literal["hinge", "mse", "bpr", "relation"] = "hinge"
+    loss: Literal["hinge", "mse", "l1", "bpr", "relation"] = "hinge"
     margin: float = Field(default=0.1, ge=0)
     pairs_per_item: float | None = None
     difference: float = 0.0

@@ -143,7 +143,7 @@ def test_hinge_on_a_pair_by_hand():
     assert hinge(scores, labels * 0, 0.5, pair_mask(labels * 0, None, None)).item() == 0.0
 
 
-@pytest.mark.parametrize("loss", ["hinge", "mse", "bpr"])
+@pytest.mark.parametrize("loss", ["hinge", "mse", "l1", "bpr"])
 def test_losses_are_each_members_own_and_fall_when_scores_agree(loss):
     recipe = COMMON.model_copy(update={"loss": loss, "margin": 0.1})
     torch.manual_seed(1)

@@ -117,7 +117,7 @@ def test_pareto_front_has_no_beaten_point() -> None:
 def test_published_rows_are_primary_sourced_and_strict() -> None:
     rows = published()
     assert len(rows) > 100 and (rows["source"] != "").all() and rows["value"].between(-1, 1).all()
-    assert set(matching("nasbench201", "tnasp", "cifar10_test")["paper"]) == {"PINAT (AAAI 2023)"}
+    assert set(matching("nasbench201", "tnasp", "cifar10_val")["paper"]) == {"PINAT (AAAI 2023)"}
     for protocol in ("clean", "", "nar"):
         assert matching("nasbench201", protocol, "cifar10_test").empty
     assert matching("nasbench201", "tnasp", "cifar100_test").empty
