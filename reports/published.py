@@ -15,7 +15,7 @@ def published() -> pd.DataFrame:
     """Every reference value: primary sources only.
 
     Columns: paper, encoder (the paper's name), label (the archrank encoder meant, or empty), benchmark, protocol and
-    target (archrank's names; empty where archrank has no such protocol, and then the row is never drawn), as_published
+    target (archrank's names, the target being the one that is trained on; empty where archrank has no such protocol, and then the row is never drawn), as_published
     (space and protocol in the paper's terms), budget, metric, value, std, source.
     """
     with files("archrank.reports").joinpath("published.csv").open(encoding="utf-8") as stream:
