@@ -9,12 +9,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archrank.datasets.benchmark import Benchmark
 from archrank.datasets.errors import ArchrankError, unknown
+
+if TYPE_CHECKING:
+    from archrank.datasets.benchmark import Benchmark
 
 Indices = NDArray[np.int64]
 LARGEST_TEST = 5000

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from archrank.datasets.bounded import JSON_LIMIT, parse_json, read_json, tell
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, graph_keys, metric, number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PRIMITIVES = ("max_pool", "avg_pool", "sep_conv", "dil_conv", "conv", "msa", "cse", "sum", "concat", "input", "bias", "bn", "ln", "pos_enc",
               "glob_avg")
@@ -125,6 +127,8 @@ def labels(folder: Path, part: str) -> dict[str, dict[str, float]]:
 
 def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card: the val networks in order, then the test networks."""
+    import pandas as pd
+
     try:
         import h5py
     except ImportError:

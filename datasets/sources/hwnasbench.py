@@ -7,16 +7,18 @@ the presence of this one. Reads the official pickle, or three CSV exports `hw_<d
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from archrank.datasets import safe_pickle
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources import nasbench201
 from archrank.datasets.sources.common import flat, int_tuple, metric
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DATA_SETS = {"cifar10": "cifar10", "cifar100": "cifar100", "ImageNet16-120": "imagenet16"}
 QUANTITIES = {
@@ -60,6 +62,8 @@ def arch_of(text: object, where: str) -> str:
 
 
 def _from_csv(path: Path, data_set: str) -> pd.DataFrame:
+    import pandas as pd
+
     file = path / f"hw_{data_set}.csv"
     try:
         raw = pd.read_csv(file)
@@ -72,6 +76,8 @@ def _from_csv(path: Path, data_set: str) -> pd.DataFrame:
 
 
 def _from_pickle(table: Any, path: Path, data_set: str) -> pd.DataFrame:
+    import pandas as pd
+
     try:
         part = table["nasbench201"][data_set]
         index = [str(config["arch_str"]) for config in part["config"]]
@@ -85,6 +91,8 @@ def _from_pickle(table: Any, path: Path, data_set: str) -> pd.DataFrame:
 
 def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card, architectures in the order of the first data set."""
+    import pandas as pd
+
     table = safe_pickle.load(path) if path.suffix == ".pickle" else None
     columns: dict[str, NDArray[np.float64]] = {}
     metrics: dict[str, Any] = {}

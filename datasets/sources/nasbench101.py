@@ -15,10 +15,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from archrank.datasets import tfrecord
@@ -26,6 +25,9 @@ from archrank.datasets.bounded import read_json
 from archrank.datasets.errors import DataError
 from archrank.datasets.nb101_cells import INPUT, OPS, OUTPUT, Cell
 from archrank.datasets.sources.common import int_tuple, metric, number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OFFICIAL_OPS = {"input": 0, "conv1x1-bn-relu": 1, "conv3x3-bn-relu": 2, "maxpool3x3": 3, "output": 4}
 EPOCHS = (4, 12, 36, 108)
@@ -185,6 +187,8 @@ def read(path: Path, variant: str = "full") -> tuple[pd.DataFrame, dict[str, Any
 
 
 def _frame(table: _Table) -> tuple[pd.DataFrame, dict[str, Any]]:
+    import pandas as pd
+
     count = len(table.row)
     names = [key.hex() for key in table.row]
     columns: dict[str, Any] = {"arch": names, "ops": table.ops, "edges": table.edges, "key": names}
@@ -225,6 +229,8 @@ _JSON_OPS = (0, 4, 3, 1, 2)
 
 
 def _cells(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    import pandas as pd
+
     try:
         entries = read_json(path)["nasbench101"]["cifar10"]
     except (KeyError, TypeError):

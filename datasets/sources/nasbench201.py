@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OPS = ("input", "none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "output")
 # Edges of the op-on-node graph for op nodes in string order; node 0 is the input, node 7 the output.
@@ -79,6 +80,8 @@ def locate(root: Path, variant: str = "") -> Path | None:
 
 def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of the table at `path` (one row per architecture in official index order)."""
+    import pandas as pd
+
     raw = pd.read_csv(path)
     needed = {"arch_str", *(column for column, *_ in COLUMNS.values()), *(column for column, *_ in COSTS.values())}
     if missing := sorted(needed - set(raw.columns)):

@@ -11,16 +11,18 @@ from __future__ import annotations
 import ast
 import csv
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from archrank.datasets.bounded import JSON_LIMIT, read_bytes, read_json
 from archrank.datasets.canonical import canonicalize
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, metric, number
 from archrank.datasets.space import SearchSpace
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Position of the first seven = op id in the JSON keys.
 CELL_OPS = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5", "none")
@@ -144,6 +146,8 @@ def _surrogate(path: Path) -> dict[tuple[Cell, Cell], dict[str, float]]:
 
 def read(path: Path, variant: str = "trained") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of one table, in the order of its files."""
+    import pandas as pd
+
     rows = _trained(path) if variant == "trained" else _surrogate(path)
     if not rows:
         raise DataError(f"{path}: holds no architecture")

@@ -11,15 +11,17 @@ on files made in that form; the release itself was not at hand.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from archrank.datasets import safe_pickle
 from archrank.datasets.bounded import read_bytes
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, graph_keys, metric, number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STEPS = 3
 CELL_OPS = ("linear", "conv5", "conv5d2", "conv7", "conv7d2", "zero")
@@ -85,6 +87,8 @@ def graph(vector: object, where: str) -> tuple[list[int], list[tuple[int, int]],
 
 def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card, models in the order of the first training file."""
+    import pandas as pd
+
     trained = [_rows(path / name, "training", ["model_hash", "val_per", "test_per"]) for name in TRAINED]
     models = list(trained[0])
     for name, part in zip(TRAINED, trained):

@@ -12,13 +12,14 @@ numbering, not the base-6 one that the published code has for it.)
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from archrank.datasets import safe_pickle
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, graph_keys, metric, number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LINKS = ((0, 0, 0, 0), (0, 0, 0, 1), (0, 0, 1, 1), (0, 0, 1, 2), (0, 0, 1, 3), (0, 1, 1, 1), (0, 1, 1, 2), (0, 1, 2, 2), (0, 1, 2, 3))
 GNN_OPS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
@@ -64,6 +65,8 @@ def name_of(code: int) -> str:
 
 def read(path: Path, variant: str = "cora") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of one data set, in the order of the release."""
+    import pandas as pd
+
     title, score, best_valid, best_test = DATA_SETS[variant]
     table = safe_pickle.load(path)
     if not isinstance(table, dict) or not table:

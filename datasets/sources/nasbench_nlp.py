@@ -13,14 +13,16 @@ import graphlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from archrank.datasets.bounded import parse_json, zip_members
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, graph_keys, metric, number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 INPUTS = ("x", "h_prev_0", "h_prev_1", "h_prev_2")
 STEPS = ("linear", "blend", "elementwise_prod", "elementwise_sum", "activation_tanh", "activation_sigm", "activation_leaky_relu")
@@ -93,6 +95,8 @@ def _run(log: dict[str, Any], where: str) -> tuple[float, float, float] | None:
 
 def read(path: Path, variant: str = "wikitext2") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of one corpus, recipes in the order of the logs' names."""
+    import pandas as pd
+
     rows: dict[str, _Entry] = {}
     for member, data in zip_members(path, ".json"):
         where = f"{path}: {member}"

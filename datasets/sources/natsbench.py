@@ -12,16 +12,18 @@ import bz2
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from archrank.datasets import safe_pickle
 from archrank.datasets.bounded import MEMBER_LIMIT, MEMBERS_LIMIT, read_bz2, safe_member, tell
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources import nasbench201
 from archrank.datasets.sources.common import flat, metric, number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDERS = {"topology": "NATS-tss-v1_0-3ffb9-simple", "size": "NATS-sss-v1_0-50262-simple"}
 COUNTS = {"topology": 15625, "size": 32768}
@@ -118,6 +120,8 @@ def _row(stages: dict[str, Any], variant: str, where: str) -> dict[str, Any]:
 
 def read(path: Path, variant: str = "topology") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of one space, in official index order."""
+    import pandas as pd
+
     rows: dict[int, dict[str, Any]] = {}
     for number_read, (name, data) in enumerate(_unpacked(path)):
         tell(number_read, COUNTS[variant])

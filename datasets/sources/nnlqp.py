@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from archrank.datasets import tfrecord
 from archrank.datasets.bounded import JSON_LIMIT, read_bytes, safe_member, tell
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, graph_keys, metric
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ONNX_LIMIT = 2 << 30
 LARGEST = 2000
@@ -106,6 +108,8 @@ def _vocabulary(parsed: Mapping[str, Parsed]) -> list[str]:
 
 def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card, networks in the order of `gt.txt`; one metric per platform."""
+    import pandas as pd
+
     rows = _measurements(path / "gt.txt")
     parsed: dict[str, Parsed] = {}
     for name, _ in rows:

@@ -10,14 +10,15 @@ shard's name.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.bounded import parse_json, zip_members
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, int_tuple, metric, number
 from archrank.datasets.sources.nasbench201 import EDGES, STRING_ORDER
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TASKS = {
     "class_scene": ("scene classification, top-1 accuracy", "%"),
@@ -85,6 +86,8 @@ def graph(variant: str, digits: tuple[int, ...], where: str) -> tuple[list[int],
 
 def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of one space. Every task must hold the same architectures once (DataError names what is missing)."""
+    import pandas as pd
+
     scores: dict[str, dict[tuple[int, ...], float]] = {task: {} for task in TASKS}
     for member, data in zip_members(path, ".json"):
         where = f"{path}: {member}"
