@@ -18,7 +18,7 @@ from archrank.datasets.space import SearchSpace
 from archrank.eval.ensemble import Ensemble
 from archrank.eval.labels import transform
 from archrank.eval.network import Network
-from archrank.eval.recipes import HEADS, resolve
+from archrank.eval.recipes import prescribed
 from archrank.eval.specs import parse
 from archrank.eval.training import Member, fit, predict
 
@@ -48,10 +48,10 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             raise ArchrankError(f"{len(X)} architectures but scores of shape {list(scores.shape)}; give one score each")
         if not np.isfinite(scores).all():
             raise ArchrankError(f"score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not a finite number")
-        spec, recipe = self._spec()
+        spec, recipe, config = self._spec()
         rows = np.arange(len(X))
         member = Member(self.seed, rows, transform(scores, recipe.labels, self.direction, ""), rows[:0])
-        target, config = spec.info.load(), self._config(spec)
+        target = spec.info.load()
         twins = target.twins(X) if recipe.consistency else None
         trained = fit(lambda _m, _p: target(self.space, **config), X, [member], recipe, device=self.device, twins=twins,
                       pairs="compare" in spec.info.hooks)
@@ -63,7 +63,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         """Scores [n], higher is better. An encoder that compares pairs gives Borda counts among these architectures."""
         check_is_fitted(self, "ensemble_")
         self._check(X)
-        return predict(self.ensemble_, self._bare(X), [np.arange(len(X))], self.pairs_, self.weights_)[0]
+        return predict(self.ensemble_, self._prepared(X), [np.arange(len(X))], self.pairs_, self.weights_)[0]
 
     def encode(self, X: Graphs) -> NDArray[np.float32]:
         """Embeddings [n, dim] before the head."""
@@ -71,7 +71,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         self._check(X)
         index = torch.arange(len(X)).expand(1, -1)
         with torch.no_grad():
-            return self.ensemble_.call(self._bare(X)[index], "embed", parameters=self.weights_)[0].float().cpu().numpy()
+            return self.ensemble_.call(self._prepared(X)[index], "embed", parameters=self.weights_)[0].float().cpu().numpy()
 
     def save(self, path: Path | str) -> None:
         """Weights as safetensors, with the settings needed to load them again."""
@@ -101,12 +101,12 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         space = SearchSpace(card["name"], tuple(card["ops"]), card["max_nodes"], card["roles"], card["cells"], support, None,
                             tuple(card.get("attrs", ())))
         predictor = cls(encoder or said["encoder"], space, said["recipe"], said["direction"], int(said["seed"]))
-        spec, recipe = predictor._spec()
+        spec, recipe, config = predictor._spec()
         nodes = int(said["nodes"])
         probe = Graphs(torch.zeros(1, nodes, dtype=torch.long), torch.zeros(1, nodes, nodes, dtype=torch.bool),
                        torch.ones(1, nodes, dtype=torch.bool), torch.zeros(1, nodes, dtype=torch.long))
         pairs = "compare" in spec.info.hooks
-        network = Network(spec.info.load()(space, **predictor._config(spec)), recipe.head, probe, pairs)
+        network = Network(spec.info.load()(space, **config), recipe.head, probe, pairs)
         state = {name.split("/", 1)[1]: tensor for name, tensor in tensors.items() if not name.startswith("space/")}
         network.load_state_dict(state)
         predictor.ensemble_, predictor.weights_, predictor.pairs_ = Ensemble([network]).train(False), None, pairs
@@ -119,13 +119,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         spec = parse(self.encoder)[0]
         if not spec.info.learned:
             raise ArchrankError(f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)")
-        recipe = resolve(self.recipe, spec.info.load(), self.space)
-        return spec, recipe.model_copy(update={"head": HEADS["mlp"]}) if spec.head == "mlp" else recipe
-
-    def _config(self, spec: Any) -> dict[str, Any]:
-        target = spec.info.load()
-        base = dict(target.paper_config(self.space)) if self.recipe == "paper" and hasattr(target, "paper_config") else {}
-        return base | spec.config
+        return spec, *prescribed(self.recipe, spec.info.load(), spec.config, spec.head, self.space)
 
     def _check(self, graphs: Graphs) -> None:
         if self.space is None:
@@ -140,9 +134,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
                 u, v = outside.nonzero()[0].tolist()
                 raise ArchrankError(f"an architecture has the edge {u} -> {v}, which no architecture of space '{self.space.name}' has")
 
-    def _bare(self, graphs: Graphs) -> Graphs:
-        """The graphs without what other encoders derived on them, on the predictor's device."""
-        plain = Graphs(graphs.ops, graphs.adj, graphs.mask, graphs.cell, graphs.attrs).to(self.ensemble_.device)
+    def _prepared(self, graphs: Graphs) -> Graphs:
+        """The graphs on the device, with what this encoder derives and nothing that others did."""
+        plain = graphs.plain().to(self.ensemble_.device)
         probe = plain[:2]
         with torch.no_grad():
             self.ensemble_.skeleton(probe, "embed")

@@ -82,6 +82,10 @@ class Graphs:
         """The same graphs on another device."""
         return self._map(lambda tensor: tensor.to(device))
 
+    def plain(self) -> Graphs:
+        """The same graphs without anything derived on them."""
+        return Graphs(self.ops, self.adj, self.mask, self.cell, self.attrs)
+
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor by name, base and derived: what `vmap` maps over."""
         base = {name: value for name in BASE if (value := getattr(self, name)) is not None}

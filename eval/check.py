@@ -64,7 +64,7 @@ class _Subject:
         self.spec, self.benchmark = spec, benchmark
         self.target = spec.info.load()
         self.space: SearchSpace = replace(benchmark.space, support=None, constant=None)
-        self.graphs = _bare(benchmark.graphs)
+        self.graphs = benchmark.graphs.plain()
         self.pairs = "compare" in spec.info.hooks
         self.config = dict(spec.config)
         if spec.info.pretrained:
@@ -76,17 +76,13 @@ class _Subject:
         return self.target(self.space, **self.config)
 
     def network(self, seed: int = 0) -> Network:
-        return Network(self.make(seed), COMMON.head, _bare(self.graphs[:4]), self.pairs)
+        return Network(self.make(seed), COMMON.head, self.graphs[:4].plain(), self.pairs)
 
     def encode(self, graphs: Graphs) -> torch.Tensor:
         with torch.no_grad():
             if self.spec.info.learned:
-                return self.make().eval()(_bare(graphs))
-            return torch.as_tensor(self.target(_bare(graphs), self.space, **self.config)).double()
-
-
-def _bare(graphs: Graphs) -> Graphs:
-    return Graphs(graphs.ops, graphs.adj, graphs.mask, graphs.cell, graphs.attrs)
+                return self.make().eval()(graphs.plain())
+            return torch.as_tensor(self.target(graphs.plain(), self.space, **self.config)).double()
 
 
 def _apart(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -150,13 +146,13 @@ def _same_seed(s: _Subject) -> tuple[Verdict, str]:
     if s.spec.info.learned:
         model = s.make().eval()
         with torch.no_grad():
-            one, two = torch.cat([one, model(_bare(s.graphs[:16]))]), torch.cat([two, model(_bare(s.graphs[:16]))])
+            one, two = torch.cat([one, model(s.graphs[:16].plain())]), torch.cat([two, model(s.graphs[:16].plain())])
     return ("pass", "bit-equal") if torch.equal(one, two) else ("fail", "asked twice under one seed, it answers differently; use layers.noise.Dropout for randomness in training, and none in evaluation")
 
 
 def _gradient(s: _Subject) -> tuple[Verdict, str]:
     network = s.network().train()
-    out, extra = network(_bare(s.graphs[:32]), "pairs" if s.pairs else "score")
+    out, extra = network(s.graphs[:32].plain(), "pairs" if s.pairs else "score")
     (out.pow(2).sum() + extra).backward()
     silent = [name.removeprefix("encoder.") for name, p in network.named_parameters()
               if p.requires_grad and (p.grad is None or not bool(p.grad.abs().max() > 1e-12))]
@@ -189,8 +185,8 @@ def _together_and_alone(s: _Subject, members: list[Member], recipe: Recipe) -> t
     def build(member: Member, probe: Graphs) -> nn.Module:
         return s.target(s.space, **s.config)
 
-    together = train(build, _bare(s.graphs), members, recipe, pairs=s.pairs)
-    return together, train(build, _bare(s.graphs), members[1:2], recipe, pairs=s.pairs)[0]
+    together = train(build, s.graphs.plain(), members, recipe, pairs=s.pairs)
+    return together, train(build, s.graphs.plain(), members[1:2], recipe, pairs=s.pairs)[0]
 
 
 def _members(s: _Subject, size: int, tests: int, seeds: int = 1, shuffled: bool = False) -> tuple[list[Member], np.ndarray]:
@@ -210,7 +206,7 @@ def _overfits(s: _Subject) -> tuple[Verdict, str]:
     tau, steps = 0.0, 0
     for steps in (60, 240):
         recipe = COMMON.model_copy(update={"updates": steps, "batch": 8, "warmup": 0.05, "weight_decay": 0.0, "margin": 1.0})
-        outcome = train(lambda m, p: s.target(s.space, **s.config), _bare(s.graphs), members, recipe, pairs=s.pairs)[0]
+        outcome = train(lambda m, p: s.target(s.space, **s.config), s.graphs.plain(), members, recipe, pairs=s.pairs)[0]
         tau = kendall(scores[members[0].test], outcome.predictions)
         if tau > 1 - 1e-9:
             return "pass", f"tau 1 on 8 architectures after {steps} steps"
@@ -220,7 +216,7 @@ def _overfits(s: _Subject) -> tuple[Verdict, str]:
 def _shuffled(s: _Subject) -> tuple[Verdict, str]:
     members, scores = _members(s, 60, 300, seeds=4, shuffled=True)
     recipe = COMMON.model_copy(update={"updates": 40})
-    outcomes = train(lambda m, p: s.target(s.space, **s.config), _bare(s.graphs), members, recipe, pairs=s.pairs)
+    outcomes = train(lambda m, p: s.target(s.space, **s.config), s.graphs.plain(), members, recipe, pairs=s.pairs)
     tau = float(np.mean([kendall(scores[m.test], o.predictions) for m, o in zip(members, outcomes)]))
     return ("pass" if abs(tau) < 0.35 else "fail"), f"mean tau {tau:+.2f} on unseen architectures when the labels are shuffled"
 
@@ -228,7 +224,7 @@ def _shuffled(s: _Subject) -> tuple[Verdict, str]:
 def _cost(s: _Subject) -> tuple[Verdict, str]:
     network = s.network()
     ensemble = Ensemble([network]).train(False)
-    graphs = _bare(s.graphs)
+    graphs = s.graphs.plain()
     probe = graphs[:2]
     with torch.no_grad():
         network.eval()(probe, "embed")

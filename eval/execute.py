@@ -22,7 +22,7 @@ from archrank.eval.groups import Group
 from archrank.eval.labels import transform
 from archrank.eval.network import FixedEncoding, Network
 from archrank.eval.provenance import provenance
-from archrank.eval.recipes import COMMON, HEADS, Recipe, resolve
+from archrank.eval.recipes import COMMON, HEADS, Recipe, prescribed
 from archrank.eval.store import SCHEMA, Store, replace
 from archrank.eval.training import Member, Outcome, train
 from archrank.eval.trials import Planned
@@ -88,11 +88,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
     target = spec.info.load()
     config = dict(trial.config)
     if spec.info.learned:
-        recipe = resolve(trial.recipe, target, benchmark.space)
-        if trial.recipe == "paper" and hasattr(target, "paper_config"):
-            config = dict(target.paper_config(benchmark.space)) | config
-        if spec.head == "mlp":
-            recipe = recipe.model_copy(update={"head": HEADS["mlp"]})
+        recipe, config = prescribed(trial.recipe, target, config, spec.head, benchmark.space)
     else:
         recipe = COMMON.model_copy(update={"head": HEADS["mlp"]})
     members = []
@@ -118,7 +114,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
         features, pretrain_s = encode_all(group.members[0], target, benchmark, context)
         array = features.double().numpy()
         if spec.neural:
-            graphs = Graphs(benchmark.graphs.ops, benchmark.graphs.adj, benchmark.graphs.mask, benchmark.graphs.cell, benchmark.graphs.attrs)
+            graphs = benchmark.graphs.plain()
             name = f"encoding/{spec.label}"
             graphs.derive(name, lambda _: features.float())
             outcomes = train(lambda member, probe: FixedEncoding(name, _never, array[member.train]), graphs, members, recipe,
@@ -152,10 +148,7 @@ def probe(item: Planned, benchmark: Benchmark) -> None:
     target = item.spec.info.load()
     if not item.spec.info.learned:
         return
-    resolve(item.trial.recipe, target, benchmark.space)
-    config = dict(item.trial.config)
-    if item.trial.recipe == "paper" and hasattr(target, "paper_config"):
-        config = dict(target.paper_config(benchmark.space)) | config
+    _, config = prescribed(item.trial.recipe, target, item.trial.config, item.spec.head, benchmark.space)
     Network(target(benchmark.space, **config), HEADS["linear"], benchmark.graphs[:2], "compare" in item.spec.info.hooks)
 
 

@@ -94,3 +94,10 @@ def resolve(name: str, encoder: Any, space: Any) -> Recipe:
     if hook is None:
         raise ArchrankError(f"encoder {encoder.__name__} publishes no recipe of its own (no paper_recipe); use --recipe common")
     return make_recipe("paper", hook(space))
+
+
+def prescribed(name: str, encoder: Any, config: dict[str, Any], head: str, space: Any) -> tuple[Recipe, dict[str, Any]]:
+    """Recipe and full configuration of a learned encoder: under `paper` its published size, with `config` on top; `head` mlp replaces the recipe's."""
+    recipe = resolve(name, encoder, space)
+    published = dict(encoder.paper_config(space)) if name == "paper" and hasattr(encoder, "paper_config") else {}
+    return recipe.model_copy(update={"head": HEADS["mlp"]}) if head == "mlp" else recipe, published | config

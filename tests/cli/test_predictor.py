@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from archrank import ArchrankError, Predictor
+from archrank.eval.metrics import kendall
+
+
+def test_fits_ranks_saves_and_loads(cells, tmp_path):
+    scores, graphs = cells.target(), cells.graphs
+    rows = torch.from_numpy(np.random.default_rng(0).permutation(len(cells)))
+    model = clone(Predictor("gcn[dim=16,layers=2]", cells.space))
+    with pytest.raises(NotFittedError):
+        model.predict(graphs[rows[80:]])
+    model.fit(graphs[rows[:80]], scores[rows[:80]])
+    predicted = model.predict(graphs[rows[80:]])
+    assert kendall(scores[rows[80:]], predicted) > 0.3
+    assert model.encode(graphs[:3]).shape == (3, 16)
+    model.save(tmp_path / "p.safetensors")
+    assert np.array_equal(Predictor.load(tmp_path / "p.safetensors").predict(graphs[rows[80:]]), predicted)
+
+
+def test_wrong_input_is_one_line(cells):
+    model = Predictor("gcn", cells.space)
+    for graphs, scores, said in ((cells.graphs[:5], [1.0] * 4, "5 architectures but scores"), (cells.graphs[:2], [1.0, np.nan], "score 1 is not"),
+                                 (cells.graphs[:2].pad(9), [1.0, 2.0], "use Graphs.pad")):
+        with pytest.raises(ArchrankError, match=said):
+            model.fit(graphs, scores)
+    with pytest.raises(ArchrankError, match="fixed encoding"):
+        Predictor("path", cells.space).fit(cells.graphs[:5], [1.0] * 5)
