@@ -99,6 +99,11 @@ class Benchmark:
         return depth
 
     @cached_property
+    def isomorphism_class(self) -> NDArray[np.int64]:
+        """int64 [N]: number of each architecture's isomorphism class, 0, 1, ... in the order of their keys."""
+        return np.unique(self.key.astype(str), return_inverse=True)[1].astype(np.int64)
+
+    @cached_property
     def graphs(self) -> Graphs:
         """The whole space as tensors on the CPU (imports torch)."""
         import torch

@@ -89,7 +89,9 @@ def _clean(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
     """Whole isomorphism classes go to the test set until it has half of the architectures, or 5,000; the rest is the pool."""
     rng = np.random.default_rng(np.random.SeedSequence([20260101, seed]))
     rows = np.flatnonzero(scored)
-    _, number = np.unique(benchmark.key[rows].astype(str), return_inverse=True)
+    number = benchmark.isomorphism_class[rows]
+    if len(rows) < len(benchmark):
+        number = np.unique(number, return_inverse=True)[1]
     order = rng.permutation(number.max() + 1)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))

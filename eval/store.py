@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archrank.eval.metrics import METRICS
 from archrank.eval.trials import Trial
 
 if TYPE_CHECKING:
@@ -130,6 +129,8 @@ def read_results(folders: Iterable[Path | str]) -> pd.DataFrame:
 
 def flatten(record: dict[str, Any]) -> dict[str, Any]:
     """One trial as a row."""
+    from archrank.eval.metrics import METRICS  # brings SciPy's statistics, which planning does without
+
     trial, model, timings, test = (record.get(name) or {} for name in ("trial", "model", "timings", "test"))
     provenance, error = record.get("provenance") or {}, record.get("error")
     row = {name: record.get(name) for name in ("key", "status", "label", "family", "space")}
