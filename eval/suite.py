@@ -1,27 +1,33 @@
-"""Suites: a declared set of trials in YAML."""
+"""Suites: a declared set of trials in YAML, and what a run of one leaves in its store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from archrank.datasets.catalog import available
 from archrank.datasets.errors import ArchrankError, unknown
-
-if TYPE_CHECKING:
-    from archrank.eval.trials import Plan
+from archrank.datasets.sources import SOURCES
+from archrank.eval.store import replace
 
 SHIPPED = Path(__file__).parent / "suites"
 
 
 class Suite(BaseModel):
-    """Fields of a suite file. seeds: how many, from 0, or a list. targets: none means each benchmark's default."""
+    """Fields of a suite file.
+
+    benchmarks: always run; one that is not at hand stops the run. optional: run where their tables are at hand, skipped with a line elsewhere.
+    seeds: how many, from 0, or a list. targets: none means each benchmark's default.
+    """
 
     model_config = ConfigDict(extra="forbid")
     benchmarks: list[str] = Field(min_length=1)
+    optional: list[str] = []
     encoders: list[str | dict[str, Any]] = Field(min_length=1)
     budgets: list[int] = Field(min_length=1)
     seeds: int | list[int] = 5
@@ -29,13 +35,16 @@ class Suite(BaseModel):
     protocol: str = "clean"
     recipe: str = "common"
 
-    def plan(self) -> Plan:
-        """The suite's trials, checked."""
-        from archrank.eval.specs import parse_list
-        from archrank.eval.trials import make_plan
-
-        return make_plan(parse_list(self.encoders), benchmarks=self.benchmarks, budgets=self.budgets, seeds=self.seeds, targets=self.targets,
-                         protocol=self.protocol, recipe=self.recipe)
+    def at_hand(self) -> tuple[list[str], dict[str, str]]:
+        """The benchmarks to run here, and those to skip: name -> how to get it. ArchrankError for an optional name nobody knows."""
+        state = available()
+        skipped = {}
+        for name in self.optional:
+            if name not in state:
+                raise unknown("benchmark", name, state)
+            if state[name] == "missing":
+                skipped[name] = f"put {SOURCES[name].file} into a data folder; get it from {SOURCES[name].obtain}"
+        return self.benchmarks + [name for name in self.optional if name not in skipped], skipped
 
 
 def shipped() -> Iterable[str]:
@@ -57,3 +66,26 @@ def read_suite(name: str) -> Suite:
     except ValidationError as error:
         first = error.errors()[0]
         raise ArchrankError(f"suite {path}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from None
+
+
+def note_skipped(store: Path, suite: str, skipped: Mapping[str, str]) -> None:
+    """Leave in the store which benchmarks of a suite were not run and how to get them, so that a report can say so; a later run replaces it."""
+    name = Path(suite).stem
+    text = json.dumps({"suite": name, "skipped": dict(skipped)}, indent=1, ensure_ascii=False) + "\n"
+
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    replace(store / "suites" / f"{name}.json", write)
+
+
+def read_skipped(stores: Iterable[Path]) -> dict[str, dict[str, str]]:
+    """Suite -> benchmark that was not run -> how to get it, from `note_skipped`; a file that is not whole is passed over."""
+    found: dict[str, dict[str, str]] = {}
+    for path in (path for store in stores for path in sorted((store / "suites").glob("*.json"))):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            found.setdefault(str(record["suite"]), {}).update(record["skipped"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found

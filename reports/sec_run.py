@@ -32,6 +32,10 @@ def what_was_run(study: Study) -> Section:
             )
         )
     ]
+    blocks += [
+        Text((Bold(f"Not run: {name}"), f" of suite {suite}, whose table was not at hand; {how}."), "warning")
+        for name, (suite, how) in study.skipped.items()
+    ]
     blocks += [Heading("The command that repeats it"), Code("\n".join(repeat(study, g) for g in study.groups))]
     blocks += [Heading("Protocols and recipes"), *_protocols(study)]
     blocks += [Heading("Benchmarks"), _cards(study)]

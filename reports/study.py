@@ -27,6 +27,7 @@ from archrank.eval.statistics import (
     pairs,
 )
 from archrank.eval.store import flatten, read_trials
+from archrank.eval.suite import read_skipped
 from archrank.reports.style import Palette
 
 __all__ = ["MAIN", "Group", "Study", "View", "grouped", "read_study", "task_name"]
@@ -134,7 +135,7 @@ class Group:
 
 @dataclass
 class Study:
-    """Everything a section may ask for."""
+    """Everything a section may ask for. skipped: benchmark of a suite without any trial here -> (the suite, how to get it)."""
 
     stores: tuple[Path, ...]
     frame: pd.DataFrame
@@ -144,6 +145,7 @@ class Study:
     superseded: int
     load: Callable[[str], Benchmark]
     command: str
+    skipped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _tables: dict[str, Benchmark | str] = field(default_factory=dict)
 
     def table(self, benchmark: str) -> Benchmark | str:
@@ -202,7 +204,10 @@ def read_study(
         load = default_load
     groups = [_group(protocol, recipe, part) for (protocol, recipe), part in grouped(frame, "protocol", "recipe")]
     groups.sort(key=lambda g: (g.protocol != "clean", g.recipe != "common", -len(g.frame), g.id))
-    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), Palette(list(frame["label"])), superseded, load, command)
+    present = set(frame["benchmark"])
+    left = {name: (suite, how) for suite, named in sorted(read_skipped(Path(s) for s in stores).items())
+            for name, how in sorted(named.items()) if name not in present}
+    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), Palette(list(frame["label"])), superseded, load, command, left)
 
 
 def _latest(frame: pd.DataFrame, records: Mapping[str, dict[str, Any]]) -> tuple[pd.DataFrame, int]:

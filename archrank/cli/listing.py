@@ -62,7 +62,8 @@ def _suites() -> list[dict[str, Any]]:
     rows = []
     for name in shipped():
         suite = read_suite(name)
-        rows.append({"name": name, "about": f"{len(suite.encoders)} encoders on {', '.join(suite.benchmarks)}, budgets "
+        where = ", ".join(suite.benchmarks) + (f" and, where at hand, {', '.join(suite.optional)}" if suite.optional else "")
+        rows.append({"name": name, "about": f"{len(suite.encoders)} encoders on {where}, budgets "
                                             f"{', '.join(map(str, suite.budgets))}, recipe {suite.recipe}"})
     return rows
 

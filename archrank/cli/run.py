@@ -26,13 +26,15 @@ StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.")
 
 
 def _plan(suite: str | None, encoders: str | None, benchmark: str | None, budgets: str | None, seeds: int | None, target: str | None,
-          protocol: str | None, recipe: str | None) -> Plan:
+          protocol: str | None, recipe: str | None) -> tuple[Plan, dict[str, str]]:
+    """The plan, and the suite's optional benchmarks that are not at hand (name -> how to get it), each said in one line."""
     from archrank.datasets.errors import ArchrankError
     from archrank.eval.specs import parse_list
     from archrank.eval.suite import read_suite
     from archrank.eval.trials import make_plan
 
-    base: dict[str, Any] = read_suite(suite).model_dump() if suite else {}
+    declared = read_suite(suite) if suite else None
+    base: dict[str, Any] = declared.model_dump() if declared else {}
     try:
         numbers = [int(part) for part in budgets.split(",")] if budgets else base.get("budgets", [20, 78, 156, 390])
     except ValueError:
@@ -40,10 +42,15 @@ def _plan(suite: str | None, encoders: str | None, benchmark: str | None, budget
     chosen = encoders or base.get("encoders")
     if not chosen:
         raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`) or --suite default")
-    names = benchmark.split(",") if benchmark else base.get("benchmarks", ["digits101"])
-    return make_plan(parse_list(chosen), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
+    names, skipped = declared.at_hand() if declared else (["digits101"], {})
+    if benchmark:
+        names, skipped = benchmark.split(","), {}
+    for name, remedy in skipped.items():
+        typer.echo(f"skipped {name}: its table is not at hand; {remedy}", err=True)
+    plan = make_plan(parse_list(chosen), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
                      targets=target.split(",") if target else base.get("targets"), protocol=protocol or base.get("protocol", "clean"),
                      recipe=recipe or base.get("recipe", "common"))
+    return plan, skipped
 
 
 def plan(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmarks = None, budgets: Budgets = None, seeds: Seeds = None,
@@ -52,7 +59,7 @@ def plan(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmar
     """Show the trials of a run: which are stored, which would be trained. Writes nothing, imports no torch."""
     from archrank.eval.store import Store
 
-    planned = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
+    planned, _ = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
     stored = Store(store).keys()
     rows: dict[tuple[str, str, str], list[int]] = {}
     for item in planned.trials:
@@ -77,10 +84,11 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
         retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False) -> None:
     """Train and test encoders on identical splits. Always resumes: what the store has is kept, the rest is done."""
     started = time.monotonic()
-    planned = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
+    planned, skipped = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
     from archrank.datasets.errors import ArchrankError
     from archrank.eval.run import run as run_plan
     from archrank.eval.store import Store
+    from archrank.eval.suite import note_skipped
 
     stored = Store(store).keys()
     if device == "auto":
@@ -89,6 +97,8 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
         raise ArchrankError(f"unknown device '{device}': known: auto, cpu, cuda")
     elif device != "cpu" and _accelerator() == "cpu":
         raise ArchrankError(f"--device {device}: torch finds no GPU here; use --device cpu")
+    if suite and not benchmark:
+        note_skipped(store, suite, skipped)
     summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, watcher=_watcher())
     typer.echo(f"{summary.planned} trials: {summary.kept} kept, {summary.trained} trained, {summary.failed} failed, "
                f"{time.monotonic() - started:.0f} s. Results in {store}; next: archrank report --store {store}")
