@@ -18,7 +18,7 @@ from archrank.reports.cost import cheapest
 from archrank.reports.study import MAIN, Group, Study, View, task_name
 from archrank.reports.words import bold_join, join, plural, share
 
-__all__ = ["headline", "verdict"]
+__all__ = ["baselines", "headline", "verdict"]
 
 SIMPLE = ("baseline", "path", "adjacency")
 """Families a learned encoder has to beat."""
@@ -139,13 +139,33 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
             out.append((f"It is separably better than {some}; not separable from {join(rest, 5)}.",))
         else:
             out.append((f"It is separably better than all {len(beaten)} others.",))
-    out += _per_task(group) + _labels_needed(study, view) + _ceiling(study, group)
+    out += baselines(study, view) + _per_task(group) + _labels_needed(study, view) + _ceiling(study, group)
     saving = cheapest(group, view)
     if saving:
         out.append((saving,))
     if view.covered.shared < view.covered.expected:
         out.append((view.covered.sentence(),))
     out += [(sentence,) for sentence in group.left_out]
+    return out
+
+
+def baselines(study: Study, view: View) -> list[tuple[Inline, ...]]:
+    """For each baseline, who does not beat it: whose paired difference to it has an interval that is not above 0, each with its number."""
+    family = dict(zip(study.frame["label"], study.frame["family"]))
+    out: list[tuple[Inline, ...]] = []
+    for baseline in [label for label in view.order if family[label] == "baseline" and len(view.order) > 1]:
+        below = []
+        for label in view.order:
+            if label != baseline:
+                pair = view.comparison(label, baseline)
+                gained = pair.difference
+                if pair.a == baseline:
+                    gained = Interval(-gained.estimate, -gained.high, -gained.low, gained.kind, gained.units)
+                if not gained.low > 0:
+                    below.append(f"{label} ({rounded(gained, signed=True)})")
+        others = len(view.order) - 1
+        who = f"{len(below)} of {plural(others, 'other')} do not beat it: {join(below, others)}" if below else f"all {others} others beat it"
+        out.append((f"Baseline {baseline}: mean τ {rounded(view.boot.value(baseline))}; {who}.",))
     return out
 
 

@@ -93,6 +93,14 @@ def test_the_verdict_names_the_better_one_and_says_not_separable_for_equals(make
     assert "**not separable**" in text and "leads** on" not in text.split("## 2")[0].replace("Nobody leads**", "")
 
 
+def test_the_verdict_says_who_does_not_beat_a_baseline(make, tmp_path: Path) -> None:
+    encoders = {"good": ("GNN", 0.4), "count": ("baseline", 1.0), "bad": ("GNN", 1.9)}
+    made = make((("toy-a", "toy"),), encoders=encoders, budgets=(78,), seeds=5)
+    build([made.store], tmp_path, formats=("md",), load=made.load)
+    said = next(line for line in (tmp_path / "report.md").read_text().splitlines() if "Baseline count" in line)
+    assert re.search(r"1 of 2 others do not beat it: bad \([-−]", said) and "good" not in said
+
+
 def test_one_seed_claims_nothing(make, tmp_path: Path) -> None:
     single = make((("toy-a", "toy"),), encoders={"good": ("GNN", 0.3), "bad": ("GNN", 1.9)}, budgets=(78,), seeds=1)
     build([single.store], tmp_path, formats=("md",), load=single.load)
