@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from archrank.eval.metrics import METRICS
-from archrank.eval.statistics.coverage import TASK, Coverage, coverage
+from archrank.eval.statistics.coverage import TASK, Coverage, coverage, numbered
 from archrank.eval.statistics.hierarchy import Joint, joint
 from archrank.eval.statistics.results import ComparisonError, Interval, IntervalKind
 
@@ -168,9 +168,8 @@ def results_of(covered: Coverage) -> Results:
     common, metric = covered.common, covered.metric
     if common.empty:
         raise ComparisonError(f"no cell (benchmark, target, budget, seed) has a {metric} from every one of: {', '.join(covered.labels)}")
-    tasks = common[TASK].drop_duplicates().sort_values(TASK, ignore_index=True)
+    t, tasks = numbered(common, TASK)
     seeds = sorted(common["seed"].unique())
-    t = common[TASK].merge(tasks.reset_index(names="t"), how="left", on=TASK)["t"].to_numpy()
     s = common["seed"].map({seed: i for i, seed in enumerate(seeds)}).to_numpy()
     e = common["label"].map({label: i for i, label in enumerate(covered.labels)}).to_numpy()
     x = np.full((len(covered.labels), len(tasks), len(seeds)), np.nan)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from archrank.eval.statistics.results import ComparisonError
 
-__all__ = ["CELL", "TASK", "Coverage", "coverage"]
+__all__ = ["CELL", "TASK", "Coverage", "coverage", "numbered"]
 
 TASK = ["space", "benchmark", "target", "budget"]
 CELL = [*TASK, "seed"]
@@ -70,16 +71,28 @@ def coverage(frame: pd.DataFrame, metric: str = "kendall", labels: Sequence[str]
     """
     rows, names = _selected(frame, metric, labels)
     rows = _without_repeats(rows, metric)
-    _refuse_unpaired(rows)
-    grid = rows[CELL].drop_duplicates().sort_values(CELL, ignore_index=True)
-    full = pd.DataFrame({"label": names}).merge(grid, how="cross")
-    cells = full.merge(rows[["label", *CELL, "state"]], how="left", on=["label", *CELL])
-    cells["state"] = cells["state"].astype(object).where(cells["state"].notna(), "missing")
-    done = rows[rows["state"] == "done"]
-    owners = done.groupby(CELL, observed=True)["label"].transform("size")
-    kept = ["label", *CELL, metric, *(column for column in ("split", "test") if column in done)]
-    common = done.loc[owners == len(names), kept].sort_values(["label", *CELL], ignore_index=True)
+    # Everything below works on numbers of cells and labels: joining columns of text costs ten times as much, and a page asks often.
+    cell, grid = numbered(rows, CELL)
+    who = np.searchsorted(np.array(names, dtype=object), rows["label"].to_numpy(dtype=object))
+    state = np.full((len(names), len(grid)), "missing", dtype=object)
+    state[who, cell] = rows["state"].to_numpy(dtype=object)
+    done = state[who, cell] == "done"
+    _refuse_unpaired(rows[done], cell[done])
+    cells = grid.take(np.tile(np.arange(len(grid)), len(names))).reset_index(drop=True)
+    cells.insert(0, "label", np.repeat(np.array(names, dtype=object), len(grid)))
+    cells["state"] = state.ravel()
+    shared = done & (np.bincount(cell[done], minlength=len(grid)) == len(names))[cell]
+    kept = ["label", *CELL, metric, *(column for column in ("split", "test") if column in rows)]
+    order = np.lexsort((cell, who))
+    common = rows[kept].take(order[shared[order]]).reset_index(drop=True)
     return Coverage(tuple(names), metric, cells, common, len(grid), len(common) // len(names))
+
+
+def numbered(rows: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.int64], pd.DataFrame]:
+    """The number of each row's combination of ``columns``, and the combinations in sorted order, one row each."""
+    number = rows.groupby(list(columns), observed=True, dropna=False).ngroup().to_numpy(dtype=np.int64)
+    first = np.unique(number, return_index=True)[1]
+    return number, rows[list(columns)].take(first).reset_index(drop=True)
 
 
 def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) -> tuple[pd.DataFrame, list[str]]:
@@ -132,16 +145,17 @@ def _without_repeats(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows.drop_duplicates(key, keep="first")
 
 
-def _refuse_unpaired(rows: pd.DataFrame) -> None:
-    """One seed must mean one split and one test set for every label, else nothing is paired."""
-    done = rows[rows["state"] == "done"]
+def _refuse_unpaired(done: pd.DataFrame, cell: NDArray[np.int64]) -> None:
+    """One seed must mean one split and one test set for every label, else nothing is paired. cell: the number of each row's cell."""
     for column, what in (("split", "splits"), ("test", "numbers of test architectures")):
         if column not in done:
             continue
-        several = done.groupby(CELL, observed=True)[column].nunique()
-        if (several > 1).any():
-            cell = several.idxmax()
-            where = done.set_index(CELL).loc[[cell]].reset_index()
+        code, _ = pd.factorize(done[column])
+        known = code >= 0
+        pairs = np.unique(np.stack([cell[known], code[known]]), axis=1)
+        several = np.flatnonzero(np.bincount(pairs[0]) > 1)
+        if several.size:
+            where = done[cell == several[0]]
             owners = where.drop_duplicates(column)["label"].tolist()
             raise ComparisonError(
                 f"{owners[0]} and {owners[1]} used different {what} for {_cell(where.iloc[0])}: they are not paired "
