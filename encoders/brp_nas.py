@@ -82,9 +82,9 @@ class BRPNASRelation(nn.Module):
 
     Options as in `brp_nas`.
 
-    Departures: pairs are those of a batch of architectures rather than batches of pairs, and ranking is by the mean
-    log-odds against all others rather than by sorting with a comparison that is not transitive. With accuracies
-    between 0 and 1 the two targets are nearly (0.5, 0.5), as published.
+    Departures: pairs are those of a batch of architectures rather than batches of pairs, and ranking is by Borda count
+    (of how many test architectures each one is expected to be better) rather than by sorting with a comparison that is
+    not transitive. With accuracies between 0 and 1 the two targets are nearly (0.5, 0.5), as published.
     """
 
     def __init__(

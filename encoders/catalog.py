@@ -51,6 +51,7 @@ class EncoderInfo:
     options: dict[str, Option] = field(default_factory=dict)
     hooks: tuple[str, ...] = ()
     pretrained: bool = False
+    ranks: bool = False
     doc: str = ""
 
     @property
@@ -155,7 +156,7 @@ def scan(path: Path, module: str | None, origin: str, wanted: str | None = None)
         mark = mark or Mark(node.name, isinstance(node, ast.ClassDef), "yours")
         doc = (ast.get_docstring(node) or "").strip()
         infos.append(EncoderInfo(mark.name, mark.learned, mark.family, doc.split("\n")[0], path.resolve(), node.name, module, origin,
-                                 _options(node), _hooks(node), mark.pretrained, doc))
+                                 _options(node), _hooks(node), mark.pretrained, mark.ranks, doc))
     return infos
 
 
@@ -167,7 +168,7 @@ def _decoration(node: ast.ClassDef | ast.FunctionDef) -> Mark | None:
             if kind in ("encoder", "encoding") and decorator.args and isinstance(decorator.args[0], ast.Constant):
                 words = {str(word.arg): word.value.value for word in decorator.keywords if isinstance(word.value, ast.Constant)}
                 return Mark(str(decorator.args[0].value), kind == "encoder", str(words.get("family", "yours")),
-                            bool(words.get("pretrained", False)))
+                            bool(words.get("pretrained", False)), bool(words.get("ranks", False)))
     return None
 
 

@@ -11,7 +11,7 @@ from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.layers.attention import absent
-from archrank.encoders.layers.complexity import complexity
+from archrank.encoders.layers.complexity import cost
 from archrank.encoders.layers.masked_operators import GraphEncoder, PairModel, corrupt, guess_loss
 from archrank.encoders.layers.pretraining import decayed, fit, in_chunks, seeded
 from archrank.encoders.registry import encoding
@@ -36,8 +36,8 @@ def cate(graphs: Graphs, space: SearchSpace, *, dim: int = 64, layers: int = 4, 
     Pre-training: architectures are sorted by cost; each is paired with up to `pairs` random ones that are smaller by at
     most `window` of the whole range of cost (0.04 is the published 2 million parameters on NAS-Bench-101). 20 % of both
     architectures' operations are hidden (80 % by a mask token, 20 % by a random operation); the graph encoder, shared
-    by both, and a cross encoder over both guess them. Cost is not measured: it is added up from the names of the
-    operations (`archrank.encoders.layers.complexity`).
+    by both, and a cross encoder over both guess them. Cost is the table's own column where it has one, else added up from
+    the names of the operations (`archrank.encoders.layers.complexity`).
 
     Returns float32 [B, dim] (64), or [B, 2 * dim] for two-cell spaces, whose cells do not attend to each other: the
     graph encoder's state at the output node of each cell. Only graphs are read; equal seeds give equal encodings.
@@ -65,7 +65,7 @@ def cate(graphs: Graphs, space: SearchSpace, *, dim: int = 64, layers: int = 4, 
     with seeded(seed, graphs.device):
         model = PairModel(len(space.ops), dim, layers, cross_layers, heads, hidden, cross_hidden, dropout,
                           extra_tokens=0 if faithful else 2).to(graphs.device)
-        first, second = pair_up(complexity(graphs, space, metric), window, pairs)
+        first, second = pair_up(cost(graphs, space, metric), window, pairs)
         if updates and len(first):
             optimizer = torch.optim.AdamW(decayed(model, weight_decay, norms=faithful), lr=lr)
             pretrain(model, graphs, first, second, optimizer, updates=updates, batch=batch, faithful=faithful)
@@ -85,23 +85,23 @@ def pretrain(model: PairModel, graphs: Graphs, first: Tensor, second: Tensor, op
                warmup=min(WARMUP, updates // 5), name="cate")
 
 
-def pair_up(cost: Tensor, window: float, count: int) -> tuple[Tensor, Tensor]:
+def pair_up(costs: Tensor, window: float, count: int) -> tuple[Tensor, Tensor]:
     """For each architecture, up to `count` others of no greater cost within `window` (a share of the range of cost).
 
-    cost: float [B]. Candidates are those earlier in the order of cost; they are drawn without replacement. Returns the
+    costs: float [B]. Candidates are those earlier in the order of cost; they are drawn without replacement. Returns the
     pairs as two int64 tensors [P]: the larger one and the smaller one.
     """
-    order = torch.argsort(cost, stable=True)
-    ranked = cost[order]
+    order = torch.argsort(costs, stable=True)
+    ranked = costs[order]
     reach = window * (ranked[-1] - ranked[0])
     lowest = torch.searchsorted(ranked, ranked - reach - 1e-9 * reach)
-    places = torch.arange(len(cost), device=cost.device)
+    places = torch.arange(len(costs), device=costs.device)
     available = places - lowest
     firsts, seconds = [], []
-    taken = torch.empty(0, len(cost), dtype=torch.long, device=cost.device)
+    taken = torch.empty(0, len(costs), dtype=torch.long, device=costs.device)
     for draw in range(count):
         left = available - draw
-        offset = (torch.rand(len(cost), device=cost.device) * left).long().clamp(min=0)
+        offset = (torch.rand(len(costs), device=costs.device) * left).long().clamp(min=0)
         # The drawn number counts the candidates not taken before: step over those in ascending order.
         for earlier in taken.sort(0).values:
             offset = offset + (offset >= earlier)

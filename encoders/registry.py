@@ -13,12 +13,13 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Mark:
     """What a decorator leaves on an encoder: its registered name, whether it is learned, its family in tables, and whether a fixed
-    encoding comes out of a pre-training."""
+    encoding comes out of a pre-training or is a ranking by itself."""
 
     name: str
     learned: bool
     family: str
     pretrained: bool = False
+    ranks: bool = False
 
 
 def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
@@ -34,13 +35,14 @@ def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
     return _mark(Mark(name, True, family))
 
 
-def encoding(name: str, *, family: str = "yours", pretrained: bool = False) -> Callable[[T], T]:
+def encoding(name: str, *, family: str = "yours", pretrained: bool = False, ranks: bool = False) -> Callable[[T], T]:
     """Register a fixed encoding: a function `(graphs, space, *, ...) -> float [B, F]` that learns nothing from labels.
 
     It is called once with all architectures of a benchmark. pretrained: it trains on those unlabelled graphs (minutes); its result is
-    then kept in the store by content, and its seconds are counted in the cost.
+    then kept in the store by content, and its seconds are counted in the cost. ranks: it is one number, F = 1, higher meaning better, that
+    ranks architectures without a label; it then has the head `none`, unless another one is asked for.
     """
-    return _mark(Mark(name, False, family, pretrained))
+    return _mark(Mark(name, False, family, pretrained, ranks))
 
 
 def _mark(mark: Mark) -> Callable[[T], T]:

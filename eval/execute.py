@@ -9,13 +9,14 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
 
 from archrank.datasets import Benchmark, load, make_split
 from archrank.datasets.graphs import Graphs
+from archrank.encoders.layers.complexity import Metric
 from archrank.eval import metrics
 from archrank.eval.classical import fit_predict
 from archrank.eval.groups import Group
@@ -171,7 +172,7 @@ def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark
         with safe_open(str(path), "pt") as kept:
             return kept.get_tensor("encoding"), float(kept.metadata()["seconds"])
     start = time.perf_counter()
-    features = torch.as_tensor(function(benchmark.graphs, benchmark.space, **trial.config)).detach().cpu()
+    features = torch.as_tensor(function(with_costs(benchmark), benchmark.space, **trial.config)).detach().cpu()
     if features.dim() != 2 or len(features) != len(benchmark):
         raise ValueError(f"encoding '{trial.encoder}' must give [N, F]; for {len(benchmark)} architectures it gave {list(features.shape)}")
     if not features.double().isfinite().all():
@@ -181,6 +182,18 @@ def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark
         return features, 0.0
     replace(path, lambda scratch: save_file({"encoding": features.contiguous()}, str(scratch), {"seconds": repr(seconds)}))
     return features, seconds
+
+
+def with_costs(benchmark: Benchmark) -> Graphs:
+    """The benchmark's graphs, told what its table says of their static cost, for encodings that ask (`layers.complexity.cost`).
+
+    A column with holes is left out: costs of two kinds must not be mixed.
+    """
+    for metric in get_args(Metric):
+        if metric in benchmark.targets and np.isfinite(counts := benchmark.target(metric)).all():
+            known = torch.tensor(counts)
+            benchmark.graphs.derive(f"cost/{metric}", lambda _, known=known: known)
+    return benchmark.graphs
 
 
 def _record(item: Planned, benchmark: Benchmark | None, context: Context, recipe: Recipe | None) -> dict[str, Any]:

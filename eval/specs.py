@@ -14,7 +14,7 @@ from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo
 
 NEURAL = ("linear", "mlp")
-REGRESSORS = ("ridge", "gp", "forest", "boosting")
+REGRESSORS = ("ridge", "gp", "forest", "boosting", "dngo", "none")
 HEADS = (*NEURAL, *REGRESSORS)
 
 
@@ -28,8 +28,8 @@ class Spec:
 
     @property
     def default_head(self) -> str:
-        """Learned encoders end in a linear head, fixed encodings in an MLP."""
-        return "linear" if self.info.learned else "mlp"
+        """Learned encoders end in a linear head, fixed encodings in an MLP, those that rank by themselves in none."""
+        return "linear" if self.info.learned else "none" if self.info.ranks else "mlp"
 
     @property
     def label(self) -> str:
@@ -47,7 +47,7 @@ class Spec:
 
     @property
     def neural(self) -> bool:
-        """Whether it is trained by the harness (else by scikit-learn)."""
+        """Whether it is trained by the harness (else by scikit-learn, or not at all)."""
         return self.head in NEURAL
 
 
@@ -95,6 +95,8 @@ def _spec(info: EncoderInfo, options: dict[str, Any], head: str | None) -> Spec:
         raise unknown("head", head, HEADS)
     if info.learned and head in REGRESSORS:
         raise ArchrankError(f"encoder {info.name} is learned with its head; +{head} needs a fixed encoding such as path or adjacency")
+    if head == "none" and not info.ranks:
+        raise ArchrankError(f"encoder {info.name} does not rank by itself; +none needs one that does, such as parameters")
     return Spec(info, spec.config, head)
 
 

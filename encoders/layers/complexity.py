@@ -1,4 +1,4 @@
-"""How expensive an architecture looks from its graph alone: a stand-in where a benchmark tells nothing but graphs."""
+"""What an architecture costs: as its benchmark's table says, or as it looks from the graph alone where the table does not."""
 
 from __future__ import annotations
 
@@ -51,6 +51,14 @@ def complexity(graphs: Graphs, space: SearchSpace, metric: Metric = "parameters"
     costs = [0.0 if i in free else operation_cost(op)[which] for i, op in enumerate(space.ops)]
     per_op = torch.tensor(costs, dtype=torch.float64, device=graphs.device)
     return (per_op[graphs.ops] * graphs.mask).sum(-1)
+
+
+def cost(graphs: Graphs, space: SearchSpace, metric: Metric = "parameters") -> Tensor:
+    """Parameters or FLOPs float64 [B]: the table's own column, which the harness leaves on a benchmark's graphs, or else `complexity`.
+
+    The unit is the table's; nothing may depend on it.
+    """
+    return graphs.derive(f"cost/{metric}", lambda these: complexity(these, space, metric))
 
 
 def _area(name: str) -> float:
