@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("report", "report"),
     "compare": ("compare", "compare"),
     "diff": ("report", "diff"),
+    "reproduce": ("reproduce", "reproduce"),
     "doctor": ("listing", "doctor"),
     "docs": ("docs", "docs"),
 }
@@ -39,6 +40,7 @@ SUMMARIES = {
     "report": "Write the comparative report.",
     "compare": "Two encoders, paired, with intervals.",
     "diff": "Which numbers moved between two stores.",
+    "reproduce": "An encoder's paper recipe and protocol, beside the published values.",
     "docs": "Write the generated documentation pages.",
     "doctor": "Versions and hardware, for a bug report.",
 }

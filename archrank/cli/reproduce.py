@@ -1,0 +1,179 @@
+"""`archrank reproduce`: an encoder under its paper's recipe and protocol, beside what was published."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from archrank.eval.specs import Spec
+    from archrank.eval.trials import Plan
+    from archrank.reports.reproduce import Claim, Outcome, Task
+
+WIDTH_OF_A_PIPE = 160
+
+
+def reproduce(
+    encoder: Annotated[str, typer.Argument(help="One encoder; options of it are put on top of its published ones.")],
+    benchmark: Annotated[str | None, typer.Option("--benchmark", "--benchmarks", "-b", help="Only these, comma-separated.")] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds (splits), from 0.")] = 5,
+    budgets: Annotated[str | None, typer.Option("--budgets", help="Only these published numbers of labels, e.g. 78,156.")] = None,
+    store: Annotated[Path, typer.Option("--store", help="Folder of results.")] = Path("results/store"),
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
+    workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be run and compared, and stop.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
+) -> None:
+    """Train an encoder by its paper's recipe under its paper's protocol, and show our mean and interval beside the published values."""
+    from archrank.datasets.errors import ArchrankError, unknown
+    from archrank.eval.specs import parse_list
+    from archrank.reports.published import published
+    from archrank.reports.reproduce import claims, outcomes, tasks
+
+    spec, *more = parse_list(encoder)
+    if more:
+        raise ArchrankError(f"{encoder} means {len(more) + 1} encoders; give one")
+    if "paper_recipe" not in spec.info.hooks:
+        raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own, so there is nothing to reproduce")
+    chosen = [name.strip() for name in benchmark.split(",")] if benchmark else None
+    for name in chosen or []:
+        if name not in set(published()["benchmark"]):
+            raise unknown("benchmark with published values", name, sorted({str(b) for b in published()["benchmark"]} - {""}))
+    found = claims(spec.info.name, chosen, _numbers(budgets))
+    runs = tasks(found)
+    if not as_json:
+        _refused(found)
+    if not runs:
+        raise ArchrankError(f"no published value of {spec.info.name} can be compared here; the lines above say why" if not as_json else
+                            f"no published value of {spec.info.name} can be compared here")
+    plans = [_plan(spec, task, seeds) for task in runs]
+    device = _device(device)
+    for task, plan in zip(runs, plans):
+        typer.echo(_announcement(spec, task, plan, store, seeds, device, workers), err=as_json)
+    if dry:
+        return
+    failed = _run(plans, store, device, workers)
+    results = outcomes(found, _rows(plans, store))
+    if as_json:
+        typer.echo(json.dumps({"encoder": spec.label, "compared": [_plain(one) for one in results],
+                               "not_compared": [_claim(one) for one in found if one.reason]}, indent=1, allow_nan=False))
+    else:
+        _print(spec, results)
+    if failed:
+        typer.echo(f"{failed} trials failed; why: archrank failures --store {store}", err=True)
+        raise typer.Exit(1)
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    from archrank.datasets.errors import ArchrankError
+
+    try:
+        return [int(part) for part in text.split(",")] if text else None
+    except ValueError:
+        raise ArchrankError(f"--budgets {text}: give whole numbers, e.g. --budgets 78,156") from None
+
+
+def _plan(spec: Spec, task: Task, seeds: int) -> Plan:
+    from archrank.eval.trials import make_plan
+
+    return make_plan([spec], benchmarks=[task.benchmark], budgets=task.budgets, seeds=seeds, targets=[task.target], protocol=task.protocol, recipe="paper")
+
+
+def _device(device: str) -> str:
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def _announcement(spec: Spec, task: Task, plan: Plan, store: Path, seeds: int, device: str, workers: int | None) -> str:
+    """What will be run, and roughly how long it takes: timed on what is not stored yet."""
+    from archrank.eval.estimate import training_seconds
+    from archrank.eval.store import Store
+    from archrank.eval.trials import Plan
+
+    stored = Store(store).keys()
+    pending = Plan([item for item in plan.trials if item.trial.key not in stored], plan.benchmarks, plan.splits)
+    budgets = ", ".join(map(str, task.budgets))
+    text = (f"{spec.label} on {task.benchmark}/{task.target}, protocol {task.protocol}, recipe paper, {budgets} labels, {seeds} "
+            f"seed{'s' if seeds > 1 else ''}: ")
+    if not pending.trials:
+        return text + f"all {len(plan.trials)} trials are stored"
+    parallel = 1 if device.startswith("cuda") else max(1, min(workers if workers is not None else os.cpu_count() or 1, len(task.budgets)))
+    return text + f"{len(pending.trials)} of {len(plan.trials)} trials to train, {_duration(training_seconds(pending, device) / parallel)} of training"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"roughly {max(1, round(seconds))} s"
+    return f"roughly {seconds / 60:.0f} min" if seconds < 5400 else f"roughly {seconds / 3600:.1f} h"
+
+
+def _run(plans: list[Plan], store: Path, device: str, workers: int | None) -> int:
+    """Train what is not stored; the number of failed trials."""
+    from archrank.cli.run import _watcher
+    from archrank.eval.run import run
+
+    return sum(run(plan, store, device=device, workers=workers, watcher=_watcher()).failed for plan in plans)
+
+
+def _rows(plans: list[Plan], store: Path) -> Any:
+    from archrank.eval.store import read_results
+
+    frame = read_results([store])
+    return frame[frame["key"].isin({item.trial.key for plan in plans for item in plan.trials})]
+
+
+def _refused(found: list[Claim]) -> None:
+    reasons: dict[str, list[Claim]] = {}
+    for claim in found:
+        if claim.reason:
+            reasons.setdefault(claim.reason, []).append(claim)
+    for reason, group in reasons.items():
+        listed = "; ".join(dict.fromkeys(f"{c.value:g} at {c.budget if c.budget is not None else '?'} labels on {c.as_published.split(';')[0]} ({c.paper})" for c in group))
+        typer.echo(f"not comparable because {reason}: {listed}")
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {name: None if value != value else value for name, value in asdict(claim).items()}
+
+
+def _plain(one: Outcome) -> dict[str, Any]:
+    ours = {"mean": one.ours.estimate, "low": one.ours.low, "high": one.ours.high, "kind": one.ours.kind}
+    return {"published": _claim(one.claim), "ours": {name: None if value != value else value for name, value in ours.items()},
+            "seeds": one.seeds, "inside": one.inside}
+
+
+def _print(spec: Spec, results: list[Outcome]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from archrank.eval.statistics import rounded
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_OF_A_PIPE)
+    table = Table(title=f"{spec.label}, recipe paper: ours and published", show_edge=False,
+                  caption="ours: mean over seeds with its 95 % interval, which does not hold the published value's own noise")
+    for name in ("benchmark", "protocol"):
+        table.add_column(name)
+    for name in ("labels", "seeds", "ours", "published"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("inside")
+    table.add_column("source", overflow="fold")
+    for one in results:
+        claim = one.claim
+        spread = "" if claim.std != claim.std else f" ± {claim.std:g}"
+        inside = {True: "yes", False: "no", None: "no interval"}[one.inside]
+        quoted = " (as quoted by others)" if claim.confidence != "primary" else ""
+        table.add_row(f"{claim.benchmark}/{claim.target}", claim.protocol, str(claim.budget), str(one.seeds), rounded(one.ours),
+                      f"{claim.value:g}{spread}", inside, f"{claim.encoder} in {claim.paper}{quoted}{'; ' + claim.remark if claim.remark else ''}")
+    console.print(table)
+    known = [one for one in results if one.inside is not None]
+    if known:
+        typer.echo(f"{sum(bool(one.inside) for one in known)} of {len(known)} published values lie in the interval of our mean.")
