@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -63,12 +64,15 @@ def run(encoders: str | Sequence[Any], *, benchmarks: Sequence[str | Benchmark] 
     encoders: names, globs, `file.py:Class`, `package.module:Class`, or classes (defined in a file, so that their source is known).
     benchmarks: names or `Benchmark` objects. Other arguments as on the command line. workers: processes; 0 trains in this one.
     A script that runs worker processes must guard its entry with `if __name__ == "__main__":`, as Python's multiprocessing asks.
-    ArchrankError for anything unknown or impossible, before anything is trained.
+    ArchrankError for anything unknown or impossible, before anything is trained; a warning for an encoder that cannot hold a benchmark's
+    architectures and is left out of it.
     """
     from archrank.eval.run import run as run_plan
     from archrank.eval.specs import parse_list
     from archrank.eval.trials import make_plan
 
     plan = make_plan(parse_list(encoders), benchmarks=benchmarks, budgets=budgets, seeds=seeds, targets=targets, protocol=protocol, recipe=recipe)
+    for what, why in plan.left_out:
+        warnings.warn(f"left out {what}: {why}", stacklevel=2)
     summary = run_plan(plan, store, device=device, workers=workers)
     return Results(Path(store), frozenset(item.trial.key for item in plan.trials), summary)

@@ -9,7 +9,8 @@ from torch import Tensor
 from archrank.datasets.canonical import canonicalize, contract, vocabulary
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.path import check_seen, count, limit_of
+from archrank.encoders.limits import limit_of, path_letters
+from archrank.encoders.path import check_seen, count
 from archrank.encoders.registry import encoding
 
 MOST = 1e6
@@ -33,8 +34,7 @@ def canonical_path(graphs: Graphs, space: SearchSpace, *, longest: int | None = 
     features.
     """
     words = vocabulary(space)
-    gone = set(words.nones) | (set(words.skips) if space.cells == 1 else set())
-    letters = tuple(op for op in words.letters if op not in gone)
+    letters = path_letters(space, canonical=True)
     limit = limit_of(space, len(letters), longest)
     ops, adj, mask, cell = (tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
     chunk = max(1, _AT_ONCE // graphs.nodes**2)

@@ -18,9 +18,9 @@ from archrank.datasets.canonical import contract, ends, vocabulary
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.limits import WIDEST, allowed, few, fixed_edges, limit_of
 from archrank.encoders.registry import encoding
 
-WIDEST = 20_000
 _AT_ONCE = 30_000_000
 _MANY = 50
 
@@ -55,7 +55,7 @@ def path_truncated(graphs: Graphs, space: SearchSpace, *, longest: int | None = 
     """
     if faithful and space.cells > 1:
         return path(graphs, space)[:, :100]
-    return path(graphs, space, longest=_few(space) if longest is None else longest)
+    return path(graphs, space, longest=few(space) if longest is None else longest)
 
 
 @encoding("path_categorical", family="path")
@@ -82,7 +82,7 @@ def path_truncated_categorical(
     `path_categorical` of the paths that `path_truncated` keeps; length 20 on NAS-Bench-101. Options as there. Returns
     float32 [B, F].
     """
-    return _categories(graphs, space, _few(space) if longest is None else longest, slots, faithful)
+    return _categories(graphs, space, few(space) if longest is None else longest, slots, faithful)
 
 
 @encoding("path_continuous", family="path")
@@ -119,40 +119,14 @@ def path_counts(graphs: Graphs, space: SearchSpace, longest: int | None = None, 
 def check_seen(blocks: list[Tensor], space: SearchSpace, limit: int) -> None:
     """ArchrankError if many architectures, but none with a path of at most `limit` operations, where longer ones exist.
 
-    A few may well have none, and are encoded as zeros.
+    A few may well have none, and are encoded as zeros, unless all architectures of the space have the same edges.
     """
-    if limit < _allowed(space) and len(blocks[0]) >= _MANY and not any(bool(block.any()) for block in blocks):
+    enough = len(blocks[0]) >= (1 if fixed_edges(space) else _MANY)
+    if limit < allowed(space) and enough and not any(bool(block.any()) for block in blocks):
         raise ArchrankError(
             f"path encoding of space '{space.name}': no path from input to output has {limit} operations or fewer; "
             f"raise `longest` (up to {WIDEST:,} features), or choose an encoder that reads graphs"
         )
-
-
-def _allowed(space: SearchSpace) -> int:
-    """Operations on the longest path that the space has room for."""
-    groups = max(0, len(space.generations) - 2)
-    # Between two operations of a path stands a sum.
-    return groups // 2 if vocabulary(space).sums else groups
-
-
-def limit_of(space: SearchSpace, letters: int, longest: int | None) -> int:
-    """Operations on the longest path: all a space allows, as many as fit, or `longest` (ArchrankError if too wide)."""
-    words = vocabulary(space)
-    allowed = _allowed(space)
-    blocks = space.cells * max(1, len(words.inputs))
-
-    def width(limit: int) -> int:
-        return blocks * sum(letters**length for length in range(limit + 1))
-
-    if longest is not None and width(min(longest, allowed)) > WIDEST:
-        raise ArchrankError(
-            f"path encoding of space '{space.name}': paths of up to {min(longest, allowed)} of {letters} operations "
-            f"need more than {WIDEST:,} features; choose a smaller `longest`"
-        )
-    limit = allowed if longest is None else min(longest, allowed)
-    while limit > 0 and width(min(limit, 32)) > WIDEST:
-        limit = min(limit, 32) - 1
-    return limit
 
 
 def count(
@@ -176,7 +150,7 @@ def count(
     number[list(letters)] = torch.arange(len(letters))
     labels = number[torch.from_numpy(np.where(mask & ~enter & ~leave, ops, len(space.ops)).astype(np.int64))]
     if direct is None:
-        direct = space.cells > 1 or not _fixed(space) or bool(space.constant is not None and space.constant[0, -1])
+        direct = space.cells > 1 or not fixed_edges(space) or bool(space.constant is not None and space.constant[0, -1])
     blocks = []
     for which in range(space.cells):
         for source in words.inputs or (None,):
@@ -211,24 +185,6 @@ def _chunk(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, letters:
     return torch.cat(blocks, 1)
 
 
-def _fixed(space: SearchSpace) -> bool:
-    """Whether all architectures of a one-cell space have the same edges."""
-    alike = space.support is not None and space.constant is not None and bool((space.support == space.constant).all())
-    return alike and space.cells == 1
-
-
-def _few(space: SearchSpace) -> int:
-    """Half of the longest path's operations, rounded up; no fewer than the shortest path has where it is known."""
-    half = (limit_of(space, len(vocabulary(space).letters), None) + 1) // 2
-    if space.support is None or not _fixed(space):
-        return half
-    away = np.full(space.max_nodes, space.max_nodes)
-    away[0] = 0
-    for v in range(1, space.max_nodes):
-        away[v] = min([away[v], *(away[:v][space.support[:v, v]] + 1)])
-    return max(half, int(away[-1]) - 1)
-
-
 def _categories(graphs: Graphs, space: SearchSpace, longest: int | None, slots: int, faithful: bool) -> Tensor:
     slots = min(slots, _most_paths(space))
     place = torch.arange(slots, dtype=torch.float32, device=graphs.device).expand(len(graphs), -1).contiguous()
@@ -242,7 +198,7 @@ def _categories(graphs: Graphs, space: SearchSpace, longest: int | None, slots: 
 
 def _most_paths(space: SearchSpace) -> int:
     """Paths from the first to the last node where all architectures have the same edges; no bound elsewhere."""
-    if space.support is None or not _fixed(space):
+    if space.support is None or not fixed_edges(space):
         return WIDEST
     ways = np.zeros(space.max_nodes)
     ways[0] = 1

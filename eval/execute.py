@@ -23,7 +23,7 @@ from archrank.eval.groups import Group
 from archrank.eval.labels import transform
 from archrank.eval.network import FixedEncoding, Network
 from archrank.eval.provenance import provenance
-from archrank.eval.recipes import COMMON, HEADS, Recipe, prescribed
+from archrank.eval.recipes import HEADS, Recipe, prescribed, shared
 from archrank.eval.store import SCHEMA, Store, replace
 from archrank.eval.training import Member, Outcome, train
 from archrank.eval.trials import Planned
@@ -91,7 +91,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
     if spec.info.learned:
         recipe, config = prescribed(trial.recipe, target, config, spec.head, benchmark.space)
     else:
-        recipe = COMMON.model_copy(update={"head": HEADS["mlp"]})
+        recipe = shared(trial.recipe).model_copy(update={"head": HEADS["mlp"]})
     members = []
     splits = []
     for item in group.members:

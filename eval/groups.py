@@ -37,7 +37,7 @@ class Group:
 
 def shape(trial: Trial) -> int:
     """Trials of one ensemble need equal numbers here: batches of the same shape in every step."""
-    if trial.recipe == "common" and COMMON.updates is not None:
+    if trial.recipe != "paper" and COMMON.updates is not None:
         return min(COMMON.batch, trial.budget)
     return trial.budget
 

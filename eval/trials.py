@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from archrank.datasets import Benchmark, Split, load, make_split
 from archrank.datasets.errors import ArchrankError
+from archrank.encoders.limits import unfit
 from archrank.eval.recipes import RECIPES
 from archrank.eval.specs import Spec
 
@@ -54,19 +55,21 @@ class Planned:
 
 @dataclass
 class Plan:
-    """The trials of a run, in a fixed order, and the benchmarks and splits they use."""
+    """The trials of a run, in a fixed order, the benchmarks and splits they use, and what is left out: (what, why)."""
 
     trials: list[Planned] = field(default_factory=list)
     benchmarks: dict[str, Benchmark] = field(default_factory=dict)
     splits: dict[str, Split] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
 def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], budgets: Sequence[int], seeds: int | Sequence[int] = 5,
-              targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common") -> Plan:
+              targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common", optional: Collection[str] = ()) -> Plan:
     """All combinations, checked before anything is trained.
 
     benchmarks: names or objects. targets: metrics, for every benchmark that has them (None: each benchmark's default). seeds: how many, from 0,
-    or which. ArchrankError for an unknown name, a budget that a split cannot give, or an empty list.
+    or which. optional: benchmarks that are left out where a split cannot give the budgets. An encoder that is known not to hold a benchmark's
+    architectures is left out of it. ArchrankError for an unknown name, a budget that a split cannot give, an empty list, or when nothing is left.
     """
     if recipe not in RECIPES:
         raise ArchrankError(f"unknown recipe '{recipe}': known: {', '.join(RECIPES)}")
@@ -81,18 +84,29 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
         benchmark = load(item) if isinstance(item, str) else item
         plan.benchmarks[benchmark.name] = benchmark
         for target in [benchmark.check_target(t) for t in targets] if targets else [benchmark.default_target]:
-            drawn = {seed: make_split(benchmark, protocol, seed, target) for seed in numbers}
-            for budget in budgets:
-                for split in drawn.values():
-                    _check_budget(split, budget, benchmark.name)
+            try:
+                drawn = {seed: make_split(benchmark, protocol, seed, target) for seed in numbers}
+                for budget in budgets:
+                    for split in drawn.values():
+                        _check_budget(split, budget, benchmark.name)
+            except ArchrankError as error:
+                if item not in optional:
+                    raise
+                plan.left_out.append((benchmark.name, str(error)))
+                continue
             plan.splits |= {split.digest: split for split in drawn.values()}
             for spec in specs:
+                if reason := unfit(spec.info.name, spec.config, benchmark):
+                    plan.left_out.append((f"{spec.label} on {benchmark.name}", reason))
+                    continue
                 if recipe == "paper" and "paper_recipe" not in spec.info.hooks and spec.neural:
                     raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common")
                 plan.trials += [
                     Planned(Trial(spec.info.name, spec.config, spec.head, spec.info.source, benchmark.name, benchmark.table, target,
                                   protocol, budget, drawn[seed].digest, seed, recipe), spec)
                     for budget in budgets for seed in numbers]
+    if not plan.trials:
+        raise ArchrankError("nothing is left to run: " + "; ".join(f"{what}: {why}" for what, why in plan.left_out))
     return plan
 
 

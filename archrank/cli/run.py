@@ -20,7 +20,7 @@ Budgets = Annotated[str | None, typer.Option("--budgets", help="Labelled archite
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds (splits), from 0.")]
 Targets = Annotated[str | None, typer.Option("--target", "--targets", help="Metrics to predict (default: the benchmark's own).")]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="How splits are drawn: clean, gates (see `archrank list protocols`).")]
-RecipeName = Annotated[str | None, typer.Option("--recipe", help="common (the same for all) or paper (each encoder's own).")]
+RecipeName = Annotated[str | None, typer.Option("--recipe", help="common (the same for all), paper (each encoder's own) or quick (common cut short).")]
 SuiteName = Annotated[str | None, typer.Option("--suite", "-s", help="A shipped suite or a YAML file; other options override its fields.")]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.")]
 
@@ -43,13 +43,16 @@ def _plan(suite: str | None, encoders: str | None, benchmark: str | None, budget
     if not chosen:
         raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`) or --suite default")
     names, skipped = declared.at_hand() if declared else (["digits101"], {})
+    optional = declared.optional if declared else []
     if benchmark:
-        names, skipped = benchmark.split(","), {}
+        names, skipped, optional = benchmark.split(","), {}, []
     for name, remedy in skipped.items():
         typer.echo(f"skipped {name}: its table is not at hand; {remedy}", err=True)
     plan = make_plan(parse_list(chosen), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
                      targets=target.split(",") if target else base.get("targets"), protocol=protocol or base.get("protocol", "clean"),
-                     recipe=recipe or base.get("recipe", "common"))
+                     recipe=recipe or base.get("recipe", "common"), optional=optional)
+    for what, reason in plan.left_out:
+        typer.echo(f"left out {what}: {reason}", err=True)
     return plan, skipped
 
 

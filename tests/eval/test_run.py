@@ -40,10 +40,10 @@ class Mine(nn.Module):
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch):
     """Sixty steps instead of the recipe's; what is tested here does not depend on how long a predictor trains."""
-    from archrank.eval import execute, groups, recipes
+    from archrank.eval import groups, recipes
 
     short = recipes.COMMON.model_copy(update={"updates": 60})
-    for module in (execute, groups, recipes):
+    for module in (groups, recipes):
         monkeypatch.setattr(module, "COMMON", short)
 
 

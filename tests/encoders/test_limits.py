@@ -1,0 +1,120 @@
+"""What a plan is told about an encoder and a space is what the encoder itself says there."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from archrank.datasets.benchmark import Benchmark, build
+from archrank.datasets.errors import ArchrankError
+from archrank.encoders import catalog
+from archrank.encoders.limits import MOST_NODES, PAIRS, PATHS, unfit
+from archrank.eval.specs import parse
+from archrank.eval.trials import make_plan
+from tests.encoders import spaces
+
+
+def benchmark(space, graphs) -> Benchmark:
+    """The graphs as a benchmark with a made-up score."""
+    nodes = graphs.mask.sum(1).tolist()
+    frame = pd.DataFrame({
+        "arch": [str(i) for i in range(len(graphs))],
+        "ops": [graphs.ops[i, :n].numpy() for i, n in enumerate(nodes)],
+        "edges": [graphs.adj[i].nonzero().flatten().numpy() for i in range(len(graphs))],
+        "cell": [graphs.cell[i, :n].numpy() for i, n in enumerate(nodes)],
+        "score": np.arange(len(graphs), dtype=float),
+    })
+    card = {"name": space.name, "title": "", "space": space.to_card(), "metrics": {"score": {}}, "default_target": "score", "sha256": ""}
+    return build(frame, card)
+
+
+def chains(lengths, letters) -> Benchmark:
+    """Sixty chains with as many operations as `lengths` says, in turn."""
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(1, letters + 1, lengths[i % len(lengths)]).tolist() for i in range(60)]
+    frame = pd.DataFrame({
+        "arch": [str(i) for i in range(60)],
+        "ops": [[0, *row, letters + 1] for row in rows],
+        "edges": [[node for v in range(len(row) + 1) for node in (v, v + 1)] for row in rows],
+        "score": np.arange(60.0),
+    })
+    space = {"name": f"chains{letters}", "ops": ["input", *map(str, range(letters)), "output"], "max_nodes": max(lengths) + 2, "cells": 1,
+             "roles": {"input": 0, "output": letters + 1}}
+    return build(frame, {"name": "chains", "title": "", "space": space, "metrics": {"score": {}}, "default_target": "score", "sha256": ""})
+
+
+def made(kind):
+    if kind == "nasbench201":
+        cells = np.random.default_rng(0).integers(1, 6, (60, 6)).tolist()
+        return benchmark(spaces.nasbench201(), spaces.nasbench201_graphs(cells))
+    if kind == "nasbench101":
+        return benchmark(spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 60, 0))
+    if kind == "darts":
+        return benchmark(*spaces.darts(60, 0)[:2])
+    return {"natsbench_size": lambda: chains([5], 8), "macro": lambda: chains([4, 5, 6], 4), "long": lambda: chains([150, 220], 5)}[kind]()
+
+
+@pytest.mark.parametrize("kind", ["nasbench201", "nasbench101", "darts", "natsbench_size", "macro", "long"])
+def test_told_in_advance_is_what_the_encoder_says(kind):
+    table = made(kind)
+    refused = set()
+    for name in (*PATHS, *PAIRS):
+        try:
+            catalog.find(name)[0].load()(table.graphs, table.space)
+        except ArchrankError:
+            refused.add(name)
+    assert {name for name in (*PATHS, *PAIRS) if unfit(name, {}, table)} == refused
+    assert bool(refused) == (kind in ("natsbench_size", "macro", "long"))
+    assert "adjacency" not in refused or kind == "long"
+
+
+def test_limits_are_the_encoders_own():
+    from archrank.encoders import adjacency, cate, dvae, limits
+
+    assert {"cate": cate.NODES, "dvae": dvae.NODES} == MOST_NODES and adjacency.WIDEST == limits.WIDEST
+    table = made("long")
+    with pytest.raises(ArchrankError, match="128"):
+        cate.cate(table.graphs, table.space)
+    assert "222 nodes, cate holds 128" in unfit("cate", {}, table) and unfit("dvae", {}, table) and unfit("gcn", {}, table) is None
+
+
+def test_options_count():
+    table = made("nasbench101")
+    assert unfit("path", {"longest": 2}, table) is None
+    assert "need more than" in unfit("path", {"longest": 200}, made("long"))
+
+
+def test_a_plan_leaves_out_what_cannot_be_and_says_why():
+    table = made("natsbench_size")
+    specs = [spec for name in ("canonical_path+ridge", "adjacency+ridge") for spec in parse(name)]
+    plan = make_plan(specs, benchmarks=[table], budgets=[10], seeds=2)
+    assert {item.spec.label for item in plan.trials} == {"adjacency+ridge"} and len(plan.trials) == 2
+    ((what, why),) = plan.left_out
+    assert what == "canonical_path+ridge on chains" and "5 operations or more" in why and "\n" not in why
+    with pytest.raises(ArchrankError, match="nothing is left to run: canonical_path"):
+        make_plan(specs[:1], benchmarks=[table], budgets=[10], seeds=2)
+
+
+def test_a_suite_leaves_out_an_optional_benchmark_that_is_too_small_and_refuses_a_needed_one(tmp_path, monkeypatch, capsys):
+    from archrank.cli import main
+
+    monkeypatch.setenv("ARCHRANK_DATA", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    suite = tmp_path / "mine.yaml"
+    for needed, optional, code in (["digits101"], ["tiny"], 0), (["tiny"], [], 2):
+        _tiny(tmp_path)
+        suite.write_text(json.dumps({"benchmarks": needed, "optional": optional, "encoders": ["path+ridge"], "budgets": [20], "seeds": 1}))
+        with pytest.raises(SystemExit) as stopped:
+            main(["plan", "--suite", str(suite)])
+        assert stopped.value.code == code
+        assert "tiny" in capsys.readouterr().err
+
+
+def _tiny(folder):
+    """A table of one's own with six cells."""
+    from archrank.datasets.benchmark import write_benchmark
+
+    frame = pd.DataFrame({"arch": list("abcdef"), "ops": [[0, 1, 2]] * 6, "edges": [[0, 1, 1, 2]] * 6, "score": np.arange(6.0)})
+    space = {"name": "tiny", "ops": ["input", "x", "output"], "max_nodes": 3, "cells": 1, "roles": {"input": 0, "output": 2}}
+    write_benchmark(folder, frame, {"name": "tiny", "title": "tiny", "space": space, "metrics": {"score": {}}, "default_target": "score"})
