@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -46,15 +47,62 @@ def test_new_then_check(tmp_path):
     assert "overfits" in done.stdout and "fail" not in done.stdout
 
 
-def test_an_installed_plugin_appears_in_the_list(tmp_path):
-    """A package with the entry point, as pip would leave it: a module and its metadata."""
-    (tmp_path / "theirs.py").write_text("raise RuntimeError('listing imports nobody')\nfrom archrank import encoder\n"
-                                        "@encoder('theirs', family='GNN')\nclass Theirs:\n    '''Somebody else's.'''\n"
-                                        "    def __init__(self, space, *, dim: int = 3): ...\n")
-    info = tmp_path / "theirs-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[archrank.encoders]\ntheirs = theirs:Theirs\n")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from archrank.cli import main; main(['list', 'encoders'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
-    assert "theirs" in done.stdout and "Somebody else's." in done.stdout and "plug-in theirs" in done.stdout, done.stderr
+THEIRS = """import os
+
+import torch
+from archrank import Graphs, SearchSpace, encoder
+
+if os.environ.get("LISTING"):
+    raise RuntimeError("listing imports nobody")
+
+
+@encoder("theirs", family="GNN")
+class Theirs(torch.nn.Module):
+    '''Somebody else's.'''
+
+    def __init__(self, space: SearchSpace, *, dim: int = 3) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(len(space.ops), dim)
+
+    @staticmethod
+    def paper_recipe(space: SearchSpace) -> dict[str, object]:
+        return {"updates": 20, "batch": 8}
+
+    def forward(self, graphs: Graphs) -> torch.Tensor:
+        return (self.embed(graphs.ops) * graphs.mask.unsqueeze(-1)).sum(-2)
+"""
+PROJECT = """[build-system]
+requires = ["setuptools"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "their-encoders"
+version = "1.0"
+
+[project.entry-points."archrank.encoders"]
+theirs = "their_encoders:Theirs"
+
+[tool.setuptools]
+py-modules = ["their_encoders"]
+"""
+
+
+def test_an_installed_package_brings_its_encoder(tmp_path):
+    pytest.importorskip("setuptools")
+    package, site = tmp_path / "package", tmp_path / "site"
+    package.mkdir()
+    (package / "their_encoders.py").write_text(THEIRS)
+    (package / "pyproject.toml").write_text(PROJECT)
+    # No network: what builds it is what is installed here, and it depends on nothing.
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--target", str(site),
+                    str(package)], check=True, capture_output=True, text=True)
+    assert list(site.glob("their_encoders-1.0.dist-info/entry_points.txt"))
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))}
+
+    def archrank(*words, **more):
+        return subprocess.run([sys.executable, "-m", "archrank", *words], capture_output=True, text=True, cwd=tmp_path, env=here | more)
+
+    listed = archrank("list", "encoders", LISTING="1").stdout
+    assert "[GNN, learned] Somebody else's. (plug-in their-encoders)" in listed and "dim=3" in listed
+    done = archrank("run", "-e", "theirs[dim=4]", "--recipe", "paper", "--budgets", "20", "--seeds", "2", "--workers", "0", "--device", "cpu", "--store", "s")
+    assert done.returncode == 0 and "2 trained, 0 failed" in done.stdout + done.stderr, done.stderr
