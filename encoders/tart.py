@@ -38,6 +38,12 @@ class Tart(nn.Module):
     the graph. Padding tokens are all alike, so they are computed once and counted `positions` - n times: the same
     numbers at the cost of one token. Architectures of more than `positions` nodes are refused in this form.
 
+    The default form, `faithful` and `bag_of_ops` are told the same: with padding masked, attention and mean depend on
+    the shares of the operations, which fix their numbers where all architectures have equally many input nodes; with
+    600 positions, and in the bag, on the numbers themselves. There, none of the three can tell apart what another
+    cannot, and where they rank differently it is the network, not what it sees. By how much, with its interval:
+    `archrank run -e "tart,tart[faithful=true],bag_of_ops" --seeds 10`, then `archrank compare tart bag_of_ops`.
+
     Departures in the default: padding is masked and the mean is over real nodes. Not reproduced: the file's
     `converge_time` run, which trains on the labels of `val_acc`, and its dropping of each epoch's last partial batch.
     """

@@ -71,6 +71,15 @@ def test_order_and_edges_do_not_matter_but_size_does_when_faithful():
     assert (small(g.graphs(g.C5)) - large(g.graphs(g.C5))).abs().max() > 1e-3
 
 
+def test_masked_it_sees_shares_and_faithful_numbers():
+    torch.manual_seed(0)
+    batch = g.graphs(([0, 2, 3], ()), ([0, 0, 2, 2, 3, 3], ()), nodes=7)
+    for faithful in (False, True):
+        model = Tart(g.space(7), dim=8, layers=2, heads=2, faithful=faithful).double().eval()
+        once, twice = model(batch)
+        assert torch.allclose(once, twice, atol=1e-12) is not faithful
+
+
 def test_too_large_for_the_form_as_found():
     with pytest.raises(ArchrankError, match=r"601 nodes.*600"):
         Tart(SearchSpace("big", PRIMITIVES.ops, 601), faithful=True)
