@@ -114,7 +114,9 @@ def coverage_over_spaces(random: Generator, repeats: int) -> Iterator[Rate]:
     for splits, between in ((5, 1.0), (10, 1.0), (10, 1.5)):
         cells = between * random.standard_normal((repeats, 6, 1)) + random.standard_normal((repeats, 6, splits))
         wrong = stats.ttest_1samp(cells.reshape(repeats, -1), 0.0, axis=1).pvalue < ALPHA
+        right = sum(_joint(np.stack([x, np.zeros_like(x)]), True).contrast(minus)[1] < ALPHA for x in cells)
         setting = f"6 spaces x {splits} splits, sd of spaces {between:g}"
+        yield Rate("false positives, spaces as units", setting, 5, _percent(right, repeats), repeats)
         yield Rate("  yardstick: cells pooled as independent", setting, 5, _percent(int(wrong.sum()), repeats), repeats)
 
 

@@ -48,7 +48,8 @@ def test_a_null_difference_is_called_real_in_five_of_a_hundred(rates):
         assert 2.7 <= rate.measured <= 7.5, rate
 
 
-def test_pooling_cells_as_independent_would_not_do(rates):
+def test_pooling_cells_as_independent_would_not_do_on_data_where_spaces_as_units_are_right(rates):
+    assert len(rates["false positives, spaces as units"]) == 4 + len(rates["yardstick: cells pooled as independent"])
     assert all(rate.measured > 20 for rate in rates["yardstick: cells pooled as independent"])
 
 
