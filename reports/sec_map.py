@@ -65,7 +65,7 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         note = f"ρ {number_shown:.2f}" if math.isfinite(number_shown) else "ρ –"
         svg = fig_cost_map.encoding_map(place, e.score[:MOST_POINTS], e.label, study.palette, note)
         flat.append(Panel(f"pca-{number}-{i}", svg, f"Principal components of {e.label}, smoothness {note}"))
-        if i < most_tsne and i < 4 and held > 0:
+        if i < most_tsne and i < 4 and held > 0 and shown.shape[1] > 1:
             svg = fig_cost_map.encoding_map(tsne(shown), e.score[:MOST_POINTS], e.label, study.palette, "t-SNE")
             curved.append(Panel(f"tsne-{number}-{i}", svg, f"t-SNE of {e.label}"))
         lines.append(

@@ -202,7 +202,7 @@ def make_store(
                     sigma = noise * (20 / budget) ** 0.35 * np.exp(rng.normal(0, 0.06) + shared)
                     if predictions:
                         predicted = z[index] + rng.normal(0, sigma, tests)
-                        _predictions(root, record["key"], index, predicted, z, rng, seed)
+                        _predictions(root, record["key"], index, predicted, z, rng, seed, 1 if family == "baseline" else 8)
                         record["metrics"] = _metrics(score[index], predicted)
                     else:
                         tau = 2 / np.pi * np.arcsin(1 / np.sqrt(1 + sigma**2)) + rng.normal(0, 0.01)
@@ -246,6 +246,7 @@ def _predictions(
     z: np.ndarray,
     rng: np.random.Generator,
     seed: int,
+    dim: int,
 ) -> None:
     (root / "predictions").mkdir(parents=True, exist_ok=True)
     frame = pd.DataFrame({"index": index.astype("int32"), "prediction": predicted})
@@ -254,7 +255,7 @@ def _predictions(
         (root / "encodings").mkdir(parents=True, exist_ok=True)
         few = index[:150]
         basis = np.linspace(-1, 1, 8, dtype="float32")
-        encoding = (z[few, None] * basis + rng.normal(0, 0.4, (len(few), 8))).astype("float32")
+        encoding = (z[few, None] * basis + rng.normal(0, 0.4, (len(few), 8)))[:, :dim].astype("float32")
         pd.DataFrame({"index": few.astype("int32"), "encoding": list(encoding)}).to_parquet(root / "encodings" / f"{key}.parquet", index=False)
 
 
