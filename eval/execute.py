@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -191,9 +192,12 @@ def with_costs(benchmark: Benchmark) -> Graphs:
     """
     for metric in get_args(Metric):
         if metric in benchmark.targets and np.isfinite(counts := benchmark.target(metric)).all():
-            known = torch.tensor(counts)
-            benchmark.graphs.derive(f"cost/{metric}", lambda _, known=known: known)
+            benchmark.graphs.derive(f"cost/{metric}", partial(_column, counts))
     return benchmark.graphs
+
+
+def _column(values: np.ndarray, _: Graphs) -> torch.Tensor:
+    return torch.tensor(values)
 
 
 def _record(item: Planned, benchmark: Benchmark | None, context: Context, recipe: Recipe | None) -> dict[str, Any]:
