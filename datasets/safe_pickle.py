@@ -30,7 +30,7 @@ PICKLE_LIMIT = 512 << 20
 _PLAIN_DTYPE = re.compile(r"[<>=|]?[biufSU]\d{1,4}|\?|[<>=|]?b1|bool")
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """What a file asked for that a table of numbers has no use for."""
 
 
@@ -40,13 +40,13 @@ class _Dtype:
     def __init__(self, *args: Any) -> None:
         spec = args[0] if args else None
         if not isinstance(spec, str) or not _PLAIN_DTYPE.fullmatch(spec):
-            raise _Refused(f"an array of '{str(spec)[:40]}'")
+            raise Refused(f"an array of '{str(spec)[:40]}'")
         self.spec = spec
 
     def __setstate__(self, state: Any) -> None:
         # (version, byte order, subarray, names, fields, item size, alignment, flags): only byte order and item size matter here.
         if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
-            raise _Refused("an array with fields")
+            raise Refused("an array with fields")
         if state[1] in ("<", ">"):
             self.spec = state[1] + self.spec.lstrip("<>=|")
 
@@ -54,7 +54,7 @@ class _Dtype:
         return np.dtype(self.spec)
 
 
-class _Array:
+class Array:
     """A NumPy array, filled by its pickled state; `numpy.asarray` gives the values."""
 
     def __init__(self, *_: Any) -> None:
@@ -62,11 +62,11 @@ class _Array:
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5 or not isinstance(state[2], _Dtype):
-            raise _Refused("an array in an unknown form")
+            raise Refused("an array in an unknown form")
         _, shape, dtype, fortran, raw = state
         data = raw.encode("latin-1") if isinstance(raw, str) else raw
         if not isinstance(data, bytes) or not isinstance(shape, tuple):
-            raise _Refused("an array of objects")
+            raise Refused("an array of objects")
         flat = np.frombuffer(data, dtype.build())
         self.values = flat.reshape(shape, order="F" if fortran else "C").copy()
 
@@ -80,20 +80,20 @@ class _Array:
 def _scalar(dtype: Any, data: Any = b"") -> Any:
     raw = data.encode("latin-1") if isinstance(data, str) else data
     if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes):
-        raise _Refused("a NumPy scalar in an unknown form")
+        raise Refused("a NumPy scalar in an unknown form")
     return np.frombuffer(raw, dtype.build(), count=1)[0].item()
 
 
-def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> _Array:
+def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any = "C") -> Array:
     """The array form of protocol 5."""
-    array = _Array()
+    array = Array()
     array.__setstate__((1, shape, dtype, order == "F", data))
     return array
 
 
 def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise _Refused("an unusual text encoding")
+        raise Refused("an unusual text encoding")
     return text.encode("latin-1")
 
 
@@ -119,8 +119,15 @@ class _Nothing:
 
 def _ordered(*pairs: Any) -> OrderedDict[Any, Any]:
     if len(pairs) > 1 or (pairs and not isinstance(pairs[0], (list, dict))):
-        raise _Refused("an ordered dictionary in an unknown form")
+        raise Refused("an ordered dictionary in an unknown form")
     return OrderedDict(pairs[0]) if pairs else OrderedDict()
+
+
+def _set(*parts: Any) -> set[Any]:
+    """What old protocols write for a set: a call with the list of its members."""
+    if len(parts) > 1 or (parts and not isinstance(parts[0], (list, tuple))):
+        raise Refused("a set in an unknown form")
+    return set(*parts)
 
 
 ALLOWED: dict[tuple[str, str], Any] = {
@@ -128,10 +135,12 @@ ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): None,
     ("_codecs", "encode"): _encode,
     ("collections", "OrderedDict"): _ordered,
+    ("__builtin__", "set"): _set,
+    ("builtins", "set"): _set,
     ("__builtin__", "bytes"): _empty,
     ("builtins", "bytes"): _empty,
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
-    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Array for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): Array for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
 }
 
@@ -145,31 +154,37 @@ _OPCODES = (
 _Pure: Any = pickle._Unpickler
 
 
-class _Reader(_Pure):  # type: ignore[misc]
+class Reader(_Pure):  # type: ignore[misc]
+    """An unpickler of the few instructions that tables of numbers need."""
+
     dispatch = {code: _Pure.dispatch[code] for code in (getattr(pickle, name)[0] for name in _OPCODES)}
 
     def find_class(self, module: str, name: str) -> Any:
+        """The permitted constructor of that name; nothing is imported."""
         if (module, name) not in ALLOWED:
-            raise _Refused(f"'{module}.{name}'")
+            raise Refused(f"'{module}.{name}'")
         make = ALLOWED[module, name]
         return _Nothing() if make is None else _Callable(make)
 
     def load_bytearray8(self) -> None:
+        """Bytes of a length that the file announces."""
         # The library's own would reserve what the file announces before looking whether it is there.
         (size,) = struct.unpack("<Q", self.read(8))
         self.append(bytes(self.read(min(size, sys.maxsize))))
 
     def load_reduce(self) -> None:
+        """A call, of a permitted constructor alone."""
         arguments = self.stack.pop()
         function = self.stack[-1]
         if not isinstance(function, _Callable) or not isinstance(arguments, tuple):
-            raise _Refused("a call of something that is no constructor")
+            raise Refused("a call of something that is no constructor")
         self.stack[-1] = function.make(*arguments)
 
     def load_build(self) -> None:
+        """A state, for the array forms alone."""
         state = self.stack.pop()
-        if not isinstance(self.stack[-1], (_Dtype, _Array)):
-            raise _Refused("a changed attribute")
+        if not isinstance(self.stack[-1], (_Dtype, Array)):
+            raise Refused("a changed attribute")
         self.stack[-1].__setstate__(state)
 
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
@@ -177,25 +192,27 @@ class _Reader(_Pure):  # type: ignore[misc]
     dispatch[pickle.BUILD[0]] = load_build
 
 
+def read_one(reader: Reader, where: str) -> Any:
+    """The next pickle of a reader; DataError naming `where` if it is cut off, damaged, or asks for anything that is not on the allow-list."""
+    try:
+        return reader.load()
+    except Refused as refused:
+        raise DataError(f"{where}: the pickle asks for {refused}, which a table of numbers has no use for; refused, nothing was run") from None
+    except KeyError as error:
+        raise DataError(f"{where}: the pickle uses instruction {error}, which a table of numbers has no use for; refused") from None
+    except DataError:
+        raise
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise DataError(f"{where}: not a complete pickle ({type(error).__name__}: {str(error)[:80]}); fetch it again") from None
+
+
 def loads(data: bytes, where: str, count: int = 1) -> list[Any]:
     """The first `count` pickles that follow each other in `data`; nothing in them is run.
 
-    Arrays come as objects that `numpy.asarray` turns into arrays. DataError naming `where` if a pickle is cut off, damaged, or
-    asks for anything that is not on the allow-list of this module.
+    Arrays come as objects that `numpy.asarray` turns into arrays. DataError naming `where` as `read_one`.
     """
     stream = io.BytesIO(data)
-    found = []
-    for _ in range(count):
-        try:
-            found.append(_Reader(stream, encoding="latin-1").load())
-        except _Refused as refused:
-            raise DataError(f"{where}: the pickle asks for {refused}, which a table of numbers has no use for; refused, nothing was "
-                            "run") from None
-        except KeyError as error:
-            raise DataError(f"{where}: the pickle uses instruction {error}, which a table of numbers has no use for; refused") from None
-        except Exception as error:  # a damaged pickle can fail in any way
-            raise DataError(f"{where}: not a complete pickle ({type(error).__name__}: {str(error)[:80]}); fetch it again") from None
-    return found
+    return [read_one(Reader(stream, encoding="latin-1"), where) for _ in range(count)]
 
 
 def load(path: Path, limit: int = PICKLE_LIMIT) -> Any:

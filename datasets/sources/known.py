@@ -70,8 +70,9 @@ def _transnasbench101(space: str, count: str, file: str) -> Source:
     return Source(
         f"transnasbench101_{space}",
         f"TransNAS-Bench-101 {space}, {count} networks on seven vision tasks",
-        f"transnasbench101/{file}",
-        "the TransNAS-Bench-101 project (github.com/yawen-d/TransNASBench), as the zip archives of JSON shards that NASLib users pass on",
+        f"transnasbench101/transnas-bench_v10141024.pth or transnasbench101/{file}",
+        "the TransNAS-Bench-101 project (github.com/yawen-d/TransNASBench), transnas-bench_v10141024.pth, or the zip archives of JSON shards that "
+        "NASLib users pass on",
         "transnasbench101",
         variant=space,
     )
@@ -86,8 +87,9 @@ SOURCES: dict[str, Source] = {
         Source(
             "nasbench201",
             "NAS-Bench-201 (NATS-Bench topology), 15,625 cells, CIFAR-10/100 and ImageNet16-120",
-            "nasbench201/table.csv",
-            "the NAS-Bench-201 project (github.com/D-X-Y/NAS-Bench-201), exported to one CSV row per architecture",
+            "nasbench201/NAS-Bench-201-v1_1-096897.pth or nasbench201/table.csv",
+            "the NAS-Bench-201 project (github.com/D-X-Y/NAS-Bench-201), NAS-Bench-201-v1_1-096897.pth (4.7 GB) on Google Drive, or an export of "
+            "it to one CSV row per architecture",
             "nasbench201",
         ),
         Source(
@@ -137,6 +139,13 @@ SOURCES: dict[str, Source] = {
                 variant=f"ecnas_{size}v",
             )
             for size, count in ((4, 91), (5, "2,532"))
+        ),
+        Source(
+            "nasbench301",
+            "NAS-Bench-301, about 60,000 DARTS networks trained on CIFAR-10",
+            "nasbench301/nb_301_v13_lc_iclr_final or nasbench301/nb_301_v13_lc_iclr_final.zip",
+            "figshare.com/articles/dataset/nasbench301_full_data/13286105, nb_301_v13_lc_iclr_final.zip",
+            "nasbench301_release",
         ),
         Source(
             "nasbench301_trained",

@@ -1,5 +1,7 @@
 """NAS-Bench-201 (Dong and Yang, ICLR 2020), the topology space of NATS-Bench: 15,625 cells of 6 edges and 5 operations.
 
+Reads a CSV of one row per architecture, or the official file (see `nasbench201_pth`).
+
 Graph: operation on node, 8 nodes: input, the six edges of the cell in the order of the architecture string
 (0>1, 0>2, 1>2, 0>3, 1>3, 2>3), output. `none` and `skip_connect` stay nodes.
 """
@@ -20,6 +22,8 @@ OPS = ("input", "none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_poo
 EDGES = ((0, 1), (0, 2), (0, 4), (1, 3), (1, 5), (2, 6), (3, 6), (4, 7), (5, 7), (6, 7))
 # (from, to) of each op in the cell, in string order: block j of the string lists the incoming edges of cell node j.
 STRING_ORDER = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+
+OFFICIAL = ("NAS-Bench-201-v1_1-096897.pth", "NAS-Bench-201-v1_0-e61699.pth")
 
 COLUMNS = {
     "cifar10_val": ("c10_val_200_avg3", "CIFAR-10 validation accuracy, 200 epochs, mean of 3 seeds"),
@@ -73,13 +77,17 @@ def canonical(ops: list[str]) -> str:
 
 
 def locate(root: Path, variant: str = "") -> Path | None:
-    """The table below a data folder, or None."""
-    path = root / "nasbench201" / "table.csv"
-    return path if path.is_file() else None
+    """The table below a data folder, or the official file, or None."""
+    paths = (root / "nasbench201" / name for name in ("table.csv", *OFFICIAL))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Frame and card of the table at `path` (one row per architecture in official index order)."""
+    """Frame and card of the table or official file at `path` (one row per architecture in official index order)."""
+    if path.suffix == ".pth":
+        from archrank.datasets.sources import nasbench201_pth  # it builds on this module
+
+        return nasbench201_pth.read(path)
     import pandas as pd
 
     raw = pd.read_csv(path)

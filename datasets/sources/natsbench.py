@@ -100,7 +100,8 @@ def _runs(info: dict[str, Any], data_set: str, evaluation: str, where: str) -> l
     return found
 
 
-def _row(stages: dict[str, Any], variant: str, where: str) -> dict[str, Any]:
+def row_of(stages: dict[str, Any], variant: str, where: str) -> dict[str, Any]:
+    """One architecture as a row of columns. stages: its results by the name of the training, as `EPOCHS` has them."""
     first = EPOCHS[variant][0]
     row: dict[str, Any] = {"arch": str(stages[first]["arch_str"])}
     for stage in EPOCHS[variant]:
@@ -114,14 +115,13 @@ def _row(stages: dict[str, Any], variant: str, where: str) -> dict[str, Any]:
     result = info["all_results"]["cifar10-valid", min(info["dataset_seed"]["cifar10-valid"])]
     for name, (entry, _, _) in COSTS.items():
         row[name] = number(result[entry], f"{where}: {entry}")
-    row["train_seconds"] = number(sum(result["train_times"].values()), f"{where}: train_times")
+    times = result["train_times"]
+    row["train_seconds"] = number(sum(times.values()), f"{where}: train_times") if times is not None else np.nan
     return row
 
 
 def read(path: Path, variant: str = "topology") -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of one space, in official index order."""
-    import pandas as pd
-
     rows: dict[int, dict[str, Any]] = {}
     for number_read, (name, data) in enumerate(_unpacked(path)):
         tell(number_read, COUNTS[variant])
@@ -131,11 +131,18 @@ def read(path: Path, variant: str = "topology") -> tuple[pd.DataFrame, dict[str,
         (stages,) = safe_pickle.loads(data, where)
         try:
             position = int(name.split(".")[0])
-            rows[position] = _row(stages, variant, where)
+            rows[position] = row_of(stages, variant, where)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise DataError(f"{where}: not an architecture of the {variant} space ({type(error).__name__}: {error})") from None
     if not rows:
         raise DataError(f"{path}: holds no architecture (<index>.pickle.pbz2)")
+    return table_of(rows, variant, str(path))
+
+
+def table_of(rows: dict[int, dict[str, Any]], variant: str, where: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Frame and card of the architectures in `rows`, official index -> row (see `row_of`)."""
+    import pandas as pd
+
     frame = pd.DataFrame([rows[position] for position in sorted(rows)])
     frame = frame.dropna(axis=1, how="all")
     # A lone run is the score itself.
@@ -149,7 +156,7 @@ def read(path: Path, variant: str = "topology") -> tuple[pd.DataFrame, dict[str,
         graphs = [([0, *map(nasbench201.OPS.index, cell), 6], flat(nasbench201.EDGES)) for cell in cells]
         keys = [nasbench201.canonical(cell) for cell in cells]
     else:
-        graphs = [size_graph(arch, str(path)) for arch in archs]
+        graphs = [size_graph(arch, where) for arch in archs]
     frame.insert(1, "ops", pd.Series([ops for ops, _ in graphs]))
     frame.insert(2, "edges", pd.Series([edges for _, edges in graphs]))
     frame.insert(3, "key", keys)

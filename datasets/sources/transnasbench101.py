@@ -3,8 +3,8 @@
 Micro graph: as in NAS-Bench-201, operation on node, 8 nodes (input, the six edges 0>1, 0>2, 1>2, 0>3, 1>3, 2>3, output); four
 operations. Macro graph: a chain of input, 4 to 6 modules, output; a module is plain, doubles the channels, halves the resolution, or both.
 
-Read from zip archives of JSON shards, each a list of {"arch": "(1, 3, 0, 3, 2, 1)", "val_accuracy": ...}; the task stands in the
-shard's name.
+Read from zip archives of JSON shards, each a list of {"arch": "(1, 3, 0, 3, 2, 1)", "val_accuracy": ...}, the task in the shard's name; or
+from the official file (see `transnasbench101_pth`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.bounded import parse_json, zip_members
 from archrank.datasets.errors import DataError
+from archrank.datasets.sources import transnasbench101_pth
 from archrank.datasets.sources.common import flat, int_tuple, metric, number
 from archrank.datasets.sources.nasbench201 import EDGES, STRING_ORDER
 
@@ -50,9 +51,9 @@ CITATION = "Y. Duan et al. TransNAS-Bench-101: Improving Transferability and Gen
 
 
 def locate(root: Path, variant: str = "micro") -> Path | None:
-    """The archive of one space below a data folder, or None."""
-    path = root / "transnasbench101" / FILES[variant]
-    return path if path.is_file() else None
+    """The archive of one space, or the official file of both, below a data folder; or None."""
+    paths = (root / "transnasbench101" / name for name in (FILES[variant], transnasbench101_pth.FILE))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def micro_key(digits: tuple[int, ...]) -> str:
@@ -84,10 +85,8 @@ def graph(variant: str, digits: tuple[int, ...], where: str) -> tuple[list[int],
     return [0, *digits, 5], flat(chain), "".join(map(str, digits))
 
 
-def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Frame and card of one space. Every task must hold the same architectures once (DataError names what is missing)."""
-    import pandas as pd
-
+def _shards(path: Path, variant: str) -> dict[str, dict[tuple[int, ...], float]]:
+    """Task -> digits -> score, from an archive of JSON shards."""
     scores: dict[str, dict[tuple[int, ...], float]] = {task: {} for task in TASKS}
     for member, data in zip_members(path, ".json"):
         where = f"{path}: {member}"
@@ -107,13 +106,24 @@ def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, An
             if digits in scores[parts[2]]:
                 raise DataError(f"{at}: repeats architecture {digits} of task '{parts[2]}'")
             scores[parts[2]][digits] = number(entry["val_accuracy"], at)
+    return scores
+
+
+def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Frame and card of one space. Every task must hold the same architectures once (DataError names what is missing)."""
+    import pandas as pd
+
+    official = path.suffix == ".pth"
+    columns = transnasbench101_pth.read_scores(path, variant) if official else _shards(path, variant)
+    scores = {task: columns.get(task, {}) for task in TASKS}
     archs = sorted(scores["class_scene"])
     if not archs:
-        raise DataError(f"{path}: no shard of the {variant} space inside; is this the right archive?")
+        raise DataError(f"{path}: no {'architecture' if official else 'shard'} of the {variant} space inside; is this the right file?")
     for task, found in scores.items():
         if found.keys() != set(archs):
             raise DataError(f"{path}: task '{task}' has {len(found):,} architectures where class_scene has {len(archs):,}; "
-                            "a shard is missing, fetch the archive again")
+                            "a shard is missing, fetch the file again")
+    extras = [extra for extra in (*(f"{task}_test" for task in TASKS), *transnasbench101_pth.COSTS.values()) if extra in columns]
     graphs = [graph(variant, digits, f"{path}: architecture {digits}") for digits in archs]
     frame = pd.DataFrame({
         "arch": ["".join(map(str, digits)) for digits in archs],
@@ -121,19 +131,29 @@ def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, An
         "edges": [edges for _, edges, _ in graphs],
         "key": [key for _, _, key in graphs],
         **{task: [scores[task][digits] for digits in archs] for task in TASKS},
+        **{extra: [columns[extra].get(digits, float("nan")) for digits in archs] for extra in extras},
     })
     name = f"transnasbench101_{variant}"
     micro = variant == "micro"
     roles = {"input": 0, "none": 1, "skip": 2, "output": 5} if micro else {"input": 0, "output": 5}
+    measured = "validation set" + (", best epoch" if official else "")
+    metrics = {task: metric(f"{description}, {measured}", unit) for task, (description, unit) in TASKS.items()}
+    for extra in extras:
+        if (task := extra.removesuffix("_test")) in TASKS:
+            description, unit = TASKS[task]
+            metrics[extra] = metric(f"{description}, test set, at the epoch that is best on the validation set", unit)
+        else:
+            metrics[extra] = metric(f"{extra} of the network for scene classification, in the published unit", "", "min")
     card = {
         "name": name,
         "title": f"TransNAS-Bench-101 {variant}",
         "space": {"name": name, "ops": list(MICRO_OPS if micro else MACRO_OPS), "max_nodes": 8, "cells": 1, "roles": roles},
-        "metrics": {task: metric(f"{description}, validation set", unit) for task, (description, unit) in TASKS.items()},
+        "metrics": metrics,
         "default_target": "class_scene",
         "source": "github.com/yawen-d/TransNASBench",
         "licence": "MIT",
         "citation": CITATION,
-        "facts": FACTS[variant],
+        # The best scores are known for the shards.
+        "facts": {name: value for name, value in FACTS[variant].items() if name != "best" or not official},
     }
     return frame, card
