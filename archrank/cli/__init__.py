@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("report", "diff"),
     "reproduce": ("reproduce", "reproduce"),
     "doctor": ("listing", "doctor"),
+    "bench": ("bench", "bench"),
     "docs": ("docs", "docs"),
 }
 SUMMARIES = {
@@ -41,6 +42,7 @@ SUMMARIES = {
     "compare": "Two encoders, paired, with intervals.",
     "diff": "Which numbers moved between two stores.",
     "reproduce": "An encoder's paper recipe and protocol, beside the published values.",
+    "bench": "What training and prediction cost, side by side with other ways.",
     "docs": "Write the generated documentation pages.",
     "doctor": "Versions and hardware, for a bug report.",
 }

@@ -1,0 +1,132 @@
+"""`archrank bench`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# One or two of each family: paths, cross attention, token sequences, graph networks, flow transformer.
+DEFAULT = ("path", "cate", "nar_former", "gcn", "gin", "gated_gcn", "flowerformer")
+
+
+def bench(
+    encoders: Annotated[list[str] | None, typer.Argument(help="Names or globs; name[option=value] allowed.")] = None,
+    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help="Whose architectures.")] = "nasbench201",
+    members: Annotated[int, typer.Option("--members", min=1, help="Members of the ensemble.")] = 9,
+    budget: Annotated[int, typer.Option("--budget", min=4, help="Labelled architectures.")] = 78,
+    recipe: Annotated[str, typer.Option("--recipe", help="paper or common.")] = "paper",
+    batch: Annotated[int | None, typer.Option("--batch", min=2, help="In place of the recipe's batch.")] = None,
+    updates: Annotated[int | None, typer.Option("--updates", min=1, help="Measured steps a sample (default: as many as --seconds take).")] = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="About how long one sample trains.")] = 1.0,
+    repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="Samples of each way, taken in turn (default 5; 3 for --growth).")] = None,
+    ways: Annotated[str | None, typer.Option("--ways", help="Some of ensemble,alone,loop,torch-geometric (default: all).")] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="PyTorch threads of each measuring process.")] = 1,
+    against: Annotated[str | None, typer.Option("--against", help="Time this command in turn with our training of the first encoder.")] = None,
+    against_members: Annotated[int, typer.Option("--against-members", min=1, help="How many predictors that command trains.")] = 1,
+    growth: Annotated[str | None, typer.Option("--growth", help="How cost grows with: members,budget,nodes,space, or all.")] = None,
+    sizes: Annotated[str | None, typer.Option("--sizes", help="Sizes in place of the part's own; with one part of --growth.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Time `archrank plan` of 10,000 trials.")] = False,
+    page: Annotated[list[Path] | None, typer.Option("--page", help="Measure nothing: write the page from this folder; may be given often.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of results and page.")] = Path("results/bench"),
+) -> None:
+    """Measure what training and prediction cost, side by side with other ways; write samples (JSON), a page (Markdown) and figures (SVG)."""
+    from archrank.eval.bench.results import read_all
+    from archrank.reports.bench_page import write_page
+
+    if not page:
+        from archrank.datasets.catalog import load
+        from archrank.eval.bench import against as commands
+        from archrank.eval.bench.case import Case
+        from archrank.eval.bench.compare import compare
+        from archrank.eval.bench.growth import ENCODERS, grow
+        from archrank.eval.bench.results import Results
+
+        _check_device(device)
+        parts, chosen = _parts(growth), _labels(encoders or ([] if growth or plan else DEFAULT))
+        drawn_ways, numbers = _ways(ways), _numbers(sizes, parts)
+        load(benchmark)
+        typed = shlex.join(["archrank", *sys.argv[1:]])
+
+        def results(part: str) -> Results:
+            return Results(output, part, device, threads, typed)
+
+        cases = [Case(label, benchmark, recipe, budget, members, batch, device) for label in chosen]
+        if parts:
+            grow(parts, chosen or ENCODERS, results, benchmark=benchmark, device=device, sizes=numbers, repeats=repeats or 3, seconds=seconds / 2,
+                 updates=updates, threads=threads, say=typer.echo)
+        if plan:
+            commands.plan(results("plan"), repeats=repeats or 5, say=typer.echo)
+        if against:
+            commands.against(against, cases[0], results("against"), repeats=repeats or 5, members=against_members, updates=updates, threads=threads,
+                             say=typer.echo)
+        elif not parts and not plan:
+            compare(cases, drawn_ways, results("encoders"), repeats=repeats or 5, updates=updates, seconds=seconds, threads=threads, say=typer.echo)
+    for path in write_page(read_all(page or [output]), output):
+        typer.echo(f"wrote {path}")
+
+
+def _check_device(device: str) -> None:
+    from archrank.datasets.errors import ArchrankError
+
+    if device.split(":")[0] not in ("cpu", "cuda"):
+        raise ArchrankError(f"unknown device '{device}': known: cpu, cuda")
+    if device != "cpu":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise ArchrankError(f"--device {device}: torch finds no GPU here; use --device cpu")
+
+
+def _labels(encoders: Sequence[str]) -> list[str]:
+    """Globs spelt out; ArchrankError for what is unknown or trained by scikit-learn."""
+    from archrank.datasets.errors import ArchrankError
+    from archrank.eval.specs import parse_list
+
+    specs = parse_list(list(encoders)) if encoders else []
+    for spec in specs:
+        if not spec.neural:
+            raise ArchrankError(f"encoder '{spec.label}' is trained by scikit-learn; bench measures the harness: leave +{spec.head} out")
+    return [spec.reference for spec in specs]
+
+
+def _parts(growth: str | None) -> list[str]:
+    from archrank.datasets.errors import unknown
+    from archrank.eval.bench.growth import PARTS
+
+    parts = list(PARTS) if growth == "all" else [part.strip() for part in growth.split(",")] if growth else []
+    for part in parts:
+        if part not in PARTS:
+            raise unknown("part of --growth", part, [*PARTS, "all"])
+    return parts
+
+
+def _ways(ways: str | None) -> list[str]:
+    from archrank.datasets.errors import ArchrankError, unknown
+    from archrank.eval.bench.case import VARIANTS
+
+    chosen = [way.strip() for way in ways.split(",")] if ways else list(VARIANTS)
+    for way in chosen:
+        if way not in VARIANTS:
+            raise unknown("way", way, VARIANTS)
+    if "ensemble" not in chosen:
+        raise ArchrankError(f"--ways {ways}: the ensemble is what the others are compared with; say --ways ensemble,{ways}")
+    return chosen
+
+
+def _numbers(sizes: str | None, parts: list[str]) -> list[int] | None:
+    from archrank.datasets.errors import ArchrankError
+
+    if sizes is None:
+        return None
+    if len(parts) != 1:
+        raise ArchrankError("--sizes needs exactly one part of --growth, e.g. --growth nodes --sizes 7,30,120")
+    try:
+        return [int(part) for part in sizes.split(",")]
+    except ValueError:
+        raise ArchrankError(f"--sizes {sizes}: give whole numbers, e.g. --sizes 7,30,120") from None

@@ -1,0 +1,61 @@
+"""Encoders, each trained and predicted in several ways, side by side: A B C A B C ..., every way in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from archrank.datasets.errors import ArchrankError
+from archrank.eval.bench.results import Results
+from archrank.eval.bench.worker import Worker
+
+if TYPE_CHECKING:
+    from archrank.eval.bench.case import Case
+
+Say = Callable[[str], None]
+
+
+def compare(cases: Sequence[Case], variants: Sequence[str], results: Results, *, repeats: int = 5, updates: int | None = None, seconds: float = 1.0,
+            threads: int = 1, say: Say = print) -> None:
+    """Measure every case in every variant that it has; what a case has no form for is noted as such.
+
+    updates: measured steps a sample (None: as many as take about `seconds`). ArchrankError if archrank's own way fails.
+    """
+    for case in cases:
+        results.begin(case.encoder)
+        with ExitStack() as stack:
+            workers: dict[str, Worker] = {}
+            for variant in variants:
+                # One member alone needs no company to be made ready.
+                asked = replace(case, members=case.members if variant in ("ensemble", "loop") else 1)
+                worker = stack.enter_context(Worker(threads))
+                try:
+                    ready = worker.ask("prepare", case=asdict(asked), variant=variant)
+                except ArchrankError as error:
+                    if variant == "ensemble":
+                        raise ArchrankError(f"{case.encoder}: {error}") from None
+                    results.add("missing", variant=variant, why=str(error))
+                    continue
+                results.add("ready", variant=variant, **ready, settings=asdict(case))
+                workers[variant] = worker
+            for repeat in range(repeats):
+                for what in ("train", "predict"):
+                    for variant, worker in list(workers.items()):
+                        say(f"{case.encoder}: {what} {repeat + 1}/{repeats} {variant}")
+                        _measure(results, workers, worker, what, variant, repeat, {"updates": updates, "seconds": seconds} if what == "train" else {})
+            # One of archrank's ways is enough: recording takes seconds of its own.
+            for variant in [variant for variant in ("ensemble", "torch-geometric") if variant in workers]:
+                _measure(results, workers, workers[variant], "python_share", variant, 0, {})
+            if "ensemble" in workers:
+                _measure(results, workers, workers["ensemble"], "floor", "ensemble", 0, {})
+
+
+def _measure(results: Results, workers: dict[str, Worker], worker: Worker, what: str, variant: str, repeat: int, arguments: dict[str, object]) -> None:
+    """One measurement; a variant that fails is noted and left out from then on."""
+    try:
+        results.add(what, variant=variant, repeat=repeat, **worker.ask(what, **arguments))
+    except ArchrankError as error:
+        results.add("missing", variant=variant, why=str(error))
+        del workers[variant]

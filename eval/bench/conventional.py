@@ -1,0 +1,139 @@
+"""The conventional way: one member at a time, torch-geometric's `Data`, `DataLoader` and flat batches, plain PyTorch optimiser and schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
+
+from archrank.datasets.errors import ArchrankError
+from archrank.datasets.graphs import Graphs
+from archrank.encoders.flowerformer import FlowerFormer
+from archrank.encoders.gated_gcn import GatedGCN
+from archrank.encoders.gcn import NeuralPredictorGCN
+from archrank.encoders.gin import GIN
+from archrank.encoders.layers.noise import Dropout
+from archrank.eval.bench.pyg_flowerformer import PygFlowerFormer
+from archrank.eval.bench.pyg_networks import PygGatedGCN, PygGCN, PygGIN
+from archrank.eval.bench.subject import Subject
+from archrank.eval.losses import supervised
+from archrank.eval.network import Network
+from archrank.eval.training import learning_rate, steps_per_epoch
+
+FORMS: dict[type[nn.Module], Callable[[Any], Any]] = {
+    NeuralPredictorGCN: PygGCN,
+    GIN: PygGIN,
+    GatedGCN: PygGatedGCN,
+    FlowerFormer: PygFlowerFormer,
+}
+# As in FlowerFormer's official code.
+PREDICTION_BATCH = 128
+
+
+class PygNetwork(nn.Module):
+    """Encoder and head of a `Network` in the form of torch-geometric, with the same weights; ArchrankError where it has no such form."""
+
+    def __init__(self, ours: Network, cells: int = 1) -> None:
+        super().__init__()
+        form = FORMS.get(type(ours.encoder))
+        if form is None or cells != 1 or ours.head is None:
+            raise ArchrankError(f"{type(ours.encoder).__name__} has no torch-geometric form")
+        self.encoder = form(ours.encoder)
+        parts = [nn.Dropout(part.p) if isinstance(part, Dropout) else part for part in ours.head]
+        self.head = nn.Sequential(*parts)
+        self.sigmoid = ours.sigmoid
+
+    def forward(self, data: Any) -> Tensor:
+        """Scores [B]."""
+        score = self.head(self.encoder(data)).squeeze(-1)
+        return torch.sigmoid(score) if self.sigmoid else score
+
+
+def as_data(graphs: Graphs, labels: NDArray[np.float64], ops: int, transform: Callable[[Data], Data]) -> list[Data]:
+    """One `Data` per architecture: `x` one-hot float [n, ops], `edge_index`, label `y`, and what `transform` adds."""
+    found = []
+    for b, label in enumerate(labels):
+        nodes = int(graphs.mask[b].sum())
+        x = nn.functional.one_hot(graphs.ops[b, :nodes], ops).float()
+        data = Data(x=x, edge_index=graphs.adj[b].nonzero().T.contiguous(), y=torch.tensor([label], dtype=torch.float32))
+        found.append(transform(data))
+    return found
+
+
+class Conventional:
+    """Trains and predicts the first member of a subject; see `runners` for what the methods promise."""
+
+    members = 1
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject, member = subject, subject.members[0]
+        if not subject.spec.info.learned:
+            raise ArchrankError(f"{subject.case.encoder} is a fixed encoding: it has no torch-geometric form")
+        if subject.recipe.consistency or subject.recipe.ema or subject.pairs:
+            raise ArchrankError(f"the recipe of {subject.case.encoder} has no torch-geometric form")
+        plain = subject.graphs.plain()
+        torch.manual_seed(member.seed)
+        ours = Network(subject.build(member, plain[:2]), subject.recipe.head, plain[:2])
+        self.network = PygNetwork(ours, subject.space.cells).to(subject.case.device)
+        transform, ops = self.network.encoder.transform, len(subject.space.ops)
+        self.training = as_data(plain[torch.as_tensor(member.train)], member.labels, ops, transform)
+        self.tested = as_data(plain[torch.as_tensor(subject.rows)], np.zeros(len(subject.rows)), ops, transform)
+
+    def train(self, steps: int, began: Callable[[], None]) -> int:
+        """`steps` optimiser steps or a few more (to the end of an epoch); calls `began` after the first, returns how many came after it."""
+        recipe, device = self.subject.recipe, self.subject.case.device
+        whole = recipe.updates is not None
+        loader = DataLoader(self.training, min(recipe.batch, len(self.training)), shuffle=True, drop_last=whole)
+        per_epoch = max(1, len(self.training) // recipe.batch) if whole else steps_per_epoch(len(self.training), recipe)
+        epochs = -(-steps // per_epoch)
+        kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+        optimizer = kind(self.network.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(recipe, step, epochs * per_epoch, per_epoch))
+        capped = recipe.pairs_per_item is not None or recipe.difference > 0
+        self.network.train()
+        done = 0
+        for _ in range(epochs):
+            for batch in loader:
+                count = batch.num_graphs
+                if count < 2:
+                    continue
+                batch = batch.to(device)
+                optimizer.zero_grad()
+                scores = self.network(batch)
+                drawn = torch.rand(1, count, count, device=device) if capped else None
+                loss = supervised(recipe, scores[None], batch.y[None], drawn)[0]
+                loss.backward()
+                if recipe.clip is not None:
+                    nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+                optimizer.step()
+                scheduler.step()
+                done += 1
+                if done == 1:
+                    began()
+        return done - 1
+
+    @torch.no_grad()
+    def predict(self) -> int:
+        """Score the rows to predict; returns how many."""
+        self.network.eval()
+        scores = [self.network(batch.to(self.subject.case.device)).cpu() for batch in DataLoader(self.tested, PREDICTION_BATCH)]
+        return len(torch.cat(scores))
+
+    @torch.no_grad()
+    def apart(self) -> float:
+        """The largest difference of its scores from those of archrank's network with the same weights, as a share of the largest score."""
+        subject, member = self.subject, self.subject.members[0]
+        plain = subject.graphs.plain()
+        torch.manual_seed(member.seed)
+        ours = Network(subject.build(member, plain[:2]), subject.recipe.head, plain[:2]).eval()
+        theirs = PygNetwork(ours, subject.space.cells).eval()
+        rows = torch.as_tensor(subject.rows)
+        scores = torch.cat([theirs(batch) for batch in DataLoader(self.tested, PREDICTION_BATCH)])
+        wanted = ours(plain[rows])[0]
+        return float((wanted - scores).abs().max() / wanted.abs().max())

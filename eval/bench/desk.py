@@ -1,0 +1,126 @@
+"""What a measuring process does when it is asked: each method measures one thing and returns plain numbers."""
+
+from __future__ import annotations
+
+import math
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from archrank.eval.bench.case import Case
+from archrank.eval.bench.clock import Stopwatch, peak_memory
+from archrank.eval.bench.floor import floor
+from archrank.eval.bench.made_up import random_cells
+from archrank.eval.bench.runners import Engine, Runner, make_runner
+from archrank.eval.bench.subject import Subject, prepare
+from archrank.eval.training import steps_per_epoch
+
+SHORTEST_EPOCHS = 2
+
+
+class Desk:
+    """Keeps the case at hand between questions. threads: of PyTorch in this process."""
+
+    def __init__(self, threads: int = 1) -> None:
+        torch.set_num_threads(threads)
+        self.subject: Subject | None = None
+        self.runner: Runner | None = None
+        self.enough = 0  # steps that take about the wanted time, once tried
+
+    def prepare(self, case: dict[str, Any], variant: str) -> dict[str, Any]:
+        """Make a case ready in one variant.
+
+        `idle`: peak memory after the imports that the variant needs, before any architecture is loaded (right for the first case of a process).
+        `steps`: optimiser steps of the recipe in full. `apart`: see `Conventional.apart`.
+        """
+        self.subject, self.runner, self.enough = None, None, 0
+        if variant == "torch-geometric":
+            import_module("archrank.eval.bench.conventional")
+        idle = peak_memory()
+        self.subject = prepare(Case(**case))
+        self.runner = make_runner(self.subject, variant)
+        recipe, size = self.subject.recipe, len(self.subject.members[0].train)
+        per_epoch = steps_per_epoch(size, recipe)
+        answer: dict[str, Any] = {"idle": idle, "steps": recipe.updates or (recipe.epochs or 0) * per_epoch, "per_epoch": per_epoch,
+                                  "recipe": recipe.name, "batch": recipe.batch, "notes": self.subject.notes, "members": self.runner.members}
+        return answer if isinstance(self.runner, Engine) else answer | {"apart": self.runner.apart()}
+
+    def train(self, updates: int | None = None, seconds: float = 1.0) -> dict[str, Any]:
+        """Train from the start for `updates` measured steps, or for about so many seconds; the first step is not measured.
+
+        `wall` and `cpu`: seconds a step of one member.
+        """
+        runner, subject = self._ready()
+        recipe, size = subject.recipe, len(subject.members[0].train)
+        cycle = steps_per_epoch(size, recipe) if recipe.updates is None else 1
+        watch = Stopwatch()
+        if updates is None:
+            if not self.enough:
+                done = runner.train(SHORTEST_EPOCHS * cycle + 1, watch.start)
+                self.enough = max(done, round(seconds / (watch.read()[0] / done)))
+            updates = self.enough
+        # Whole epochs, so that full and partial batches are there in their shares.
+        steps = math.ceil(updates / cycle) * cycle + (1 if cycle == 1 else 0)
+        done = runner.train(steps, watch.start)
+        wall, cpu = watch.read()
+        return {"wall": wall / done / runner.members, "cpu": cpu / done / runner.members, "measured": done, "members": runner.members,
+                "peak": self._peak()}
+
+    def predict(self) -> dict[str, Any]:
+        """Predict with what was trained last. `wall` and `cpu`: seconds an architecture and member."""
+        runner, _ = self._ready()
+        runner.predict()
+        watch = Stopwatch()
+        watch.start()
+        count = runner.predict()
+        wall, cpu = watch.read()
+        return {"wall": wall / count, "cpu": cpu / count, "measured": count, "members": runner.members, "peak": self._peak()}
+
+    def predict_cells(self, cells: int) -> dict[str, Any]:
+        """Predict so many random NAS-Bench-101-sized cells, deriving their structure included. `wall` and `cpu`: seconds for all of them."""
+        runner, _ = self._ready()
+        assert isinstance(runner, Engine)
+        graphs = random_cells(cells, seed=1)[1]
+        watch = Stopwatch()
+        watch.start()
+        count = runner.predict_space(graphs)
+        wall, cpu = watch.read()
+        return {"wall": wall, "cpu": cpu, "measured": count, "members": runner.members, "peak": self._peak()}
+
+    def python_share(self, updates: int = 1) -> dict[str, Any]:
+        """Share of training time outside every operator that `torch.profiler` records, from the second step on.
+
+        1 - (sum of the operators' self CPU time) / (wall time of the profiled steps). Operators are ATen's and the nodes of the backward pass;
+        the profiler's marks of Python functions (their names hold a #) are none. Recording lengthens every operator by about a microsecond, so the
+        share without the profiler is somewhat larger.
+        """
+        runner, _ = self._ready()
+        recorder = profile(activities=[ProfilerActivity.CPU])
+        watch = Stopwatch()
+
+        def began() -> None:
+            recorder.start()
+            watch.start()
+
+        runner.train(updates + 1, began)
+        wall, cpu = watch.read()
+        recorder.stop()
+        inside = sum(event.self_cpu_time_total for event in recorder.key_averages() if "#" not in event.key) / 1e6
+        # CPU time where a busy machine made the process wait; both are the same where it did not.
+        return {"share": max(0.0, 1 - inside / wall), "inside": inside, "wall": wall, "cpu": cpu}
+
+    def floor(self) -> dict[str, Any]:
+        """See `floor.Floor`."""
+        _, subject = self._ready()
+        return floor(subject).as_dict()
+
+    def _ready(self) -> tuple[Runner, Subject]:
+        assert self.runner is not None and self.subject is not None, "prepare comes first"
+        return self.runner, self.subject
+
+    def _peak(self) -> int:
+        assert self.subject is not None
+        device = self.subject.case.device
+        return peak_memory() if device == "cpu" else int(torch.cuda.max_memory_allocated(device))

@@ -1,0 +1,131 @@
+"""How cost grows with the members of an ensemble, the labels, the nodes of a graph, and the architectures to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from archrank.datasets.errors import ArchrankError
+from archrank.eval.bench.case import Case
+from archrank.eval.bench.results import Results
+from archrank.eval.bench.worker import Worker
+
+ENCODERS = ("gcn", "flowerformer")
+# A size whose single step would take longer, or that would need more memory, than this is left out, and said to be.
+LONGEST_STEP_S = 20.0
+MOST_BYTES = 6 * 2**30
+# A prediction that takes longer is not repeated.
+LONG_S = 30.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one part varies: sizes, the unit of cost, the case of a size, and the power of the size that time and memory may grow with."""
+
+    name: str
+    sizes: tuple[int, ...]
+    cost: str
+    case: Callable[[str, int], Case]
+    power: int = 1
+
+
+def _members(encoder: str, size: int) -> Case:
+    return Case(encoder, recipe="common", members=size)
+
+
+def _budget(encoder: str, size: int) -> Case:
+    return Case(encoder, recipe="common", budget=size, members=4)
+
+
+def _epochs(encoder: str, size: int) -> Case:
+    return Case(encoder, recipe="paper", budget=size, members=4)
+
+
+def _nodes(encoder: str, size: int) -> Case:
+    return Case(encoder, recipe="common", budget=32, members=1, nodes=size)
+
+
+def _space(encoder: str, size: int) -> Case:
+    return Case(encoder, recipe="common", budget=32, members=1, cells=64)
+
+
+LABELS = (20, 78, 312, 1250, 4000, 7800)
+PARTS: dict[str, tuple[Part, ...]] = {
+    "members": (Part("members", (1, 2, 4, 8, 16, 32, 64), "update of the whole ensemble (common recipe, batch 16, 78 labels)", _members),),
+    "budget": (
+        Part("budget", LABELS, "update and member (common recipe: 1,000 updates whatever the budget)", _budget),
+        Part("epochs", LABELS, "epoch and member (paper recipe)", _epochs),
+    ),
+    "nodes": (Part("nodes", (7, 15, 30, 60, 120, 240, 600), "update (common recipe, 16 random graphs of so many nodes)", _nodes, 2),),
+    "space": (Part("space", (1_000, 10_000, 100_000, 423_624), "prediction of all architectures (NAS-Bench-101-sized cells)", _space),),
+}
+# An epoch of thousands of labels is long, and its steps are like any others: one encoder shows it.
+ONLY = {"epochs": ("gcn",)}
+
+
+def grow(parts: Sequence[str], encoders: Sequence[str], results: Callable[[str], Results], *, benchmark: str = "nasbench201", device: str = "cpu",
+         sizes: Sequence[int] | None = None, repeats: int = 3, seconds: float = 0.5, updates: int | None = None, threads: int = 1,
+         say: Callable[[str], None] = print) -> None:
+    """Measure the chosen parts. results: where the samples of a part go. sizes: in place of each part's own. updates: as in `compare`."""
+    for name in parts:
+        for part in PARTS[name]:
+            for encoder in [e for e in encoders if e.split("[")[0] in ONLY.get(part.name, (e.split("[")[0],))]:
+                _part(part, encoder, results(f"growth-{part.name}"), benchmark, device, sorted(sizes or part.sizes), repeats, seconds, updates, threads, say)
+
+
+def _part(part: Part, encoder: str, results: Results, benchmark: str, device: str, sizes: Sequence[int], repeats: int, seconds: float,
+          updates: int | None, threads: int, say: Callable[[str], None]) -> None:
+    results.begin(f"{encoder} {part.name}")
+    results.add("growth", cost=part.cost, threads=threads, encoder=encoder)
+    # One process for all sizes of an encoder, from small to large, so that its peak memory is that of the largest so far.
+    with Worker(threads) as worker:
+        before: tuple[int, float, float] | None = None
+        idle = 0.0
+        for size in sizes:
+            if before and (why := _too_much(size, part.power, *before, idle)):
+                results.add("left out", size=size, why=why)
+                continue
+            settings = asdict(part.case(encoder, size)) | {"device": device, "benchmark": benchmark}
+            taken = memory = 0.0
+            try:
+                ready = worker.ask("prepare", case=settings, variant="ensemble")
+                idle = idle or float(ready["idle"])
+                for repeat in range(repeats):
+                    sample = _sample(part, worker, ready, size, seconds, updates)
+                    say(f"{encoder}: {part.name} {size:,}: {sample['wall']:.3g} s")
+                    results.add("size", size=size, repeat=repeat, **sample)
+                    taken, memory = sample["wall"], float(sample["peak"])
+                    if part.name == "space" and taken > LONG_S:
+                        break
+                results.add("size floor", size=size, scale=_scale(part, ready, size), **worker.ask("floor"))
+                before = size, taken, memory
+            except ArchrankError as error:
+                results.add("left out", size=size, why=str(error))
+                if not worker.process.is_alive():
+                    return
+
+
+def _sample(part: Part, worker: Worker, ready: dict[str, Any], size: int, seconds: float, updates: int | None) -> dict[str, Any]:
+    """One sample, its `wall` and `cpu` in the part's unit of cost."""
+    if part.name == "space":
+        worker.ask("train", updates=1)
+        return worker.ask("predict_cells", cells=size)
+    sample = worker.ask("train", updates=1 if part.name == "epochs" else updates, seconds=seconds)
+    scale = _scale(part, ready, size)
+    return sample | {"wall": sample["wall"] * scale, "cpu": sample["cpu"] * scale}
+
+
+def _scale(part: Part, ready: dict[str, Any], size: int) -> int:
+    """How many steps of one member (for `space`: scores) the part's unit of cost holds."""
+    return {"members": size, "space": size, "epochs": int(ready["per_epoch"])}.get(part.name, 1)
+
+
+def _too_much(size: int, power: int, last: int, seconds: float, memory: float, idle: float) -> str:
+    """Why a size is not tried, from what the last one took and the power that both grow with; empty if nothing speaks against it."""
+    grown = (size / last) ** power
+    if idle + grown * (memory - idle) > MOST_BYTES:
+        return f"from {last:,} on, growth by the power {power} would need {(idle + grown * (memory - idle)) / 2**30:.1f} GiB"
+    if power > 1 and grown * seconds > LONGEST_STEP_S:
+        return f"from {last:,} on, growth by the power {power} would take {grown * seconds:.0f} s a step"
+    return ""

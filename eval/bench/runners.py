@@ -1,0 +1,103 @@
+"""The ways to do a case's work that are measured against each other.
+
+Every runner has `train(steps, began)`, which runs at least `steps` optimiser steps, to the end of an epoch, calls `began` once the first is done
+and returns how many came after it (the first one warms up and is not measured), and `predict()`, which returns how many scores it made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+
+from archrank.datasets.graphs import Graphs
+from archrank.eval.bench.subject import Subject
+from archrank.eval.recipes import Recipe
+from archrank.eval.training import Trained, fit, predict, steps_per_epoch, synchronize
+
+
+class Runner(Protocol):
+    """See the top of this module."""
+
+    members: int
+
+    def train(self, steps: int, began: Callable[[], None]) -> int:
+        """Train from the start; returns the measured steps."""
+
+    def predict(self) -> int:
+        """Predict with what was last trained; returns the number of scores."""
+
+    def apart(self) -> float:
+        """The largest difference of its scores from those of the ensemble's network with the same weights, as a share of the largest score."""
+
+
+class Engine:
+    """archrank's own harness."""
+
+    def __init__(self, subject: Subject, members: int, one_program: bool = True) -> None:
+        self.subject, self.members, self.one_program = subject, members, one_program
+        self.graphs = subject.graphs
+        self.trained: Trained | None = None
+
+    def train(self, steps: int, began: Callable[[], None]) -> int:
+        """See `Runner`."""
+        s = self.subject
+        chosen = s.members[: self.members]
+        recipe = shortened(s.recipe, steps, len(chosen[0].train))
+        total = recipe.updates or (recipe.epochs or 0) * steps_per_epoch(len(chosen[0].train), recipe)
+        heard: list[int] = []
+
+        def progress(share: float) -> None:
+            if not heard:
+                heard.append(total - round(share * total) - 1)
+                synchronize(s.case.device)
+                began()
+
+        self.trained = fit(s.build, self.graphs, chosen, recipe, device=s.case.device, twins=s.twins, pairs=s.pairs, progress=progress,
+                           one_program=self.one_program)
+        # What was derived for the whole space stays, so that setting up again costs nothing.
+        self.graphs = self.trained.graphs
+        return heard[0]
+
+    def predict(self) -> int:
+        """See `Runner`."""
+        assert self.trained is not None
+        if self.subject.encode is not None:
+            self.subject.encode()
+        rows = [self.subject.rows] * self.members
+        scores = predict(self.trained.ensemble, self.trained.graphs, rows, self.trained.pairs, self.trained.average)
+        synchronize(self.subject.case.device)
+        return sum(map(len, scores))
+
+    def apart(self) -> float:
+        """0: it is that network."""
+        return 0.0
+
+    def predict_space(self, graphs: Graphs) -> int:
+        """The same for architectures of which nothing is derived yet, which is part of the work: [P] plain graphs."""
+        assert self.trained is not None
+        ready = graphs.plain().to(self.subject.case.device).prepare(self.trained.graphs)
+        rows = torch.arange(len(graphs)).numpy()
+        scores = predict(self.trained.ensemble, ready, [rows] * self.members, self.trained.pairs, self.trained.average)
+        synchronize(self.subject.case.device)
+        return sum(map(len, scores))
+
+
+def shortened(recipe: Recipe, steps: int, size: int) -> Recipe:
+    """The recipe cut to about `steps` steps: so many updates, or epochs up to the next whole one."""
+    if recipe.updates is not None:
+        return recipe.model_copy(update={"updates": steps})
+    return recipe.model_copy(update={"epochs": -(-steps // steps_per_epoch(size, recipe))})
+
+
+def make_runner(subject: Subject, variant: str) -> Runner:
+    """The runner of a variant; ArchrankError where the subject has no such form."""
+    if variant == "torch-geometric":
+        # Only where it is measured: importing the library takes as much memory as all the rest.
+        from archrank.eval.bench.conventional import Conventional
+
+        return Conventional(subject)
+    if variant == "alone":
+        return Engine(subject, 1)
+    return Engine(subject, len(subject.members), variant == "ensemble")

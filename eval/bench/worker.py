@@ -1,0 +1,67 @@
+"""Measuring in a process of its own, so that its memory is its own and nothing that ran before it helps or hinders."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+from archrank.datasets.errors import ArchrankError
+
+
+class Worker:
+    """A process that measures one variant of one case after another; use it in a `with` block."""
+
+    def __init__(self, threads: int = 1) -> None:
+        # A spawned process reads these before it imports numpy and torch.
+        os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+        self.pipe, theirs = get_context("spawn").Pipe()
+        self.process = get_context("spawn").Process(target=serve, args=(theirs, threads), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
+        """Have something measured (a method of `Desk`); ArchrankError with what went wrong there, also if the process died."""
+        try:
+            self.pipe.send((what, arguments))
+            answer: dict[str, Any] = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join(5)
+            code = self.process.exitcode
+            raise ArchrankError(f"the measuring process died ({f'signal {-code}' if code and code < 0 else f'exit code {code}'}); out of memory "
+                                "is the usual cause") from None
+        if "error" in answer:
+            raise ArchrankError(answer["error"])
+        return answer
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.pipe.close()
+        self.process.join(2)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def serve(pipe: Connection, threads: int) -> None:
+    """A worker's life: (name of a method of `Desk`, arguments) in, a dictionary out, until the pipe closes."""
+    from archrank.eval.bench.desk import Desk
+
+    desk = Desk(threads)
+    while True:
+        try:
+            what, arguments = pipe.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        try:
+            answer = getattr(desk, what)(**arguments)
+        except ArchrankError as error:
+            answer = {"error": str(error)}
+        except Exception as error:  # whatever an encoder raises ends this measurement and no other
+            lines = str(error).strip().splitlines()
+            answer = {"error": f"{type(error).__name__}: {lines[0] if lines else 'no message'}"}
+        pipe.send(answer)

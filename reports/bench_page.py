@@ -1,0 +1,269 @@
+"""The performance page, written from the raw samples of `archrank bench`: no number on it is typed by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from archrank.eval.bench.case import VARIANTS
+from archrank.eval.bench.growth import PARTS
+from archrank.eval.bench.results import Sample
+from archrank.eval.bench.summary import Spread, distinct, floor_seconds, growth, ratios, select, spread
+from archrank.reports.fig_bench import Line, growth_figure, ratio_figure
+from archrank.reports.style import Palette
+from archrank.reports.svg import as_file
+
+__all__ = ["HEAD", "write_page"]
+
+HEAD = """# Performance
+
+Written by `archrank bench --page` from raw samples; repeat the commands at the end to measure your machine.
+
+**How it is measured.** Every way of doing a piece of work runs in a process of its own, with the number of PyTorch threads given below; the processes
+take turns, way after way, repeat after repeat, so that a busy minute touches all ways alike. Ratios are formed within a repeat; shown are their
+median and, in brackets, the smallest and the largest. A step is an optimiser step of one member (an ensemble's step divided by its members); the
+first step of a training, the making of networks and of graph structure are not counted, and steps are counted in whole epochs where the recipe
+counts epochs. Wall is the clock; CPU is processor time, which is the steadier on a machine that does other things too. Peak memory is the kernel's
+high-water mark of the whole process; "idle" beside it is the same after importing what that way needs and nothing else: nothing is subtracted.
+The share of time in Python is 1 - (self CPU time of all operators that `torch.profiler` records, forward and backward) / (wall time); recording
+makes operators longer, so without it the share is somewhat larger.
+
+**The floor** of a piece of work is its arithmetic (floating-point operations counted by PyTorch's `FlopCounterMode` in one member's forward and
+backward pass, times members) at the rate this machine reaches in stacked float32 matrix products of these shapes, or its bytes (weights, and
+activations kept for the backward pass, each once) at the bandwidth of a large copy, whichever takes longer. Both rates are measured beside the work.
+"""
+TABLE_GPU = "**GPU**: not measured: no GPU was at hand."
+
+
+def write_page(samples: Sequence[Sample], folder: Path, name: str = "performance") -> list[Path]:
+    """Write `<name>.md` and its figures under `figures/` into `folder`; returns the paths."""
+    figures: dict[str, bytes] = {}
+    parts = [HEAD, *_machines(samples), *_bars(samples), *_side_by_side(samples, figures, name), *_commands_timed(samples), *_growth(samples, figures, name)]
+    if commands := [command for command in distinct(samples, lambda s: str(s["command"])) if command]:
+        parts += ["## The commands", "", "```console", *(f"$ {command}" for command in commands), "```", ""]
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    written = [folder / f"{name}.md"]
+    written[0].write_text("\n".join(parts).rstrip() + "\n", encoding="utf-8")
+    for file, data in figures.items():
+        written.append(folder / "figures" / file)
+        written[-1].write_bytes(data)
+    return written
+
+
+def _machines(samples: Sequence[Sample]) -> list[str]:
+    lines = distinct(samples, lambda s: "- {hardware}, {threads} thread(s), device {device}; torch {torch}, Python {python}, archrank {archrank} "
+                                        "({commit})".format(**s["machine"]))
+    gpu = [] if any(s["machine"]["device"] != "cpu" for s in samples) else ["", TABLE_GPU]
+    return ["**Machine**", "", *lines, *gpu, ""]
+
+
+# ---- tables ----
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def _time(seconds: float | None) -> str:
+    """Three digits in the unit that fits."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    for size, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= size:
+            return f"{_three(seconds / size)} {unit}"
+    return f"{_three(seconds / 1e-9)} ns"
+
+
+def _three(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _times(found: Spread | None) -> str:
+    return "–" if found is None else f"{found.median:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def _mb(value: float) -> str:
+    return f"{value / 2**20:,.0f} MB"
+
+
+# ---- side by side ----
+
+
+def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: str) -> list[str]:
+    mine = select(samples, part="encoders")
+    if not mine:
+        return []
+    rows, against, floors, drawn = [], [], [], []
+    notes: list[str] = []
+    for case in distinct(mine, lambda s: str(s["case"])):
+        of = select(mine, case=case)
+        found: dict[str, Spread] = {}
+        for ready in select(of, what="ready"):
+            way = ready["variant"]
+            rows.append([case, f"{ready['recipe']}, {ready['batch']}", _way(way, ready["members"]), *_costs(of, ready)])
+            notes += [f"{case}: {note}" for note in ready["notes"] if f"{case}: {note}" not in notes]
+            if ready.get("apart"):
+                notes.append(f"{case}: with the same weights, the torch-geometric form's scores differ by at most {ready['apart']:.0e} of the largest")
+            if way != "ensemble" and (cpu := ratios(select(of, what="train"), way, "ensemble", "cpu")):
+                found[way] = cpu
+                against.append([case, way, _times(cpu), _times(ratios(select(of, what="train"), way, "ensemble", "wall")),
+                                _times(ratios(select(of, what="predict"), way, "ensemble", "cpu"))])
+        notes += [f"{case}: {miss['variant']}: {miss['why']}" for miss in select(of, what="missing")]
+        for floor in select(of, what="floor"):
+            floors.append([case, *_floor_row(floor, spread(s["cpu"] for s in select(of, what="train", variant="ensemble")))])
+        if found:
+            drawn.append((case, found))
+    settings = select(mine, what="ready")[0]["settings"]
+    out = ["## Side by side", "", f"On {settings['benchmark']}, {settings['budget']} labels, ensembles of {settings['members']} members. "
+           + "; ".join(f"*{way}*: {said}" for way, said in VARIANTS.items()) + ".", ""]
+    out += _table(["encoder", "recipe, batch", "way", "step and member, CPU", "wall", "a trained member, extrapolated", "predicted / CPU s", "peak memory (idle)",
+                   "in Python"], rows)
+    if drawn:
+        ways = [way for way in VARIANTS if any(way in found for _, found in drawn)]
+        figures[f"{name}-ratios.svg"] = as_file(ratio_figure(drawn, ways, "Against other ways").svg)
+        out += ["How many times as long the other ways take as the ensemble, per step and member, and per predicted architecture:", "",
+                f"![CPU seconds of other ways over those of the ensemble](figures/{name}-ratios.svg)", ""]
+        out += _table(["encoder", "way", "training, CPU", "training, wall", "prediction, CPU"], against)
+    if floors:
+        out += ["The ensemble and its floor, per step and member:", ""]
+        out += _table(["encoder", "operations", "matrix rate", "arithmetic", "bytes", "measured, CPU", "over the floor"], floors)
+    return out + [f"- {note}" for note in notes] + ([""] if notes else [])
+
+
+def _way(way: str, members: int) -> str:
+    return f"{way} of {members}" if way in ("ensemble", "loop") else way
+
+
+def _costs(of: Sequence[Sample], ready: Sample) -> list[str]:
+    """Cells of one way: step by CPU and by the clock, a trained member, predictions a second, memory, share of Python."""
+    way = ready["variant"]
+    trained, predicted = select(of, what="train", variant=way), select(of, what="predict", variant=way)
+    cpu, wall, score = (spread(s[field] for s in group) for group, field in ((trained, "cpu"), (trained, "wall"), (predicted, "cpu")))
+    measured = sum(s["measured"] for s in trained)
+    whole = f"{_time(wall.median * ready['steps'])} ({ready['steps']:,} steps, {measured:,} measured)" if wall else "–"
+    peak = max((s["peak"] for s in trained + predicted), default=0)
+    share = select(of, what="python_share", variant=way)
+    return [_time(cpu.median if cpu else None), _time(wall.median if wall else None), whole, f"{_three(1 / score.median)}" if score else "–",
+            f"{_mb(peak)} ({_mb(ready['idle'])})", f"{100 * share[0]['share']:.0f} %" if share else "–"]
+
+
+def _floor_row(floor: Sample, measured: Spread | None) -> list[str]:
+    arithmetic, moved = floor_seconds(floor, "step")
+    over = "–" if measured is None else f"{measured.median / max(arithmetic, moved):.1f} times"
+    return [f"{floor['step_flops'] / 1e9:.3g} G", f"{floor['flops_s'] / 1e9:.0f} G/s", _time(arithmetic), _time(moved),
+            _time(measured.median if measured else None), over]
+
+
+def _commands_timed(samples: Sequence[Sample]) -> list[str]:
+    out: list[str] = []
+    for case in distinct(select(samples, part="against"), lambda s: str(s["case"])):
+        of = select(samples, part="against", case=case)
+        runs = select(of, what="timed")
+        ready = {s["variant"]: s for s in select(of, what="ready")}
+        if not out:
+            out = ["## Against other commands", "", "From start to exit, imports and loading included.", ""]
+        rows = []
+        for way in distinct(runs, lambda s: str(s["variant"])):
+            mine = select(runs, variant=way)
+            wall, cpu = spread(s["wall"] for s in mine), spread(s["cpu"] for s in mine)
+            said = "archrank" if way == "ensemble" else f"`{ready[way]['other']}`"
+            rows.append([said, str(ready[way]["members"]), _time(wall.median if wall else None), _time(cpu.median if cpu else None),
+                         _mb(max(s["peak"] for s in mine))])
+        out += [f"### {case.split(' against ')[0]}", "", *_table(["command", "predictors trained", "wall", "CPU", "peak memory"], rows)]
+        each = ready["ensemble"]["members"] / ready["other"]["members"]
+        for field in ("wall", "cpu"):
+            if found := ratios(runs, "other", "ensemble", field):
+                per = Spread(found.median * each, found.low * each, found.high * each, found.count)
+                out += [f"- {field}: the command takes {_times(found)} times as long, {_times(per)} times per predictor"]
+        out.append("")
+    return out
+
+
+# ---- growth ----
+
+
+def _growth(samples: Sequence[Sample], figures: dict[str, bytes], name: str) -> list[str]:
+    out: list[str] = []
+    for part in [part for group in PARTS.values() for part in group]:
+        of = select(samples, part=f"growth-{part.name}")
+        if not select(of, what="size"):
+            continue
+        out += ["## How cost grows", "", "Exponents: least squares of logarithms over the upper half of the range (sizes from the geometric mean of the "
+                "smallest and the largest on), CPU seconds.", ""] if not out else []
+        lines, rows, said = [], [], []
+        for case in distinct(of, lambda s: str(s["case"])):
+            line, cells, sentences = _case_growth(select(of, case=case), part.name)
+            lines += [line] if line else []
+            rows += cells
+            said += sentences
+        out += [f"### {part.name.capitalize()}", "", f"Seconds are of one {part.cost}.", ""]
+        if lines:
+            file = f"{name}-{part.name}.svg"
+            figures[file] = as_file(growth_figure(lines, Palette([line.label for line in lines]), f"One {part.cost.split(' (')[0]}", part.name).svg)
+            out += [f"![seconds against {part.name}](figures/{file})", ""]
+        out += [*said, "", *_table([part.name, "encoder", "CPU", "wall", "arithmetic", "bytes", "CPU over the floor", "peak memory"], rows)]
+    return out
+
+
+def _case_growth(of: Sequence[Sample], part: str) -> tuple[Line | None, list[list[str]], list[str]]:
+    """The drawn line, table rows and sentences of one encoder in one part."""
+    label = str(select(of, what="growth")[0]["encoder"])
+    sizes, costs, floors, rows = [], [], [], []
+    for size in sorted({s["size"] for s in select(of, what="size")}):
+        runs = select(of, what="size", size=size)
+        cpu, wall = spread(s["cpu"] for s in runs), spread(s["wall"] for s in runs)
+        assert cpu is not None and wall is not None
+        sizes.append(float(size))
+        costs.append(cpu.median)
+        both: tuple[float, float] | None = None
+        for floor in select(of, what="size floor", size=size):
+            both = floor_seconds(floor, "score" if part == "space" else "step", floor["scale"])
+            floors.append(max(both))
+        rows.append([f"{size:,}", label, _time(cpu.median), _time(wall.median), *(map(_time, both) if both else ("–", "–")),
+                     f"{cpu.median / max(both):.1f} times" if both else "–", _mb(max(s["peak"] for s in runs))])
+    said = [f"- {label} at {miss['size']:,}: left out: {miss['why']}" for miss in select(of, what="left out")]
+    found = growth(sizes, costs)
+    if found:
+        said.insert(0, f"- {label}: cost grows with the power **{found.exponent:.2f}** ({found.first:,.0f} to {found.last:,.0f}, {found.points} sizes)")
+    return (Line(label, tuple(sizes), tuple(costs), tuple(floors)) if sizes else None), rows, said
+
+
+# ---- what was promised ----
+
+
+def _bars(samples: Sequence[Sample]) -> list[str]:
+    """The project's own bars beside what was measured."""
+    rows: list[list[str]] = []
+
+    def row(what: str, bar: str, measured: str, met: bool) -> None:
+        rows.append([what, bar, measured, "yes" if met else "**no**"])
+
+    for case in distinct(select(samples, part="encoders"), lambda s: str(s["case"])):
+        of = select(samples, part="encoders", case=case)
+        base = case.split("[")[0]
+        least = {"flowerformer": 3.0, "gcn": 10.0, "gin": 10.0, "gated_gcn": 10.0}.get(base)
+        if least and (cpu := ratios(select(of, what="train"), "torch-geometric", "ensemble", "cpu")):
+            row(f"{case}: torch-geometric loop over ensemble, CPU per step and member", f"at least {least:.0f}", _times(cpu), cpu.median >= least)
+        trained = spread(s["cpu"] for s in select(of, what="train", variant="ensemble"))
+        for floor in select(of, what="floor"):
+            if base == "flowerformer" and trained:
+                over = trained.median / max(floor_seconds(floor, "step"))
+                row(f"{case}: ensemble over its floor", "at most 3", f"{over:.1f}", over <= 3)
+        alone = ratios(select(of, what="train"), "alone", "ensemble", "cpu")
+        if base not in ("gcn", "gin", "gated_gcn") and alone:
+            row(f"{case}: alone over ensemble, CPU per step and member", "at least 1", _times(alone), alone.median >= 1)
+    for sample in select(samples, part="growth-space", what="size", size=423_624, repeat=0):
+        if sample["case"].startswith("flowerformer"):
+            row("flowerformer predicts 423,624 cells: seconds", "under 180", f"{sample['wall']:.0f}", sample["wall"] < 180)
+            row("the same: peak memory", "under 2 GB", _mb(sample["peak"]), sample["peak"] < 2e9)
+    for part in ("members", "budget", "epochs", "space"):
+        of = select(samples, part=f"growth-{part}")
+        for case in distinct(of, lambda s: str(s["case"])):
+            sizes = sorted({s["size"] for s in select(of, case=case, what="size")})
+            costs = [spread(s["cpu"] for s in select(of, case=case, what="size", size=size)) for size in sizes]
+            if fitted := growth(sizes, [c.median for c in costs if c]):
+                row(f"growth with {case}: exponent", "at most 1 (to 0.05)", f"{fitted.exponent:.2f}", fitted.exponent <= 1.05)
+    if wall := spread(s["wall"] for s in select(samples, part="plan", what="timed")):
+        row("`archrank plan` of 10,000 trials, start to exit", "under 2 s", f"{wall.median:.2f} s ({wall.low:.2f} to {wall.high:.2f})", wall.median < 2)
+    return ["## In short", "", *_table(["what", "bar", "measured", "met"], rows)] if rows else []
