@@ -5,6 +5,7 @@ A section builds blocks once; every output format renders the same blocks, so th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -143,6 +144,11 @@ class Figure:
     caption: str
     panels: tuple[Panel, ...]
     width: int = 320
+
+    @property
+    def across(self) -> int:
+        """How many small panels stand side by side on a wide page, so that no row is left with one: six, or fewer in rows of equal length."""
+        return math.ceil(len(self.panels) / math.ceil(len(self.panels) / 6))
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ def _names(ax: Axes, points: Sequence[Price], palette: Palette) -> None:
     at = [((math.log10(p.cost) - left) / (right - left) * wide, (p.value - low) / (high - low) * tall) for p in points]
     taken = [(x - 5, y - 5, x + 5, y + 5) for x, y in at]
     for p, (x, y) in zip(points, at):
-        name = short(p.label)
+        name = palette.name(p.label)
         length = 6.4 * len(name)
         tries = [(side, lift) for lift in (0, 9, -9, 14, -14, 22, -22, 31, -31, 40, -40, 52, -52) for side in (1, -1)]
         boxes = [(x + 9 if side > 0 else x - 9 - length, y + lift - 6, x + 9 + length if side > 0 else x - 9, y + lift + 6) for side, lift in tries]
@@ -137,6 +137,6 @@ def encoding_map(place: NDArray[np.float64], score: NDArray[np.float64], label: 
             dots = np.repeat(at, 3, axis=0)
             dots[2::3] = np.nan
             ax.plot(dots[:, 0], dots[:, 1], color=colour, linewidth=3.6, alpha=0.75, solid_capstyle="round")
-        ax.set_title(plain(short(label, 17)), color=palette.colour(label), fontsize=9.5, pad=4)
+        ax.set_title(plain(palette.name(label)), color=palette.colour(label), fontsize=8.8, pad=4)
         ax.text(1, 1.018, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=8.2, color=INK)
         return Drawing(figure)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from archrank.reports.fig_ranking import plain, short
+from archrank.reports.fig_ranking import plain
 from archrank.reports.style import INK, MUTED, Drawing, Palette, canvas, style
 
 __all__ = ["critical_difference"]
@@ -22,14 +22,14 @@ def critical_difference(ranks: Mapping[str, float], groups: Sequence[Sequence[st
     height = 78 + 24 * len(labels)
     with style():
         figure = canvas(460, height)
-        left = (max(len(short(label)) for label in labels) * 7.9 + 14) / 460
+        left = (max(len(palette.name(label)) for label in labels) * 7.9 + 14) / 460
         right = (46 + 11 * len(bars)) / 460
         ax = figure.add_axes((left, 40 / height, 1 - left - right, 1 - 78 / height))
         for label in labels:
             y, colour, gid = place[label], palette.colour(label), palette.gid(label)
             ax.plot([ranks[label]], [y], palette.mark(label), color=colour, markersize=6.5, gid=gid)
             beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "gid": gid}
-            ax.text(-0.04, y, plain(short(label)), ha="right", color=colour, fontweight="bold", **beside)
+            ax.text(-0.04, y, plain(palette.name(label)), ha="right", color=colour, fontweight="bold", **beside)
             ax.text(1.04, y, f"{ranks[label]:.1f}", color=INK, **beside)
         wide = 460 * (1 - left - right)
         for number, bar in enumerate(bars):

@@ -18,7 +18,7 @@ NAMED_LINES = 14
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % interval, and the tier letters of its predictor."""
+    """A value with its 95 % interval, and the tier letters of its predictor. outer: a second, wider interval, drawn as a thin line."""
 
     label: str
     value: float
@@ -26,6 +26,7 @@ class Interval:
     high: float
     tier: str = ""
     text: str = ""
+    outer: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,20 +65,27 @@ def forest(rows: Sequence[Interval], palette: Palette, axis: str = "Kendall τ")
     height = 56 + 24 * len(rows)
     with style():
         figure = canvas(460, height)
-        longest = max((len(short(row.label)) for row in rows), default=4)
+        longest = max((len(palette.name(row.label)) for row in rows), default=4)
         left = (longest * 7.9 + 14) / 460
         span = 1 - left - 104 / 460
         ax = figure.add_axes((left, 40 / height, span, 1 - 48 / height))
         for place, row in enumerate(rows):
             y = len(rows) - 1 - place
             colour, gid = palette.colour(row.label), palette.gid(row.label)
-            ax.plot([row.low, row.high], [y, y], color=colour, linewidth=3, alpha=0.45, gid=gid, solid_capstyle="round")
+            if row.outer is not None:
+                ax.plot(row.outer, [y, y], color=colour, linewidth=1.0, alpha=0.7, gid=gid)
+            thick = 3 if row.outer is None else 5
+            ax.plot([row.low, row.high], [y, y], color=colour, linewidth=thick, alpha=0.45, gid=gid, solid_capstyle="round")
             ax.plot([row.value], [y], palette.mark(row.label), color=colour, markersize=6.5, gid=gid)
             beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "gid": gid}
-            ax.text(-10 / (460 * span), y, plain(short(row.label)), ha="right", color=colour, fontweight="bold", **beside)
+            ax.text(-10 / (460 * span), y, plain(palette.name(row.label)), ha="right", color=colour, fontweight="bold", **beside)
             ax.text(1 + 12 / (460 * span), y, plain(row.text), color=INK, **beside)
             tier = {"color": MUTED, "fontweight": "bold"} | beside
             ax.text(1 + 60 / (460 * span), y, row.tier, **tier)
+        if any(row.outer is not None for row in rows):
+            # The wide intervals may be ten times the narrow ones, which are what the letters rest on: the axis is for those.
+            low, high = min(row.low for row in rows), max(row.high for row in rows)
+            ax.set_xlim(low - 0.3 * (high - low), high + 0.3 * (high - low))
         ax.set_ylim(-0.6, len(rows) - 0.4)
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
@@ -102,7 +110,7 @@ def curves(
     """
     with style():
         figure = canvas(430, 300)
-        right = min(0.36, max((len(short(s.label, 17)) for s in series[:NAMED_LINES]), default=4) * 0.0165 + 0.045)
+        right = min(0.4, max((len(palette.name(s.label)) for s in series[:NAMED_LINES]), default=4) * 0.0165 + 0.045)
         ax = figure.add_axes((0.105, 0.15, 0.885 - right, 0.745))
         budgets = sorted({float(b) for s in series for b in s.budgets})
         ax.set_xscale("log")
@@ -160,7 +168,7 @@ def _ends(ax: Any, series: Sequence[Series], palette: Palette) -> None:
         colour, gid = palette.colour(s.label), palette.gid(s.label)
         arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
         ax.annotate(
-            plain(short(s.label, 17)),
+            plain(palette.name(s.label)),
             (s.budgets[i], s.value[i]),
             (1.05, y),
             fontsize=8.2,
@@ -174,13 +182,18 @@ def _ends(ax: Any, series: Sequence[Series], palette: Palette) -> None:
 
 
 def pairwise(
-    labels: Sequence[str], difference: NDArray[np.float64], covers: NDArray[np.bool_], palette: Palette, text: Mapping[tuple[int, int], str]
+    labels: Sequence[str],
+    difference: NDArray[np.float64],
+    covers: NDArray[np.bool_],
+    palette: Palette,
+    text: Mapping[tuple[int, int], str],
+    title: str = "",
 ) -> Drawing:
-    """Paired differences row minus column ([L, L]); hatched where the interval covers 0, empty where unknown."""
+    """Paired differences row minus column ([L, L]); hatched where the interval covers 0, empty where unknown. title: lines for the empty corner."""
     n = len(labels)
     step = 46 if n <= 12 else max(22, 560 // n)
-    left = 14 + 7.9 * max(len(short(label)) for label in labels)
-    top = 20 + 5.7 * max(len(short(label)) for label in labels)
+    left = 14 + 7.9 * max(len(palette.name(label)) for label in labels)
+    top = 20 + 5.7 * max(len(palette.name(label)) for label in labels)
     width, height = left + n * step + max(20.0, top - step / 2), top + n * step + 6
     with style():
         figure = canvas(width, height)
@@ -201,9 +214,10 @@ def pairwise(
                     ground = {"boxstyle": "round,pad=0.12", "facecolor": PAPER, "alpha": 0.8, "linewidth": 0}
                     ax.text(j + 0.5, n - 0.5 - i, text.get((i, j), ""), ha="center", va="center", fontsize=7.6, color=INK, bbox=ground)
         for place, label in enumerate(labels):
-            colour, name = palette.colour(label), plain(short(label))
+            colour, name = palette.colour(label), plain(palette.name(label))
             ax.text(-0.12, n - 0.5 - place, name, ha="right", va="center", color=colour, fontweight="bold")
             ax.text(place + 0.45, n + 0.12, name, rotation=45, ha="left", va="bottom", color=colour, fontweight="bold", rotation_mode="anchor")
+        figure.text(6 / width, 1 - 6 / height, title, ha="left", va="top", color=MUTED, fontsize=8.5)
         for line in range(n + 1):
             ax.plot([0, n], [line, line], color=GRID, linewidth=0.7)
             ax.plot([line, line], [0, n], color=GRID, linewidth=0.7)

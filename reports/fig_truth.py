@@ -46,7 +46,7 @@ def density(true: NDArray[np.float64], predicted: NDArray[np.float64], label: st
             ax.get_yticklabels()[tick].set_verticalalignment(edge)
         ax.set_xlabel("predicted rank →", labelpad=-8, fontsize=8, color=MUTED)
         ax.set_ylabel("true rank →", labelpad=-9, fontsize=8, color=MUTED)
-        ax.set_title(plain(short(label, 16)), color=palette.colour(label), fontsize=9.2, pad=4)
+        ax.set_title(plain(palette.name(label)), color=palette.colour(label), fontsize=8.4, pad=4)
         ax.text(1, 1.018, note, transform=ax.transAxes, ha="right", va="bottom", fontsize=8.2, color=MUTED)
         return Drawing(figure)
 
@@ -55,7 +55,7 @@ def residual_by_depth(depths: NDArray[np.int64], mean: Mapping[str, NDArray[np.f
     """Mean residual (predicted minus true rank, in percentile points) for each graph depth [D], one line a predictor."""
     with style():
         figure = canvas(430, 280)
-        right = min(0.34, max((len(short(label, 17)) for label in mean), default=4) * 0.0165 + 0.045)
+        right = min(0.4, max((len(palette.name(label)) for label in mean), default=4) * 0.0165 + 0.045)
         ax = figure.add_axes((0.115, 0.15, 0.875 - right, 0.74))
         ax.axhline(0, color=INK, linewidth=0.9)
         for label, values in mean.items():
@@ -69,7 +69,7 @@ def residual_by_depth(depths: NDArray[np.int64], mean: Mapping[str, NDArray[np.f
             colour = palette.colour(label)
             arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
             ax.annotate(
-                plain(short(label, 17)),
+                plain(palette.name(label)),
                 (depths[i], mean[label][i]),
                 (1.05, y),
                 fontsize=8.2,

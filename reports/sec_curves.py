@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -165,64 +166,75 @@ def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, targe
 
 
 def pairwise(study: Study) -> Section:
-    """The matrix of each group and, folded, its table."""
+    """The matrices of each group and, folded, their tables: for the benchmarks shown, and for a further search space."""
     blocks: list[Block] = []
     for group in study.groups:
         blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))
         if not group.views or len(group.views[0].order) < 2:
             blocks.append(Text((group.problem or "One predictor only: nothing to compare.",)))
             continue
-        view = group.views[0]
-        labels = view.order[:30]
-        n = len(labels)
-        difference = np.full((n, n), np.nan)
-        covers = np.zeros((n, n), bool)
-        text: dict[tuple[int, int], str] = {}
-        rows = []
-        for i, a in enumerate(labels):
-            for j, b in enumerate(labels):
-                if i == j:
-                    continue
-                interval, _ = view.boot.difference(a, b)
-                real = view.comparison(a, b).real
-                difference[i, j] = interval.estimate
-                covers[i, j] = not real
-                text[i, j] = _bare(interval.estimate, interval.half_width)
-                if i < j:
-                    c = view.comparison(a, b)
-                    rows.append(
-                        {
-                            "a": Cell(a, label=a),
-                            "b": Cell(b, label=b),
-                            "difference": Cell(rounded(interval, signed=True), interval.estimate),
-                            "p": Cell(_p(c.p_adjusted), c.p_adjusted if math.isfinite(c.p_adjusted) else None),
-                            "real": Cell("yes" if real else "not separable", tone="normal" if real else "hole"),
-                        }
-                    )
-        shown = fig_ranking.pairwise(labels, difference, covers, study.palette, text)
-        separable = int((~covers & np.isfinite(difference)).sum()) // 2
+        blocks += _over_spaces(study, group, group.views[0])
+        here = group.here or group.views[0]
+        views = [here] + ([group.views[0]] if group.views[0] is not here else [])
+        panels = tuple(_matrix(study, group, view, here.order, number, len(views)) for number, view in enumerate(views))
         caption = (
-            f"Paired difference in mean τ, row minus column, {view.title}. Blue: the row is better; orange: worse; hatched: not "
-            f"separable (the 95 % interval covers 0, or the test adjusted for all pairs does not reject). "
-            f"{separable} of {plural(n * (n - 1) // 2, 'pair')} are separable."
-        )
-        blocks += _over_spaces(study, group, view)
-        alt = f"{separable} of {n * (n - 1) // 2} pairs are separable; order: {join(labels, 30)}"
-        blocks.append(Figure(f"pairwise-{group.id}", caption, (Panel(f"pairwise-{group.id}", shown, alt),), 300))
-        columns = (
-            Column("a", "a", "", False),
-            Column("b", "b", "", False),
-            Column("difference", "a − b, 95 % interval"),
-            Column("p", "p (Holm)"),
-            Column("real", "separable", "", False),
-        )
-        blocks.append(
-            Details(
-                "Every pair",
-                (Table(f"pairs-{group.id}", f"Paired differences, {group.title}.", columns, tuple(rows), sortable=True, paper=True, compact=True),),
-            )
-        )
+            "Paired difference in mean τ, row minus column, over all budgets and benchmarks. Blue: the row is better; orange: worse; "
+            "hatched: not separable (the 95 % interval covers 0, or the test adjusted for all pairs does not reject). "
+        ) + "; ".join(f"{_real(view)} of {plural(len(view.pairs), 'pair')} are separable{_where(view) if len(views) > 1 else ''}" for view in views)
+        blocks.append(Figure(f"pairwise-{group.id}", f"{caption}.", panels, 400))
+        blocks.append(Details("Every pair", tuple(_pairs(group, view, number) for number, view in enumerate(views))))
     return Section("pairwise", "Pair by pair", blocks, "Pairs")
+
+
+def _real(view: View) -> int:
+    return sum(one.real for one in view.pairs)
+
+
+def _where(view: View) -> str:
+    return " on a further search space" if view.boot.kind == "spaces" else " on these benchmarks"
+
+
+def _matrix(study: Study, group: Group, view: View, order: Sequence[str], number: int, many: int) -> Panel:
+    """One matrix; all of a group have their rows in one order."""
+    labels = tuple(order)[:30]
+    n = len(labels)
+    difference = np.full((n, n), np.nan)
+    covers = np.zeros((n, n), bool)
+    text: dict[tuple[int, int], str] = {}
+    for i, a in enumerate(labels):
+        for j, b in enumerate(labels):
+            if i != j:
+                interval, _ = view.boot.difference(a, b)
+                difference[i, j] = interval.estimate
+                covers[i, j] = not view.comparison(a, b).real
+                text[i, j] = _bare(interval.estimate, interval.half_width)
+    title = ("These\nbenchmarks" if number == 0 else "A further\nsearch space") if many > 1 else ""
+    shown = fig_ranking.pairwise(labels, difference, covers, study.palette, text, title)
+    alt = f"{_real(view)} of {len(view.pairs)} pairs are separable{_where(view)}; order: {join(labels, 30)}"
+    return Panel(f"pairwise-{group.id}" + (f"-{number}" if number else ""), shown, alt)
+
+
+def _pairs(group: Group, view: View, number: int) -> Table:
+    """Every pair of a view with its interval and p-value."""
+    columns = (
+        Column("a", "a", "", False),
+        Column("b", "b", "", False),
+        Column("difference", "a − b, 95 % interval"),
+        Column("p", "p (Holm)"),
+        Column("real", "separable", "", False),
+    )
+    rows = [
+        {
+            "a": Cell(c.a, label=c.a),
+            "b": Cell(c.b, label=c.b),
+            "difference": Cell(rounded(c.difference, signed=True), c.difference.estimate),
+            "p": Cell(_p(c.p_adjusted), c.p_adjusted if math.isfinite(c.p_adjusted) else None),
+            "real": Cell("yes" if c.real else "not separable", tone="normal" if c.real else "hole"),
+        }
+        for c in view.pairs[: 30 * 29 // 2]
+    ]
+    caption = f"Paired differences{_where(view)}, {group.title}."
+    return Table(f"pairs-{group.id}" + (f"-{number}" if number else ""), caption, columns, tuple(rows), sortable=True, paper=True, compact=True)
 
 
 def _bare(value: float, half_width: float) -> str:

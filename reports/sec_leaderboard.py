@@ -36,14 +36,15 @@ def boards(study: Study) -> Section:
         if group.problem:
             blocks.append(Text((f"No leaderboard: {group.problem}",), "warning"))
             continue
-        views = group.views
+        # What the page opens with is what its first sentence is about.
+        views = sorted(group.views, key=lambda view: view is not group.here)
         tables = tuple((view.title, _table(study, group, view)) for view in views)
         first = views[0]
         caption = f"Ordered by mean {METRICS[MAIN].description}. {first.covered.sentence()}"
         blocks.append(Leaderboard(f"board-{group.id}", caption, tables, {v.id: _export(v, MOST_DRAWS if len(v.order) <= 16 else 100) for v in views}))
-        notes = dict.fromkeys([*first.boot.notes, *first.board.attrs.get("notes", ()), *group.left_out])
+        notes = dict.fromkeys([*first.boot.notes, *group.views[0].boot.notes, *group.left_out])
         blocks += [Text((note,), "note") for note in notes]
-        blocks.append(Details("Every metric", tuple(_metrics(view) for view in views[:1])))
+        blocks.append(Details("Every metric", (_metrics(first),)))
     return Section("leaderboard", "Leaderboard", blocks)
 
 
@@ -71,7 +72,7 @@ def _table(study: Study, group: Group, view: View) -> Table:
         ),
         Column("fit", "train", "down", help="seconds to train one trial at the largest budget (pre-training included)"),
         Column("rate", "arch./s", "up", help="architectures predicted per second"),
-        Column("size", "parameters", "down"),
+        Column("size", "parameters", "down", help="weights trained by gradient; none in a scikit-learn regressor"),
         Column("recipe", "recipe", "", False),
     )
     found, _ = bills(view, max(int(b) for b in view.boot.budgets))
@@ -94,6 +95,7 @@ def _table(study: Study, group: Group, view: View) -> Table:
             row[f"m{i}"] = _metric(view.other(name), label)
         row |= _price(found[machine].get(label) if machine else None, bool(found) and not machine)
         rows.append(row)
+    columns = tuple(c for c in columns if not c.key.startswith("m") or any(row[c.key].sort is not None for row in rows))
     caption = f"{view.title[0].upper()}{view.title[1:]}. Intervals {KINDS[view.boot.kind]}."
     return Table(f"{group.id}-{view.id}", caption, columns, tuple(rows), sortable=True, paper=True)
 
@@ -131,7 +133,7 @@ def _price(bill: Bill | None, mixed: bool) -> dict[str, Cell]:
     return {
         "fit": Cell(seconds(bill.fit_s), bill.fit_s),
         "rate": Cell(rate(bill.rate), bill.rate),
-        "size": Cell(count(bill.parameters), bill.parameters) if math.isfinite(bill.parameters) else hole(),
+        "size": Cell(count(bill.parameters), bill.parameters) if bill.parameters > 0 else hole(),
     }
 
 

@@ -14,6 +14,9 @@ from archrank.reports.words import count, hole, join, plural
 
 __all__ = ["repeat", "what_was_run"]
 
+UNUSED = {"None", "0"}
+"""What a field of a recipe says when it plays no part."""
+
 
 def what_was_run(study: Study) -> Section:
     """Protocol, recipe, cards, coverage, machines, versions, command."""
@@ -79,12 +82,25 @@ def _protocols(study: Study) -> list[Block]:
         forms: dict[str, set[str]] = {}
         for key in keys:
             for field, value in study.records[key].get("recipe", {}).items():
-                forms.setdefault(field, set()).add(_plain(value))
-        same = [f"{field} {next(iter(v))}" for field, v in sorted(forms.items()) if len(v) == 1 and field != "name"]
-        varies = [f"{field} ({join(sorted(v), 5)})" for field, v in sorted(forms.items()) if len(v) > 1]
+                forms.setdefault(field, set()).add(_head(value) if field == "head" else _plain(value))
+        same = [f"{_words(field)} {next(iter(v))}" for field, v in sorted(forms.items()) if len(v) == 1 and field != "name" and not v <= UNUSED]
+        varies = [f"{_words(field)} ({join(sorted(v), 5)})" for field, v in sorted(forms.items()) if len(v) > 1]
         text = f"{', '.join(same) or 'no recorded field'}." + (f" Differs between trials: {'; '.join(varies)}." if varies else "")
         out.append(Text((Bold(f"recipe {name}: "), text), "item"))
     return out
+
+
+def _words(field: str) -> str:
+    return field.replace("_", " ")
+
+
+def _head(value: object) -> str:
+    """A recipe's head: `linear`, or its hidden layers and what differs from a plain one."""
+    if not isinstance(value, Mapping):
+        return _plain(value)
+    hidden = "-".join(map(str, value.get("hidden") or ())) or "none"
+    more = [f"{_words(name)} {_plain(v)}" for name, v in sorted(value.items()) if name != "hidden" and v not in (0, True, "relu", "identity")]
+    return "linear" + (f" with {', '.join(more)}" if more else "") if hidden == "none" else f"MLP {hidden}" + (f" with {', '.join(more)}" if more else "")
 
 
 def _plain(value: object) -> str:

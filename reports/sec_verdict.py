@@ -88,7 +88,7 @@ def _beyond(view: View) -> tuple[Inline, ...]:
         )
     return (
         Bold("Beyond them it is open"),
-        f": {spaces} {'are' if view.boot.units > 1 else 'is'} too few to tell {join(top, 6)} apart "
+        f": {spaces} {'are' if view.boot.units > 1 else 'is'} too few to tell {'any of them' if len(top) == len(order) else join(top, 6)} apart "
         f"on a further one ({order[0]} over {order[1]}: τ {gap(view, order[1])}).",
     )
 
@@ -107,15 +107,16 @@ def _full(study: Study, group: Group) -> list[Block]:
     blocks: list[Block] = [Text(headline(here), "lead")]
     if view.boot.kind == "spaces" and len(view.order) > 1:
         blocks.append(Text(_beyond(view), "lead"))
+    wide = {r["label"]: (r["low"], r["high"]) for r in view.board.to_dict("records")} if here is not view else {}
     rows = [
-        fig_ranking.Interval(r["label"], r["mean"], r["low"], r["high"], r["tier"], rounded(view.boot.value(r["label"]), bare=True))
-        for r in view.board.to_dict("records")
+        fig_ranking.Interval(r["label"], r["mean"], r["low"], r["high"], r["tier"], rounded(here.boot.value(r["label"]), bare=True), wide.get(r["label"]))
+        for r in here.board.to_dict("records")
     ][:20]
     alt = "; ".join(f"{r.label} {r.text}, tier {r.tier}" for r in rows)
-    caption = (
-        f"Mean Kendall τ with 95 % interval over {view.title}; {group.title}. Predictors that share a letter are not "
-        f"separable. Intervals {KINDS[view.boot.kind]}."
-    )
+    ends = f"95 % intervals {KINDS[here.boot.kind]}"
+    if wide:
+        ends = "Thick: 95 % interval for these benchmarks. Thin: for a further search space like them, cut at the edges"
+    caption = f"Mean Kendall τ over all budgets and benchmarks; {group.title}. Predictors that share a letter are not separable. {ends}."
     panel = Panel(f"ranking-{group.id}", fig_ranking.forest(rows, study.palette), alt)
     blocks.append(Figure("ranking", caption, (panel,), 380))
     return blocks + [Text(parts, "item") for parts in _findings(study, group, here)]
@@ -137,8 +138,6 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
         if rest:
             some = f"{len(beaten)} of the {len(view.order) - 1} others" if beaten else "none of the others"
             out.append((f"It is separably better than {some}; not separable from {join(rest, 5)}.",))
-        else:
-            out.append((f"It is separably better than all {len(beaten)} others.",))
     out += baselines(study, view) + _per_task(group) + _labels_needed(study, view) + _ceiling(study, group)
     saving = cheapest(group, view)
     if saving:
@@ -212,7 +211,7 @@ def _ceiling(study: Study, group: Group) -> list[tuple[Inline, ...]]:
         best = rows[rows["budget"] == rows["budget"].max()].groupby("label")[MAIN].mean().max()
         if repeats is not None and repeats.shape[1] >= 2 and math.isfinite(best):
             limit = noise_ceiling(repeats).oracle
-            parts.append(f"{task_name(benchmark, target)} {rounded(limit, bare=True)} (best so far {best:.2f})")
+            parts.append(f"{limit.estimate:.3f} on {task_name(benchmark, target)} (best so far {best:.3f})")
     if not parts:
         return []
-    return [(f"Training noise of the scores themselves caps τ: {join(parts, 6)}.",)]
+    return [(f"Training noise of the scores themselves caps τ at {join(parts, 6)}.",)]

@@ -113,9 +113,9 @@ def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> 
         rows.append(
             {
                 "label": Cell(label, label=label),
-                "median": Cell(f"top {median:.1f} %", median),
-                "worst": Cell(f"top {worst:.1f} %", worst),
-                "first": Cell(f"top {first:.2f} %", first) if first == first else hole(),
+                "median": Cell(_top(median), median),
+                "worst": Cell(_top(worst), worst),
+                "first": Cell(_top(first), first) if first == first else hole(),
             }
         )
     return Table(
@@ -150,7 +150,7 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
         ops = table.ops[row][mask]
         none = table.space.roles.get("none")
         names = [table.space.ops[op] for op in ops]
-        true, predicted = (f"top {100 * (1 - means[column][row]):.1f} %" for column in ("true", "predicted"))
+        true, predicted = (_top(100 * (1 - means[column][row])) for column in ("true", "predicted"))
         note = f"true {true}, predicted {predicted}"
         svg = fig_truth.architecture(names, table.adj[row][np.ix_(mask, mask)], [op == none for op in ops], title, note)
         panels.append(Panel(f"arch-{number}-{i}", svg, f"{title}: {table.arch[row]}; operations {', '.join(names)}"))
@@ -166,3 +166,7 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
 def _extreme(values: pd.Series) -> int:
     """The index of the largest value, the first of equals."""
     return int(values.index.to_numpy()[int(values.to_numpy().argmax())])
+
+
+def _top(percent: float) -> str:
+    return "top 0.1 %" if percent < 0.1 else f"top {percent:.1f} %"

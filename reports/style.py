@@ -7,6 +7,8 @@ drawing serves light and dark; saved as files, they stay as they are on a transp
 from __future__ import annotations
 
 import io
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -91,11 +93,16 @@ _RC: Any = {
 }
 
 
+def _without_options(label: str) -> str:
+    return re.sub(r"\[.*\]", "[…]", label)
+
+
 class Palette:
     """The colour and the mark of every predictor, by its place among the sorted labels."""
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.place: Mapping[str, int] = {label: i for i, label in enumerate(sorted(set(labels)))}
+        self._bare = Counter(_without_options(label) for label in self.place)
 
     def colour(self, label: str) -> str:
         """The light form; `inline` turns it into a variable."""
@@ -109,6 +116,14 @@ class Palette:
     def dash(self, label: str) -> Any:
         """The line style: solid for the first ten predictors, then dashed forms."""
         return _DASHES[self.place[label] // len(COLOURS) % len(_DASHES)]
+
+    def name(self, label: str, most: int = 20) -> str:
+        """The label in at most `most` characters: without its options where it is too long and no other predictor differs in them alone, else cut."""
+        if len(label) <= most:
+            return label
+        bare = _without_options(label)
+        shown = bare if self._bare[bare] == 1 else label
+        return shown if len(shown) <= most else shown[: most - 1] + "…"
 
     def gid(self, label: str) -> str:
         """The name that a drawn mark carries, so that the page can hide a predictor everywhere."""

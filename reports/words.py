@@ -41,6 +41,8 @@ def seconds(value: float) -> str:
     """A duration with two or three digits in the unit that fits."""
     if not math.isfinite(value):
         return "–"
+    if value < 0.1:
+        return f"{1000 * value:.2g} ms"
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (math.inf, 3600, "h")):
         if value < limit:
             scaled = value / size
