@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.layers.gru import GRU
+from archrank.encoders.layers.sweep import Sweep, nodes_first
 from archrank.encoders.registry import encoder
 
 FAR = -1e30
@@ -84,14 +83,15 @@ class DAGNN(nn.Module):
         if self.places:
             place = nn.functional.one_hot(order % self.places, self.places).to(dtype)
             x = torch.cat([x, place.expand(*x.shape[:-1], -1)], -1)
-        down = up = x
+        along, against = nodes_first(adj.transpose(-1, -2), dtype), nodes_first(adj, dtype)
+        down = up = x.transpose(-3, -2)
         ends, starts = [], []
         for forward, backward in zip(self.down, self.up):
-            down = forward(down, adj.transpose(-1, -2), self.groups)
-            up = backward(up, adj, self.groups, True)
+            down = forward(down, along, self.groups)
+            up = backward(up, against, self.groups, True)
             ends.append(down)
             starts.append(up)
-        forward_states, backward_states = torch.cat(ends, -1), torch.cat(starts, -1)
+        forward_states, backward_states = torch.cat(ends, -1).transpose(-3, -2), torch.cat(starts, -1).transpose(-3, -2)
         found = []
         for cell in range(self.cells):
             both = _largest(forward_states, last[..., cell, :]), _largest(backward_states, first[..., cell, :])
@@ -116,41 +116,6 @@ class DAGNN(nn.Module):
     def _last(self, graphs: Graphs) -> Tensor:
         """bool [B, cells, V]: nodes without successors."""
         return self._by_cell(~graphs.adj.any(-1), graphs)
-
-
-class Sweep(nn.Module):
-    """One direction of one layer: node states from node inputs, group after group."""
-
-    def __init__(self, inputs: int, dim: int) -> None:
-        super().__init__()
-        self.key = nn.Parameter(torch.empty(dim).uniform_(-1, 1) / math.sqrt(2 * dim))
-        self.gru = GRU(inputs, dim)
-
-    def forward(self, x: Tensor, senders: Tensor, groups: list[int], backward: bool = False) -> Tensor:
-        """x [B, V, inputs] laid out by groups, senders bool [B, V(receiver), V(sender)] -> states [B, V, dim]."""
-        half = self.gru.input_half(x)
-        nodes = x.shape[-2]
-        start = nodes if backward else 0
-        states, logits = half[..., :0, : self.key.shape[-1]], half[..., :0, 0]
-        for number, size in enumerate(reversed(groups) if backward else groups):
-            here = slice(start - size, start) if backward else slice(start, start + size)
-            if number == 0:
-                fresh = self.gru.first(half[..., here, :])
-            else:
-                known = slice(start, nodes) if backward else slice(0, start)
-                message = _attend(states, logits, senders[..., here, known])
-                fresh = self.gru.step(half[..., here, :], message)
-            start += -size if backward else size
-            pair, keys = (states, fresh), (logits, fresh @ self.key)
-            states = torch.cat(pair[::-1] if backward else pair, -2)
-            logits = torch.cat(keys[::-1] if backward else keys, -1)
-        return states
-
-
-def _attend(states: Tensor, logits: Tensor, senders: Tensor) -> Tensor:
-    """Softmax over senders (bool [B, R, S]) of logits [B, S], applied to states [B, S, dim]; zero for a receiver without any."""
-    weights = torch.softmax(logits.unsqueeze(-2).masked_fill(~senders, FAR), -1)
-    return (weights * senders.to(weights.dtype)) @ states
 
 
 def _largest(states: Tensor, where: Tensor) -> Tensor:

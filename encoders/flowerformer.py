@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.layers.gru import GRU
+from archrank.encoders.layers.attention import masked_softmax
 from archrank.encoders.layers.noise import Dropout
 from archrank.encoders.layers.norm import MaskedBatchNorm
 from archrank.encoders.layers.pool import mean_pool
+from archrank.encoders.layers.sweep import Sweep, nodes_first
 from archrank.encoders.registry import encoder
 
-FAR = -1e30
 # dim, layers, attention dropout, lr, weight decay, epochs, warm-up epochs, batch, margin, pairs per architecture (None: all)
 PUBLISHED: dict[str, tuple[int, int, float, float, float, int, int, int, float, float | None]] = {
     "nasbench101": (64, 9, 0.5, 8e-4, 3e-5, 300, 30, 16, 0.5, None),
@@ -86,21 +86,22 @@ class FlowerFormer(nn.Module):
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, dim], or [B, 2 * dim] where architectures have two cells."""
         mode = self.mask_mode
+        dtype = self.embed.weight.dtype
         allowed = graphs.derive("flowerformer/attend", self._attend)
-        down = graphs.derive(f"flowerformer/{mode}/down", self._down)
+        down = nodes_first(graphs.derive(f"flowerformer/{mode}/down", self._down), dtype)
         up = graphs.derive(f"flowerformer/{mode}/up", self._up)
         order = torch.tensor(self.order, device=graphs.device)
-        mask, cell = graphs.mask[..., order], graphs.cell[..., order]
+        ops, mask, cell = (tensor[..., order].transpose(-2, -1) for tensor in (graphs.ops, graphs.mask, graphs.cell))
         real = [mask] if self.cells == 1 else [mask & (cell == number) for number in range(self.cells)]
         sinks = graphs.derive("flowerformer/sinks", self._sinks) if self.cells > 1 else None
-        onehot = nn.functional.one_hot(graphs.ops[..., order], self.ops).to(self.embed.weight.dtype)
+        onehot = nn.functional.one_hot(ops, self.ops).to(dtype)
         x = torch.relu(per_cell(self.norm, self.embed(onehot), real))
         x = nn.functional.normalize(x, dim=-1)
-        flow = Flow(down, up, self.groups, mode == "ancestor", sinks)
+        flow = Flow(down, up if mode == "ancestor" else nodes_first(up, dtype), self.groups, mode == "ancestor", sinks)
         for layer in self.layers:
             x = layer(x, flow, allowed, real)
-        ordered = Graphs(graphs.ops[..., order], graphs.adj, mask, cell)
-        return mean_pool(x, ordered, self.cells)
+        ordered = Graphs(graphs.ops, graphs.adj, graphs.mask[..., order], graphs.cell[..., order])
+        return mean_pool(x.transpose(-3, -2), ordered, self.cells)
 
     # ---- structure that depends on the graph alone, laid out in the order of the sweep ----
 
@@ -142,54 +143,29 @@ class FlowerFormer(nn.Module):
 
 
 class Flow:
-    """One batch's edges as the sweeps visit them."""
+    """One batch's edges as the sweeps visit them (see `Sweep`; `up` bool [B, K, V, V] where `by_mask`), and its sinks bool [B, cells, V]."""
 
     def __init__(self, down: Tensor, up: Tensor, groups: list[int], by_mask: bool, sinks: Tensor | None) -> None:
         self.down, self.up, self.groups, self.by_mask, self.sinks = down, up, groups, by_mask, sinks
 
 
-class Sweep(nn.Module):
-    """One direction of message passing: each node's state is a GRU of its feature and of an attention over its senders' states."""
+class FlowSweep(Sweep):
+    """A sweep that can also run as the released code's `ancestor` form does."""
 
     def __init__(self, dim: int, faithful: bool) -> None:
-        super().__init__()
-        self.key = nn.Parameter(torch.empty(dim).uniform_(-1, 1) / math.sqrt(2 * dim))
-        self.gru = GRU(dim, dim)
+        super().__init__(dim, dim)
         self.inert = nn.ModuleDict({"edge": nn.Linear(dim, dim), "query": nn.Linear(dim, 1)}) if faithful else None
 
-    def message(self, states: Tensor, logits: Tensor, senders: Tensor) -> Tensor:
-        """Attention over senders (bool [B, R, S]) of states [B, S, dim] by logits [B, S]: [B, R, dim], zero for nobody's receiver."""
-        weights = torch.softmax(logits.unsqueeze(-2).masked_fill(~senders, FAR), -1)
-        return (weights * senders.to(weights.dtype)) @ states
-
-    def forward(self, x: Tensor, senders: Tensor, groups: list[int], backward: bool = False) -> Tensor:
-        """x [B, V, dim] laid out by groups -> states [B, V, dim]; senders bool [B, V(receiver), V(sender)]."""
-        # Split once: slicing for every group would build a full-size gradient for every slice.
-        halves = self.gru.input_half(x).split(groups, -2)
-        receivers = senders.split(groups, -2)
-        order = list(range(len(groups)))[:: -1 if backward else 1]
-        states = self.gru.first(halves[order[0]])
-        logits = states @ self.key
-        for number in order[1:]:
-            known = states.shape[-2]
-            seen = receivers[number][..., -known:] if backward else receivers[number][..., :known]
-            fresh = self.gru.step(halves[number], self.message(states, logits, seen))
-            pair = (fresh, states) if backward else (states, fresh)
-            states = torch.cat(pair, -2)
-            if number != order[-1]:
-                keys = fresh @ self.key
-                logits = torch.cat((keys, logits) if backward else (logits, keys), -1)
-        return states
-
     def by_mask(self, x: Tensor, masks: Tensor) -> Tensor:
-        """The released code's loop, last mask first: masks bool [B, K, V(receiver), V(sender)]; a later update overwrites."""
-        half = self.gru.input_half(x)
+        """The released code's loop on x [V, B, dim], last mask first: masks bool [B, K, V(receiver), V(sender)]; a later update overwrites."""
+        half = self.gru.input_half(x.transpose(-3, -2))
         receives = masks.any(-1)
         states = self.gru.first(half) * (~receives.any(-2)).to(x.dtype).unsqueeze(-1)
         for k in reversed(range(masks.shape[-3])):
-            fresh = self.gru.step(half, self.message(states, states @ self.key, masks[..., k, :, :]))
+            weights = masked_softmax((states @ self.key).unsqueeze(-2), masks[..., k, :, :])
+            fresh = self.gru.step(half, weights @ states)
             states = torch.where(receives[..., k, :].unsqueeze(-1), fresh, states)
-        return states
+        return states.transpose(-3, -2)
 
 
 class Layer(nn.Module):
@@ -198,7 +174,7 @@ class Layer(nn.Module):
     def __init__(self, dim: int, heads: int, attention_dropout: float, cells: int, faithful: bool) -> None:
         super().__init__()
         self.heads, self.cells = heads, cells
-        self.down, self.up = Sweep(dim, faithful), Sweep(dim, faithful)
+        self.down, self.up = FlowSweep(dim, faithful), FlowSweep(dim, faithful)
         self.exchange = nn.Linear(2 * dim, 2 * dim) if cells > 1 else None
         self.key_query = nn.Linear(dim, 2 * dim, bias=False)
         self.value = nn.Linear(dim, dim, bias=False)
@@ -211,7 +187,7 @@ class Layer(nn.Module):
         self.inert = nn.Linear(dim, 2 * dim, bias=False) if faithful else None
 
     def forward(self, x: Tensor, flow: Flow, allowed: Tensor, real: list[Tensor]) -> Tensor:
-        """x [B, V, dim] -> [B, V, dim]."""
+        """x [V, B, dim], nodes first -> [V, B, dim]."""
         both = (per_cell(self.norm_flow, x + self.sweep(x, flow), real)
                 + per_cell(self.norm_attention, x + self.attention(x, allowed), real))
         return per_cell(self.norm_out, both + self.narrow(torch.relu(self.wide(both))), real)
@@ -230,20 +206,19 @@ class Layer(nn.Module):
     def _exchanged(self, states: Tensor, sinks: Tensor) -> Tensor:
         """Both cells' output nodes [B, 2 * dim] through one linear map, and back into their places."""
         assert self.exchange is not None
-        at = sinks.to(states.dtype)
+        at, states = sinks.to(states.dtype), states.transpose(-3, -2)
         told = self.exchange((at @ states).flatten(-2)).unflatten(-1, (self.cells, -1))
-        return states * (1 - at.sum(-2)).unsqueeze(-1) + at.transpose(-1, -2) @ told
+        return (states * (1 - at.sum(-2)).unsqueeze(-1) + at.transpose(-1, -2) @ told).transpose(-3, -2)
 
     def attention(self, x: Tensor, allowed: Tensor) -> Tensor:
         """Multi-head attention over `allowed` (bool [B, V, V]); a node that may look at nobody gets the output bias."""
         def split(y: Tensor) -> Tensor:
-            return y.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+            return y.unflatten(-1, (self.heads, -1)).movedim(-4, -2)  # [B, heads, V, d]
 
         sender, receiver = (split(part) for part in self.key_query(x).chunk(2, -1))
         scores = receiver @ sender.transpose(-1, -2) / math.sqrt(sender.shape[-1])
-        seen = allowed.unsqueeze(-3)
-        weights = torch.softmax(scores.masked_fill(~seen, FAR), -1) * seen.to(x.dtype)
-        return self.out((self.drop(weights) @ split(self.value(x))).transpose(-2, -3).flatten(-2))
+        weights = masked_softmax(scores, allowed.unsqueeze(-3))
+        return self.out((self.drop(weights) @ split(self.value(x))).movedim(-2, -4).flatten(-2))
 
 
 def per_cell(norm: MaskedBatchNorm, x: Tensor, real: list[Tensor]) -> Tensor:

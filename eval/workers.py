@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from archrank.eval.execute import Context
 
 Told = Callable[[int, str, Any], None]
+# A training step frees and asks for the same tensors again, thousands of times: glibc shall keep them instead of giving pages back to the kernel.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
 
 
 def work(pipe: Connection, context: Context, threads: int, parent: int) -> None:
@@ -127,7 +129,7 @@ class Pool:
 
     def _hire(self) -> _Worker:
         # A spawned process reads these before it imports numpy and torch.
-        limits = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
+        limits = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)} | KEEP_MEMORY
         kept = {name: os.environ.get(name) for name in limits}
         os.environ.update(limits)
         ours, theirs = get_context("spawn").Pipe()

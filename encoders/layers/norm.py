@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from archrank.encoders.layers.stacked import over_members
 
 
 class MaskedBatchNorm(nn.Module):
@@ -24,23 +29,54 @@ class MaskedBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """x [..., dim], mask bool [...] of real entries (None: all). Padding comes out as it may; mask it before use."""
-        if self.training:
-            flat = x.reshape(-1, x.shape[-1])
-            if mask is None:
-                rows = flat.shape[0]
-                mean = flat.mean(0)
-                var = ((flat - mean) ** 2).mean(0)
-                bessel: Tensor | float = rows / max(rows - 1, 1)
-            else:
-                weight = mask.reshape(-1, 1).to(x.dtype)
-                count = weight.sum()
-                mean = (flat * weight).sum(0) / count
-                var = ((flat - mean) ** 2 * weight).sum(0) / count
-                bessel = count / (count - 1).clamp(min=1)
-            with torch.no_grad():
-                self.running_mean.mul_(1 - self.momentum).add_(self.momentum * mean.detach())
-                self.running_var.mul_(1 - self.momentum).add_(self.momentum * (var.detach() * bessel))
-        else:
-            mean, var = self.running_mean, self.running_var
-        scale = self.weight * torch.rsqrt(var + self.eps)
-        return x * scale + (self.bias - mean * scale)
+        if not self.training:
+            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+            return x * scale + (self.bias - self.running_mean * scale)
+        flat = x.reshape(-1, x.shape[-1])
+        weight = flat.new_ones(flat.shape[0]) if mask is None else mask.reshape(-1).to(x.dtype)
+        out, _, mean, var = Normalise.apply(flat, weight, self.weight, self.bias, self.eps)
+        with torch.no_grad():
+            count = weight.sum()
+            bessel = count / (count - 1).clamp(min=1)
+            self.running_mean.mul_(1 - self.momentum).add_(self.momentum * mean)
+            self.running_var.mul_(1 - self.momentum).add_(self.momentum * (var * bessel))
+        return out.view(x.shape)
+
+
+@over_members
+class Normalise(torch.autograd.Function):
+    """x [*, N, dim], weight [*, N] (1: real, 0: padding), scale and shift [*, dim] -> out and centred x [*, N, dim], mean and variance [*, dim]."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The value, and what its derivative needs."""
+        share = (weight / weight.sum(-1, keepdim=True)).unsqueeze(-2)  # [*, 1, N]
+        mean = share @ x
+        centred = x - mean
+        var = share @ centred.square()
+        out = torch.addcmul(shift.unsqueeze(-2), centred, scale.unsqueeze(-2) * torch.rsqrt(var + eps))
+        return out, centred, mean.squeeze(-2), var.squeeze(-2)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep what the derivative needs."""
+        _, weight, scale, _, eps = inputs
+        _, centred, mean, var = output
+        ctx.mark_non_differentiable(centred, mean, var)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(centred, var, weight, scale)
+        ctx.eps = eps
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        """The derivative."""
+        centred, var, weight, scale = ctx.saved_tensors
+        steep = torch.rsqrt(var + ctx.eps).unsqueeze(-2)
+        grad_shift = grad.sum(-2, keepdim=True)
+        grad_scale = (grad * centred).sum(-2, keepdim=True) * steep
+        factor = scale.unsqueeze(-2) * steep
+        share = factor / weight.sum(-1)[..., None, None]
+        through = torch.addcmul(-grad_shift * share, centred, -grad_scale * steep * share)  # what flows through mean and variance
+        through.mul_(weight.unsqueeze(-1)).addcmul_(grad, factor)
+        return through, None, grad_scale.squeeze(-2), grad_shift.squeeze(-2), None

@@ -1,0 +1,110 @@
+"""Autograd functions with a derivative written by hand: against numerical derivatives, plain formulas, and themselves in a stack."""
+
+import pytest
+import torch
+from torch import nn
+from torch.autograd import gradcheck
+from torch.func import vmap
+
+from archrank.encoders.layers.attention import masked_softmax
+from archrank.encoders.layers.gru import GRU, Gated
+from archrank.encoders.layers.norm import MaskedBatchNorm, Normalise
+from archrank.encoders.layers.sweep import Sweep, Swept, nodes_first
+
+
+def drawn(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed + sum(shape))
+    return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+
+def layered(groups, batch, backward, seed=0):
+    """Senders bool [B, V, V] that respect the groups; the last architecture has no edge at all."""
+    generator = torch.Generator().manual_seed(seed)
+    of = torch.cat([torch.full((size,), number) for number, size in enumerate(groups)])
+    earlier = of[:, None] < of[None, :] if backward else of[:, None] > of[None, :]
+    senders = (torch.rand(batch, len(of), len(of), generator=generator) < 0.6) & earlier
+    senders[-1] = False
+    return senders
+
+
+def swept_arguments(backward):
+    senders = nodes_first(layered([1, 2, 1], 3, backward), torch.float64)
+    return drawn(4, 3, 6), senders, drawn(2), drawn(6, 2, seed=1), drawn(6, seed=2), [slice(0, 1), slice(1, 3), slice(3, 4)], backward
+
+
+CASES = {
+    "normalise": (lambda *a: Normalise.apply(*a)[0], lambda: (drawn(7, 3), torch.tensor([1.0, 1, 0, 1, 1, 0, 1]).double(), drawn(3), drawn(3, seed=1), 1e-5)),
+    "gated": (lambda *a: Gated.apply(*a)[0], lambda: (drawn(4, 6), drawn(4, 6, seed=1), drawn(4, 2))),
+    "softmax": (masked_softmax, lambda: (drawn(2, 3, 4), torch.rand(2, 1, 4, generator=torch.Generator().manual_seed(0)) < 0.5)),
+    "forward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(False)),
+    "backward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(True)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_derivative_is_the_numerical_one(case):
+    function, arguments = CASES[case]
+    assert gradcheck(function, arguments(), check_undefined_grad=False)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_stack_gives_each_its_own(case):
+    function, arguments = CASES[case]
+    first = arguments()
+    second = [a.detach().mul(0.7).add(0.1).requires_grad_() if torch.is_tensor(a) and a.requires_grad else a for a in first]
+    stacked = [torch.stack([a, b]) if torch.is_tensor(a) else a for a, b in zip(first, second)]
+    dims = tuple(0 if torch.is_tensor(a) else None for a in stacked)
+    together = vmap(function, in_dims=dims)(*stacked)
+    weight = torch.randn(together.shape[1:], dtype=torch.float64)
+    wanted = [a for a in (*first, *second) if torch.is_tensor(a) and a.requires_grad]
+    gradients = torch.autograd.grad((together * weight).sum(), wanted)
+    alone = [function(*first), function(*second)]
+    assert torch.allclose(together, torch.stack(alone), atol=1e-12)
+    for found, expected in zip(gradients, torch.autograd.grad(sum((out * weight).sum() for out in alone), wanted)):
+        assert torch.allclose(found, expected, atol=1e-12)
+
+
+def test_gru_is_torchs():
+    ours, theirs = GRU(3, 4).double(), nn.GRUCell(3, 4).double()
+    theirs.load_state_dict(ours.state_dict())
+    x, hidden = drawn(5, 3), drawn(5, 4)
+    assert torch.allclose(ours(x, hidden), theirs(x, hidden), atol=1e-12)
+    assert torch.allclose(ours.first(ours.input_half(x)), theirs(x, torch.zeros_like(hidden)), atol=1e-12)
+
+
+def test_norm_is_torchs_on_the_real_rows():
+    ours, theirs = MaskedBatchNorm(3).double(), nn.BatchNorm1d(3).double()
+    x, mask = drawn(4, 5, 3), torch.rand(4, 5, generator=torch.Generator().manual_seed(1)) < 0.7
+    for _ in range(2):
+        assert torch.allclose(ours(x, mask)[mask], theirs(x[mask]), atol=1e-12)
+    assert torch.allclose(ours.running_var, theirs.running_var)
+    assert torch.allclose(ours.eval()(x), theirs.eval()(x.flatten(0, 1)).view(x.shape), atol=1e-12)
+
+
+def test_softmax_is_torchs_where_it_looks_and_zero_elsewhere():
+    scores, allowed = drawn(6, 5) * 200, torch.rand(6, 5, generator=torch.Generator().manual_seed(2)) < 0.5
+    allowed[0], allowed[1] = False, True
+    found = masked_softmax(scores, allowed)
+    assert not found[0].any()
+    assert torch.allclose(found[1:], torch.softmax(scores.masked_fill(~allowed, -torch.inf), -1)[1:], atol=1e-12)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("groups", [[1, 3, 2], [1] * 40], ids=["small", "long"])
+def test_sweep_is_attention_and_a_gru_node_by_node(groups, backward):
+    torch.manual_seed(0)
+    sweep = Sweep(3, 4).double()
+    senders = layered(groups, 5, backward)
+    x = drawn(5, sum(groups), 3)
+    found = sweep(x.transpose(0, 1), nodes_first(senders, x.dtype), groups, backward).transpose(0, 1)
+    states: dict[tuple[int, int], torch.Tensor] = {}
+    nodes = range(sum(groups))
+    for graph in range(5):
+        for v in reversed(nodes) if backward else nodes:
+            heard = [states[graph, u] for u in nodes if senders[graph, v, u]]
+            message = torch.zeros(4, dtype=x.dtype)
+            if heard:
+                stacked = torch.stack(heard)
+                message = torch.softmax(stacked @ sweep.key, 0) @ stacked
+            states[graph, v] = sweep.gru(x[graph, v], message)
+            assert torch.allclose(found[graph, v], states[graph, v], atol=1e-12)
