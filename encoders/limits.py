@@ -19,6 +19,7 @@ WIDEST = 20_000
 # Attention over pairs of architectures, and a decoder that predicts edge by edge, are quadratic in these.
 MOST_NODES = {"cate": 128, "dvae": 64}
 PATHS = ("path", "path_truncated", "path_categorical", "path_truncated_categorical", "path_continuous", "canonical_path")
+ONE_BIT_A_PATH = ("path", "path_truncated", "path_continuous", "canonical_path")
 PAIRS = ("adjacency", "adjacency_categorical", "adjacency_continuous")
 
 
@@ -40,7 +41,15 @@ def unfit(encoder: str, config: dict[str, Any], benchmark: Benchmark) -> str | N
         return str(error)
     if limit < allowed(space) and (least := shortest(benchmark, encoder == "canonical_path")) is not None and least > limit:
         return f"every path from input to output has {least} operations or more, and {limit} is the most the code keeps (`longest`)"
+    if encoder in ONE_BIT_A_PATH and chains(benchmark):
+        return "every architecture is a chain: its one path is a feature that no other has, so nothing learned from some tells of others"
     return None
+
+
+def chains(benchmark: Benchmark) -> bool:
+    """Whether every architecture is a single path without identities, so that its sequence of operations is its name."""
+    words = vocabulary(benchmark.space)
+    return not (words.skips or words.nones) and bool((benchmark.adj.sum(1) <= 1).all() and (benchmark.adj.sum(2) <= 1).all())
 
 
 def pair_features(space: SearchSpace) -> int:
