@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: env report test lint links clean
+.PHONY: env report example test lint links clean
 
 env: $(STAMP)
 
@@ -19,6 +19,18 @@ $(STAMP): pyproject.toml constraints.txt
 report: env
 	$(BIN)/archrank run --suite default --store results/store
 	$(BIN)/archrank report --store results/store --output results
+
+# docs/example and the picture in README from what `make report` stored; trains nothing. The picture needs Chromium.
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+example: env
+	rm -rf docs/example/figures
+	$(BIN)/archrank report --store results/store --output docs/example --format html,md
+	@if test -n "$(CHROMIUM)"; then \
+	  $(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,860 \
+	    --screenshot=docs/figures/report.png "file://$(CURDIR)/docs/example/report.html" 2>/dev/null && echo docs/figures/report.png; \
+	else echo "no Chromium: docs/figures/report.png is left as it is"; fi
+	@rm -f docs/example/report.html
 
 test: env
 	$(BIN)/python -m pytest -n 2
