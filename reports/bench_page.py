@@ -200,15 +200,15 @@ def _growth(samples: Sequence[Sample], figures: dict[str, bytes], name: str) -> 
         out += [f"### {part.name.capitalize()}", "", f"Seconds are of one {part.cost}.", ""]
         if lines:
             file = f"{name}-{part.name}.svg"
-            figures[file] = as_file(growth_figure(lines, Palette([line.label for line in lines]), f"One {part.cost.split(' (')[0]}", part.name).svg)
-            out += [f"![seconds against {part.name}](figures/{file})", ""]
-        out += [*said, "", *_table([part.name, "encoder", "CPU", "wall", "arithmetic", "bytes", "CPU over the floor", "peak memory"], rows)]
+            figures[file] = as_file(growth_figure(lines, Palette([line.label for line in lines]), f"One {part.cost.split(' (')[0]}", part.of).svg)
+            out += [f"![seconds against {part.of}](figures/{file})", ""]
+        out += [*said, "", *_table([part.of, "encoder", "CPU", "wall", "arithmetic", "bytes", "CPU over the floor", "peak memory"], rows)]
     return out
 
 
 def _case_growth(of: Sequence[Sample], part: str) -> tuple[Line | None, list[list[str]], list[str]]:
     """The drawn line, table rows and sentences of one encoder in one part."""
-    label = str(select(of, what="growth")[0]["encoder"])
+    label = str(of[0]["case"])
     sizes, costs, floors, rows = [], [], [], []
     for size in sorted({s["size"] for s in select(of, what="size")}):
         runs = select(of, what="size", size=size)
@@ -255,15 +255,15 @@ def _bars(samples: Sequence[Sample]) -> list[str]:
             row(f"{case}: alone over ensemble, CPU per step and member", "at least 1", _times(alone), alone.median >= 1)
     for sample in select(samples, part="growth-space", what="size", size=423_624, repeat=0):
         if sample["case"].startswith("flowerformer"):
-            row("flowerformer predicts 423,624 cells: seconds", "under 180", f"{sample['wall']:.0f}", sample["wall"] < 180)
-            row("the same: peak memory", "under 2 GB", _mb(sample["peak"]), sample["peak"] < 2e9)
+            row(f"{sample['case']} predicts 423,624 cells: wall", "under 180 s", _time(sample["wall"]), sample["wall"] < 180)
+            row(f"{sample['case']} predicts 423,624 cells: peak memory", "under 2 GB", _mb(sample["peak"]), sample["peak"] < 2e9)
     for part in ("members", "budget", "epochs", "space"):
         of = select(samples, part=f"growth-{part}")
         for case in distinct(of, lambda s: str(s["case"])):
             sizes = sorted({s["size"] for s in select(of, case=case, what="size")})
             costs = [spread(s["cpu"] for s in select(of, case=case, what="size", size=size)) for size in sizes]
             if fitted := growth(sizes, [c.median for c in costs if c]):
-                row(f"growth with {case}: exponent", "at most 1 (to 0.05)", f"{fitted.exponent:.2f}", fitted.exponent <= 1.05)
+                row(f"growth with {part}, {case}: exponent", "at most 1 (to 0.05)", f"{fitted.exponent:.2f}", fitted.exponent <= 1.05)
     if wall := spread(s["wall"] for s in select(samples, part="plan", what="timed")):
         row("`archrank plan` of 10,000 trials, start to exit", "under 2 s", f"{wall.median:.2f} s ({wall.low:.2f} to {wall.high:.2f})", wall.median < 2)
     return ["## In short", "", *_table(["what", "bar", "measured", "met"], rows)] if rows else []

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from archrank.eval.bench.summary import Spread
-from archrank.reports.style import COLOURS, HATCH, INK, MUTED, Drawing, Palette, canvas, style
+from archrank.reports.style import COLOURS, INK, MUTED, Drawing, Palette, canvas, style
 
 __all__ = ["Line", "growth_figure", "ratio_figure"]
 
@@ -49,7 +49,7 @@ def ratio_figure(rows: Sequence[tuple[str, dict[str, Spread]]], ways: Sequence[s
         _ticks(ax, "x")
         ax.set_yticks([at for at, _ in ticks], [label for _, label in ticks])
         ax.set_ylim(place - 0.6, -1)
-        ax.set_xlabel("CPU seconds per trained step and member, times those of the ensemble", labelpad=2)
+        ax.set_xlabel("CPU time per step and member, in times of the ensemble's", labelpad=2, x=0.4)
         ax.set_title(title, x=-0.37)
         for number, way in enumerate(ways):
             ax.plot([], [], "osD^"[number % 4], color=COLOURS[number][0], label=way)
@@ -76,8 +76,8 @@ def growth_figure(lines: Sequence[Line], palette: Palette, title: str, axis: str
         ax.set_xlabel(axis, labelpad=2)
         ax.set_title(title)
         ax.text(-0.02, 1.0, "s", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
-        ax.plot([], [], linestyle=(0, (3, 2)), color=HATCH, linewidth=1.2, label="floor")
-        ax.legend(frameon=False, fontsize=8.5, loc="upper left", borderaxespad=0.1)
+        if any(line.floors for line in lines):
+            ax.text(1.27, -0.115, "dashed: floor", transform=ax.transAxes, ha="right", va="top", color=MUTED, fontsize=8)
         return Drawing(figure)
 
 

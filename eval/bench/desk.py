@@ -17,8 +17,6 @@ from archrank.eval.bench.runners import Engine, Runner, make_runner
 from archrank.eval.bench.subject import Subject, prepare
 from archrank.eval.training import steps_per_epoch
 
-SHORTEST_EPOCHS = 2
-
 
 class Desk:
     """Keeps the case at hand between questions. threads: of PyTorch in this process."""
@@ -28,6 +26,7 @@ class Desk:
         self.subject: Subject | None = None
         self.runner: Runner | None = None
         self.enough = 0  # steps that take about the wanted time, once tried
+        self.warm = False  # whether the runner has predicted before
 
     def prepare(self, case: dict[str, Any], variant: str) -> dict[str, Any]:
         """Make a case ready in one variant.
@@ -35,7 +34,7 @@ class Desk:
         `idle`: peak memory after the imports that the variant needs, before any architecture is loaded (right for the first case of a process).
         `steps`: optimiser steps of the recipe in full. `apart`: see `Conventional.apart`.
         """
-        self.subject, self.runner, self.enough = None, None, 0
+        self.subject, self.runner, self.enough, self.warm = None, None, 0, False
         if variant == "torch-geometric":
             import_module("archrank.eval.bench.conventional")
         idle = peak_memory()
@@ -58,7 +57,7 @@ class Desk:
         watch = Stopwatch()
         if updates is None:
             if not self.enough:
-                done = runner.train(SHORTEST_EPOCHS * cycle + 1, watch.start)
+                done = runner.train(cycle + 1, watch.start)
                 self.enough = max(done, round(seconds / (watch.read()[0] / done)))
             updates = self.enough
         # Whole epochs, so that full and partial batches are there in their shares.
@@ -69,9 +68,11 @@ class Desk:
                 "peak": self._peak()}
 
     def predict(self) -> dict[str, Any]:
-        """Predict with what was trained last. `wall` and `cpu`: seconds an architecture and member."""
+        """Predict with what was trained last, after once to warm up. `wall` and `cpu`: seconds an architecture and member."""
         runner, _ = self._ready()
-        runner.predict()
+        if not self.warm:
+            runner.predict()
+            self.warm = True
         watch = Stopwatch()
         watch.start()
         count = runner.predict()

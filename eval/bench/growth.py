@@ -21,9 +21,10 @@ LONG_S = 30.0
 
 @dataclass(frozen=True)
 class Part:
-    """What one part varies: sizes, the unit of cost, the case of a size, and the power of the size that time and memory may grow with."""
+    """What one part varies: sizes of what, the unit of cost, the case of a size, and the power of the size that time and memory may grow with."""
 
     name: str
+    of: str
     sizes: tuple[int, ...]
     cost: str
     case: Callable[[str, int], Case]
@@ -50,15 +51,15 @@ def _space(encoder: str, size: int) -> Case:
     return Case(encoder, recipe="common", budget=32, members=1, cells=64)
 
 
-LABELS = (20, 78, 312, 1250, 4000, 7800)
+LABELS = (20, 78, 390, 1950, 7800)
 PARTS: dict[str, tuple[Part, ...]] = {
-    "members": (Part("members", (1, 2, 4, 8, 16, 32, 64), "update of the whole ensemble (common recipe, batch 16, 78 labels)", _members),),
+    "members": (Part("members", "members", (1, 2, 4, 8, 16, 32, 64), "update of the whole ensemble (common recipe, batch 16, 78 labels)", _members),),
     "budget": (
-        Part("budget", LABELS, "update and member (common recipe: 1,000 updates whatever the budget)", _budget),
-        Part("epochs", LABELS, "epoch and member (paper recipe)", _epochs),
+        Part("budget", "labels", LABELS, "update and member (common recipe: 1,000 updates whatever the budget)", _budget),
+        Part("epochs", "labels", LABELS, "epoch and member (paper recipe)", _epochs),
     ),
-    "nodes": (Part("nodes", (7, 15, 30, 60, 120, 240, 600), "update (common recipe, 16 random graphs of so many nodes)", _nodes, 2),),
-    "space": (Part("space", (1_000, 10_000, 100_000, 423_624), "prediction of all architectures (NAS-Bench-101-sized cells)", _space),),
+    "nodes": (Part("nodes", "nodes", (7, 15, 30, 60, 120, 240, 600), "update (common recipe, 16 random graphs of so many nodes)", _nodes, 2),),
+    "space": (Part("space", "architectures", (1_000, 10_000, 100_000, 423_624), "prediction of all architectures (NAS-Bench-101-sized cells)", _space),),
 }
 # An epoch of thousands of labels is long, and its steps are like any others: one encoder shows it.
 ONLY = {"epochs": ("gcn",)}
@@ -76,7 +77,8 @@ def grow(parts: Sequence[str], encoders: Sequence[str], results: Callable[[str],
 
 def _part(part: Part, encoder: str, results: Results, benchmark: str, device: str, sizes: Sequence[int], repeats: int, seconds: float,
           updates: int | None, threads: int, say: Callable[[str], None]) -> None:
-    results.begin(f"{encoder} {part.name}")
+    label = encoder if threads == 1 else f"{encoder} ({threads} threads)"
+    results.begin(label)
     results.add("growth", cost=part.cost, threads=threads, encoder=encoder)
     # One process for all sizes of an encoder, from small to large, so that its peak memory is that of the largest so far.
     with Worker(threads) as worker:

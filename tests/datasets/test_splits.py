@@ -17,6 +17,16 @@ def test_clean_keeps_test_architectures_and_their_twins_apart(cells, seed):
     assert len(split.validation) == 0
 
 
+def test_classes_stay_whole_where_scores_are_missing(cells):
+    some = cells.subset(range(len(cells)))
+    some.key = np.array([f"class {i % 130}" for i in range(len(cells))], object)
+    scored = np.arange(len(cells)) % 5 != 0
+    some.scores.loc[~scored, some.default_target] = np.nan
+    split = make_split(some, "clean", 0)
+    assert not set(some.key[split.pool]) & set(some.key[split.test])
+    assert sorted([*split.pool, *split.test]) == np.flatnonzero(scored).tolist()
+
+
 def test_budgets_are_nested_and_bounded(cells):
     split = make_split(cells, "clean", 0)
     assert np.array_equal(split.train(20), split.train(50)[:20])

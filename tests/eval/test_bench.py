@@ -14,7 +14,7 @@ from archrank.encoders.gcn import NeuralPredictorGCN
 from archrank.encoders.gin import GIN
 from archrank.eval.bench import compare as compare_module
 from archrank.eval.bench import growth as growth_module
-from archrank.eval.bench.against import against, timed
+from archrank.eval.bench.against import against, plan, timed
 from archrank.eval.bench.case import Case
 from archrank.eval.bench.compare import compare
 from archrank.eval.bench.conventional import PygNetwork, as_data
@@ -243,6 +243,16 @@ def test_against_takes_turns(tmp_path, monkeypatch):
     page = write_page(read_all([tmp_path]), tmp_path)[0].read_text()
     # They train one predictor, we train two in half the time.
     assert "2.00 (2.00 to 2.00) times as long, 4.00 (4.00 to 4.00) times per predictor" in page
+
+
+def test_the_plan_that_is_timed_has_10_000_trials(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("archrank.eval.bench.against.timed", lambda command: asked.append(command) or {"wall": 1.5, "cpu": 1.0, "peak": 1, "starter": 1})
+    plan(Results(tmp_path, "plan"), repeats=2, say=lambda text: None)
+    with pytest.raises(SystemExit):
+        main(asked[0][3:])
+    assert "10000 trials, 0 stored" in capsys.readouterr().out
+    assert "under 2 s | 1.50 s (1.50 to 1.50) | yes" in write_page(read_all([tmp_path]), tmp_path)[0].read_text()
 
 
 @pytest.mark.parametrize("words, said", [
