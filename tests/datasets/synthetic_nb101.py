@@ -14,8 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from archrank.datasets import nb101_cells, tfrecord
 
+BLOCK = 1 << 13
 NAMES = {0: "input", 1: "conv1x1-bn-relu", 2: "conv3x3-bn-relu", 3: "maxpool3x3", 4: "output"}
 
 
@@ -51,24 +54,34 @@ def record(cell, epochs, message, name=None):
     return json.dumps([name or cell.hash, epochs, bits, ",".join(NAMES[op] for op in cell.ops), packed]).encode()
 
 
+def shapes(vertices, seed=0):
+    """Adjacencies of full cells, one for each isomorphism class, in a random order."""
+    slots = np.array(list(itertools.combinations(range(vertices), 2)))
+    order = np.random.default_rng(seed).permutation(1 << len(slots))
+    seen = set()
+    for start in range(0, len(order), BLOCK):
+        bits = order[start : start + BLOCK, None] >> np.arange(len(slots)) & 1
+        matrices = np.zeros((len(bits), vertices, vertices), bool)
+        matrices[:, slots[:, 0], slots[:, 1]] = bits
+        for matrix in matrices[(bits.sum(1) <= nb101_cells.MAX_EDGES) & nb101_cells.is_full(matrices)]:
+            blank = nb101_cells.Cell.from_matrix(matrix, [0, *[1] * (vertices - 2), 4])
+            if blank.hash not in seen:
+                seen.add(blank.hash)
+                yield blank.edges
+
+
 def cells(count, seed=0):
-    """`count` different full cells of 7 vertices: random adjacencies, each with all labellings."""
-    draw = random.Random(seed)
-    slots = list(itertools.combinations(range(7), 2))
-    seen, shapes = set(), set()
-    while len(seen) < count:
-        edges = tuple(sorted(draw.sample(slots, draw.randint(6, 9))))
-        matrix = [[(u, v) in edges for v in range(7)] for u in range(7)]
-        full = all(any(row[v] for row in matrix) for v in range(1, 7)) and all(any(row) for row in matrix[:-1])
-        if not full or edges in shapes:
-            continue
-        shapes.add(edges)
-        for interior in itertools.product((1, 2, 3), repeat=5):
-            cell = nb101_cells.Cell((0, *interior, 4), edges)
-            name = bytes.fromhex(cell.hash)
-            if name not in seen and len(seen) < count:
-                seen.add(name)
-                yield cell
+    """`count` different cells, those of 7 vertices first; at most the 423,624 of the space."""
+    seen = set()
+    for vertices in range(7, 1, -1):
+        for edges in shapes(vertices, seed):
+            for interior in itertools.product((1, 2, 3), repeat=vertices - 2):
+                cell = nb101_cells.Cell((0, *interior, 4), edges)
+                if (name := bytes.fromhex(cell.hash)) not in seen:
+                    if len(seen) == count:
+                        return
+                    seen.add(name)
+                    yield cell
 
 
 def write(path, count, epochs=(108,), repeats=3, seed=0):
