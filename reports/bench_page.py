@@ -9,7 +9,7 @@ from pathlib import Path
 from archrank.eval.bench.case import VARIANTS
 from archrank.eval.bench.growth import PARTS
 from archrank.eval.bench.results import Sample
-from archrank.eval.bench.summary import Spread, distinct, floor_seconds, growth, ratios, select, spread
+from archrank.eval.bench.summary import Spread, clock, distinct, floor_seconds, growth, ratios, select, spread
 from archrank.reports.fig_bench import Line, growth_figure, ratio_figure
 from archrank.reports.style import Palette
 from archrank.reports.svg import as_file
@@ -21,7 +21,8 @@ HEAD = """# Performance
 Written by `archrank bench --page` from raw samples; repeat the commands at the end to measure your machine.
 
 **How it is measured.** Every way of doing a piece of work runs in a process of its own, with the number of PyTorch threads given below; the processes
-take turns, way after way, repeat after repeat, so that a busy minute touches all ways alike. Ratios are formed within a repeat; shown are their
+take turns, way after way, repeat after repeat, so that a busy minute touches all ways alike. All get the environment that `archrank run` gives its workers
+(an allocator that keeps freed memory), which helps every way. Ratios are formed within a repeat; shown are their
 median and, in brackets, the smallest and the largest. A step is an optimiser step of one member (an ensemble's step divided by its members); the
 first step of a training, the making of networks and of graph structure are not counted, and steps are counted in whole epochs where the recipe
 counts epochs. Wall is the clock; CPU is processor time, which is the steadier on a machine that does other things too. Peak memory is the kernel's
@@ -105,29 +106,29 @@ def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: st
             notes += [f"{case}: {note}" for note in ready["notes"] if f"{case}: {note}" not in notes]
             if ready.get("apart"):
                 notes.append(f"{case}: with the same weights, the torch-geometric form's scores differ by at most {ready['apart']:.0e} of the largest")
-            if way != "ensemble" and (cpu := ratios(select(of, what="train"), way, "ensemble", "cpu")):
-                found[way] = cpu
-                against.append([case, way, _times(cpu), _times(ratios(select(of, what="train"), way, "ensemble", "wall")),
-                                _times(ratios(select(of, what="predict"), way, "ensemble", "cpu"))])
+            if way != "ensemble" and (cost := ratios(select(of, what="train"), way, "ensemble", clock(of))):
+                found[way] = cost
+                against.append([case, way, *(_times(ratios(select(of, what=what), way, "ensemble", field))
+                                             for what in ("train", "predict") for field in ("cpu", "wall"))])
         notes += [f"{case}: {miss['variant']}: {miss['why']}" for miss in select(of, what="missing")]
         for floor in select(of, what="floor"):
-            floors.append([case, *_floor_row(floor, spread(s["cpu"] for s in select(of, what="train", variant="ensemble")))])
+            floors.append([case, *_floor_row(floor, spread(s[clock(of)] for s in select(of, what="train", variant="ensemble")))])
         if found:
             drawn.append((case, found))
     settings = select(mine, what="ready")[0]["settings"]
     out = ["## Side by side", "", f"On {settings['benchmark']}, {settings['budget']} labels, ensembles of {settings['members']} members. "
            + "; ".join(f"*{way}*: {said}" for way, said in VARIANTS.items()) + ".", ""]
-    out += _table(["encoder", "recipe, batch", "way", "step and member, CPU", "wall", "a trained member, extrapolated", "predicted / CPU s", "peak memory (idle)",
+    out += _table(["encoder", "recipe, batch", "way", "step and member, CPU", "wall", "a trained member, extrapolated", "predicted / s", "peak memory (idle)",
                    "in Python"], rows)
     if drawn:
         ways = [way for way in VARIANTS if any(way in found for _, found in drawn)]
         figures[f"{name}-ratios.svg"] = as_file(ratio_figure(drawn, ways, "Against other ways").svg)
         out += ["How many times as long the other ways take as the ensemble, per step and member, and per predicted architecture:", "",
                 f"![CPU seconds of other ways over those of the ensemble](figures/{name}-ratios.svg)", ""]
-        out += _table(["encoder", "way", "training, CPU", "training, wall", "prediction, CPU"], against)
+        out += _table(["encoder", "way", "training, CPU", "training, wall", "prediction, CPU", "prediction, wall"], against)
     if floors:
         out += ["The ensemble and its floor, per step and member:", ""]
-        out += _table(["encoder", "operations", "matrix rate", "arithmetic", "bytes", "measured, CPU", "over the floor"], floors)
+        out += _table(["encoder", "operations", "matrix rate", "arithmetic", "bytes", "measured", "over the floor"], floors)
     return out + [f"- {note}" for note in notes] + ([""] if notes else [])
 
 
@@ -139,7 +140,7 @@ def _costs(of: Sequence[Sample], ready: Sample) -> list[str]:
     """Cells of one way: step by CPU and by the clock, a trained member, predictions a second, memory, share of Python."""
     way = ready["variant"]
     trained, predicted = select(of, what="train", variant=way), select(of, what="predict", variant=way)
-    cpu, wall, score = (spread(s[field] for s in group) for group, field in ((trained, "cpu"), (trained, "wall"), (predicted, "cpu")))
+    cpu, wall, score = (spread(s[field] for s in group) for group, field in ((trained, "cpu"), (trained, "wall"), (predicted, clock(of))))
     measured = sum(s["measured"] for s in trained)
     whole = f"{_time(wall.median * ready['steps'])} ({ready['steps']:,} steps, {measured:,} measured)" if wall else "–"
     peak = max((s["peak"] for s in trained + predicted), default=0)
@@ -190,7 +191,7 @@ def _growth(samples: Sequence[Sample], figures: dict[str, bytes], name: str) -> 
         if not select(of, what="size"):
             continue
         out += ["## How cost grows", "", "Exponents: least squares of logarithms over the upper half of the range (sizes from the geometric mean of the "
-                "smallest and the largest on), CPU seconds.", ""] if not out else []
+                "smallest and the largest on), of CPU seconds (of wall seconds on a GPU).", ""] if not out else []
         lines, rows, said = [], [], []
         for case in distinct(of, lambda s: str(s["case"])):
             line, cells, sentences = _case_growth(select(of, case=case), part.name)
@@ -202,7 +203,7 @@ def _growth(samples: Sequence[Sample], figures: dict[str, bytes], name: str) -> 
             file = f"{name}-{part.name}.svg"
             figures[file] = as_file(growth_figure(lines, Palette([line.label for line in lines]), f"One {part.cost.split(' (')[0]}", part.of).svg)
             out += [f"![seconds against {part.of}](figures/{file})", ""]
-        out += [*said, "", *_table([part.of, "encoder", "CPU", "wall", "arithmetic", "bytes", "CPU over the floor", "peak memory"], rows)]
+        out += [*said, "", *_table([part.of, "encoder", "CPU", "wall", "arithmetic", "bytes", "over the floor", "peak memory"], rows)]
     return out
 
 
@@ -215,13 +216,13 @@ def _case_growth(of: Sequence[Sample], part: str) -> tuple[Line | None, list[lis
         cpu, wall = spread(s["cpu"] for s in runs), spread(s["wall"] for s in runs)
         assert cpu is not None and wall is not None
         sizes.append(float(size))
-        costs.append(cpu.median)
+        costs.append(cpu.median if clock(of) == "cpu" else wall.median)
         both: tuple[float, float] | None = None
         for floor in select(of, what="size floor", size=size):
             both = floor_seconds(floor, "score" if part == "space" else "step", floor["scale"])
             floors.append(max(both))
         rows.append([f"{size:,}", label, _time(cpu.median), _time(wall.median), *(map(_time, both) if both else ("–", "–")),
-                     f"{cpu.median / max(both):.1f} times" if both else "–", _mb(max(s["peak"] for s in runs))])
+                     f"{costs[-1] / max(both):.1f} times" if both else "–", _mb(max(s["peak"] for s in runs))])
     said = [f"- {label} at {miss['size']:,}: left out: {miss['why']}" for miss in select(of, what="left out")]
     found = growth(sizes, costs)
     if found:
@@ -241,27 +242,31 @@ def _bars(samples: Sequence[Sample]) -> list[str]:
 
     for case in distinct(select(samples, part="encoders"), lambda s: str(s["case"])):
         of = select(samples, part="encoders", case=case)
-        base = case.split("[")[0]
-        least = {"flowerformer": 3.0, "gcn": 10.0, "gin": 10.0, "gated_gcn": 10.0}.get(base)
-        if least and (cpu := ratios(select(of, what="train"), "torch-geometric", "ensemble", "cpu")):
-            row(f"{case}: torch-geometric loop over ensemble, CPU per step and member", f"at least {least:.0f}", _times(cpu), cpu.median >= least)
-        trained = spread(s["cpu"] for s in select(of, what="train", variant="ensemble"))
+        base, cost = case.split("[")[0].split(" on ")[0], clock(of)
+        gpu, graph_network = cost == "wall", base in ("gcn", "gin", "gated_gcn")
+        conventional = ratios(select(of, what="train"), "torch-geometric", "ensemble", cost)
+        if conventional and (graph_network or base == "flowerformer") and not (gpu and graph_network):
+            least = 10 if graph_network else 100 if gpu else 3
+            row(f"{case}: torch-geometric loop over ensemble, {cost} per step and member", f"at least {least}", _times(conventional),
+                conventional.median >= least)
+        trained = spread(s[cost] for s in select(of, what="train", variant="ensemble"))
         for floor in select(of, what="floor"):
-            if base == "flowerformer" and trained:
+            if base == "flowerformer" and trained and not gpu:
                 over = trained.median / max(floor_seconds(floor, "step"))
                 row(f"{case}: ensemble over its floor", "at most 3", f"{over:.1f}", over <= 3)
-        alone = ratios(select(of, what="train"), "alone", "ensemble", "cpu")
-        if base not in ("gcn", "gin", "gated_gcn") and alone:
-            row(f"{case}: alone over ensemble, CPU per step and member", "at least 1", _times(alone), alone.median >= 1)
+        alone = ratios(select(of, what="train"), "alone", "ensemble", cost)
+        if alone and not graph_network:
+            row(f"{case}: alone over ensemble, {cost} per step and member", f"at least {5 if gpu else 1}", _times(alone), alone.median >= (5 if gpu else 1))
     for sample in select(samples, part="growth-space", what="size", size=423_624, repeat=0):
         if sample["case"].startswith("flowerformer"):
-            row(f"{sample['case']} predicts 423,624 cells: wall", "under 180 s", _time(sample["wall"]), sample["wall"] < 180)
+            most = 180 if clock([sample]) == "cpu" else 3
+            row(f"{sample['case']} predicts 423,624 cells: wall", f"under {most} s", _time(sample["wall"]), sample["wall"] < most)
             row(f"{sample['case']} predicts 423,624 cells: peak memory", "under 2 GB", _mb(sample["peak"]), sample["peak"] < 2e9)
     for part in ("members", "budget", "epochs", "space"):
         of = select(samples, part=f"growth-{part}")
         for case in distinct(of, lambda s: str(s["case"])):
             sizes = sorted({s["size"] for s in select(of, case=case, what="size")})
-            costs = [spread(s["cpu"] for s in select(of, case=case, what="size", size=size)) for size in sizes]
+            costs = [spread(s[clock(of)] for s in select(of, case=case, what="size", size=size)) for size in sizes]
             if fitted := growth(sizes, [c.median for c in costs if c]):
                 row(f"growth with {part}, {case}: exponent", "at most 1 (to 0.05)", f"{fitted.exponent:.2f}", fitted.exponent <= 1.05)
     if wall := spread(s["wall"] for s in select(samples, part="plan", what="timed")):

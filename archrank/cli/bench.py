@@ -50,7 +50,8 @@ def bench(
         _check_device(device)
         parts, chosen = _parts(growth), _labels(encoders or ([] if growth or plan else DEFAULT))
         drawn_ways, numbers = _ways(ways), _numbers(sizes, parts)
-        load(benchmark)
+        if against or not (parts or plan) or {"members", "budget"} & set(parts):
+            load(benchmark)
         typed = shlex.join(["archrank", *sys.argv[1:]])
 
         def results(part: str) -> Results:

@@ -9,30 +9,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.bench.clock import peak_memory
 from archrank.eval.bench.results import Results
+from archrank.eval.bench.worker import environment
 
 if TYPE_CHECKING:
     from archrank.eval.bench.case import Case
 
 
-def timed(command: Sequence[str], threads: int = 1) -> dict[str, Any]:
+def timed(command: Sequence[str], variables: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Run a command to its end: `wall` and `cpu` seconds, `peak` bytes resident (of the largest of its processes), as the kernel counted them.
 
-    The kernel counts the memory of the process that starts a command as the command's: `peak` is never below this process's own, `starter`.
+    variables: set in the command's environment. The kernel counts the memory of the process that starts a command as the command's: `peak` is never
+    below this process's own, `starter`.
     ArchrankError, one line, if the command cannot be started or fails.
     """
     said = shlex.join(command)
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         try:
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, **(variables or {})})
         except OSError as error:
             raise ArchrankError(f"cannot start '{said}': {error.strerror}") from None
         _, status, used = os.wait4(process.pid, 0)
@@ -50,6 +51,7 @@ def against(command: str, case: Case, results: Results, *, repeats: int = 5, mem
             say: Callable[[str], None] = print) -> None:
     """Run `command` and a whole training and prediction of the case in turn.
 
+    Ours runs in the environment that `archrank run` gives its workers, the other in the user's own, with the same number of threads.
     members: how many predictors the command trains, for the ratio per predictor. updates: cut our training to so many steps (None: the whole recipe).
     """
     words = shlex.split(command)
@@ -60,10 +62,11 @@ def against(command: str, case: Case, results: Results, *, repeats: int = 5, mem
     ours = [sys.executable, "-m", "archrank.eval.bench.whole", job]
     results.add("ready", variant="ensemble", members=case.members, settings=asdict(case), updates=updates)
     results.add("ready", variant="other", members=members, other=command)
+    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     for repeat in range(repeats):
-        for variant, words_of in (("ensemble", ours), ("other", words)):
+        for variant, words_of, variables in (("ensemble", ours, environment(threads)), ("other", words, limits)):
             say(f"{repeat + 1}/{repeats} {'archrank' if variant == 'ensemble' else command}")
-            results.add("timed", variant=variant, repeat=repeat, **timed(words_of, threads))
+            results.add("timed", variant=variant, repeat=repeat, **timed(words_of, variables))
 
 
 def plan(results: Results, *, repeats: int = 5, say: Callable[[str], None] = print) -> None:

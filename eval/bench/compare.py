@@ -24,7 +24,7 @@ def compare(cases: Sequence[Case], variants: Sequence[str], results: Results, *,
     updates: measured steps a sample (None: as many as take about `seconds`). ArchrankError if archrank's own way fails.
     """
     for case in cases:
-        results.begin(case.encoder)
+        results.begin(case.encoder + (f" on {case.device}" if case.device != "cpu" else ""))
         with ExitStack() as stack:
             # All at once, so that their imports share the cores; nothing is measured yet.
             started = {variant: stack.enter_context(Worker(threads)) for variant in variants}

@@ -77,8 +77,7 @@ def grow(parts: Sequence[str], encoders: Sequence[str], results: Callable[[str],
 
 def _part(part: Part, encoder: str, results: Results, benchmark: str, device: str, sizes: Sequence[int], repeats: int, seconds: float,
           updates: int | None, threads: int, say: Callable[[str], None]) -> None:
-    label = encoder if threads == 1 else f"{encoder} ({threads} threads)"
-    results.begin(label)
+    results.begin(encoder + (f" ({threads} threads)" if threads > 1 else "") + (f" on {device}" if device != "cpu" else ""))
     results.add("growth", cost=part.cost, threads=threads, encoder=encoder)
     # One process for all sizes of an encoder, from small to large, so that its peak memory is that of the largest so far.
     with Worker(threads) as worker:

@@ -32,6 +32,11 @@ def select(samples: Iterable[Sample], **wanted: object) -> list[Sample]:
     return [sample for sample in samples if all(sample.get(name) == value for name, value in wanted.items())]
 
 
+def clock(samples: Sequence[Sample]) -> str:
+    """The field that says what work took: `cpu`, the steadier, on a CPU; `wall` on any other device, for which the CPU only waits."""
+    return "cpu" if all(sample["machine"]["device"] == "cpu" for sample in samples) else "wall"
+
+
 def ratios(samples: Sequence[Sample], above: str, below: str, field: str) -> Spread | None:
     """`field` of variant `above` over that of `below`, repeat by repeat: both were measured right after one another."""
     under = {sample["repeat"]: sample[field] for sample in select(samples, variant=below)}

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import os
+import signal
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.workers import KEEP_MEMORY
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What `archrank run` gives its workers: a number of threads, and an allocator that keeps its memory. All ways get it alike."""
+    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} | KEEP_MEMORY
 
 
 class Worker:
     """A process that measures one variant of one case after another; use it in a `with` block."""
 
     def __init__(self, threads: int = 1) -> None:
-        # A spawned process reads these before it imports numpy and torch.
-        os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
         self.pipe, theirs = get_context("spawn").Pipe()
         self.process = get_context("spawn").Process(target=serve, args=(theirs, threads), daemon=True)
-        self.process.start()
+        # A spawned process reads these before it imports numpy and torch; the log level keeps the profiler from chatting on stderr.
+        wanted = {**environment(threads), "KINETO_LOG_LEVEL": "99"}
+        before = {name: os.environ.get(name) for name in wanted}
+        os.environ.update(wanted)
+        try:
+            self.process.start()
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
         theirs.close()
 
     def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
@@ -49,13 +62,15 @@ class Worker:
 
 def serve(pipe: Connection, threads: int) -> None:
     """A worker's life: (name of a method of `Desk`, arguments) in, a dictionary out, until the pipe closes."""
+    # An interrupt is for the process that arranges the measuring; when that ends, the pipe does.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     from archrank.eval.bench.desk import Desk
 
     desk = Desk(threads)
     while True:
         try:
             what, arguments = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         try:
             answer = getattr(desk, what)(**arguments)

@@ -233,7 +233,7 @@ def test_a_command_is_timed_and_a_failing_one_is_one_line():
 def test_against_takes_turns(tmp_path, monkeypatch):
     order = []
 
-    def fake(command, threads=1):
+    def fake(command, variables):
         order.append(command[0])
         return {"wall": 2.0 if command[0] == "theirs" else 1.0, "cpu": 1.0, "peak": 1, "starter": 1}
 
