@@ -127,7 +127,9 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
     with stream:
         size = path.stat().st_size
-        if stream.peek(2)[:2] != b"PK":
+        start = stream.read(2)
+        stream.seek(0)
+        if start != b"PK":
             header = [read_one(Reader(_Source(stream, size), encoding="latin-1"), str(path)) for _ in range(LEGACY_HEADER)]
             if header[0] != MAGIC:
                 raise DataError(f"{path}: not a file that torch.save wrote")
