@@ -15,7 +15,8 @@ __all__ = ["encoding_maps"]
 
 MOST_LABELS = 8
 MOST_TASKS = 6
-MOST_TSNE = 8
+MOST_TSNE = 6
+"""Of all tasks together, but one for each at least: a t-SNE costs as much as five other figures."""
 
 
 def encoding_maps(study: Study) -> Section:
@@ -30,16 +31,16 @@ def encoding_maps(study: Study) -> Section:
             "note",
         )
     ]
-    left = MOST_TSNE
     drawn = 0
     for group in [g for g in study.groups if g.views][:1]:
-        for number, (benchmark, target) in enumerate(group.tasks[:MOST_TASKS]):
+        tasks = group.tasks[:MOST_TASKS]
+        most_tsne = min(4, max(1, MOST_TSNE // len(tasks)))
+        for number, (benchmark, target) in enumerate(tasks):
             table = study.table(benchmark)
             if isinstance(table, str):
                 blocks += [Heading(task_name(benchmark, target)), Text((table,), "note")]
                 continue
-            more, used = _task(study, group, table, benchmark, target, number, left)
-            left -= used
+            more = _task(study, group, table, benchmark, target, number, most_tsne)
             drawn += bool(more)
             blocks += more
     if not drawn:
@@ -50,12 +51,12 @@ def encoding_maps(study: Study) -> Section:
     return Section("map", "What the encoder sees", blocks, "Encodings")
 
 
-def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int, most_tsne: int) -> tuple[list[Block], int]:
+def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int, most_tsne: int) -> list[Block]:
     rows = group.task(benchmark, target)
     budget = int(rows["budget"].max())
     found = encoded(study, table, rows[rows["budget"] == budget], group.views[0].order[:MOST_LABELS], target)
     if not found:
-        return [], 0
+        return []
     name = task_name(benchmark, target)
     flat, curved, lines = [], [], []
     for i, e in enumerate(found):
@@ -65,7 +66,7 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         note = f"ρ {number_shown:.2f}" if math.isfinite(number_shown) else "ρ –"
         svg = fig_cost_map.encoding_map(place, e.score[:MOST_POINTS], e.label, study.palette, note)
         flat.append(Panel(f"pca-{number}-{i}", svg, f"Principal components of {e.label}, smoothness {note}"))
-        if i < most_tsne and i < 4 and held > 0 and shown.shape[1] > 1:
+        if len(curved) < most_tsne and held > 0 and shown.shape[1] > 1:
             svg = fig_cost_map.encoding_map(tsne(shown), e.score[:MOST_POINTS], e.label, study.palette, "t-SNE")
             curved.append(Panel(f"tsne-{number}-{i}", svg, f"t-SNE of {e.label}"))
         lines.append(
@@ -107,4 +108,4 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
             compact=True,
         )
     )
-    return blocks, len(curved)
+    return blocks

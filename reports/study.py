@@ -188,6 +188,8 @@ def read_study(
     frame = pd.DataFrame([flatten(record) for record in records.values()])
     if frame.empty:
         raise ArchrankError(f"no trials in {', '.join(str(s) for s in stores)}; `archrank run` makes them")
+    # Plain objects: pandas' own text columns take several times as long to select and group, and both is done some hundred times.
+    frame = frame.astype({name: object for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])})
     if only is not None:
         kept = frame["label"].isin(only) | frame["encoder"].isin(only)
         if not kept.any():

@@ -105,7 +105,7 @@ def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) ->
     for column in ["label", *CELL]:
         if column not in frame:
             raise ComparisonError(f"the results have no column {column!r}; see docs/store.md for what is needed")
-    present = sorted({str(label) for label in frame["label"]})
+    present = sorted(str(label) for label in frame["label"].unique())
     names = present if labels is None else sorted(set(labels))
     unknown = [name for name in names if name not in present]
     if unknown:
@@ -114,7 +114,7 @@ def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) ->
         raise ComparisonError("no label given to compare")
     rows = frame[frame["label"].isin(names)].copy()
     for column, remedy in (("protocol", "choose one protocol"), ("recipe", "choose one recipe")):
-        mixed = sorted({str(value) for value in rows[column].dropna()}) if column in rows else []
+        mixed = sorted(str(value) for value in rows[column].dropna().unique()) if column in rows else []
         if len(mixed) > 1:
             raise ComparisonError(f"{column}s {', '.join(mixed)} are never compared in one table: {remedy}")
     failed = rows["status"] == "failed" if "status" in rows else pd.Series(False, index=rows.index)
