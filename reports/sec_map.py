@@ -58,7 +58,9 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
     if not found:
         return []
     name = task_name(benchmark, target)
-    flat, curved, lines = [], [], []
+    flat: list[Panel] = []
+    curved: list[Panel] = []
+    lines = []
     for i, e in enumerate(found):
         number_shown = smoothness(e)
         shown = e.encoding[:MOST_POINTS]

@@ -90,7 +90,7 @@ def coverage(frame: pd.DataFrame, metric: str = "kendall", labels: Sequence[str]
 
 def numbered(rows: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.int64], pd.DataFrame]:
     """The number of each row's combination of ``columns``, and the combinations in sorted order, one row each."""
-    number = rows.groupby(list(columns), observed=True, dropna=False).ngroup().to_numpy(dtype=np.int64)
+    number: NDArray[np.int64] = rows.groupby(list(columns), observed=True, dropna=False).ngroup().to_numpy().astype(np.int64)
     first = np.unique(number, return_index=True)[1]
     return number, rows[list(columns)].take(first).reset_index(drop=True)
 
