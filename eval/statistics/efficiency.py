@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from archrank.eval.statistics.bootstrap import Better, Bootstrap, Scope, bootstrap, direction_of, results_of
-from archrank.eval.statistics.coverage import TASK, coverage
+from archrank.eval.statistics.coverage import TASK, coverage, numbered
 from archrank.eval.statistics.hierarchy import joint
 from archrank.eval.statistics.results import ALPHA, ComparisonError
 
@@ -118,17 +118,16 @@ def label_efficiency(
     sign = 1.0 if direction_of(metric, better) == "higher" else -1.0
     covered = coverage(frame, metric, sorted({a, b}))
     results = results_of(covered)
-    groups = results.tasks[GROUP].drop_duplicates(ignore_index=True)
+    number, groups = numbered(results.tasks, GROUP)
     per_budget = results.tasks.groupby("budget").size()
     budgets = sorted(int(budget) for budget in per_budget.index[per_budget == len(groups)])
     if at not in budgets:
         raise ComparisonError(f"{a} and {b} have no common results at {at} labels in every benchmark; there are: {budgets or 'none'}")
     if len(budgets) < 2:
         raise ComparisonError(f"label efficiency needs two or more common budgets; there is only {budgets[0]}")
-    where = results.tasks.merge(groups.reset_index(names="g"), how="left", on=GROUP)
     seeds = results.x.shape[2]
     x = np.full((len(covered.labels), len(budgets), len(groups), seeds), np.nan)
-    for t, (budget, g) in enumerate(zip(where["budget"], where["g"])):
+    for t, (budget, g) in enumerate(zip(results.tasks["budget"], number)):
         if budget in budgets:
             x[:, budgets.index(budget), g] = results.x[:, t]
     space = np.unique(groups["space"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
