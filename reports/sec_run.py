@@ -31,7 +31,8 @@ def what_was_run(study: Study) -> Section:
                 f"{plural(len(frame.groupby(['benchmark', 'target'])), 'benchmark target')} in "
                 f"{plural(frame['space'].nunique(), 'search space')}; {plural(failed, 'failure')}"
                 + (f"; {plural(study.superseded, 'older trial')} of edited encoders replaced by newer ones" if study.superseded else "")
-                + ".",
+                + "."
+                + (f" Suites run: {join(study.suites)}." if study.suites else ""),
             )
         )
     ]

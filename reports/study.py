@@ -135,7 +135,10 @@ class Group:
 
 @dataclass
 class Study:
-    """Everything a section may ask for. skipped: benchmark of a suite without any trial here -> (the suite, how to get it)."""
+    """Everything a section may ask for.
+
+    suites: those that were run into these stores. skipped: benchmark of a suite without any trial here -> (the suite, how to get it).
+    """
 
     stores: tuple[Path, ...]
     frame: pd.DataFrame
@@ -145,6 +148,7 @@ class Study:
     superseded: int
     load: Callable[[str], Benchmark]
     command: str
+    suites: tuple[str, ...] = ()
     skipped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _tables: dict[str, Benchmark | str] = field(default_factory=dict)
 
@@ -207,9 +211,10 @@ def read_study(
     groups = [_group(protocol, recipe, part) for (protocol, recipe), part in grouped(frame, "protocol", "recipe")]
     groups.sort(key=lambda g: (g.protocol != "clean", g.recipe != "common", -len(g.frame), g.id))
     present = set(frame["benchmark"])
-    left = {name: (suite, how) for suite, named in sorted(read_skipped(Path(s) for s in stores).items())
-            for name, how in sorted(named.items()) if name not in present}
-    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), Palette(list(frame["label"])), superseded, load, command, left)
+    suites = read_skipped(Path(s) for s in stores)
+    left = {name: (suite, how) for suite, named in sorted(suites.items()) for name, how in sorted(named.items()) if name not in present}
+    palette = Palette(list(frame["label"]))
+    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), palette, superseded, load, command, tuple(sorted(suites)), left)
 
 
 def _latest(frame: pd.DataFrame, records: Mapping[str, dict[str, Any]]) -> tuple[pd.DataFrame, int]:

@@ -23,7 +23,7 @@ def test_optional_benchmarks_are_run_where_they_are_at_hand_and_named_where_not(
     suite = suite_of(benchmarks=["digits101"], optional=["nasbench201", "nasbench_graph_cora"])
     names, skipped = suite.at_hand()
     assert names == ["digits101"] and list(skipped) == ["nasbench201", "nasbench_graph_cora"]
-    assert "nasbench201/table.csv" in skipped["nasbench201"] and "NAS-Bench-Graph" in skipped["nasbench_graph_cora"]
+    assert "put nasbench201/" in skipped["nasbench201"] and "NAS-Bench-Graph" in skipped["nasbench_graph_cora"]
     (without_tables / "data" / "nasbench201").mkdir(parents=True)
     (without_tables / "data" / "nasbench201" / "table.csv").touch()
     names, skipped = suite.at_hand()
@@ -58,7 +58,8 @@ def test_a_run_says_what_it_skips_and_the_report_repeats_it(without_tables, caps
         main(["run", "--suite", "mine.yaml", "--store", "store", "--workers", "0"])
     assert stopped.value.code == 0
     said = capsys.readouterr()
-    assert said.err.startswith("skipped nasbench201: its table is not at hand; put nasbench201/table.csv") and "4 trained, 0 failed" in said.out
+    assert said.err.startswith("skipped nasbench201: its table is not at hand; put nasbench201/") and "4 trained, 0 failed" in said.out
     build(["store"], "out", formats=("md",))
     page = (without_tables / "out" / "report.md").read_text()
-    assert "**Not run: nasbench201** of suite mine, whose table was not at hand; put nasbench201/table.csv" in page
+    assert "Suites run: mine." in page
+    assert "**Not run: nasbench201** of suite mine, whose table was not at hand; put nasbench201/" in page
