@@ -42,7 +42,10 @@ def boards(study: Study) -> Section:
         first = views[0]
         caption = f"Ordered by mean {METRICS[MAIN].description}. {first.covered.sentence()}"
         blocks.append(Leaderboard(f"board-{group.id}", caption, tables, {v.id: _export(v, MOST_DRAWS if len(v.order) <= 16 else 100) for v in views}))
-        notes = dict.fromkeys([*first.boot.notes, *group.views[0].boot.notes, *group.left_out])
+        notes = list(first.boot.notes)
+        if first is not group.views[0]:
+            notes = [f"{view.title[0].upper()}{view.title[1:]}: {note}" for view in (first, group.views[0]) for note in view.boot.notes]
+        notes += group.left_out
         blocks += [Text((note,), "note") for note in notes]
         blocks.append(Details("Every metric", (_metrics(first),)))
     return Section("leaderboard", "Leaderboard", blocks)
