@@ -55,16 +55,22 @@ class PairModel(nn.Module):
     """Both architectures of a pair through one graph encoder, then together through the cross encoder to operations.
 
     Output: log-probabilities [B, 2L, ops] over the operations of every position of [first; second].
+
+    unit_embeddings: embeddings have unit size once they are scaled, instead of sqrt(dim) as in the official code, where
+    they outweigh all that attention adds and what is hidden is hardly ever learned.
     """
 
     def __init__(self, ops: int, dim: int, layers: int, cross_layers: int, heads: int, hidden: int, cross_hidden: int,
-                 dropout: float, extra_tokens: int, unused_norms: bool = False) -> None:
+                 dropout: float, extra_tokens: int, unused_norms: bool = False, unit_embeddings: bool = False) -> None:
         super().__init__()
         self.encoder = GraphEncoder(ops + extra_tokens, dim, layers, heads, hidden, dropout, unused_norms)
         self.segment = nn.Embedding(2, dim)
         self.drop = Dropout(dropout)
         self.cross = Stack(dim, cross_layers, heads, cross_hidden, dropout, unused_norms)
         self.dense, self.guess = nn.Linear(dim, dim), nn.Linear(dim, ops)
+        if unit_embeddings:
+            for embedding in (self.encoder.embed, self.segment):
+                nn.init.normal_(embedding.weight, std=1 / math.sqrt(dim))
 
     def forward(self, tokens: Tensor, allowed: Tensor, offset: Tensor | None, present: Tensor | None) -> Tensor:
         """tokens int64 [2, B, L], allowed bool [2, B, L, L], offset float [2, B, L, L], present float [B, 1, 2L]."""

@@ -1,4 +1,5 @@
 import logging
+from itertools import product
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from archrank.encoders.cate import cate, pair_loss, pair_up, pretrain, read_out,
 from archrank.encoders.layers.complexity import complexity, operation_cost
 from archrank.encoders.layers.masked_operators import GraphEncoder, PairModel, corrupt, guess_loss
 from tests.encoders import golden as g
+from tests.encoders import spaces
 
 PAD_ROW = [-0.1308155791, 0.0526979623, -0.8933883232, -1.0042989672, 0.605135224, 1.7072318708, 0.7757564546,
            -1.2426335202]
@@ -188,6 +190,19 @@ def test_pretraining_learns_what_can_be_guessed():
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     losses = pretrain(model, graphs, first, second, optimizer, updates=150, batch=32)
     assert sum(losses[-10:]) < 0.75 * sum(losses[:10])
+
+
+def test_embeddings_that_start_at_unit_size_learn_what_others_do_not_yet():
+    graphs, space = spaces.nasbench201_graphs(list(product((2, 3, 4), repeat=6))), spaces.nasbench201()
+    first, second = pair_up(complexity(graphs, space), 0.04, 2)
+    last = []
+    for unit in (False, True):
+        torch.manual_seed(0)
+        model = PairModel(7, 32, 1, 1, 4, 64, 64, 0.0, extra_tokens=2, unit_embeddings=unit)
+        assert (model.encoder.embed.weight.std() * model.encoder.scale).item() == pytest.approx(1 if unit else 32**0.5, rel=0.2)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+        last.append(sum(pretrain(model, graphs, first, second, optimizer, updates=300, batch=32)[-50:]) / 50)
+    assert last[1] < last[0] - 0.03, last
 
 
 def test_gradient_reaches_every_parameter():
