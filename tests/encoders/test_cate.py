@@ -201,8 +201,8 @@ def test_embeddings_that_start_at_unit_size_learn_what_others_do_not_yet():
         model = PairModel(7, 32, 1, 1, 4, 64, 64, 0.0, extra_tokens=2, unit_embeddings=unit)
         assert (model.encoder.embed.weight.std() * model.encoder.scale).item() == pytest.approx(1 if unit else 32**0.5, rel=0.2)
         optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-        last.append(sum(pretrain(model, graphs, first, second, optimizer, updates=300, batch=32)[-50:]) / 50)
-    assert last[1] < last[0] - 0.03, last
+        last.append(sum(pretrain(model, graphs, first, second, optimizer, updates=160, batch=32)[-40:]) / 40)
+    assert last[1] < last[0] - 0.1, last
 
 
 def test_gradient_reaches_every_parameter():
