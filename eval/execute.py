@@ -197,7 +197,7 @@ def with_costs(benchmark: Benchmark) -> Graphs:
 
 
 def _column(values: np.ndarray, _: Graphs) -> torch.Tensor:
-    return torch.tensor(values)
+    return torch.tensor(np.array(values))
 
 
 def _record(item: Planned, benchmark: Benchmark | None, context: Context, recipe: Recipe | None) -> dict[str, Any]:

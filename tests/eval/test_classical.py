@@ -61,3 +61,12 @@ def test_none_predicts_the_number_itself_whatever_the_labels():
     assert fit_predict(alike, Member(0, np.arange(4), np.arange(4.0), np.arange(4, 14)), "none").problem is None
     with pytest.raises(ValueError, match="this one has 4"):
         fit_predict(problem(10)[0], Member(0, np.arange(4), np.arange(4.0), np.arange(4, 10)), "none")
+
+
+def test_a_process_on_many_features_is_the_one_on_their_span():
+    rng = np.random.default_rng(0)
+    features, y = (rng.random((60, 300)) < 0.1).astype(float), rng.standard_normal(60)
+    short = regressor("gp", 0, 2.0).fit(features[:20], y[:20])
+    assert short[1].transform(short[0].transform(features)).shape == (60, 21)
+    long = short[2].__class__(short[2].kernel, normalize_y=True, random_state=0).fit(features[:20] / 2.0, y[:20])
+    assert np.allclose(short.predict(features), long.predict(features / 2.0), atol=1e-5)
