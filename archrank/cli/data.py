@@ -56,12 +56,29 @@ def info(name: Annotated[str, typer.Argument(help="A benchmark, or the path of a
                f"{space.get('cells', 1)} cell{'s' if space.get('cells', 1) > 1 else ''}")
     for fact, value in card.get("facts", {}).items():
         typer.echo(f"  {fact:<14} {json.dumps(value)}")
+    for fact, text in _measured(card):
+        typer.echo(f"  {fact:<14} {text}")
     typer.echo("  metrics")
     width = max(map(len, card["metrics"]))
     for metric, said in card["metrics"].items():
         mark = "*" if metric == card["default_target"] else " "
         runs = f", {len(said['repeats'])} runs" if said.get("repeats") else ""
         typer.echo(f"  {mark} {metric:<{width}}  {said.get('direction', 'max')}  [{said.get('unit', '')}] {said.get('description', '')}{runs}")
+
+
+def _measured(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the builder measured of a table it made: (fact, text), for the default target."""
+    target = card["default_target"]
+    if "reliability" not in card:
+        return
+    cells, share = card["cells"], card.get("distinct", {}).get(target)
+    yield "trained", f"{cells['trained']:,} of {cells['planned']:,} cells, {len(cells['failed'])} failed, {card['made']['core_seconds']:,} core-seconds"
+    yield "reliability", f"tau {card['reliability'][target]} between the mean {target} of two disjoint halves of the seeds"
+    yield "noise ceiling", f"tau {card['noise_ceiling'][target]} between one seed and the mean of the others"
+    if share is not None:
+        yield "distinct means", f"{100 * share:.1f} % of the cells"
+    yield "quantiles", ", ".join(f"{at}: {value}" for at, value in card["quantiles"].items())
+    yield "naive tau", ", ".join(f"{what} {tau}" for what, tau in card["baselines"]["kendall_tau"].items())
 
 
 @app.command()

@@ -118,3 +118,12 @@ def test_list_names_every_benchmark_and_its_state(place, capsys):
     assert rows["nasbench101"] == "missing" and rows["nasbench201"] == "missing" and len(rows) > 20
     _, out, _ = run(capsys, "list")
     assert all(name in out for name in rows)
+
+
+def test_info_prints_how_good_the_embedded_table_is(capsys):
+    code, out, _ = run(capsys, "info", "digits101")
+    card = json.loads(run(capsys, "info", "digits101", "--json")[1])
+    assert code == 0 and f"tau {card['reliability']['test_accuracy']} between" in out and f"tau {card['noise_ceiling']['test_accuracy']} between" in out
+    assert card["cells"]["trained"] >= 6000 and not card["cells"]["failed"] and f"parameters {card['baselines']['kendall_tau']['parameters']}" in out
+    assert card["reliability"]["test_accuracy"] >= 0.85 and card["distinct"]["test_accuracy"] >= 0.95
+    assert card["baselines"]["kendall_tau"]["parameters"] < card["noise_ceiling"]["test_accuracy"] - 0.1
