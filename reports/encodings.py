@@ -17,7 +17,7 @@ from archrank.reports.study import Study
 
 __all__ = ["Encoded", "encoded", "principal", "smoothness", "tsne"]
 
-MOST_POINTS = 250
+MOST_POINTS = 120
 
 
 @dataclass(frozen=True)
