@@ -6,14 +6,16 @@ leaves such an encoder out with a reason instead of training it on nothing.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archrank.datasets.benchmark import Benchmark
 from archrank.datasets.canonical import canonicalize, ends, vocabulary
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.space import SearchSpace
+
+if TYPE_CHECKING:
+    from archrank.datasets.benchmark import Benchmark
 
 WIDEST = 20_000
 # Attention over pairs of architectures, and a decoder that predicts edge by edge, are quadratic in these.

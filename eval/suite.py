@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from archrank.datasets.catalog import available
 from archrank.datasets.errors import ArchrankError, unknown
 from archrank.datasets.sources import SOURCES
-from archrank.eval.store import replace
 
 SHIPPED = Path(__file__).parent / "suites"
 
@@ -70,6 +69,8 @@ def read_suite(name: str) -> Suite:
 
 def note_skipped(store: Path, suite: str, skipped: Mapping[str, str]) -> None:
     """Leave in the store which benchmarks of a suite were not run and how to get them, so that a report can say so; a later run replaces it."""
+    from archrank.eval.store import replace  # reads and writes tables; reading a suite needs neither
+
     name = Path(suite).stem
     text = json.dumps({"suite": name, "skipped": dict(skipped)}, indent=1, ensure_ascii=False) + "\n"
 

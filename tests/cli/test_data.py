@@ -99,7 +99,7 @@ def test_own_table_from_beginning_to_end(place, capsys):
     (("import", "broken.csv"), "line 3: the graph is cyclic"),
     (("import", "broken.csv", "--units", "ms"), "has no unit"),
     (("info", "nasbench2001"), "did you mean nasbench201"),
-    (("info", "nasbench201"), "is not here: put nasbench201/table.csv"),
+    (("info", "nasbench201"), "096897.pth or nasbench201/table.csv"),
     (("get", "nasbench201"), "has no plain download"),
     (("verify",), "or give --all"),
     (("verify", "--all", "x"), "or give --all"),
