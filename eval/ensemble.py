@@ -7,6 +7,7 @@ code, other libraries' message passing) run one after the other on the same stac
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.layers.noise import Counter, Vector, noise
+from archrank.eval.compiled import Parts
 
 
 class Ensemble:
@@ -28,6 +30,7 @@ class Ensemble:
         self.buffers: dict[str, Tensor] = {k: v.detach().clone() for k, v in buffers.items()}
         self.device = torch.device(device)
         self.fallback: str | None = None
+        self.parts: Parts | None = None
 
     def train(self, mode: bool = True) -> Ensemble:
         """Training or evaluation mode, for dropout and normalisation."""
@@ -48,7 +51,8 @@ class Ensemble:
                 return functional_call(self.skeleton, (weights, buffers), (graphs.with_tensors(batch),), {"task": task})
 
         if self.fallback is None:
-            return vmap(one, randomness="error")(stacked, self.buffers, tensors, drawn)
+            with self.parts.running(self.skeleton.training) if self.parts else nullcontext():
+                return vmap(one, randomness="error")(stacked, self.buffers, tensors, drawn)
         found = []
         for m in range(self.size):
             def pick(named: dict[str, Tensor], m: int = m) -> dict[str, Tensor]:
@@ -76,6 +80,25 @@ class Ensemble:
             buffers = {name: tensor[0].clone() for name, tensor in self.buffers.items()}
             functional_call(self.skeleton, (weights, buffers), (graphs,), {"task": task})
         return counter.taken
+
+    def compile(self, batches: Sequence[tuple[Graphs, Tensor]], task: str) -> str:
+        """Run training steps as compiled programs from now on, where that is possible; returns what became of it, in one line.
+
+        batches: for every shape of batch that training will have, graphs [M, B] and their noise [M, n], as for `call`.
+        """
+        first = batches[0][0][torch.tensor(0, device=self.device)]
+        try:
+            self.parts = Parts(self.skeleton, self.size, lambda: self.count_noise(first, task))
+            for graphs, drawn in batches:
+                self.probe(graphs, task, drawn)
+            if self.fallback:
+                raise ValueError(self.fallback)
+        except ValueError as error:
+            if self.parts is not None:
+                self.parts.dissolve()
+            self.parts = self.fallback = None
+            return f"not compiled: {error}"
+        return f"compiled: {self.parts}"
 
     def probe(self, graphs: Graphs, task: str, drawn: Tensor) -> None:
         """Find out whether the members can run as one program: one forward and backward pass, nothing kept."""

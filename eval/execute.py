@@ -39,6 +39,7 @@ class Context:
     store: Path
     device: str = "cpu"
     threads: int = 1
+    compiled: bool = False
 
 
 class Events(Protocol):
@@ -111,7 +112,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
         if recipe.consistency:
             twins = target.twins(benchmark.graphs)
         outcomes = train(lambda member, probe: target(benchmark.space, **config), benchmark.graphs, members, recipe, device=context.device,
-                         twins=twins, pairs="compare" in spec.info.hooks, progress=events.progress)
+                         twins=twins, pairs="compare" in spec.info.hooks, progress=events.progress, compiled=context.compiled)
     else:
         features, pretrain_s = encode_all(group.members[0], target, benchmark, context)
         array = features.double().numpy()
@@ -120,7 +121,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
             name = f"encoding/{spec.label}"
             graphs.derive(name, lambda _: features.float())
             outcomes = train(lambda member, probe: FixedEncoding(name, _never, array[member.train]), graphs, members, recipe,
-                             device=context.device, progress=events.progress)
+                             device=context.device, progress=events.progress, compiled=context.compiled)
         else:
             outcomes = []
             for number, member in enumerate(members):
@@ -206,7 +207,7 @@ def _record(item: Planned, benchmark: Benchmark | None, context: Context, recipe
     return {"schema": SCHEMA, "key": trial.key, "status": "done", "trial": fields, "label": item.spec.label, "reference": item.spec.reference,
             "family": item.spec.info.family, "space": benchmark.space.name if benchmark else None, "metrics": {}, "timings": {}, "model": {},
             "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": "normal", "regressor": item.spec.head},
-            "notes": [], "provenance": provenance(context.device, context.threads), "error": None}
+            "notes": [], "provenance": provenance(context.device, context.threads, context.compiled), "error": None}
 
 
 def _judge(record: dict[str, Any], outcome: Outcome, truth: np.ndarray, direction: Any) -> None:

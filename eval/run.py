@@ -40,10 +40,11 @@ class Watcher:
 
 
 def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | None = None, retry_failed: bool = False,
-        watcher: Watcher | None = None) -> Summary:
+        compiled: bool = False, watcher: Watcher | None = None) -> Summary:
     """Train and store the trials of a plan that the store does not have. Always resumes.
 
     workers: processes of one thread each (default: one per core on a CPU; 0: in this process). retry_failed: train failed trials again.
+    compiled: train with compiled programs where an encoder can be (see `eval.compiled`).
     ArchrankError if an encoder cannot be imported or built on a benchmark's space: then nothing was trained or written.
     """
     watcher = watcher or Watcher()
@@ -60,17 +61,17 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     trained: set[str] = set()
     failed: set[str] = set()
     if groups:
-        _train(plan, groups, folder, device, workers, watcher, trained, failed)
+        _train(plan, groups, folder, device, compiled, workers, watcher, trained, failed)
     before = {item.trial.key for item in plan.trials} & stored
     failed |= {key for key in before if (record := folder.read(key)) is not None and record["status"] == "failed"}
     return Summary(len(plan.trials), len(plan.trials) - len(pending), len(trained), len(failed))
 
 
-def _train(plan: Plan, groups: list[Group], folder: Store, device: str, workers: int | None, watcher: Watcher,
+def _train(plan: Plan, groups: list[Group], folder: Store, device: str, compiled: bool, workers: int | None, watcher: Watcher,
            trained: set[str], failed: set[str]) -> None:
     from archrank.eval.execute import Context, execute, write_lost
 
-    context = Context(folder.folder, device)
+    context = Context(folder.folder, device, compiled=compiled)
 
     def told(number: int, what: str, value: Any) -> None:
         if what == "lost":

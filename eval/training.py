@@ -113,12 +113,13 @@ class Trained:
 
 def train(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: Sequence[Member], recipe: Recipe, *,
           device: torch.device | str = "cpu", twins: Graphs | None = None, pairs: bool = False,
-          progress: Progress | None = None, one_program: bool = True) -> list[Outcome]:
+          progress: Progress | None = None, one_program: bool = True, compiled: bool = False) -> list[Outcome]:
     """Train `build(member, probe)` for every member as one ensemble (see `fit`) and predict each member's test rows.
 
     A member whose loss stops being finite gets a `problem`; the others are not touched by it.
     """
-    trained = fit(build, graphs, members, recipe, device=device, twins=twins, pairs=pairs, progress=progress, one_program=one_program)
+    trained = fit(build, graphs, members, recipe, device=device, twins=twins, pairs=pairs, progress=progress, one_program=one_program,
+                  compiled=compiled)
     ensemble = trained.ensemble
     start = time.perf_counter()
     predictions = predict(ensemble, trained.graphs, [member.test for member in members], pairs, trained.average)
@@ -139,13 +140,14 @@ def train(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members:
 
 def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: Sequence[Member], recipe: Recipe, *,
         device: torch.device | str = "cpu", twins: Graphs | None = None, pairs: bool = False,
-        progress: Progress | None = None, one_program: bool = True) -> Trained:
+        progress: Progress | None = None, one_program: bool = True, compiled: bool = False) -> Trained:
     """Train `build(member, probe)` for every member as one ensemble.
 
     build: makes an encoder; called under the member's own seed. graphs: the whole space. All members must have batches of one shape (equal
     numbers of training rows, or a recipe in `updates` with at least a batch each).
     twins: for a recipe with a consistency loss, an equivalent of every architecture. pairs: train through the encoder's `compare`.
-    one_program: False trains the members one after the other on the same stacked parameters (for measuring).
+    one_program: False trains the members one after the other on the same stacked parameters (for measuring). compiled: see `eval.compiled`; what
+    became of it is in the notes, and the time that building programs takes is not in `seconds`.
     """
     graphs = graphs.to(device)
     twins = twins.to(device) if twins is not None else None
@@ -176,6 +178,10 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
         trial = torch.stack([r[:first] for r in rows])
         ensemble.probe(graphs[trial], task, torch.rand(len(members), round(per_item * first), device=device))
     notes = [f"trained as a loop: {ensemble.fallback}"] if ensemble.fallback and one_program else []
+    if compiled and ensemble.fallback is None:
+        shapes = [first, size % first] if recipe.updates is None and size % first > 1 else [first]
+        notes.append(ensemble.compile([(graphs[torch.stack([r[:count] for r in rows])], torch.rand(len(members), round(per_item * count), device=device))
+                                       for count in shapes], task))
 
     weights = [p for p in ensemble.parameters.values() if p.requires_grad]
     average = {k: v.detach().clone() for k, v in ensemble.parameters.items()} if recipe.ema else None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from archrank.eval.bench.case import VARIANTS
+from archrank.eval.bench.case import VARIANTS, WHOLE
 from archrank.eval.bench.growth import PARTS
 from archrank.eval.bench.results import Sample
 from archrank.eval.bench.summary import Spread, clock, distinct, floor_seconds, growth, ratios, select, spread
@@ -133,7 +133,7 @@ def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: st
 
 
 def _way(way: str, members: int) -> str:
-    return f"{way} of {members}" if way in ("ensemble", "loop") else way
+    return f"{way} of {members}" if way in WHOLE else way
 
 
 def _costs(of: Sequence[Sample], ready: Sample) -> list[str]:
@@ -244,16 +244,17 @@ def _bars(samples: Sequence[Sample]) -> list[str]:
         of = select(samples, part="encoders", case=case)
         base, cost = case.split("[")[0].split(" on ")[0], clock(of)
         gpu, graph_network = cost == "wall", base in ("gcn", "gin", "gated_gcn")
-        conventional = ratios(select(of, what="train"), "torch-geometric", "ensemble", cost)
-        if conventional and (graph_network or base == "flowerformer") and not (gpu and graph_network):
-            least = 10 if graph_network else 100 if gpu else 3
-            row(f"{case}: torch-geometric loop over ensemble, {cost} per step and member", f"at least {least}", _times(conventional),
-                conventional.median >= least)
-        trained = spread(s[cost] for s in select(of, what="train", variant="ensemble"))
-        for floor in select(of, what="floor"):
-            if base == "flowerformer" and trained and not gpu:
-                over = trained.median / max(floor_seconds(floor, "step"))
-                row(f"{case}: ensemble over its floor", "at most 3", f"{over:.1f}", over <= 3)
+        floors = [max(floor_seconds(floor, "step")) for floor in select(of, what="floor")]
+        for way, said in (("ensemble", "ensemble"), ("compiled", "compiled ensemble")):
+            conventional = ratios(select(of, what="train"), "torch-geometric", way, cost)
+            if conventional and (graph_network or base == "flowerformer") and not (gpu and graph_network):
+                least = 10 if graph_network else 100 if gpu else 3
+                row(f"{case}: torch-geometric loop over {said}, {cost} per step and member", f"at least {least}", _times(conventional),
+                    conventional.median >= least)
+            trained = spread(s[cost] for s in select(of, what="train", variant=way))
+            for floor in floors:
+                if base == "flowerformer" and trained and not gpu:
+                    row(f"{case}: {said} over its floor", "at most 3", f"{trained.median / floor:.1f}", trained.median / floor <= 3)
         alone = ratios(select(of, what="train"), "alone", "ensemble", cost)
         if alone and not graph_network:
             row(f"{case}: alone over ensemble, {cost} per step and member", f"at least {5 if gpu else 1}", _times(alone), alone.median >= (5 if gpu else 1))

@@ -84,6 +84,7 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
         target: Targets = None, protocol: ProtocolName = None, recipe: RecipeName = None, store: StoreFolder = Path("results/store"),
         device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
         workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
+        compiled: Annotated[bool, typer.Option("--compile", help="Fuse the steps of training (needs a C++ compiler; for long trainings).")] = False,
         retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False) -> None:
     """Train and test encoders on identical splits. Always resumes: what the store has is kept, the rest is done."""
     started = time.monotonic()
@@ -102,7 +103,7 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
         raise ArchrankError(f"--device {device}: torch finds no GPU here; use --device cpu")
     if suite and not benchmark:
         note_skipped(store, suite, skipped)
-    summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, watcher=_watcher())
+    summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, compiled=compiled, watcher=_watcher())
     typer.echo(f"{summary.planned} trials: {summary.kept} kept, {summary.trained} trained, {summary.failed} failed, "
                f"{time.monotonic() - started:.0f} s. Results in {store}; next: archrank report --store {store}")
     if summary.failed:

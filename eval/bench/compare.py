@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.bench.case import WHOLE
 from archrank.eval.bench.results import Results
 from archrank.eval.bench.worker import Worker
 
@@ -31,7 +32,7 @@ def compare(cases: Sequence[Case], variants: Sequence[str], results: Results, *,
             workers: dict[str, Worker] = {}
             for variant in variants:
                 # One member alone needs no company to be made ready.
-                asked = replace(case, members=case.members if variant in ("ensemble", "loop") else 1)
+                asked = replace(case, members=case.members if variant in WHOLE else 1)
                 try:
                     ready = started[variant].ask("prepare", case=asdict(asked), variant=variant)
                 except ArchrankError as error:

@@ -35,8 +35,8 @@ class Runner(Protocol):
 class Engine:
     """archrank's own harness."""
 
-    def __init__(self, subject: Subject, members: int, one_program: bool = True) -> None:
-        self.subject, self.members, self.one_program = subject, members, one_program
+    def __init__(self, subject: Subject, members: int, one_program: bool = True, compiled: bool = False) -> None:
+        self.subject, self.members, self.one_program, self.compiled = subject, members, one_program, compiled
         self.graphs = subject.graphs
         self.trained: Trained | None = None
 
@@ -55,7 +55,7 @@ class Engine:
                 began()
 
         self.trained = fit(s.build, self.graphs, chosen, recipe, device=s.case.device, twins=s.twins, pairs=s.pairs, progress=progress,
-                           one_program=self.one_program)
+                           one_program=self.one_program, compiled=self.compiled)
         # What was derived for the whole space stays, so that setting up again costs nothing.
         self.graphs = self.trained.graphs
         return heard[0]
@@ -100,4 +100,4 @@ def make_runner(subject: Subject, variant: str) -> Runner:
         return Conventional(subject)
     if variant == "alone":
         return Engine(subject, 1)
-    return Engine(subject, len(subject.members), variant == "ensemble")
+    return Engine(subject, len(subject.members), variant != "loop", variant == "compiled")

@@ -1,0 +1,77 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from archrank.encoders.gin import GIN
+from archrank.encoders.tart import Tart
+from archrank.eval import compiled
+from archrank.eval.training import train
+from tests.eval.test_training import SHORT, Stubborn, TwoWay, members
+
+needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+# Batches of 8 and 4, so that two shapes are met.
+EPOCHS = SHORT.model_copy(update={"updates": None, "epochs": 3})
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def both(cells, make):
+    return [train(lambda m, p: make(cells.space), cells.graphs, members(cells, 3), EPOCHS, compiled=way) for way in (False, True)]
+
+
+@needs_compiler
+def test_a_small_network_is_one_program_per_shape(cells):
+    before = len(compiled._programs)
+    plain, fused = both(cells, lambda space: GIN(space, dim=8, layers=2))  # batch normalisation and dropout
+    assert len(compiled._programs) == before + 2
+    for one, other in zip(plain, fused):
+        assert np.allclose(one.predictions, other.predictions, rtol=1e-9)
+        assert not one.notes and "compiled: Network" in other.notes[0] and "s to build, not counted" in other.notes[0]
+
+
+@needs_compiler
+def test_layers_that_are_alike_share_a_program(cells, monkeypatch):
+    monkeypatch.setattr(compiled, "MOST_OPERATIONS", 0)
+    before = len(compiled._programs)
+    plain, fused = both(cells, lambda space: Tart(space, dim=8, layers=3, heads=2))
+    assert len(compiled._programs) == before + 2 and "(each of 3)" in fused[0].notes[0]
+    for one, other in zip(plain, fused):
+        assert np.allclose(one.predictions, other.predictions, rtol=1e-9)
+
+
+def test_what_cannot_be_compiled_trains_as_it_did(cells, monkeypatch):
+    def broken(_):
+        raise OSError("no compiler here\nand more")
+
+    monkeypatch.setattr(compiled, "_build", broken)
+    plain, tried = both(cells, TwoWay)
+    assert all(np.array_equal(one.predictions, other.predictions) for one, other in zip(plain, tried))
+    assert tried[0].notes == ["not compiled: OSError: no compiler here"]
+    assert "trained as a loop" in both(cells, Stubborn)[1][0].notes[0]
+    monkeypatch.setattr(compiled, "MOST_OPERATIONS", 0)
+    assert "has no layers" in both(cells, TwoWay)[1][0].notes[0]
+
+
+def test_values_are_taken_apart_and_put_together():
+    class Held:
+        def __init__(self, tensor):
+            self.tensor, self.count = tensor, 3
+
+    a, b = torch.zeros(2), torch.ones(3)
+    value = ({"x": [a, None], "y": Held(b)}, "word", 2.5)
+    tensors, structure = [], []
+    apart = compiled._take_apart(value, tensors, structure)
+    assert tensors == [a, b] and value[1] in str(structure)
+    back = compiled._put_together(apart, [b, a])
+    assert back[0]["x"] == [b, None] and back[0]["y"].tensor is a and back[0]["y"].count == 3 and back[1:] == ("word", 2.5)
+    assert value[0]["y"].tensor is b
+    other = []
+    compiled._take_apart(({"x": [a, None], "y": Held(b)}, "word", 2.0), [], other)
+    assert other != structure
