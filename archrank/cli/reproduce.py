@@ -25,6 +25,7 @@ def reproduce(
     store: Annotated[Path, typer.Option("--store", help="Folder of results.")] = Path("results/store"),
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
     workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Fuse the steps of training, as `archrank run --compile` does.")] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be run and compared, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:
@@ -56,7 +57,7 @@ def reproduce(
         typer.echo(_announcement(spec, task, plan, store, seeds, device, workers), err=as_json)
     if dry:
         return
-    failed = _run(plans, store, device, workers)
+    failed = _run(plans, store, device, workers, compiled)
     results = outcomes(found, _rows(plans, store))
     if as_json:
         typer.echo(json.dumps({"encoder": spec.label, "compared": [_plain(one) for one in results],
@@ -112,12 +113,12 @@ def _duration(seconds: float) -> str:
     return f"roughly {seconds / 60:.0f} min" if seconds < 5400 else f"roughly {seconds / 3600:.1f} h"
 
 
-def _run(plans: list[Plan], store: Path, device: str, workers: int | None) -> int:
+def _run(plans: list[Plan], store: Path, device: str, workers: int | None, compiled: bool) -> int:
     """Train what is not stored; the number of failed trials."""
     from archrank.cli.run import _watcher
     from archrank.eval.run import run
 
-    return sum(run(plan, store, device=device, workers=workers, watcher=_watcher()).failed for plan in plans)
+    return sum(run(plan, store, device=device, workers=workers, compiled=compiled, watcher=_watcher()).failed for plan in plans)
 
 
 def _rows(plans: list[Plan], store: Path) -> Any:
