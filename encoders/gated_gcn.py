@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.layers import fgp
 from archrank.encoders.layers.edges import Edges, Lists, Slots, slots
 from archrank.encoders.layers.messages import Messages, messages
 from archrank.encoders.layers.noise import Dropout
@@ -16,8 +17,6 @@ from archrank.encoders.layers.norm import MaskedBatchNorm
 from archrank.encoders.layers.pool import mean_pool
 from archrank.encoders.registry import encoder
 
-# dim and epochs by space; others take those of NAS-Bench-101.
-PUBLISHED = {"nasbench101": (256, 200), "nasbench201": (128, 500), "nasbench301": (256, 300)}
 EPSILON = 1e-6
 
 
@@ -67,24 +66,12 @@ class GatedGCN(nn.Module):
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
         """The size FGP gives for this baseline."""
-        return {"dim": PUBLISHED.get(space.name, PUBLISHED["nasbench101"])[0], "layers": 3, "dropout": 0.1}
+        return fgp.config(space)
 
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """FGP's training of this baseline, with a two-layer head."""
-        dim, epochs = PUBLISHED.get(space.name, PUBLISHED["nasbench101"])
-        return {
-            "loss": "hinge",
-            "margin": 0.5,
-            "labels": "standard",
-            "optimizer": "adamw",
-            "lr": 1e-3,
-            "weight_decay": 1e-6,
-            "epochs": epochs,
-            "batch": 16,
-            "schedule": "constant",
-            "head": {"hidden": [dim]},
-        }
+        return fgp.recipe(space)
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]."""

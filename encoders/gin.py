@@ -9,14 +9,12 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.layers import fgp
 from archrank.encoders.layers.messages import Messages, messages
 from archrank.encoders.layers.noise import Dropout
 from archrank.encoders.layers.norm import MaskedBatchNorm
 from archrank.encoders.layers.pool import mean_pool
 from archrank.encoders.registry import encoder
-
-# dim and epochs by space; others take those of NAS-Bench-101.
-PUBLISHED = {"nasbench101": (256, 200), "nasbench201": (128, 500), "nasbench301": (256, 300)}
 
 
 @encoder("gin", family="GNN")
@@ -60,24 +58,12 @@ class GIN(nn.Module):
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
         """The size FGP gives for its GNN baselines."""
-        return {"dim": PUBLISHED.get(space.name, PUBLISHED["nasbench101"])[0], "layers": 3, "dropout": 0.1}
+        return fgp.config(space)
 
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """FGP's training of its GNN baselines, with a two-layer head."""
-        dim, epochs = PUBLISHED.get(space.name, PUBLISHED["nasbench101"])
-        return {
-            "loss": "hinge",
-            "margin": 0.5,
-            "labels": "standard",
-            "optimizer": "adamw",
-            "lr": 1e-3,
-            "weight_decay": 1e-6,
-            "epochs": epochs,
-            "batch": 16,
-            "schedule": "constant",
-            "head": {"hidden": [dim]},
-        }
+        return fgp.recipe(space)
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * layers * dim]."""

@@ -22,7 +22,7 @@ from torch.func import functional_call, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archrank.encoders.layers.noise import Counter, Vector, noise, uniform
-from archrank.encoders.layers.stacked import _in_front
+from archrank.encoders.layers.stacked import in_front
 
 # Operations in a forward pass. Compiling takes about 0.05 s each, so what is larger is taken apart.
 MOST_OPERATIONS = 600
@@ -152,7 +152,7 @@ class _Stacked(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], program: Program, *tensors: Tensor) -> tuple[Any, Any]:
         """The program for all members."""
-        found = tuple(program(*(_in_front(tensor, dim, info.batch_size) for tensor, dim in zip(tensors, in_dims[1:]))))
+        found = tuple(program(*(in_front(tensor, dim, info.batch_size) for tensor, dim in zip(tensors, in_dims[1:]))))
         return found, tuple(0 for _ in found)
 
 

@@ -21,7 +21,7 @@ def over_members(function: Function) -> Function:
     So the function must accept tensors with one more leading dimension, and treat that one alike in all of them.
     """
     def rule(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
-        moved = [_in_front(argument, dim, info.batch_size) for argument, dim in zip(arguments, in_dims)]
+        moved = [in_front(argument, dim, info.batch_size) for argument, dim in zip(arguments, in_dims)]
         found: Any = function.apply(*moved)
         return found, tuple(0 for _ in found) if isinstance(found, tuple) else 0
 
@@ -29,7 +29,8 @@ def over_members(function: Function) -> Function:
     return function
 
 
-def _in_front(argument: Any, dim: int | None, members: int) -> Any:
+def in_front(argument: Any, dim: int | None, members: int) -> Any:
+    """A tensor with the members' dimension in front, `dim` being where it is (None: nowhere, all members share it)."""
     if not isinstance(argument, Tensor):
         return argument
     return argument.expand(members, *argument.shape) if dim is None else argument.movedim(dim, 0)
