@@ -1,0 +1,36 @@
+"""Every learned encoder's ensemble member is the predictor that it would have been alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from archrank.encoders import catalog
+from archrank.eval.recipes import COMMON
+from archrank.eval.specs import parse
+from archrank.eval.training import train
+from tests.eval.test_training import members
+
+LEARNED = [name for name in catalog.builtin() if parse(name)[0].info.learned]
+SHORT = COMMON.model_copy(update={"updates": 6, "batch": 8})
+
+
+@pytest.fixture
+def precision(request):
+    torch.set_default_dtype(request.param)
+    yield request.param
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64], indirect=True, ids=str)
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_member_trains_to_the_same_predictor_alone(cells, name, precision):
+    info = parse(name)[0].info
+    encoder, pairs = info.load(), "compare" in info.hooks
+
+    def trained(company):
+        return [o.predictions for o in train(lambda m, p: encoder(cells.space), cells.graphs, company, SHORT, pairs=pairs)]
+
+    company = members(cells, 3)
+    together, alone = trained(company), trained(company[1:2])[0]
+    assert np.abs(together[1] - alone).max() <= (1e-4 if precision == torch.float32 else 1e-9) * np.abs(alone).max()
+    assert np.abs(together[1] - together[0]).max() > 1e-3 * np.abs(alone).max()
