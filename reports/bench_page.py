@@ -258,11 +258,12 @@ def _bars(samples: Sequence[Sample]) -> list[str]:
         alone = ratios(select(of, what="train"), "alone", "ensemble", cost)
         if alone and not graph_network:
             row(f"{case}: alone over ensemble, {cost} per step and member", f"at least {5 if gpu else 1}", _times(alone), alone.median >= (5 if gpu else 1))
-    for sample in select(samples, part="growth-space", what="size", size=423_624, repeat=0):
-        if sample["case"].startswith("flowerformer"):
-            most = 180 if clock([sample]) == "cpu" else 3
-            row(f"{sample['case']} predicts 423,624 cells: wall", f"under {most} s", _time(sample["wall"]), sample["wall"] < most)
-            row(f"{sample['case']} predicts 423,624 cells: peak memory", "under 2 GB", _mb(sample["peak"]), sample["peak"] < 2e9)
+    whole = [s for s in select(samples, part="growth-space", what="size", size=423_624, repeat=0) if s["case"].startswith("flowerformer")]
+    # The bar is for all cores, so one thread counts only where nothing else was measured.
+    for sample in [s for s in whole if "threads" in s["case"]] or whole:
+        most = 180 if clock([sample]) == "cpu" else 3
+        row(f"{sample['case']} predicts 423,624 cells: wall", f"under {most} s", _time(sample["wall"]), sample["wall"] < most)
+        row(f"{sample['case']} predicts 423,624 cells: peak memory", "under 2 GB", _mb(sample["peak"]), sample["peak"] < 2e9)
     for part in ("members", "budget", "epochs", "space"):
         of = select(samples, part=f"growth-{part}")
         for case in distinct(of, lambda s: str(s["case"])):

@@ -10,6 +10,9 @@ from archrank.eval.specs import parse
 from archrank.eval.training import train
 from tests.eval.test_training import members
 
+# In single precision Adam makes whole steps of the rounding errors of gradients that are zero (a bias before a batch norm, the last bias under a
+# ranking loss), so that two orders of summation end up so far apart; double precision shows that it is that and nothing else.
+CLOSE = {torch.float32: 5e-3, torch.float64: 1e-9}
 LEARNED = [name for name in catalog.builtin() if parse(name)[0].info.learned]
 SHORT = COMMON.model_copy(update={"updates": 6, "batch": 8})
 
@@ -32,5 +35,5 @@ def test_a_member_trains_to_the_same_predictor_alone(cells, name, precision):
 
     company = members(cells, 3)
     together, alone = trained(company), trained(company[1:2])[0]
-    assert np.abs(together[1] - alone).max() <= (1e-4 if precision == torch.float32 else 1e-9) * np.abs(alone).max()
-    assert np.abs(together[1] - together[0]).max() > 1e-3 * np.abs(alone).max()
+    assert np.abs(together[1] - alone).max() <= CLOSE[precision] * np.abs(alone).max()
+    assert np.abs(together[1] - together[0]).max() > 0.05 * np.abs(alone).max()
