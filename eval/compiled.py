@@ -115,8 +115,9 @@ class Program:
         if self.built is not None:
             return self.built(*stacked)
         start = time.perf_counter()
-        self.built = _build(self._stacked)
-        found = self.built(*stacked)
+        built = _build(self._stacked)
+        found = built(*stacked)
+        self.built = built
         self.part.parts.seconds += time.perf_counter() - start
         return found
 

@@ -29,7 +29,7 @@ def both(cells, make):
 @needs_compiler
 def test_a_small_network_is_one_program_per_shape(cells):
     before = len(compiled._programs)
-    plain, fused = both(cells, lambda space: GIN(space, dim=8, layers=2))  # batch normalisation and dropout
+    plain, fused = both(cells, lambda space: GIN(space, dim=8, layers=2, dropout=0.3))  # batch normalisation and dropout
     assert len(compiled._programs) == before + 2
     for one, other in zip(plain, fused):
         assert np.allclose(one.predictions, other.predictions, rtol=1e-9)
