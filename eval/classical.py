@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from typing import Any
@@ -124,9 +125,14 @@ def fit_predict(features: NDArray[np.float64], member: Member, kind: str) -> Out
         warnings.simplefilter("always")
         model.fit(train, member.labels)
     fit_s = time.perf_counter() - start
-    notes += sorted({f"{kind}: {str(w.message).strip().splitlines()[0][:120]}" for w in caught if "Convergence" in w.category.__name__})
+    notes += sorted({f"{kind}: {_sentence(str(w.message))}" for w in caught if "Convergence" in w.category.__name__})
     start = time.perf_counter()
     predictions = np.asarray(model.predict(features[member.test]), np.float64)
     predict_s = time.perf_counter() - start
     encodings = None if member.encode is None else features[member.encode].astype(np.float32)
     return Outcome(predictions, fit_s, predict_s, 0, features.shape[1], encodings, notes)
+
+
+def _sentence(text: str) -> str:
+    """The first sentence of a message."""
+    return re.split(r"(?<=\.)\s+(?=[A-Z])", " ".join(text.split()), maxsplit=1)[0]

@@ -186,7 +186,7 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
     weights = [p for p in ensemble.parameters.values() if p.requires_grad]
     average = {k: v.detach().clone() for k, v in ensemble.parameters.items()} if recipe.ema else None
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind(weights, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
+    optimizer = kind(weights, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay, fused=True)
     per_epoch = steps_per_epoch(size, recipe)
     steps = recipe.updates if recipe.updates is not None else recipe.epochs * per_epoch  # type: ignore[operator]
     capped = recipe.pairs_per_item is not None or recipe.difference > 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from archrank.reports.fig_ranking import plain, short
@@ -30,8 +31,8 @@ class Price:
     cost: float
 
 
-def pareto(points: Sequence[Price], palette: Palette, title: str, axis: str, *, cheap: str, value: str = "τ") -> Drawing:
-    """Value against cost on a logarithmic axis with the Pareto front; `cheap` is "low" or "high". 430 x 290 pixels."""
+def pareto(points: Sequence[Price], palette: Palette, title: str, axis: str, *, cheap: str, unit: str = "", value: str = "τ") -> Drawing:
+    """Value against cost on a logarithmic axis with the Pareto front; `cheap` is "low" or "high", `unit` the cost's. 430 x 290 pixels."""
     with style():
         figure = canvas(430, 290)
         ax = figure.add_axes((0.105, 0.155, 0.87, 0.735))
@@ -51,7 +52,7 @@ def pareto(points: Sequence[Price], palette: Palette, title: str, axis: str, *, 
             ax.plot([p.cost, p.cost], [p.low, p.high], color=colour, linewidth=2, alpha=0.45, gid=gid)
             ax.plot([p.cost], [p.value], palette.mark(p.label), color=colour, markersize=6, gid=gid)
         _names(ax, points, palette)
-        _plain_ticks(ax)
+        _ticks(ax, unit)
         ax.set_xlabel(axis, labelpad=2)
         ax.set_title(plain(short(title, 52)))
         ax.text(-0.02, 1.0, f"{value} ↑", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
@@ -68,14 +69,14 @@ def _front(points: Sequence[Price], cheap: str) -> list[Price]:
     return front
 
 
-def _plain_ticks(ax: Axes) -> None:
-    """Ticks at 1, 2, 5 times powers of ten, few enough to stand apart, as plain numbers."""
+def _ticks(ax: Axes, unit: str) -> None:
+    """Ticks at 1, 2, 5 times powers of ten, few enough to stand apart, with the prefixes of the SI: 20 ms, 100 k."""
     low, high = ax.get_xlim()
     steps: tuple[float, ...] = (1, 2, 5) if high / low < 300 else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [s * 10.0**k for k in powers for s in steps if low <= s * 10.0**k <= high]
-    ticks = ticks[:: 1 + len(ticks) // 8]
-    ax.set_xticks(ticks, [f"{t:,.0f}" if t >= 1 else f"{t:g}" for t in ticks])
+    ax.set_xticks(ticks[:: 1 + len(ticks) // 8])
+    ax.xaxis.set_major_formatter(EngFormatter(unit, sep=" " if unit else "\N{THIN SPACE}"))
     ax.minorticks_off()
 
 

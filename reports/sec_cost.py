@@ -46,9 +46,9 @@ def costs(study: Study) -> Section:
 
 def _machine(study: Study, group: Group, view: View, machine: str, paid: Mapping[str, Bill], budget: int, number: int) -> list[Block]:
     panels = []
-    for kind, axis, cheap in (
-        ("fit_s", "seconds to train one trial  (cheaper ←)", "low"),
-        ("rate", "architectures predicted per second  (faster →)", "high"),
+    for kind, axis, unit, cheap in (
+        ("fit_s", "time to train one trial  (cheaper ←)", "s", "low"),
+        ("rate", "architectures predicted per second  (faster →)", "", "high"),
     ):
         points = []
         for label, bill in list(paid.items())[:MOST_DRAWN]:
@@ -58,7 +58,7 @@ def _machine(study: Study, group: Group, view: View, machine: str, paid: Mapping
                 low, high = (value.low, value.high) if math.isfinite(value.low) else (value.estimate, value.estimate)
                 points.append(fig_cost_map.Price(label, value.estimate, low, high, price))
         if points:
-            svg = fig_cost_map.pareto(points, study.palette, "Training" if kind == "fit_s" else "Prediction", axis, cheap=cheap)
+            svg = fig_cost_map.pareto(points, study.palette, "Training" if kind == "fit_s" else "Prediction", axis, cheap=cheap, unit=unit)
             alt = "; ".join(f"{p.label}: tau {p.value:.3f} at {p.cost:.3g}" for p in points)
             panels.append(Panel(f"{kind.replace('_', '')}-{group.id}-{number}", svg, alt))
     columns = (

@@ -75,7 +75,7 @@ def _table(study: Study, group: Group, view: View) -> Table:
         ),
         Column("fit", "train", "down", help="seconds to train one trial at the largest budget (pre-training included)"),
         Column("rate", "arch./s", "up", help="architectures predicted per second"),
-        Column("size", "parameters", "down", help="weights trained by gradient; none in a scikit-learn regressor"),
+        Column("size", "params", "down", help="parameters: weights trained by gradient; none in a scikit-learn regressor"),
         Column("recipe", "recipe", "", False),
     )
     found, _ = bills(view, max(int(b) for b in view.boot.budgets))

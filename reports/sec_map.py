@@ -54,7 +54,8 @@ def encoding_maps(study: Study) -> Section:
 def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int, most_tsne: int) -> list[Block]:
     rows = group.task(benchmark, target)
     budget = int(rows["budget"].max())
-    found = encoded(study, table, rows[rows["budget"] == budget], group.views[0].order[:MOST_LABELS], target)
+    order = group.views[0].order
+    found = encoded(study, table, rows[rows["budget"] == budget], order[:MOST_LABELS], target)
     if not found:
         return []
     name = task_name(benchmark, target)
@@ -87,11 +88,12 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         Column("held", "variance in the plane"),
         Column("n", "architectures"),
     )
+    first = f" (the first {MOST_LABELS} predictors of {len(order)})" if len(order) > MOST_LABELS else ""
     blocks: list[Block] = [
         Heading(name),
         Figure(
             f"pca-{number}",
-            f"Principal components of the encodings on {name} after {budget} labels, first seed, with their smoothness ρ.",
+            f"Principal components of the encodings on {name} after {budget} labels, first seed, with their smoothness ρ{first}.",
             tuple(flat),
             190,
         ),

@@ -41,6 +41,8 @@ def seconds(value: float) -> str:
     """A duration with two or three digits in the unit that fits."""
     if not math.isfinite(value):
         return "–"
+    if value < 1e-4:
+        return f"{1e6 * value:.2g} µs"
     if value < 0.1:
         return f"{1000 * value:.2g} ms"
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (math.inf, 3600, "h")):
@@ -56,9 +58,11 @@ def count(value: float) -> str:
 
 
 def rate(value: float) -> str:
-    """A throughput to three significant digits."""
+    """A throughput to three significant digits, from a million on in millions (M)."""
     if not math.isfinite(value):
         return "–"
+    if value >= 1e6:
+        return f"{float(f'{value / 1e6:.3g}'):,g} M"
     size = 10 ** max(0, math.floor(math.log10(max(value, 1))) - 2)
     return f"{round(value / size) * size:,}"
 

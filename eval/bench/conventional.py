@@ -93,7 +93,7 @@ class Conventional:
         per_epoch = max(1, len(self.training) // recipe.batch) if whole else steps_per_epoch(len(self.training), recipe)
         epochs = -(-steps // per_epoch)
         kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-        optimizer = kind(self.network.parameters(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+        optimizer = kind(self.network.parameters(), lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(recipe, step, epochs * per_epoch, per_epoch))
         capped = recipe.pairs_per_item is not None or recipe.difference > 0
         self.network.train()

@@ -152,6 +152,6 @@ def test_markdown_and_latex_escape() -> None:
 
 def test_words() -> None:
     assert [seconds(x) for x in (0.0123, 7.94, 300.0, 9000.0, float("nan"))] == ["12 ms", "7.94 s", "5 min", "2.5 h", "–"]
-    assert count(901587) == "901,587" and rate(18834.2) == "18,800" and rate(7.3) == "7"
+    assert count(901587) == "901,587" and rate(18834.2) == "18,800" and rate(7.3) == "7" and rate(238.4e6) == "238 M"
     assert join(["a"]) == "a" and join(["a", "b", "c"]) == "a, b and c" and join([str(i) for i in range(12)], 4) == "0, 1, 2 and 9 more"
     assert plural(1, "seed") == "1 seed" and plural(2, "seed") == "2 seeds"
