@@ -7,7 +7,6 @@ import math
 from archrank.eval.statistics import (
     KINDS,
     ComparisonError,
-    Interval,
     label_efficiency,
     noise_ceiling,
     rounded,
@@ -53,12 +52,9 @@ def headline(view: View) -> tuple[Inline, ...]:
     if len(top) == 1:
         return (Bold(f"{order[0]} leads"), f" {where}: separably better than every other, by τ {gap(view, order[1])} over ", Bold(order[1]), ".")
     if len(top) == len(order):
-        return (
-            Bold("Nobody leads"),
-            f" {where}: no difference among all {plural(len(order), 'predictor')} is larger than its uncertainty. They are ",
-            Bold("not separable"),
-            ".",
-        )
+        number = plural(len(order), "predictor")
+        why = f"no paired test, adjusted for all pairs, tells any two of {number} apart" if view.testable else f"one split cannot tell any two of {number} apart"
+        return (Bold("Nobody leads"), f" {where}: {why}. They are ", Bold("not separable"), ".")
     return (
         Bold("No single winner"),
         f" {where}: ",
@@ -77,15 +73,15 @@ def _alone(view: View, a: str, b: str) -> str:
     return f" (as one pair alone; among {one.family} pairs compared at once that is not enough)"
 
 
-def _beyond(view: View) -> tuple[Inline, ...]:
-    """Whether it carries over to other search spaces."""
+def _beyond(view: View, here: View) -> tuple[Inline, ...]:
+    """Whether what holds here carries over to other search spaces."""
     order, top = view.order, _top(view)
     spaces = plural(view.boot.units, "search space")
     if len(top) == 1:
-        return (
-            Bold("It carries over"),
-            f": taken over {spaces} as the unit, {order[0]} is still separably better than every other (τ {gap(view, order[1])} over {order[1]}).",
-        )
+        better = f"separably better than every other (τ {gap(view, order[1])} over {order[1]})"
+        if _top(here) == top:
+            return (Bold("It carries over"), f": taken over {spaces} as the unit, {order[0]} is still {better}.")
+        return (Bold("On a further search space"), f": taken over {spaces} as the unit, {order[0]} is {better}, which the splits of these benchmarks alone do not show.")
     return (
         Bold("Beyond them it is open"),
         f": {spaces} {'are' if view.boot.units > 1 else 'is'} too few to tell {'any of them' if len(top) == len(order) else join(top, 6)} apart "
@@ -95,10 +91,11 @@ def _beyond(view: View) -> tuple[Inline, ...]:
 
 def gap(view: View, other: str) -> str:
     """The leader's paired difference to another predictor, with its interval."""
-    difference = view.comparison(view.order[0], other).difference
-    if view.comparison(view.order[0], other).a != view.order[0]:
-        difference = Interval(-difference.estimate, -difference.high, -difference.low, difference.kind, difference.units)
-    return rounded(difference, signed=True)
+    return _difference(view, view.order[0], other)
+
+
+def _difference(view: View, a: str, b: str) -> str:
+    return rounded(view.boot.difference(a, b)[0], signed=True)
 
 
 def _full(study: Study, group: Group) -> list[Block]:
@@ -106,7 +103,7 @@ def _full(study: Study, group: Group) -> list[Block]:
     here = group.here or view
     blocks: list[Block] = [Text(headline(here), "lead")]
     if view.boot.kind == "spaces" and len(view.order) > 1:
-        blocks.append(Text(_beyond(view), "lead"))
+        blocks.append(Text(_beyond(view, here), "lead"))
     wide = {r["label"]: (r["low"], r["high"]) for r in view.board.to_dict("records")} if here is not view else {}
     rows = [
         fig_ranking.Interval(r["label"], r["mean"], r["low"], r["high"], r["tier"], rounded(here.boot.value(r["label"]), bare=True), wide.get(r["label"]))
@@ -149,23 +146,26 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
 
 
 def baselines(study: Study, view: View) -> list[tuple[Inline, ...]]:
-    """For each baseline, who does not beat it: whose paired difference to it has an interval that is not above 0, each with its number."""
+    """For each baseline, who beats it, who is not separable from it and who is beaten by it, by the tests that the tiers rest on."""
     family = dict(zip(study.frame["label"], study.frame["family"]))
-    out: list[tuple[Inline, ...]] = []
-    for baseline in [label for label in view.order if family[label] == "baseline" and len(view.order) > 1]:
-        below = []
-        for label in view.order:
-            if label != baseline:
-                pair = view.comparison(label, baseline)
-                gained = pair.difference
-                if pair.a == baseline:
-                    gained = Interval(-gained.estimate, -gained.high, -gained.low, gained.kind, gained.units)
-                if not gained.low > 0:
-                    below.append(f"{label} ({rounded(gained, signed=True)})")
-        others = len(view.order) - 1
-        who = f"{len(below)} of {plural(others, 'other')} do not beat it: {join(below, others)}" if below else f"all {others} others beat it"
-        out.append((f"Baseline {baseline}: mean τ {rounded(view.boot.value(baseline))}; {who}.",))
-    return out
+    return [_baseline(view, label) for label in view.order if family[label] == "baseline" and len(view.order) > 1]
+
+
+def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
+    mean = f"Baseline {baseline}: mean τ {rounded(view.boot.value(baseline))}; "
+    if not view.testable:
+        return (f"{mean}one split cannot tell who beats it.",)
+    others = [label for label in view.order if label != baseline]
+    found: dict[str | None, list[str]] = {None: [], baseline: []}
+    for label in others:
+        winner = view.comparison(label, baseline).winner
+        if winner != label:
+            found[winner].append(f"{label} ({_difference(view, label, baseline)})")
+    above = len(others) - len(found[None]) - len(found[baseline])
+    parts = [f"all {len(others)} others beat it" if above == len(others) else f"{above or 'none'} of {plural(len(others), 'other')} beat{'s' if above == 1 else ''} it"]
+    parts += [f"not separable from it: {join(found[None], len(others))}"] if found[None] else []
+    parts += [f"beaten by it: {join(found[baseline], len(others))}"] if found[baseline] else []
+    return (f"{mean}{'; '.join(parts)}.",)
 
 
 def _per_task(group: Group) -> list[tuple[Inline, ...]]:

@@ -77,6 +77,11 @@ class View:
         """Tier letters by label."""
         return dict(zip(self.board["label"], self.board["tier"]))
 
+    @property
+    def testable(self) -> bool:
+        """Whether any difference could be called real; one split cannot tell."""
+        return self.boot.kind in ("spaces", "splits")
+
     def comparison(self, a: str, b: str) -> Comparison:
         """The stored comparison of two labels, whichever stands first in it."""
         return next(c for c in self.pairs if {c.a, c.b} == {a, b})

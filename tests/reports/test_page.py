@@ -10,15 +10,18 @@ import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
 from archrank.datasets import ArchrankError
 from archrank.eval.statistics import leaderboard
 from archrank.eval.store import read_results
 from archrank.reports import build
+from archrank.reports.sec_verdict import _beyond, baselines, headline
+from archrank.reports.study import _group
 
 
 class Page(HTMLParser):
@@ -98,13 +101,52 @@ def test_the_verdict_says_who_does_not_beat_a_baseline(make, tmp_path: Path) -> 
     made = make((("toy-a", "toy"),), encoders=encoders, budgets=(78,), seeds=5)
     build([made.store], tmp_path, formats=("md",), load=made.load)
     said = next(line for line in (tmp_path / "report.md").read_text().splitlines() if "Baseline count" in line)
-    assert re.search(r"1 of 2 others do not beat it: bad \([-−]", said) and "good" not in said
+    assert re.search(r"1 of 2 others beats it; beaten by it: bad \([-−]", said) and "good" not in said
 
 
-def test_one_seed_claims_nothing(make, tmp_path: Path) -> None:
-    single = make((("toy-a", "toy"),), encoders={"good": ("GNN", 0.3), "bad": ("GNN", 1.9)}, budgets=(78,), seeds=1)
+def trials_of(taus: dict[str, tuple[float, ...]], spaces: tuple[str, ...] = ("u",)) -> pd.DataFrame:
+    """One task per space at one budget: the taus of the seeds by label, in every space a little better for the first label."""
+    rows = [
+        {"label": label, "family": "baseline" if label == "count" else "GNN", "status": "done", "space": space, "benchmark": space, "target": "t"}
+        | {"protocol": "clean", "recipe": "common", "budget": 78, "seed": seed, "split": f"{space}{seed}", "test": 1000}
+        | {"kendall": tau + 0.001 * number * (label == next(iter(taus)))}
+        for number, space in enumerate(spaces)
+        for label, values in taus.items()
+        for seed, tau in enumerate(values)
+    ]
+    return pd.DataFrame(rows)
+
+
+def words(parts: tuple[object, ...]) -> str:
+    return "".join(part if isinstance(part, str) else part.text for part in parts)
+
+
+def test_whom_only_one_pair_alone_sets_apart_does_not_beat_a_baseline() -> None:
+    frame = trials_of({"a": (0.57, 0.60, 0.63), "b": (0.565, 0.63, 0.61), "count": (0.5, 0.5, 0.5)})
+    view = _group("clean", "common", frame).views[0]
+    assert not view.comparison("a", "count").difference.covers(0) and not view.comparison("a", "count").real
+    said = words(baselines(SimpleNamespace(frame=frame), view)[0])
+    assert "none of 2 others beat it; not separable from it: " in said and "beaten by it" not in said
+    assert "no paired test, adjusted for all pairs, tells any two of 3 predictors apart" in words(headline(view))
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [((0.60, 0.602, 0.601), "It carries over"), ((0.1, 0.6, 1.0), "which the splits of these benchmarks alone do not show")],
+)
+def test_it_carries_over_only_where_the_same_one_leads_here(first: tuple[float, ...], said: str) -> None:
+    group = _group("clean", "common", trials_of({"a": first, "b": (0.5, 0.5, 0.5)}, ("u", "v", "w", "x", "y")))
+    assert said in words(_beyond(group.views[0], group.here))
+
+
+@pytest.mark.parametrize("spaces", [1, 2])
+def test_one_seed_claims_nothing(make, tmp_path: Path, spaces: int) -> None:
+    encoders = {"good": ("GNN", 0.3), "bad": ("GNN", 1.9), "count": ("baseline", 1.9)}
+    single = make((("toy-a", "toy"), ("other", "other"))[:spaces], encoders=encoders, budgets=(78,), seeds=1)
     build([single.store], tmp_path, formats=("md",), load=single.load)
-    assert "good leads" not in (tmp_path / "report.md").read_text()
+    said = (tmp_path / "report.md").read_text().split("## 2.")[0].replace("one split cannot tell who beats it.", "")
+    assert ("one split cannot tell any two of 3 predictors apart" in said) and "Baseline count" in said
+    assert not re.search(r"good leads|beats? it|carries over|separably better than (?!none)", said)
 
 
 def test_same_store_gives_the_same_bytes(suite, built: Path, tmp_path: Path) -> None:
