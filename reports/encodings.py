@@ -32,7 +32,7 @@ class Encoded:
 
 
 def encoded(study: Study, table: Benchmark, frame: pd.DataFrame, labels: Sequence[str], target: str) -> list[Encoded]:
-    """The first stored encodings of every label among the done trials of `frame` (one task, one budget)."""
+    """The first stored encodings of every label among the done trials of `frame` (one task, one budget; target: the score they were tested on)."""
     out = []
     sign = 1.0 if table.direction(target) == "max" else -1.0
     for label in labels:

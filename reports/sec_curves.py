@@ -14,7 +14,6 @@ from archrank.eval.statistics import (
     digits,
     friedman,
     label_efficiency,
-    noise_ceiling,
     rounded,
     values,
 )
@@ -43,7 +42,7 @@ def sample_efficiency(study: Study) -> Section:
         for number, (benchmark, target) in enumerate(group.tasks):
             panels.append(_panel(study, group, benchmark, target, number, sources))
         caption = "Mean τ with 95 % band over seeds against the number of labelled architectures."
-        if any(_ceiling(study, b, t) is not None for b, t in group.tasks):
+        if any(study.ceiling(group, b, t) is not None for b, t in group.tasks):
             caption += " Dashed: the noise ceiling, what the training noise of the scores lets any predictor reach."
         if sources:
             caption += " Hollow marks are published values under the same protocol and target: " + " ".join(sources)
@@ -70,19 +69,13 @@ def _panel(study: Study, group: Group, benchmark: str, target: str, number: int,
             sources.append(source)
         marks.append(fig_ranking.Published(row["label"] or None, float(row["budget"]), float(row["value"]), sources.index(source) + 1))
     title = task_name(benchmark, target)
-    svg = fig_ranking.curves(series, study.palette, title, ceiling=_ceiling(study, benchmark, target), published=marks)
+    svg = fig_ranking.curves(series, study.palette, title, ceiling=study.ceiling(group, benchmark, target), published=marks)
     alt = f"Curves for {title}: " + "; ".join(
         f"{s.label} {s.value[np.isfinite(s.value)][-1]:.3f} at {s.budgets[np.isfinite(s.value)][-1]:g} labels"
         for s in series
         if np.isfinite(s.value).any()
     )
     return Panel(f"curve-{group.id}-{number}", svg, alt, title)
-
-
-def _ceiling(study: Study, benchmark: str, target: str) -> float | None:
-    table = study.table(benchmark)
-    repeats = None if isinstance(table, str) else table.repeats(target)
-    return None if repeats is None or repeats.shape[1] < 2 else noise_ceiling(repeats).oracle.estimate
 
 
 def _tables(group: Group) -> list[Block]:

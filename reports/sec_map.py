@@ -55,7 +55,7 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
     rows = group.task(benchmark, target)
     budget = int(rows["budget"].max())
     order = group.views[0].order
-    found = encoded(study, table, rows[rows["budget"] == budget], order[:MOST_LABELS], target)
+    found = encoded(study, table, rows[rows["budget"] == budget], order[:MOST_LABELS], study.tested(group, benchmark, target))
     if not found:
         return []
     name = task_name(benchmark, target)

@@ -8,7 +8,6 @@ from archrank.eval.statistics import (
     KINDS,
     ComparisonError,
     label_efficiency,
-    noise_ceiling,
     rounded,
 )
 from archrank.reports import fig_ranking
@@ -205,13 +204,11 @@ def _ceiling(study: Study, group: Group) -> list[tuple[Inline, ...]]:
     """What the benchmarks' own noise allows, beside the best mean at the largest budget."""
     parts = []
     for benchmark, target in group.tasks:
-        table = study.table(benchmark)
-        repeats = None if isinstance(table, str) else table.repeats(target)
+        limit = study.ceiling(group, benchmark, target)
         rows = group.task(benchmark, target)
         best = rows[rows["budget"] == rows["budget"].max()].groupby("label")[MAIN].mean().max()
-        if repeats is not None and repeats.shape[1] >= 2 and math.isfinite(best):
-            limit = noise_ceiling(repeats).oracle
-            parts.append(f"{limit.estimate:.3f} on {task_name(benchmark, target)} (best so far {best:.3f})")
+        if limit is not None and math.isfinite(best):
+            parts.append(f"{limit:.3f} on {task_name(benchmark, target)} (best so far {best:.3f})")
     if not parts:
         return []
     return [(f"Training noise of the scores themselves caps τ at {join(parts, 6)}.",)]

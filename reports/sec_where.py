@@ -53,7 +53,8 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
     if done.empty:
         return [Text((f"No ranked predictor has a trial on {task_name(benchmark, target)}.",), "note")]
     budget = int(done["budget"].max())
-    found = predictions(study, table, rows[rows["budget"] == budget], order, target)
+    tested = study.tested(group, benchmark, target)
+    found = predictions(study, table, rows[rows["budget"] == budget], order, tested)
     if not found:
         return [Text((f"No predictions are stored for {task_name(benchmark, target)} at {budget} labels.",), "note")]
     tau = rows[rows["budget"] == budget].groupby("label")[MAIN].mean()
@@ -63,7 +64,7 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         svg = fig_truth.density(p.true, p.predicted, label, study.palette, note)
         panels.append(Panel(f"density-{number}-{i}", svg, f"{label}: predicted against true rank, mean tau {tau[label]:.2f}"))
     seeds = max(len(np.unique(p.seed)) for p in found.values())
-    name = task_name(benchmark, target)
+    name = task_name(benchmark, target) + (f", tested on {tested}," if tested != target else "")
     blocks: list[Block] = [
         Figure(
             f"density-{number}",
@@ -95,7 +96,7 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
                 400,
             )
         )
-    blocks += _graphs(table, next(iter(found.values())), target, name, number)
+    blocks += _graphs(table, next(iter(found.values())), tested, name, number)
     return blocks
 
 

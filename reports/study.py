@@ -12,7 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from archrank.datasets import ArchrankError, Benchmark
 from archrank.eval.metrics import METRICS
@@ -24,6 +26,7 @@ from archrank.eval.statistics import (
     bootstrap,
     coverage,
     leaderboard,
+    noise_ceiling,
     pairs,
 )
 from archrank.eval.store import flatten, read_trials
@@ -156,6 +159,7 @@ class Study:
     suites: tuple[str, ...] = ()
     skipped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _tables: dict[str, Benchmark | str] = field(default_factory=dict)
+    _ceilings: dict[tuple[str, str], float | None] = field(default_factory=dict)
 
     def table(self, benchmark: str) -> Benchmark | str:
         """The benchmark's table, or the sentence that says why it cannot be used."""
@@ -173,9 +177,30 @@ class Study:
             self._tables[benchmark] = found
         return self._tables[benchmark]
 
+    def tested(self, group: Group, benchmark: str, target: str) -> str:
+        """The score that a task was tested on: some protocols train on one score and test on another."""
+        tests = (self.records[key].get("test") or {} for key in group.task(benchmark, target)["key"])
+        return next((str(test["target"]) for test in tests if "target" in test), target)
+
+    def ceiling(self, group: Group, benchmark: str, target: str) -> float | None:
+        """The noise ceiling of the score that a task was tested on; None without the table, or with too few repeats."""
+        score = self.tested(group, benchmark, target)
+        if (benchmark, score) not in self._ceilings:
+            table = self.table(benchmark)
+            repeats = None if isinstance(table, str) else table.repeats(score)
+            self._ceilings[benchmark, score] = None if repeats is None else _ceiling(repeats)
+        return self._ceilings[benchmark, score]
+
     def store_of(self, key: str, folder: str) -> Path | None:
         """The first store that holds `folder/key.parquet`."""
         return next((store for store in self.stores if (store / folder / f"{key}.parquet").is_file()), None)
+
+
+def _ceiling(repeats: NDArray[np.float64]) -> float | None:
+    try:
+        return noise_ceiling(repeats).oracle.estimate
+    except ValueError:
+        return None
 
 
 def read_study(

@@ -73,7 +73,7 @@ def predictions(
 ) -> dict[str, Prediction]:
     """The stored predictions of the done trials in `frame` (one task, one budget), by label, in the order of `labels`.
 
-    Labels without a stored prediction are left out.
+    target: the score they were tested on (`Study.tested`). Labels without a stored prediction are left out.
     """
     sign = 1.0 if table.direction(target) == "max" else -1.0
     score = sign * table.target(target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -13,15 +14,16 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from archrank.datasets import ArchrankError
-from archrank.eval.statistics import leaderboard
+from archrank.eval.statistics import leaderboard, noise_ceiling
 from archrank.eval.store import read_results
 from archrank.reports import build
 from archrank.reports.sec_verdict import _beyond, baselines, headline
-from archrank.reports.study import _group
+from archrank.reports.study import _group, read_study
 
 
 class Page(HTMLParser):
@@ -211,6 +213,36 @@ def test_without_the_tables_the_rest_is_there_and_says_so(suite, tmp_path: Path)
 def test_another_table_of_the_same_name_is_not_used(suite, synthetic: ModuleType, tmp_path: Path) -> None:
     build([suite.store], tmp_path, formats=("md",), load=lambda name: synthetic.make_table(name, seed=99))
     assert "is not the one these trials were made on" in (tmp_path / "report.md").read_text()
+
+
+def test_what_was_tested_on_another_score_is_shown_against_it(make, tmp_path: Path, monkeypatch) -> None:
+    made = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.5), "two": ("GNN", 0.8)}, budgets=(20, 78), seeds=2, protocol="tnasp")
+    for path in (made.store / "trials").glob("*.json"):
+        record = json.loads(path.read_text())
+        record["trial"]["target"], record["test"]["target"] = "valid", "accuracy"
+        path.write_text(json.dumps(record))
+    table = made.load("toy-a")
+    holes = [f"hole_{i}" for i in range(2)]
+    scores = table.scores.assign(valid=-table.scores["accuracy"], **dict.fromkeys(holes, np.nan))
+    metrics = table.card["metrics"] | {"valid": {"direction": "max", "repeats": holes}}
+    table = dataclasses.replace(table, scores=scores, card=table.card | {"metrics": metrics})
+    study = read_study([made.store], load=lambda name: table)
+    (group,) = study.groups
+    assert study.tested(group, "toy-a", "valid") == "accuracy"
+    asked = []
+    monkeypatch.setattr("archrank.reports.study.noise_ceiling", lambda repeats: asked.append(repeats) or noise_ceiling(repeats))
+    monkeypatch.setattr("archrank.reports.page.read_study", lambda *_, **__: study)
+    build([made.store], tmp_path, formats=("json",))
+    assert len(asked) == 1  # once for all parts, and of the score that was tested
+    text = (tmp_path / "report.json").read_text()
+    assert "caps \u03c4 at 0.9" in text or "caps τ at 0.9" in text
+    sections = {s["id"]: json.dumps(s) for s in json.loads(text)["sections"]}
+    assert "tested on accuracy" in sections["where"]
+    best = next(b for b in json.loads(text)["sections"][5]["blocks"] if b.get("table", {}).get("id") == "best-0")["table"]["rows"]
+    assert all(row["median"]["value"] < 40 for row in best)  # against the other score the best would stand at the bottom
+    # A score without three architectures that have every repeat has no ceiling, and the page none either.
+    monkeypatch.setattr(study, "tested", lambda *_: "valid")
+    assert study.ceiling(group, "toy-a", "valid") is None
 
 
 def test_recipes_and_protocols_never_share_a_table(make, suite, tmp_path: Path) -> None:
