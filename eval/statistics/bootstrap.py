@@ -195,6 +195,14 @@ def results_of(covered: Coverage) -> Results:
     return Results(covered.labels, tasks, x, space, test_error, shared)
 
 
+def benchmarks_of(results: Results, metric: str) -> tuple[str, ...]:
+    """Every "benchmark/target" of the results; ComparisonError where ``metric`` has no mean over them."""
+    benchmarks = tuple(sorted({f"{row.benchmark}/{row.target}" for row in results.tasks.itertuples()}))
+    if len(benchmarks) > 1 and metric in METRICS and METRICS[metric].unit == "target":
+        raise ComparisonError(f"{metric} is in the unit of its target and has no mean over {', '.join(benchmarks)}: choose one of them")
+    return benchmarks
+
+
 def evenly(budgets: Floats) -> Floats:
     """Every budget the same weight."""
     return np.full(budgets.size, 1 / budgets.size)
@@ -283,10 +291,7 @@ def aggregate(
 ) -> tuple[Bootstrap, Results]:
     """The `Bootstrap` over ``results`` with ``further`` notes, and those of the results that it could use."""
     results, over_spaces, notes = select(results, scope)
-    tasks = results.tasks
-    benchmarks = tuple(sorted({f"{row.benchmark}/{row.target}" for row in tasks.itertuples()}))
-    if len(benchmarks) > 1 and metric in METRICS and METRICS[metric].unit == "target":
-        raise ComparisonError(f"{metric} is in the unit of its target and has no mean over {', '.join(benchmarks)}: choose one of them")
+    tasks, benchmarks = results.tasks, benchmarks_of(results, metric)
     combined = joint(results.x, results.space, results.weights(weigh), over_spaces, results.test_error, results.shared)
     result = Bootstrap(
         labels=results.labels,

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from archrank.eval.statistics.bootstrap import Better, bootstrap
+from archrank.eval.statistics.bootstrap import Better, benchmarks_of, direction_of, evenly, results_of
 from archrank.eval.statistics.coverage import coverage
 from archrank.eval.statistics.results import ALPHA
 from archrank.eval.statistics.tiers import holm
@@ -66,7 +66,7 @@ def friedman(
     *,
     better: Better | None = None,
 ) -> Friedman:
-    """Friedman's test over the spaces' means on the common cells (J. Demšar, 2006, JMLR 7, section 3.2).
+    """Friedman's test over the spaces' means, those of the leaderboard (J. Demšar, 2006, JMLR 7, section 3.2).
 
     With fewer than six spaces or three labels `Friedman.possible` is False and its ``reason`` says why.
 
@@ -90,12 +90,14 @@ def friedman(
             covered.labels,
             spaces,
         )
+    results = results_of(covered)
     blocks = []
-    for space in spaces:
-        within = covered.common[covered.common["space"] == space]
-        one = bootstrap(within, metric, covered.labels, better=better, draws=0)
-        blocks.append(one.estimate if one.better == "lower" else -one.estimate)
-    ranks: Floats = stats.rankdata(np.array(blocks), axis=1)
+    for number in range(len(spaces)):
+        within = results.take(results.space == number)
+        benchmarks_of(within, metric)
+        blocks.append(np.nanmean(within.x, axis=2) @ within.weights(evenly))
+    sign = 1 if direction_of(metric, better) == "lower" else -1
+    ranks: Floats = stats.rankdata(sign * np.array(blocks), axis=1)
     return _test(covered.labels, spaces, ranks)
 
 

@@ -19,6 +19,7 @@ from archrank.eval.statistics import (
     curve,
     friedman,
     label_efficiency,
+    leaderboard,
     noise_ceiling,
     tiers,
 )
@@ -89,6 +90,12 @@ def test_friedman_ranks_within_spaces():
     assert result.statistic == pytest.approx(12.0) and len(result.spaces) == 6
     assert result.groups == (("a", "b"), ("b", "c"))
     assert result.holm is not None and result.holm.loc["a", "c"] < 0.05 < result.holm.loc["a", "b"]
+
+
+def test_friedman_ranks_the_means_of_the_leaderboard():
+    frame = trials({"a": [0.5, 0.5, 0.5, 0.9], "b": [0.6] * 4, "c": [0.4] * 4}, spaces=list("uvwxyz"))
+    frame = frame[frame["budget"].isin([20, 390]) & ((frame["budget"] == 20) | (frame["seed"] == 0))]  # one split at 390 labels
+    assert leaderboard(frame)["label"].tolist() == ["a", "b", "c"] == list(friedman(frame).ranks)
 
 
 @pytest.mark.parametrize(
