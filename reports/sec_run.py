@@ -40,7 +40,7 @@ def what_was_run(study: Study) -> Section:
         Text((Bold(f"Not run: {name}"), f" of suite {suite}, whose table was not at hand; {how}."), "warning")
         for name, (suite, how) in study.skipped.items()
     ]
-    blocks += [Heading("The command that repeats it"), Code("\n".join(repeat(study, g) for g in study.groups))]
+    blocks += [Heading("The command that repeats it"), Code("\n".join(line for group in study.groups for line in repeat(study, group)))]
     blocks += [Heading("Protocols and recipes"), *_protocols(study)]
     blocks += [Heading("Benchmarks"), _cards(study)]
     blocks.append(Heading("Coverage: seeds done, by predictor and cell"))
@@ -49,26 +49,21 @@ def what_was_run(study: Study) -> Section:
     return Section("run", "What was run", blocks, "Run")
 
 
-def repeat(study: Study, group: Group) -> str:
-    """The command line that runs the trials of a group."""
-    frame = group.frame
-    parts = ["archrank", "run", "--benchmark", ",".join(sorted(frame["benchmark"].unique()))]
-    targets = sorted(frame["target"].unique())
-    parts += ["--target", ",".join(targets)] if len(targets) == 1 or frame["benchmark"].nunique() == 1 else []
-    encoders = {str(label): encoder_argument(study.records[key]) for label, key in zip(frame["label"], frame["key"])}
-    parts += [
-        "--encoders",
-        ",".join(encoders[label] for label in sorted(encoders)),
-        "--budgets",
-        ",".join(str(b) for b in group.budgets),
-        "--seeds",
-        str(int(frame["seed"].max()) + 1),
-        "--protocol",
-        group.protocol,
-        "--recipe",
-        group.recipe,
-    ]
-    return shlex.join(parts)
+def repeat(study: Study, group: Group) -> list[str]:
+    """The command lines that run the trials of a group: one for all benchmarks with the same targets and budgets."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name, part in group.frame.groupby("benchmark"):
+        target, budgets = (",".join(map(str, sorted(part[column].unique()))) for column in ("target", "budget"))
+        alike.setdefault((target, budgets), []).append(str(name))
+    return [_command(study, group, benchmarks, target, budgets) for (target, budgets), benchmarks in alike.items()]
+
+
+def _command(study: Study, group: Group, benchmarks: list[str], target: str, budgets: str) -> str:
+    part = group.frame[group.frame["benchmark"].isin(benchmarks)]
+    encoders = ",".join(sorted({encoder_argument(study.records[key]) for key in part["key"]}))
+    options = {"benchmark": ",".join(benchmarks), "target": target, "encoders": encoders, "budgets": budgets}
+    options |= {"seeds": str(int(part["seed"].max()) + 1), "protocol": group.protocol, "recipe": group.recipe}
+    return shlex.join(["archrank", "run", *(word for name, value in options.items() for word in (f"--{name}", value))])
 
 
 def _protocols(study: Study) -> list[Block]:

@@ -31,9 +31,7 @@ def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 def encoder_argument(record: Mapping[str, Any]) -> str:
     """How to name a trial's predictor on the command line: an encoder from a file by its file, any other by its label."""
-    label, encoder = str(record["label"]), str(record["trial"]["encoder"])
-    cut = min((label.find(sign) for sign in "[+" if sign in label), default=len(label))
-    return encoder + label[cut:] if ":" in encoder else label
+    return str(record.get("reference") or record["label"])
 
 
 def repeat_trial(record: Mapping[str, Any]) -> str:

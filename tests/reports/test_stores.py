@@ -11,7 +11,10 @@ import pytest
 
 from archrank.cli import main
 from archrank.datasets import ArchrankError
+from archrank.eval.specs import parse_list
+from archrank.reports.sec_run import repeat
 from archrank.reports.stores import encoder_argument, find, moved, progress, read
+from archrank.reports.study import read_study
 
 
 @pytest.fixture()
@@ -70,10 +73,24 @@ def test_a_key_must_name_one_trial(suite) -> None:
         find(records, "")
 
 
-def test_an_encoder_from_a_file_is_named_by_its_file() -> None:
-    record = {"label": "mine[dim=8]+ridge", "trial": {"encoder": "my_encoder.py:Mine"}}
-    assert encoder_argument(record) == "my_encoder.py:Mine[dim=8]+ridge"
+def test_an_encoder_from_a_file_is_named_by_its_file(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("class Mine:\n    def __init__(self, space, *, dim: int = 4): ...\n")
+    (spec,) = parse_list(f"{tmp_path}/mine.py:Mine[dim=8]")
+    # What a run writes of it.
+    assert encoder_argument({"label": spec.label, "reference": spec.reference, "trial": {"encoder": "Mine"}}).endswith("mine.py:Mine[dim=8]")
     assert encoder_argument({"label": "gcn", "trial": {"encoder": "gcn"}}) == "gcn"
+
+
+def test_the_report_repeats_every_target_of_every_benchmark(suite, store: Path) -> None:
+    shared = repeat(study := read_study([suite.store]), study.groups[0])
+    assert len(shared) == 1 and "--benchmark other,toy-a --target accuracy " in shared[0]
+    for path in (store / "trials").glob("*.json"):
+        record = json.loads(path.read_text())
+        if record["trial"]["benchmark"] == "other":
+            record["trial"]["target"] = "latency"
+            path.write_text(json.dumps(record))
+    first, second = repeat(study := read_study([store]), study.groups[0])
+    assert "--benchmark other --target latency " in first and "--benchmark toy-a --target accuracy " in second
 
 
 def test_diff_of_a_store_with_itself_is_nothing(suite, capsys: pytest.CaptureFixture[str]) -> None:
