@@ -185,7 +185,7 @@ def render_json(title: str, subtitle: str, sections: Sequence[Section], trials: 
         "sections": [{"id": s.id, "title": s.title, "blocks": [_json_block(b) for b in s.blocks]} for s in sections],
         "trials": list(trials),
     }
-    return json.dumps(_finite(document), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(finite(document), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _json_block(block: Block) -> dict[str, Any]:
@@ -215,12 +215,12 @@ def _json_table(table: Table) -> dict[str, Any]:
     return {"id": table.id, "caption": table.caption, "columns": {c.key: c.title for c in table.columns}, "rows": rows}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """NaN and infinities have no JSON form; null says the same."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
+        return {k: finite(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return value

@@ -59,7 +59,7 @@ class Outcome:
     @property
     def inside(self) -> bool | None:
         """Whether the published value lies in the interval of our mean."""
-        return None if math.isnan(self.ours.low) else self.ours.low <= self.claim.value <= self.ours.high
+        return None if math.isnan(self.ours.low) else bool(self.ours.low <= self.claim.value <= self.ours.high)
 
 
 def claims(encoder: str, benchmarks: Collection[str] | None = None, budgets: Collection[int] | None = None) -> list[Claim]:

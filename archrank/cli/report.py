@@ -133,12 +133,13 @@ def diff(
     every: Annotated[bool, typer.Option("--all", help="Also the cells that did not move.")] = False,
 ) -> None:
     """Which numbers moved beyond their interval between two stores, seeds paired. Exit code 1 if any did."""
+    from archrank.reports.render_text import finite
     from archrank.reports.stores import moved
 
     rows = moved(first, second, metric)
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)}
     if as_json:
-        typer.echo(json.dumps([asdict(row) for row in rows], indent=1))
+        typer.echo(json.dumps(finite([asdict(row) for row in rows]), indent=1, allow_nan=False))
     else:
         shown = [row for row in rows if every or row.verdict not in ("equal", "within")]
         if shown:

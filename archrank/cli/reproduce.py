@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +36,7 @@ def reproduce(
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.specs import parse_list
     from archrank.reports.published import published
+    from archrank.reports.render_text import finite
     from archrank.reports.reproduce import claims, outcomes, tasks
 
     spec, *more = parse_list(encoder)
@@ -55,14 +59,16 @@ def reproduce(
     device = _device(device)
     for task, plan in zip(runs, plans):
         typer.echo(_announcement(spec, task, plan, store, seeds, device, workers), err=as_json)
-    if dry:
-        return
-    failed = _run(plans, store, device, workers, compiled)
-    results = outcomes(found, _rows(plans, store))
+    results, failed = [], 0
+    if not dry:
+        with redirect_stdout(sys.stderr if as_json else sys.stdout):  # progress is no part of the document
+            failed = _run(plans, store, device, workers, compiled)
+        results = outcomes(found, _rows(plans, store))
     if as_json:
-        typer.echo(json.dumps({"encoder": spec.label, "compared": [_plain(one) for one in results],
-                               "not_compared": [_claim(one) for one in found if one.reason]}, indent=1, allow_nan=False))
-    else:
+        told = {"encoder": spec.label, "runs": [asdict(task) for task in runs], "compared": [_plain(one) for one in results],
+                "not_compared": [asdict(one) for one in found if one.reason]}
+        typer.echo(json.dumps(finite(told), indent=1, allow_nan=False))
+    elif not dry:
         _print(spec, results)
     if failed:
         typer.echo(f"{failed} trials failed; why: archrank failures --store {store}", err=True)
@@ -138,16 +144,9 @@ def _refused(found: list[Claim]) -> None:
         typer.echo(f"not comparable because {reason}: {listed}")
 
 
-def _claim(claim: Claim) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {name: None if value != value else value for name, value in asdict(claim).items()}
-
-
 def _plain(one: Outcome) -> dict[str, Any]:
     ours = {"mean": one.ours.estimate, "low": one.ours.low, "high": one.ours.high, "kind": one.ours.kind}
-    return {"published": _claim(one.claim), "ours": {name: None if value != value else value for name, value in ours.items()},
-            "seeds": one.seeds, "inside": one.inside}
+    return {"published": asdict(one.claim), "ours": ours, "seeds": one.seeds, "inside": one.inside}
 
 
 def _print(spec: Spec, results: list[Outcome]) -> None:

@@ -1,3 +1,5 @@
+import json
+
 import pandas as pd
 import pytest
 
@@ -100,3 +102,8 @@ def test_the_command_trains_by_the_papers_recipe_and_prints_both(known, monkeypa
     assert set(frame["recipe"]) == {"paper"} and set(frame["protocol"]) == {"gates"} and len(frame) == 2
     assert "0.99" in after and "made up" in after and "of 1 published values lie in the interval of our mean" in after
     assert "all 2 trials are stored" in said()
+    for path in (tmp_path / "trials").glob("*.json"):
+        path.unlink()
+    told = json.loads(said("--json"))  # trains again, and prints nothing but the document
+    assert [one["inside"] for one in told["compared"]] == [False] and told["compared"][0]["published"]["std"] is None
+    assert json.loads(said("--json", "--dry-run"))["compared"] == []

@@ -113,10 +113,12 @@ def test_diff_finds_what_moved_and_only_that(suite, store: Path, capsys: pytest.
     assert "6 moved" in capsys.readouterr().out
 
 
-def test_diff_names_what_only_one_store_has(suite, store: Path) -> None:
+def test_diff_names_what_only_one_store_has(suite, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in (store / "trials").glob("*.json"):
         if json.loads(path.read_text())["label"] == "gcn":
             path.unlink()
+    run("diff", str(suite.store), str(store), "--json")
+    assert [row["after"] for row in json.loads(capsys.readouterr().out) if row["cell"][0] == "gcn"] == [None] * 6
     rows = [row for row in moved(suite.store, store) if row.verdict != "equal"]
     assert {(row.cell[0], row.verdict) for row in rows} == {("gcn", "only in the first")} and len(rows) == 6
 
