@@ -148,3 +148,19 @@ def read_predictions(folder: Path | str, key: str) -> pd.DataFrame:
     import pandas as pd
 
     return pd.read_parquet(Path(folder) / "predictions" / f"{key}.parquet")
+
+
+def latest(records: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
+    """The newest trial of every cell, in the order given, and how many older ones it replaces: an edited encoder leaves its older trials behind.
+
+    A failed trial that was stored without its search space gets that of the benchmark's other trials.
+    """
+    every = list(records)
+    space = {record["trial"]["benchmark"]: record["space"] for record in every if record.get("space")}
+    newest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for record in every:
+        cell = (record["label"], *(record["trial"][name] for name in ("benchmark", "target", "protocol", "recipe", "budget", "seed")))
+        newest[cell] = max(record, newest.get(cell, record), key=lambda one: (str((one.get("provenance") or {}).get("finished", "")), one["key"]))
+    kept = {record["key"] for record in newest.values()}
+    found = [record | {"space": record.get("space") or space.get(record["trial"]["benchmark"])} for record in every if record["key"] in kept]
+    return found, len(every) - len(found)

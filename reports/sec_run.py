@@ -10,7 +10,7 @@ from archrank.eval.statistics import ComparisonError, coverage
 from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Details, Heading, Section, Table, Text
 from archrank.reports.stores import encoder_argument
 from archrank.reports.study import MAIN, Group, Study, task_name
-from archrank.reports.words import count, hole, join, plural
+from archrank.reports.words import count, hole, join, plural, replaced
 
 __all__ = ["repeat", "what_was_run"]
 
@@ -30,7 +30,7 @@ def what_was_run(study: Study) -> Section:
                 f" of {plural(frame['label'].nunique(), 'predictor')} on "
                 f"{plural(len(frame.groupby(['benchmark', 'target'])), 'benchmark target')} in "
                 f"{plural(frame['space'].nunique(), 'search space')}; {plural(failed, 'failure')}"
-                + (f"; {plural(study.superseded, 'older trial')} of edited encoders replaced by newer ones" if study.superseded else "")
+                + (f"; {replaced(study.superseded)}" if study.superseded else "")
                 + "."
                 + (f" Suites run: {join(study.suites)}." if study.suites else ""),
             )

@@ -19,7 +19,7 @@ CELL = ["label", "benchmark", "target", "protocol", "recipe", "budget"]
 
 
 def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """The trials of the stores; ArchrankError if a folder is missing or there is no trial at all."""
+    """All trials of the stores, those that newer ones replace too; ArchrankError if a folder is missing or there is no trial at all."""
     for folder in folders:
         if not folder.is_dir():
             raise ArchrankError(f"there is no store at {folder}; `archrank run` makes one, --store names another")
@@ -110,9 +110,9 @@ def training(folders: Sequence[Path]) -> int:
 class Moved:
     """One cell in two stores: means over the seeds both have, their paired difference (second minus first).
 
-    verdict: "equal" (every seed bit-equal), "moved" (beyond the 95 % interval), "within" it, "no interval" (one seed, or
-    every seed moved by exactly the same), "not comparable", "only in
-    the first" or "only in the second".
+    verdict: "equal" (every seed bit-equal), "moved" (beyond the 95 % interval, or failed in one store only), "within" it, "no interval"
+    (one seed, or every seed moved by exactly the same), "not comparable" (other splits, for one), "other seeds" (did not move where both have
+    the seed, but one store has done seeds that the other has not), "only in the first" or "only in the second".
     """
 
     cell: tuple[Any, ...]
@@ -123,15 +123,15 @@ class Moved:
     verdict: str
 
 
-def moved(first: Path, second: Path, metric: str = "kendall") -> list[Moved]:
-    """Every (label, benchmark, target, protocol, recipe, budget) of two stores, in sorted order.
+def moved(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]], metric: str = "kendall") -> list[Moved]:
+    """Every (label, benchmark, target, protocol, recipe, budget) of two stores (one trial per cell: `latest`), in sorted order; seeds are paired.
 
-    Seeds are paired; those that used different splits cannot be, and raise ArchrankError.
+    ArchrankError if one of them has no trial with the metric.
     """
-    frames = [pd.DataFrame([flatten(r) for r in read([folder])]) for folder in (first, second)]
-    for folder, frame in zip((first, second), frames):
+    frames = [pd.DataFrame([flatten(record) for record in records]) for records in (first, second)]
+    for side, frame in zip(("first", "second"), frames):
         if metric not in frame:
-            raise ArchrankError(f"no trial in {folder} has the metric '{metric}'")
+            raise ArchrankError(f"no trial in the {side} store has the metric '{metric}'")
     groups = [dict(list(frame.groupby(CELL))) for frame in frames]
     out = []
     for cell in sorted(set(groups[0]) | set(groups[1])):
@@ -146,21 +146,30 @@ def moved(first: Path, second: Path, metric: str = "kendall") -> list[Moved]:
 
 
 def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, metric: str) -> Moved:
-    from archrank.eval.statistics import ComparisonError, compare, rounded
-
     if (before["status"] != "done").all() or (after["status"] != "done").all():
         state = "equal" if (before["status"] != "done").all() and (after["status"] != "done").all() else "moved"
         return Moved(cell, 0, before[metric].mean(), after[metric].mean(), "failed", state)
     pair = before.merge(after, on="seed", suffixes=("", "_2"))
     pair = pair[pair[metric].notna() & pair[f"{metric}_2"].notna()]
     means = (pair[metric].mean(), pair[f"{metric}_2"].mean())
+    difference, verdict = _paired(before, after, pair, metric)
+    first, second = ({int(seed) for seed in part.loc[part[metric].notna(), "seed"]} for part in (before, after))
+    if first != second and verdict != "moved":
+        alone = [f"{', '.join(map(str, sorted(seeds)))} only in the {side}" for side, seeds in (("first", first - second), ("second", second - first)) if seeds]
+        difference, verdict = f"{difference}; done seeds {'; '.join(alone)}", "other seeds"
+    return Moved(cell, len(pair), *means, difference, verdict)
+
+
+def _paired(before: pd.DataFrame, after: pd.DataFrame, pair: pd.DataFrame, metric: str) -> tuple[str, str]:
+    """The difference over the seeds both have, in words, and its verdict."""
+    from archrank.eval.statistics import ComparisonError, compare, rounded
+
     if len(pair) and (pair[metric] == pair[f"{metric}_2"]).all():
-        return Moved(cell, len(pair), *means, "0", "equal")
+        return "0", "equal"
     both = pd.concat([before.assign(label="first"), after.assign(label="second")])
     try:
         found = compare(both, "second", "first", metric)
     except ComparisonError as error:
-        return Moved(cell, len(pair), *means, str(error), "not comparable")
+        return str(error), "not comparable"
     known = found.difference.kind in ("spaces", "splits")
-    verdict = "moved" if found.real else "within" if known else "no interval"
-    return Moved(cell, len(pair), *means, rounded(found.difference, signed=True), verdict)
+    return rounded(found.difference, signed=True), "moved" if found.real else "within" if known else "no interval"

@@ -29,7 +29,7 @@ from archrank.eval.statistics import (
     noise_ceiling,
     pairs,
 )
-from archrank.eval.store import flatten, read_trials
+from archrank.eval.store import flatten, latest, read_trials
 from archrank.eval.suite import read_skipped
 from archrank.reports.style import Palette
 
@@ -155,7 +155,6 @@ class Study:
     palette: Palette
     superseded: int
     load: Callable[[str], Benchmark]
-    command: str
     suites: tuple[str, ...] = ()
     skipped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _tables: dict[str, Benchmark | str] = field(default_factory=dict)
@@ -208,7 +207,6 @@ def read_study(
     *,
     only: Sequence[str] | None = None,
     load: Callable[[str], Benchmark] | None = None,
-    command: str = "",
 ) -> Study:
     """Reads the stores and computes the statistics of every group.
 
@@ -218,22 +216,22 @@ def read_study(
     for store in stores:
         if not Path(store).is_dir():
             raise ArchrankError(f"there is no store at {store}; `archrank run` makes one, --store names another")
-    records = {record["key"]: record for record in read_trials([Path(store) for store in stores])}
-    frame = pd.DataFrame([flatten(record) for record in records.values()])
-    if frame.empty:
+    found = read_trials([Path(store) for store in stores])
+    if not found:
         raise ArchrankError(f"no trials in {', '.join(str(s) for s in stores)}; `archrank run` makes them")
+    if only is not None:
+        labels = sorted({str(record["label"]) for record in found})
+        found = [record for record in found if record["label"] in only or record["trial"]["encoder"] in only]
+        if not found:
+            raise ArchrankError(f"--only {','.join(only)}: no trial of that name; the store has {', '.join(labels[:20])}")
+    found, superseded = latest(found)
+    records = {record["key"]: record for record in found}
+    frame = pd.DataFrame([flatten(record) for record in found])
     # Plain objects: pandas' own text columns take several times as long to select and group, and both is done some hundred times.
     frame = frame.astype({name: object for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])})
-    if only is not None:
-        kept = frame["label"].isin(only) | frame["encoder"].isin(only)
-        if not kept.any():
-            known = ", ".join(sorted(frame["label"].unique())[:20])
-            raise ArchrankError(f"--only {','.join(only)}: no trial of that name; the store has {known}")
-        frame = frame[kept]
+    frame = frame.sort_values(["label", "benchmark", "target", "protocol", "recipe", "budget", "seed"], ignore_index=True)
     if MAIN not in frame:
         frame[MAIN] = float("nan")
-    frame, superseded = _latest(frame, records)
-    records = {key: records[key] for key in frame["key"]}
     if load is None:
         from archrank.datasets import load as default_load
 
@@ -244,17 +242,7 @@ def read_study(
     suites = read_skipped(Path(s) for s in stores)
     left = {name: (suite, how) for suite, named in sorted(suites.items()) for name, how in sorted(named.items()) if name not in present}
     palette = Palette(list(frame["label"]))
-    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), palette, superseded, load, command, tuple(sorted(suites)), left)
-
-
-def _latest(frame: pd.DataFrame, records: Mapping[str, dict[str, Any]]) -> tuple[pd.DataFrame, int]:
-    """One row per cell: an edited encoder leaves its older trials in the store, and the newest one counts."""
-    frame = frame.drop_duplicates("key").copy()
-    frame["finished"] = [str(records[key]["provenance"].get("finished", "")) for key in frame["key"]]
-    cell = ["label", "benchmark", "target", "protocol", "recipe", "budget", "seed"]
-    frame = frame.sort_values([*cell, "finished", "key"], kind="stable").reset_index(drop=True)
-    newest = frame.drop_duplicates(cell, keep="last").reset_index(drop=True)
-    return newest, len(frame) - len(newest)
+    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), palette, superseded, load, tuple(sorted(suites)), left)
 
 
 def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:

@@ -9,7 +9,7 @@ from archrank.eval.metrics import digits
 from archrank.eval.statistics import Interval, rounded
 from archrank.reports.blocks import Bold, Cell, Inline
 
-__all__ = ["bold_join", "cell", "count", "decimals", "from_interval", "hole", "join", "plural", "rate", "seconds", "share"]
+__all__ = ["bold_join", "cell", "count", "decimals", "from_interval", "hole", "join", "plural", "rate", "replaced", "seconds", "share"]
 
 
 def join(names: Sequence[str], most: int = 8) -> str:
@@ -35,6 +35,11 @@ def bold_join(names: Sequence[str], most: int = 8) -> tuple[Inline, ...]:
 def plural(number: int, one: str, many: str = "") -> str:
     """1 seed, 5 seeds."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def replaced(number: int) -> str:
+    """Said wherever the newest trial of a cell counts."""
+    return f"{plural(number, 'older trial')} of edited encoders replaced by newer ones"
 
 
 def seconds(value: float) -> str:

@@ -30,15 +30,19 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:
     """Compare two encoders on the splits both have: paired difference with a 95 % interval, and whether it is real."""
+    import pandas as pd
+
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.metrics import METRICS
     from archrank.eval.statistics import ComparisonError, compare_each
-    from archrank.eval.store import read_results
+    from archrank.eval.store import flatten, latest, read_trials
+    from archrank.reports.words import replaced
 
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
     folders = store or [Path("results/store")]
-    frame = read_results(folders)
+    records, older = latest(read_trials(folders))
+    frame = pd.DataFrame([flatten(record) for record in records])
     wanted = {"benchmark": benchmark, "target": target, "budget": budgets, "protocol": protocol, "recipe": recipe}
     frame = _chosen(frame, a, b, wanted, ", ".join(str(folder) for folder in folders))
     try:
@@ -49,11 +53,11 @@ def compare(
     under = {name: str(frame[name].iloc[0]) for name in ("protocol", "recipe")}
     if as_json:
         told: dict[str, Any] = {"a": a, "b": b, "metric": metric, **under, "rows": [_plain(row) for row in rows]}
-        told |= {"overall": [_plain(one) for one in overall], "sentences": sentences}
+        told |= {"overall": [_plain(one) for one in overall], "sentences": sentences, "replaced": older}
         typer.echo(json.dumps(told, indent=1, allow_nan=False))
         return
     _print_table(frame, rows, under)
-    for text in sentences:
+    for text in sentences + ([f"In the store, {replaced(older)}."] if older else []):
         typer.echo(text)
 
 

@@ -48,13 +48,16 @@ def _labels(text: str) -> list[str]:
 
 def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
     """How far the stores have come: trials done and failed by predictor. Exit code 1 if any failed."""
+    from archrank.eval.store import latest
     from archrank.reports.stores import progress, read, training
+    from archrank.reports.words import replaced
 
-    rows = progress(read(store))
+    records, older = latest(read(store))
+    rows = progress(records)
     left = training(store)
     failed = sum(row.failed for row in rows)
     if as_json:
-        typer.echo(json.dumps({"predictors": [asdict(row) for row in rows], "in_training": left}, indent=1))
+        typer.echo(json.dumps({"predictors": [asdict(row) for row in rows], "in_training": left, "replaced": older}, indent=1))
     else:
         for group in dict.fromkeys((row.protocol, row.recipe) for row in rows):
             typer.echo(f"protocol {group[0]}, recipe {group[1]}")
@@ -66,7 +69,8 @@ def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
                     if (row.protocol, row.recipe) == group
                 ],
             )
-        typer.echo(f"{sum(row.done for row in rows):,} done, {failed:,} failed" + (f", {left:,} begun and not finished" if left else ""))
+        typer.echo(f"{sum(row.done for row in rows):,} done, {failed:,} failed" + (f", {left:,} begun and not finished" if left else "")
+                   + (f"; {replaced(older)}" if older else ""))
     raise typer.Exit(1 if failed else 0)
 
 
@@ -76,9 +80,10 @@ def failures(
     traceback: Annotated[bool, typer.Option("--traceback", help="With the whole traceback.")] = False,
 ) -> None:
     """Failed trials and why. Exit code 1 if there are any."""
+    from archrank.eval.store import latest
     from archrank.reports.stores import read
 
-    found = [record for record in read(store) if record["status"] != "done"]
+    found = [record for record in latest(read(store))[0] if record["status"] != "done"]
     if as_json:
         typer.echo(json.dumps([{"key": r["key"], "label": r["label"], "trial": r["trial"], "error": r["error"]} for r in found], indent=1))
     elif not found:
@@ -132,11 +137,14 @@ def diff(
     as_json: AsJson = False,
     every: Annotated[bool, typer.Option("--all", help="Also the cells that did not move.")] = False,
 ) -> None:
-    """Which numbers moved beyond their interval between two stores, seeds paired. Exit code 1 if any did."""
+    """Which numbers moved beyond their interval between two stores, seeds paired. Exit code 1 if any did, or has other seeds done."""
+    from archrank.eval.store import latest
     from archrank.reports.render_text import finite
-    from archrank.reports.stores import moved
+    from archrank.reports.stores import moved, read
+    from archrank.reports.words import replaced
 
-    rows = moved(first, second, metric)
+    (before, older), (after, older_after) = (latest(read([folder])) for folder in (first, second))
+    rows = moved(before, after, metric)
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)}
     if as_json:
         typer.echo(json.dumps(finite([asdict(row) for row in rows]), indent=1, allow_nan=False))
@@ -160,7 +168,9 @@ def diff(
                 ],
             )
         typer.echo(f"{len(rows)} cells of {metric}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
-    raise typer.Exit(1 if counts.get("moved") else 0)
+    if older + older_after:
+        typer.echo(replaced(older + older_after), err=as_json)
+    raise typer.Exit(1 if counts.get("moved") or counts.get("other seeds") else 0)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

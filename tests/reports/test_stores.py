@@ -13,7 +13,7 @@ from archrank.cli import main
 from archrank.datasets import ArchrankError
 from archrank.eval.specs import parse_list
 from archrank.reports.sec_run import repeat
-from archrank.reports.stores import encoder_argument, find, moved, progress, read
+from archrank.reports.stores import Moved, encoder_argument, find, moved, progress, read
 from archrank.reports.study import read_study
 
 
@@ -36,6 +36,10 @@ def run(*words: str) -> int:
     with pytest.raises(SystemExit) as stopped:
         main(list(words))
     return int(stopped.value.code or 0)
+
+
+def between(first: Path, second: Path) -> list[Moved]:
+    return moved(read([first]), read([second]))
 
 
 def test_status_and_failures(ragged, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,7 +98,7 @@ def test_the_report_repeats_every_target_of_every_benchmark(suite, store: Path) 
 
 
 def test_diff_of_a_store_with_itself_is_nothing(suite, capsys: pytest.CaptureFixture[str]) -> None:
-    assert {row.verdict for row in moved(suite.store, suite.store)} == {"equal"}
+    assert {row.verdict for row in between(suite.store, suite.store)} == {"equal"}
     assert run("diff", str(suite.store), str(suite.store)) == 0
     assert "36 cells of kendall: 36 equal" in capsys.readouterr().out
 
@@ -106,7 +110,7 @@ def test_diff_finds_what_moved_and_only_that(suite, store: Path, capsys: pytest.
         if record["label"] in ("gcn", "dagnn"):
             record["metrics"]["kendall"] += noise[record["trial"]["seed"]] + (0.1 if record["label"] == "gcn" else 0)
             path.write_text(json.dumps(record))
-    verdicts = {label: {row.verdict for row in moved(suite.store, store) if row.cell[0] == label} for label in ("gcn", "dagnn", "adjacency")}
+    verdicts = {label: {row.verdict for row in between(suite.store, store) if row.cell[0] == label} for label in ("gcn", "dagnn", "adjacency")}
     assert verdicts["gcn"] == {"moved"} and verdicts["adjacency"] == {"equal"}
     assert verdicts["dagnn"] == {"within"}
     assert run("diff", str(suite.store), str(store)) == 1
@@ -119,8 +123,43 @@ def test_diff_names_what_only_one_store_has(suite, store: Path, capsys: pytest.C
             path.unlink()
     run("diff", str(suite.store), str(store), "--json")
     assert [row["after"] for row in json.loads(capsys.readouterr().out) if row["cell"][0] == "gcn"] == [None] * 6
-    rows = [row for row in moved(suite.store, store) if row.verdict != "equal"]
+    rows = [row for row in between(suite.store, store) if row.verdict != "equal"]
     assert {(row.cell[0], row.verdict) for row in rows} == {("gcn", "only in the first")} and len(rows) == 6
+
+
+def test_diff_says_which_seeds_only_one_store_has_done(suite, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (store / "trials").glob("*.json"):
+        record = json.loads(path.read_text())
+        if record["label"] == "gcn" and record["trial"]["seed"]:
+            path.write_text(json.dumps(record | {"status": "failed", "metrics": {}}))
+        if record["label"] == "dagnn" and record["trial"]["seed"] == 2:
+            path.unlink()
+    rows = {row.cell[0]: row for row in between(suite.store, store)}
+    assert [rows[label].verdict for label in ("gcn", "dagnn", "adjacency")] == ["other seeds", "other seeds", "equal"]
+    assert rows["gcn"].difference.endswith("done seeds 1, 2 only in the first") and rows["gcn"].seeds == 1
+    assert run("diff", str(suite.store), str(store)) == 1 and "12 other seeds" in capsys.readouterr().out
+
+
+def test_the_newest_trial_of_an_edited_encoder_counts_everywhere(suite, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in sorted((store / "trials").glob("*.json")):
+        record = json.loads(path.read_text())
+        if record["label"] == "gcn":
+            record["key"], record["provenance"]["finished"] = record["key"][::-1], "2020-01-01T00:00:00Z"
+            record |= {"status": "failed", "metrics": {}, "space": None} if record["trial"]["seed"] else {"metrics": {"kendall": -0.5}}
+            (store / "trials" / f"{record['key']}.json").write_text(json.dumps(record))
+    assert run("diff", str(suite.store), str(store)) == 0
+    assert "36 cells of kendall: 36 equal\n18 older trials of edited encoders replaced" in capsys.readouterr().out
+    run("compare", "gcn", "dagnn", "--store", str(store))
+    assert "18 older trials of edited encoders replaced by newer ones" in capsys.readouterr().out
+    assert run("status", "--store", str(store)) == 0 and "108 done, 0 failed; 18 older trials" in capsys.readouterr().out
+    assert run("failures", "--store", str(store)) == 0
+
+
+def test_a_failure_stored_without_its_space_is_no_cell_of_its_own(suite, store: Path) -> None:
+    path = next(path for path in sorted((store / "trials").glob("*.json")) if json.loads(path.read_text())["label"] == "gcn")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "failed", "metrics": {}, "space": None}))
+    covered = read_study([store]).groups[0].views[0].covered
+    assert (covered.expected, covered.shared) == (18, 17)
 
 
 def test_report_command_says_where_the_files_are(suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
