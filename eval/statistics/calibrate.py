@@ -209,7 +209,7 @@ def ranks_and_wins(random: Generator, repeats: int) -> Iterator[Rate]:
     for _ in range(few):
         board = leaderboard(_frame(random.standard_normal((2, 1, seeds))), draws=0)
         won += int(((board["win_low"] <= 0.5) & (board["win_high"] >= 0.5)).iloc[0])
-    yield Rate("coverage of a win rate", "2 encoders, 5 splits", 95, _percent(won, few), few)
+    yield Rate("coverage of a win rate (conservative)", "2 encoders, 5 splits", 95, _percent(won, few), few)
 
 
 def label_efficiency(random: Generator, repeats: int) -> Iterator[Rate]:

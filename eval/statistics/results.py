@@ -61,7 +61,7 @@ class Comparison:
         p: two-sided p-value of this one comparison; NaN where no test is possible.
         p_adjusted: Holm-adjusted over the ``family`` comparisons made together.
         family: number of comparisons made together (1: only this one).
-        win_rate: share of the cells in which a is better (a tie counts half).
+        win_rate: share of the cells in which a is better (a tie counts half), weighted as the means are.
         cells: number of paired (benchmark, target, budget, seed) cells.
         units: number of independent units the difference rests on: search spaces or paired splits, see its ``kind``.
         spaces, benchmarks, budgets: what the difference was taken over. A benchmark is written "name/target".

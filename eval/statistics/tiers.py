@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from archrank.eval.statistics.bootstrap import (
     Better,
@@ -113,16 +114,17 @@ def _comparison(result: Bootstrap, a: str, b: str, p_adjusted: float, family: in
 
 
 def _wins(results: Results, better: Better) -> Floats:
-    """[L, L, T, S] 1 where the first beats the second, one half for a tie, NaN in holes."""
+    """[L, L] share of the cells in which the first beats the second, a tie counts half; cells weigh as in the means."""
     x = results.x if better == "higher" else -results.x
     first, second = x[:, None], x[None, :]
-    won = (first > second) + 0.5 * (first == second)
-    return np.where(np.isnan(first) | np.isnan(second), np.nan, won)
+    won = np.where(np.isnan(first), np.nan, (first > second) + 0.5 * (first == second))
+    weight = results.weights(evenly)
+    return np.asarray(np.nanmean(won, axis=3) @ (weight / weight.sum()))
 
 
 def _two(result: Bootstrap, used: Results, a: str, b: str) -> Comparison:
     won = _wins(used, result.better)[result.labels.index(a), result.labels.index(b)]
-    return _comparison(result, a, b, math.nan, 1, float(np.nanmean(won)))
+    return _comparison(result, a, b, math.nan, 1, float(won))
 
 
 def compare(
@@ -184,7 +186,7 @@ def pairs(
     """
     result, used = resampled(frame, metric, labels, scope, better)
     order = _sorted(result, None)
-    won = np.nanmean(_wins(used, result.better), axis=(2, 3))
+    won = _wins(used, result.better)
     both = list(itertools.combinations(order, 2))
     table = result.p_values()
     adjusted = holm(np.array([table[i, j] for i, j in both], dtype=float))
@@ -192,26 +194,20 @@ def pairs(
 
 
 def win_rates(result: Bootstrap, results: Results) -> list[Interval]:
-    """Per label the share of (cell, opponent) pairs it wins, with Wilson's interval on the independent units.
+    """Per label the share of (cell, opponent) pairs it wins, with Clopper and Pearson's interval, one coin per independent unit.
 
-    A unit's share lies between 0 and 1, so its variance is at most that of a coin: Wilson's interval with one coin per
-    unit is never too narrow, also where every unit agrees and the spread is nothing.
+    A unit's share lies between 0 and 1, so it varies at most as a coin does, and the interval has width where every unit agrees too.
     """
-    n = len(result.labels)
+    n, units = len(result.labels), result.units
     if n < 2:
-        return [Interval(math.nan, math.nan, math.nan, "none", result.units)] * n
-    won = _wins(results, result.better)
-    won[np.arange(n), np.arange(n)] = 0.0
-    mean = np.nanmean(won.sum(axis=1) / (n - 1), axis=2)  # [L, T]
-    per_task = results.weights(evenly)
-    rate = mean @ (per_task / per_task.sum())
+        return [Interval(math.nan, math.nan, math.nan, "none", units)] * n
+    rate = (_wins(results, result.better).sum(axis=1) - 0.5) / (n - 1)
     if result.kind not in ("spaces", "splits"):
-        return [Interval(float(share), math.nan, math.nan, "none", result.units) for share in rate]
-    z2 = 1.959963984540054**2
-    units = result.units
-    centre = (rate + z2 / (2 * units)) / (1 + z2 / units)
-    reach = np.sqrt(z2 * (rate * (1 - rate) / units + z2 / (4 * units**2))) / (1 + z2 / units)
-    return [Interval(float(share), max(0.0, float(c - r)), min(1.0, float(c + r)), result.kind, units) for share, c, r in zip(rate, centre, reach)]
+        return [Interval(float(share), math.nan, math.nan, "none", units) for share in rate]
+    won = np.clip(rate * units, 0, units)
+    low = np.nan_to_num(stats.beta.ppf(ALPHA / 2, won, units - won + 1), nan=0.0)  # not defined where nothing was won
+    high = np.nan_to_num(stats.beta.ppf(1 - ALPHA / 2, won + 1, units - won), nan=1.0)
+    return [Interval(float(share), float(least), float(most), result.kind, units) for share, least, most in zip(rate, low, high)]
 
 
 def leaderboard(
