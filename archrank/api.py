@@ -58,12 +58,13 @@ class Results:
 
 def run(encoders: str | Sequence[Any], *, benchmarks: Sequence[str | Benchmark] = ("digits101",), budgets: Sequence[int] = (20, 78, 156, 390),
         seeds: int | Sequence[int] = 5, targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common",
-        store: Path | str = "results/store", device: str = "cpu", workers: int | None = None, compiled: bool = False) -> Results:
+        store: Path | str = "results/store", device: str = "cpu", workers: int | None = None, compiled: bool = False,
+        retry_failed: bool = False) -> Results:
     """Train and test encoders on identical splits; always resumes from the store.
 
     encoders: names, globs, `file.py:Class`, `package.module:Class`, or classes (defined in a file, so that their source is known).
     benchmarks: names or `Benchmark` objects. Other arguments as on the command line. workers: processes; 0 trains in this one.
-    compiled: fuse the steps of training, as `--compile` does.
+    compiled: fuse the steps of training, as `--compile` does. retry_failed: train failed trials again.
     A script that runs worker processes must guard its entry with `if __name__ == "__main__":`, as Python's multiprocessing asks.
     ArchrankError for anything unknown or impossible, before anything is trained; a warning for an encoder that cannot hold a benchmark's
     architectures and is left out of it.
@@ -75,5 +76,5 @@ def run(encoders: str | Sequence[Any], *, benchmarks: Sequence[str | Benchmark] 
     plan = make_plan(parse_list(encoders), benchmarks=benchmarks, budgets=budgets, seeds=seeds, targets=targets, protocol=protocol, recipe=recipe)
     for what, why in plan.left_out:
         warnings.warn(f"left out {what}: {why}", stacklevel=2)
-    summary = run_plan(plan, store, device=device, workers=workers, compiled=compiled)
+    summary = run_plan(plan, store, device=device, workers=workers, compiled=compiled, retry_failed=retry_failed)
     return Results(Path(store), frozenset(item.trial.key for item in plan.trials), summary)

@@ -17,6 +17,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.eval.ensemble import Ensemble
 from archrank.eval.labels import transform
+from archrank.eval.metrics import kendall
 from archrank.eval.network import Network
 from archrank.eval.recipes import prescribed
 from archrank.eval.specs import parse
@@ -65,6 +66,11 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         self._check(X)
         return predict(self.ensemble_, self._prepared(X), [np.arange(len(X))], self.pairs_, self.weights_)[0]
 
+    def score(self, X: Graphs, y: ArrayLike, sample_weight: None = None) -> float:
+        """Kendall's tau-b between predictions and scores y [n]: 1 for the right order, whichever end of the scores is good."""
+        sign = 1.0 if self.direction == "max" else -1.0
+        return kendall(sign * np.asarray(y, np.float64), self.predict(X))
+
     def encode(self, X: Graphs) -> NDArray[np.float32]:
         """Embeddings [n, dim] before the head."""
         check_is_fitted(self, "ensemble_")
@@ -82,7 +88,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         weights = self.weights_ or self.ensemble_.parameters
         tensors = {f"parameter/{k}": v[0].detach().contiguous() for k, v in weights.items()}
         tensors |= {f"buffer/{k}": v[0].contiguous() for k, v in self.ensemble_.buffers.items()}
-        said = {"encoder": self._spec()[0].reference, "recipe": self.recipe, "direction": self.direction, "seed": str(self.seed),
+        said = {"encoder": self._spec()[0].address, "recipe": self.recipe, "direction": self.direction, "seed": str(self.seed),
                 "space": json.dumps(self.space.to_card()), "nodes": str(self.n_features_in_)}
         if self.space.support is not None:
             tensors["space/support"] = torch.from_numpy(self.space.support)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 MARK = "__archrank__"
 T = TypeVar("T")
@@ -51,9 +51,3 @@ def _mark(mark: Mark) -> Callable[[T], T]:
         return thing
 
     return attach
-
-
-def mark_of(thing: Any) -> Mark:
-    """The mark of a registered encoder; a plain class or function counts as an encoder of yours under its own name."""
-    found = getattr(thing, MARK, None)
-    return found if isinstance(found, Mark) else Mark(thing.__name__, isinstance(thing, type), "yours")

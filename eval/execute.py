@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,20 +58,22 @@ def execute(group: Group, context: Context, events: Events, benchmark: Benchmark
     A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed.
     """
     store = Store(context.store)
+    outcomes: list[Any] = []
+    failure: tuple[str, str, str] | None = None
+    hopeless = len(group.members) == 1
     try:
         outcomes = _outcomes(group, context, events, benchmark)
-    except (KeyboardInterrupt, SystemExit):
-        raise
     except Exception as error:
-        if len(group.members) > 1 and not isinstance(error, (ImportError, AttributeError, TypeError, NameError)):
-            for item in group.members:
-                if item.trial.key in group.wanted:
-                    execute(Group((item,), frozenset([item.trial.key]), group.journal), context, events, benchmark)
-            return
+        failure = type(error).__name__, str(error), traceback.format_exc()
+        hopeless = hopeless or isinstance(error, (ImportError, AttributeError, TypeError, NameError))
+    if failure is not None:
+        # Out of the `except` block: inside it the traceback would keep alive whatever filled the memory.
         for item in group.members:
-            if item.trial.key in group.wanted:
-                _write_failure(store, item, context, type(error).__name__, str(error), traceback.format_exc())
+            if item.trial.key in group.wanted and hopeless:
+                _write_failure(store, item, context, *failure)
                 events.stored(item.trial.key, "failed")
+            elif item.trial.key in group.wanted:
+                execute(Group((item,), frozenset([item.trial.key]), group.journal), context, events, benchmark)
         return
     for item, (record, index, outcome, encoded) in zip(group.members, outcomes):
         if item.trial.key not in group.wanted:
@@ -86,6 +88,8 @@ def execute(group: Group, context: Context, events: Events, benchmark: Benchmark
 def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchmark | None) -> list[Any]:
     trial, spec = group.first, group.members[0].spec
     benchmark = benchmark or load(trial.benchmark)
+    if benchmark.table != trial.table:
+        raise RuntimeError(f"the table of {trial.benchmark} is not the one that was planned")
     direction = benchmark.direction(trial.target)
     unit = str(benchmark.card["metrics"][trial.target].get("unit", ""))
     target = spec.info.load()
@@ -103,10 +107,10 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
         rows = split.train(item.trial.budget)
         scores = benchmark.target(split.train_target or trial.target)
         kind = recipe.labels if spec.neural else "normal"
-        encode = split.test[:ENCODED] if item.trial.seed == 0 else None
+        encode = split.test[:ENCODED] if item.encode else None
         members.append(Member(item.trial.seed, rows, transform(scores[rows], kind, direction, unit), split.test, encode))
         splits.append(split)
-    pretrain_s = 0.0
+    pretrain_s = encode_s = 0.0
     if spec.info.learned:
         twins = None
         if recipe.consistency:
@@ -114,7 +118,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
         outcomes = train(lambda member, probe: target(benchmark.space, **config), benchmark.graphs, members, recipe, device=context.device,
                          twins=twins, pairs="compare" in spec.info.hooks, progress=events.progress, compiled=context.compiled)
     else:
-        features, pretrain_s = encode_all(group.members[0], target, benchmark, context)
+        features, pretrain_s, encode_s = encode_all(group.members[0], target, benchmark, context)
         array = features.double().numpy()
         if spec.neural:
             graphs = benchmark.graphs.plain()
@@ -129,10 +133,11 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
                 events.progress((number + 1) / len(members))
     finished = []
     for item, member, split, outcome in zip(group.members, members, splits, outcomes):
-        record = _record(item, benchmark, context, recipe if spec.neural else None)
+        record = _record(item, context, recipe if spec.neural else None)
         record["config"] = config
-        record["timings"] = {"fit_s": outcome.fit_s, "predict_s": outcome.predict_s, "pretrain_s": pretrain_s,
-                             "architectures_per_s": len(split.test) / outcome.predict_s if outcome.predict_s > 0 else None,
+        predict_s = outcome.predict_s + encode_s * len(split.test) / len(benchmark)
+        record["timings"] = {"fit_s": outcome.fit_s, "predict_s": predict_s, "pretrain_s": pretrain_s,
+                             "architectures_per_s": len(split.test) / predict_s if predict_s > 0 else None,
                              "members": len(members) if spec.neural else 1}
         record["model"] = {"parameters": outcome.parameters, "dim": outcome.dim}
         record["test"] = {"architectures": len(split.test), "train": len(member.train), "validation": len(split.validation)}
@@ -159,53 +164,57 @@ def _never(_: Graphs) -> torch.Tensor:
     raise RuntimeError("a fixed encoding is computed once for the whole space")
 
 
-def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark, context: Context) -> tuple[torch.Tensor, float]:
-    """A fixed encoding of every architecture of a benchmark: float [N, F], and the seconds its pre-training took (0 without one).
+def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark, context: Context) -> tuple[torch.Tensor, float, float]:
+    """A fixed encoding of every architecture of a benchmark: float [N, F], the seconds of its pre-training, and those of encoding.
 
-    A pre-trained encoding is kept in the store under the hash of its source, configuration and table.
+    A pre-trained encoding is kept in the store under the hash of its source, configuration, table and hidden target; encoding is then part of its
+    pre-training.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file
 
     trial = item.trial
-    identity = json.dumps([trial.encoder, trial.config, trial.source, trial.table], sort_keys=True)
+    hidden = trial.target if trial.target in get_args(Metric) else None
+    identity = json.dumps([trial.encoder, trial.config, trial.source, trial.table, hidden, trial.numerics], sort_keys=True)
     path = context.store / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
     if item.spec.info.pretrained and path.is_file():
         with safe_open(str(path), "pt") as kept:
-            return kept.get_tensor("encoding"), float(kept.metadata()["seconds"])
+            return kept.get_tensor("encoding"), float(kept.metadata()["seconds"]), 0.0
     start = time.perf_counter()
-    features = torch.as_tensor(function(with_costs(benchmark), benchmark.space, **trial.config)).detach().cpu()
+    features = torch.as_tensor(function(with_costs(benchmark, hidden), benchmark.space, **trial.config)).detach().cpu()
     if features.dim() != 2 or len(features) != len(benchmark):
         raise ValueError(f"encoding '{trial.encoder}' must give [N, F]; for {len(benchmark)} architectures it gave {list(features.shape)}")
     if not features.double().isfinite().all():
         raise ValueError(f"encoding '{trial.encoder}' gives values that are not finite")
     seconds = time.perf_counter() - start
     if not item.spec.info.pretrained:
-        return features, 0.0
+        return features, 0.0, seconds
     replace(path, lambda scratch: save_file({"encoding": features.contiguous()}, str(scratch), {"seconds": repr(seconds)}))
-    return features, seconds
+    return features, seconds, 0.0
 
 
-def with_costs(benchmark: Benchmark) -> Graphs:
+def with_costs(benchmark: Benchmark, hidden: str | None = None) -> Graphs:
     """The benchmark's graphs, told what its table says of their static cost, for encodings that ask (`layers.complexity.cost`).
 
+    hidden: the target, where it is such a cost itself: no label of a test architecture may reach an encoding.
     A column with holes is left out: costs of two kinds must not be mixed.
     """
+    graphs = benchmark.graphs.plain() if hidden else benchmark.graphs
     for metric in get_args(Metric):
-        if metric in benchmark.targets and np.isfinite(counts := benchmark.target(metric)).all():
-            benchmark.graphs.derive(f"cost/{metric}", partial(_column, counts))
-    return benchmark.graphs
+        if metric != hidden and metric in benchmark.targets and np.isfinite(counts := benchmark.target(metric)).all():
+            graphs.derive(f"cost/{metric}", partial(_column, counts))
+    return graphs
 
 
 def _column(values: np.ndarray, _: Graphs) -> torch.Tensor:
     return torch.tensor(np.array(values))
 
 
-def _record(item: Planned, benchmark: Benchmark | None, context: Context, recipe: Recipe | None) -> dict[str, Any]:
+def _record(item: Planned, context: Context, recipe: Recipe | None) -> dict[str, Any]:
     trial = item.trial
     fields = {name: getattr(trial, name) for name in trial.__dataclass_fields__}
     return {"schema": SCHEMA, "key": trial.key, "status": "done", "trial": fields, "label": item.spec.label, "reference": item.spec.reference,
-            "family": item.spec.info.family, "space": benchmark.space.name if benchmark else None, "metrics": {}, "timings": {}, "model": {},
+            "family": item.spec.info.family, "space": item.space, "metrics": {}, "timings": {}, "model": {},
             "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": "normal", "regressor": item.spec.head},
             "notes": [], "provenance": provenance(context.device, context.threads, context.compiled), "error": None}
 
@@ -225,16 +234,16 @@ def _judge(record: dict[str, Any], outcome: Outcome, truth: np.ndarray, directio
 
 
 def _write_failure(store: Store, item: Planned, context: Context, kind: str, message: str, trace: str | None) -> None:
-    record = _record(item, None, context, None)
+    record = _record(item, context, None)
     lines = message.strip().splitlines()
     record |= {"status": "failed", "error": {"type": kind, "message": lines[0] if lines else kind, "traceback": trace}}
     store.write(record)
 
 
-def write_lost(group: Group, context: Context, reason: str) -> list[str]:
-    """Store the wanted trials of a group whose worker died as failed; returns their keys."""
+def write_lost(group: Group, context: Context, reason: str, told: Set[str] = frozenset()) -> set[str]:
+    """Store the wanted trials of a group whose worker died as failed, but for those done or `told` before that; returns their keys."""
     store = Store(context.store)
-    lost = sorted(group.wanted - store.keys())
+    lost = {key for key in group.wanted - told if (store.read(key) or {}).get("status") != "done"}
     for item in group.members:
         if item.trial.key in lost:
             _write_failure(store, item, context, "WorkerLost", reason, None)

@@ -11,7 +11,7 @@ from archrank.eval.recipes import Recipe
 def supervised(recipe: Recipe, scores: Tensor, labels: Tensor, drawn: Tensor | None = None) -> Tensor:
     """The recipe's loss [M] of scores [M, B] against labels [M, B].
 
-    drawn: uniform numbers [M, B, B], needed where the recipe caps the pairs; and [M, B] more in its last column block for `difference`.
+    drawn: uniform numbers [M, B, B], needed where the recipe caps the pairs; the first column of each row orders the matches of `difference`.
     """
     if recipe.loss == "mse":
         loss = ((scores - labels) ** 2).mean(-1)

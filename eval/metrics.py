@@ -245,10 +245,6 @@ class Metric:
         """An arrow towards better, for a table's head."""
         return "↑" if self.direction == "max" else "↓"
 
-    def decimals(self, value: float, n: int) -> int:
-        """Decimals that one test set of ``n`` architectures allows (where there is an interval: `digits` of that)."""
-        return digits(1.96 * self.error(value, n))
-
 
 def _precision_metric(percent: int) -> Metric:
     # partial objects carry no name, so the description says it all

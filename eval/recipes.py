@@ -40,7 +40,7 @@ class Recipe(BaseModel):
         which an `eps` below them makes whole steps; `common` lies above, so that a predictor does not depend on the order of summation.
     warmup: epochs, or with `updates` a share of them. schedule: learning rate after the warm-up; per step or per epoch.
     ema: decay of an exponential moving average of the weights, which is then what predicts (0: none).
-    select: `last` weights; nothing else is allowed under a protocol that gives no validation labels.
+    The weights that predict are those of the last step: no protocol's budget holds labels to choose others by.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,7 +65,6 @@ class Recipe(BaseModel):
     clip: float | None = None
     head: Head = Head()
     ema: float = Field(default=0.0, ge=0, lt=1)
-    select: Literal["last"] = "last"
 
 
 COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=2e-3, weight_decay=1e-4, eps=1e-5, updates=1000,

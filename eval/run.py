@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archrank.datasets import Benchmark
-from archrank.datasets.catalog import available
+from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.groups import Group, make_groups
 from archrank.eval.store import Store
@@ -50,13 +49,14 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     watcher = watcher or Watcher()
     folder = Store(store)
     stored = folder.keys()
-    if retry_failed:
-        keys = {item.trial.key for item in plan.trials}
-        stored -= {key for key, status in folder.status().items() if key in keys and status == "failed"}
+    for key in stored.intersection(item.trial.key for item in plan.trials):
+        record = folder.read(key)
+        if record is None or (retry_failed and record["status"] == "failed"):
+            stored.remove(key)
     pending = [item for item in plan.trials if item.trial.key not in stored]
     if pending:
         _check_encoders(plan, pending)
-    groups = make_groups(plan.trials, stored, folder, device) if pending else []
+    groups = make_groups(plan.trials, stored, folder, device)
     watcher.begin(len(plan.trials), len(plan.trials) - len(pending), groups)
     trained: set[str] = set()
     failed: set[str] = set()
@@ -75,8 +75,8 @@ def _train(plan: Plan, groups: list[Group], folder: Store, device: str, compiled
 
     def told(number: int, what: str, value: Any) -> None:
         if what == "lost":
-            for key in write_lost(groups[number], context, value):
-                failed.add(key)
+            failed.update(write_lost(groups[number], context, value, trained | failed))
+            trained.update(groups[number].wanted - failed)
         elif what == "stored":
             (trained if value[1] == "done" else failed).add(value[0])
         elif what == "finished":
@@ -84,7 +84,6 @@ def _train(plan: Plan, groups: list[Group], folder: Store, device: str, compiled
         watcher.told(number, what, value)
 
     objects = [plan.benchmarks[group.first.benchmark] for group in groups]
-    known = available()
     if workers is None:
         workers = 1 if device.startswith("cuda") else min(len(groups), os.cpu_count() or 1)
     try:
@@ -96,10 +95,18 @@ def _train(plan: Plan, groups: list[Group], folder: Store, device: str, compiled
         else:
             from archrank.eval.workers import Pool
 
-            # A benchmark that workers can load by name is not sent to them.
-            Pool(context, workers).run(groups, [None if b.name in known else b for b in objects], told)
+            named = {name for name, benchmark in plan.benchmarks.items() if _loads(benchmark)}
+            Pool(context, workers).run(groups, [None if b.name in named else b for b in objects], told)
     finally:
         watcher.end()
+
+
+def _loads(benchmark: Benchmark) -> bool:
+    """Whether workers get this very table by its name, so that it need not be sent to them."""
+    try:
+        return load(benchmark.name).table == benchmark.table
+    except ArchrankError:
+        return False
 
 
 def _check_encoders(plan: Plan, pending: list[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -39,11 +40,19 @@ class Spec:
 
     @property
     def reference(self) -> str:
-        """How to name it again on a command line: the label, or file and class for an encoder without a registered name."""
+        """How to name it again on a command line: the label, or for an encoder without a registered name its module, or its file (from here)."""
+        near = self.info.path.is_relative_to(Path.cwd())
+        return self._named(self.info.path.relative_to(Path.cwd()) if near else self.info.path)
+
+    @property
+    def address(self) -> str:
+        """The same, a file with its whole path."""
+        return self._named(self.info.path)
+
+    def _named(self, file: Path) -> str:
         if self.info.name in catalog.known():
             return self.label
-        place = f"{self.info.module}:{self.info.object}" if self.info.module else f"{self.info.path.name}:{self.info.object}"
-        return place + self.label.removeprefix(self.info.name)
+        return f"{self.info.module or file}:{self.info.object}" + self.label.removeprefix(self.info.name)
 
     @property
     def neural(self) -> bool:
@@ -71,6 +80,8 @@ def parse_list(text: str | Sequence[str | Any]) -> list[Spec]:
 def parse(item: str | Any) -> list[Spec]:
     """The specs one item means (several for a glob): text as at the top of this module, a class, or {name: ..., option: value}."""
     if isinstance(item, dict):
+        if not isinstance(item.get("name"), str):
+            raise ArchrankError(f"encoder {item} has no name; write {{name: ..., option: value}}")
         options = {key: value for key, value in item.items() if key not in ("name", "head")}
         return [_spec(info, options, item.get("head")) for info in catalog.find(item["name"])]
     if not isinstance(item, str):
@@ -84,7 +95,7 @@ def parse(item: str | Any) -> list[Spec]:
         key, equals, value = part.partition("=")
         if not equals:
             raise ArchrankError(f"encoder '{item}': option '{part}' has no value; write {reference}[{part}=...]")
-        options[key.strip()] = yaml.safe_load(value)
+        options[key.strip()] = _value(value, f"encoder '{item}': option '{part}'")
     return [_spec(info, options, head) for info in catalog.find(reference)]
 
 
@@ -100,5 +111,18 @@ def _spec(info: EncoderInfo, options: dict[str, Any], head: str | None) -> Spec:
     return Spec(info, spec.config, head)
 
 
+def _value(text: str, what: str) -> Any:
+    """The value of an option: a YAML scalar, or several in parentheses."""
+    if text.startswith("(") and text.endswith(")"):
+        text = f"[{text[1:-1]}]"
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ArchrankError(f"{what} has a value that cannot be read; write a number, a word, true, null or (1,2)") from None
+
+
 def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """What `_value` reads as that value."""
+    if isinstance(value, (list, tuple)):
+        return f"({','.join(map(_text, value))})"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

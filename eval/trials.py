@@ -47,10 +47,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class Planned:
-    """A trial with what it takes to run it."""
+    """A trial with what it takes to run it. encode: whether encodings of test architectures are kept, as they are for a plan's first seed."""
 
     trial: Trial
     spec: Spec
+    space: str
+    encode: bool = False
 
 
 @dataclass
@@ -67,9 +69,10 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
               targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common", optional: Collection[str] = ()) -> Plan:
     """All combinations, checked before anything is trained.
 
-    benchmarks: names or objects. targets: metrics, for every benchmark that has them (None: each benchmark's default). seeds: how many, from 0,
-    or which. optional: benchmarks that are left out where a split cannot give the budgets. An encoder that is known not to hold a benchmark's
-    architectures is left out of it. ArchrankError for an unknown name, a budget that a split cannot give, an empty list, or when nothing is left.
+    benchmarks: names or objects. targets: metrics that every benchmark has (None: each benchmark's default). seeds: how many, from 0, or which.
+    optional: benchmarks that are left out where they lack a target or a split cannot give the budgets. An encoder that is known not to hold a
+    benchmark's architectures is left out of it. ArchrankError for an unknown name, a budget that a split cannot give, an empty list, anything given
+    twice, or when nothing is left.
     """
     if recipe not in RECIPES:
         raise ArchrankError(f"unknown recipe '{recipe}': known: {', '.join(RECIPES)}")
@@ -79,12 +82,19 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
             raise ArchrankError(f"no {what} given")
         if len(set(values)) != len(values):
             raise ArchrankError(f"a {what} is given twice: {', '.join(map(str, values))}")
+    if numbers and min(numbers) < 0:
+        raise ArchrankError(f"seed {min(numbers)}: seeds are whole numbers from 0 on")
     plan = Plan()
     for item in benchmarks:
         benchmark = load(item) if isinstance(item, str) else item
+        if benchmark.name in plan.benchmarks:
+            same = plan.benchmarks[benchmark.name].table == benchmark.table
+            raise ArchrankError(f"benchmark '{benchmark.name}' is given twice" if same else
+                                f"two tables are called '{benchmark.name}'; results are stored by name, so give one of them another")
         plan.benchmarks[benchmark.name] = benchmark
-        for target in [benchmark.check_target(t) for t in targets] if targets else [benchmark.default_target]:
+        for target in targets or [benchmark.default_target]:
             try:
+                benchmark.check_target(target)
                 drawn = {seed: make_split(benchmark, protocol, seed, target) for seed in numbers}
                 for budget in budgets:
                     for split in drawn.values():
@@ -103,7 +113,7 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
                     raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common")
                 plan.trials += [
                     Planned(Trial(spec.info.name, spec.config, spec.head, spec.info.source, benchmark.name, benchmark.table, target,
-                                  protocol, budget, drawn[seed].digest, seed, recipe), spec)
+                                  protocol, budget, drawn[seed].digest, seed, recipe), spec, benchmark.space.name, seed == numbers[0])
                     for budget in budgets for seed in numbers]
     if not plan.trials:
         raise ArchrankError("nothing is left to run: " + "; ".join(f"{what}: {why}" for what, why in plan.left_out))

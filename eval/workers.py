@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
+from archrank.datasets.errors import ArchrankError
 from archrank.eval.groups import Group
 
 if TYPE_CHECKING:
@@ -22,6 +23,27 @@ if TYPE_CHECKING:
 Told = Callable[[int, str, Any], None]
 # A training step frees and asks for the same tensors again, thousands of times: glibc shall keep them instead of giving pages back to the kernel.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
+
+
+# What a worker says first of all.
+BEGAN = (-1, "began", None)
+
+
+def environment(threads: int) -> dict[str, str]:
+    """What a worker runs under: a number of threads, and an allocator that keeps its memory."""
+    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} | KEEP_MEMORY
+
+
+def start(process: Any, threads: int, **more: str) -> None:
+    """Start a process in that `environment`, which it reads before it imports numpy and torch."""
+    wanted = environment(threads) | more
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        process.start()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def work(pipe: Connection, context: Context, threads: int, parent: int) -> None:
@@ -39,6 +61,7 @@ def work(pipe: Connection, context: Context, threads: int, parent: int) -> None:
     from archrank.eval.execute import execute
 
     torch.set_num_threads(threads)
+    pipe.send(BEGAN)
 
     class Telling:
         def __init__(self, number: int) -> None:
@@ -77,6 +100,7 @@ class _Worker:
     process: Any
     pipe: Connection
     doing: int | None = None
+    began: bool = False
 
 
 @dataclass
@@ -99,10 +123,14 @@ class Pool:
                 for ready in wait(list(pipes), timeout=5.0):
                     worker = pipes[ready]  # type: ignore[index]
                     try:
-                        number, what, value = worker.pipe.recv()
+                        message = worker.pipe.recv()
                     except (EOFError, OSError):
                         self._bury(worker, running, told)
                         continue
+                    worker.began = True
+                    if message == BEGAN:
+                        continue
+                    number, what, value = message
                     if what == "finished":
                         worker.doing = None
                         running.pop(number)
@@ -128,16 +156,10 @@ class Pool:
                 self._bury(worker, running, told)
 
     def _hire(self) -> _Worker:
-        # A spawned process reads these before it imports numpy and torch.
-        limits = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)} | KEEP_MEMORY
-        kept = {name: os.environ.get(name) for name in limits}
-        os.environ.update(limits)
         ours, theirs = get_context("spawn").Pipe()
         process = get_context("spawn").Process(target=work, args=(theirs, self.context, self.threads, os.getpid()), daemon=True)
-        process.start()
+        start(process, self.threads)
         theirs.close()
-        for name, value in kept.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
         worker = _Worker(process, ours)
         self.workers.append(worker)
         return worker
@@ -145,9 +167,12 @@ class Pool:
     def _bury(self, worker: _Worker, running: dict[int, str | None], told: Told) -> None:
         worker.process.join(timeout=5)
         self.workers.remove(worker)
+        code = worker.process.exitcode
+        if not worker.began and code is not None and code > 0:
+            raise ArchrankError(f"a worker process ended before it began (exit code {code}); a script must guard its entry with "
+                                "`if __name__ == '__main__':`, as Python's multiprocessing asks, or train in its own process (workers=0)")
         if worker.doing is not None:
             running.pop(worker.doing, None)
-            code = worker.process.exitcode
             why = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
             told(worker.doing, "lost", f"the worker process died ({why}); out of memory is the usual cause")
 

@@ -48,8 +48,6 @@ SUMMARIES = {
 }
 
 
-
-
 def application(wanted: str | None) -> typer.Typer:
     """The application with one command imported (the one called) and the others by name and summary."""
     app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
@@ -91,6 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get("ARCHRANK_DEBUG"):
             raise
         _stop(str(error), 2)
+    except OSError as error:
+        if os.environ.get("ARCHRANK_DEBUG") or error.filename is None:
+            raise
+        _stop(f"{error.filename}: {error.strerror}", 2)
     except KeyboardInterrupt:
         _stop("interrupted; what was finished is kept, repeat the command to go on", 130)
 

@@ -40,6 +40,7 @@ def bench(
     from archrank.reports.bench_page import write_page
 
     if not page:
+        from archrank.cli.device import check_device
         from archrank.datasets.catalog import load
         from archrank.eval.bench import against as commands
         from archrank.eval.bench.case import Case
@@ -47,7 +48,7 @@ def bench(
         from archrank.eval.bench.growth import ENCODERS, grow
         from archrank.eval.bench.results import Results
 
-        _check_device(device)
+        check_device(device)
         parts, chosen = _parts(growth), _labels(encoders or ([] if growth or plan else DEFAULT))
         drawn_ways, numbers = _ways(ways), _numbers(sizes, parts)
         if against or not (parts or plan) or {"members", "budget"} & set(parts):
@@ -70,18 +71,6 @@ def bench(
             compare(cases, drawn_ways, results("encoders"), repeats=repeats or 5, updates=updates, seconds=seconds, threads=threads, say=typer.echo)
     for path in write_page(read_all(page or [output]), output):
         typer.echo(f"wrote {path}")
-
-
-def _check_device(device: str) -> None:
-    from archrank.datasets.errors import ArchrankError
-
-    if device.split(":")[0] not in ("cpu", "cuda"):
-        raise ArchrankError(f"unknown device '{device}': known: cpu, cuda")
-    if device != "cpu":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise ArchrankError(f"--device {device}: torch finds no GPU here; use --device cpu")
 
 
 def _labels(encoders: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from archrank.cli.device import check_device
 from archrank.datasets.errors import ArchrankError, unknown
 
 BUILDABLE = {"digits101": "digits101: NAS-Bench-101 cells trained on handwritten digits"}
@@ -55,17 +56,11 @@ def _check(cells: int | None, seeds: int | None, workers: int | None, device: st
     for option, value in (("--cells", cells), ("--seeds", seeds), ("--workers", workers)):
         if value is not None and value < 1:
             raise ArchrankError(f"{option} is 1 or more, not {value}")
-    if device != "cpu" and not device.startswith("cuda"):
-        raise ArchrankError(f"--device is cpu or cuda, not '{device}'")
+    check_device(device)
     if verify and device != "cpu":
         raise ArchrankError("--verify compares on the CPU; leave --device out")
     if verify and seeds is not None:
         raise ArchrankError("--verify trains the seeds of the shipped table; leave --seeds out")
-    if device != "cpu":
-        import torch
-
-        if not torch.cuda.is_available():
-            raise ArchrankError("--device cuda: this machine has no CUDA device; leave it out to build on the CPU")
 
 
 def _verify(name: str, cells: int) -> None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archrank.cli.build import build
+
 if TYPE_CHECKING:
     from archrank.datasets.sources import Source
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Benchmark tables: list, get, import, info, verify, build.")
 Json = Annotated[bool, typer.Option("--json", help="For a machine.")]
-OWN = "own"
 
 
 @app.command("list")
@@ -263,9 +264,4 @@ def _watched(title: str) -> Iterator[None]:
             WATCH.reset(token)
 
 
-try:
-    from archrank.cli.build import build
-except ImportError:  # the build command is optional: it needs what training needs
-    pass
-else:
-    app.command("build")(build)
+app.command("build")(build)

@@ -89,18 +89,16 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
     """Train and test encoders on identical splits. Always resumes: what the store has is kept, the rest is done."""
     started = time.monotonic()
     planned, skipped = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
-    from archrank.datasets.errors import ArchrankError
+    from archrank.cli.device import accelerator, check_device
     from archrank.eval.run import run as run_plan
     from archrank.eval.store import Store
     from archrank.eval.suite import note_skipped
 
     stored = Store(store).keys()
     if device == "auto":
-        device = _accelerator() if any(item.trial.key not in stored for item in planned.trials) else "cpu"
-    elif device.split(":")[0] not in ("cpu", "cuda"):
-        raise ArchrankError(f"unknown device '{device}': known: auto, cpu, cuda")
-    elif device != "cpu" and _accelerator() == "cpu":
-        raise ArchrankError(f"--device {device}: torch finds no GPU here; use --device cpu")
+        device = accelerator() if any(item.trial.key not in stored for item in planned.trials) else "cpu"
+    else:
+        check_device(device)
     if suite and not benchmark:
         note_skipped(store, suite, skipped)
     summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, compiled=compiled, watcher=_watcher())
@@ -109,12 +107,6 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
     if summary.failed:
         typer.echo(f"why: archrank failures --store {store}; again: the same command with --retry-failed", err=True)
         raise typer.Exit(1)
-
-
-def _accelerator() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _watcher() -> Any:

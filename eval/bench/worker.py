@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -10,12 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.workers import KEEP_MEMORY
-
-
-def environment(threads: int) -> dict[str, str]:
-    """What `archrank run` gives its workers: a number of threads, and an allocator that keeps its memory. All ways get it alike."""
-    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} | KEEP_MEMORY
+from archrank.eval.workers import start
 
 
 class Worker:
@@ -24,15 +18,7 @@ class Worker:
     def __init__(self, threads: int = 1) -> None:
         self.pipe, theirs = get_context("spawn").Pipe()
         self.process = get_context("spawn").Process(target=serve, args=(theirs, threads), daemon=True)
-        # A spawned process reads these before it imports numpy and torch; the log level keeps the profiler from chatting on stderr.
-        wanted = {**environment(threads), "KINETO_LOG_LEVEL": "99"}
-        before = {name: os.environ.get(name) for name in wanted}
-        os.environ.update(wanted)
-        try:
-            self.process.start()
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name) if value is None else os.environ.update({name: value})
+        start(self.process, threads, KINETO_LOG_LEVEL="99")  # the level keeps the profiler from chatting on stderr
         theirs.close()
 
     def ask(self, what: str, **arguments: Any) -> dict[str, Any]:

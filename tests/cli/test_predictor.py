@@ -6,6 +6,7 @@ from sklearn.exceptions import NotFittedError
 
 from archrank import ArchrankError, Predictor
 from archrank.eval.metrics import kendall
+from archrank.eval.specs import parse
 
 
 def test_fits_ranks_saves_and_loads(cells, tmp_path):
@@ -20,6 +21,22 @@ def test_fits_ranks_saves_and_loads(cells, tmp_path):
     assert model.encode(graphs[:3]).shape == (3, 16)
     model.save(tmp_path / "p.safetensors")
     assert np.array_equal(Predictor.load(tmp_path / "p.safetensors").predict(graphs[rows[80:]]), predicted)
+    assert model.score(graphs[rows[80:]], scores[rows[80:]]) == kendall(scores[rows[80:]], predicted)
+
+
+def test_a_file_of_ones_own_is_found_again_from_anywhere(cells, tmp_path, monkeypatch):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "own.py").write_text("from archrank.encoders.gin import GIN\n\n\nclass Own(GIN):\n    def __init__(self, space, *, sizes: "
+                                             "tuple[int, ...] = (4, 4), scale: float | None = 1.0):\n        super().__init__(space, dim=sizes[0])\n")
+    monkeypatch.chdir(tmp_path)
+    written = "sub/own.py:Own[scale=null,sizes=(6,2)]"
+    (spec,) = parse(written)
+    assert spec.reference == written and spec.config == {"scale": None, "sizes": (6, 2)}
+    model = Predictor(written, cells.space, recipe="quick").fit(cells.graphs[:20], cells.target()[:20])
+    model.save("p.safetensors")
+    monkeypatch.chdir(tmp_path / "sub")
+    assert parse(spec.address)[0].config == spec.config
+    assert np.array_equal(Predictor.load("../p.safetensors").predict(cells.graphs[:9]), model.predict(cells.graphs[:9]))
 
 
 def test_wrong_input_is_one_line(cells):

@@ -1,3 +1,4 @@
+import gc
 import hashlib
 import json
 import os
@@ -6,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import pytest
 
 from archrank.datasets.benchmark import write_benchmark
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.execute import with_costs
 from archrank.eval.run import run
 from archrank.eval.specs import parse_list
 from archrank.eval.store import Store, read_predictions, read_results
@@ -123,13 +126,21 @@ def test_what_an_interruption_lost_comes_back_to_the_last_bit(cells, tmp_path, m
     assert summary.trained == lost and content(broken) == content(whole)
 
 
+def test_a_journal_that_was_left_open_behind_finished_trials_is_closed(cells, tmp_path, mine):
+    store = tmp_path / "store"
+    run(plan_of(cells, mine), store, workers=0)
+    Store(store).open_journal([item.trial for item in plan_of(cells, mine).trials])
+    assert run(plan_of(cells, mine), store, workers=0).trained == 0 and not Store(store).journals()
+
+
 def test_a_half_written_trial_is_not_taken_for_one(cells, tmp_path):
     store = tmp_path / "store"
     run(plan_of(cells, "path+ridge"), store, workers=0)
     victim = sorted((store / "trials").glob("*.json"))[0]
     victim.write_text(victim.read_text()[:50])
     assert len(read_results([store])) == 3
-    run(plan_of(cells, "path+ridge"), store, workers=0)
+    again = run(plan_of(cells, "path+ridge"), store, workers=0)
+    assert (again.kept, again.trained) == (3, 1) and len(read_results([store])) == 4
 
 
 def test_failures_are_records_and_the_others_go_on(cells, tmp_path):
@@ -140,6 +151,7 @@ def test_failures_are_records_and_the_others_go_on(cells, tmp_path):
     summary = run(plan_of(cells, f"{path}:Mine,path+ridge"), store, workers=0)
     assert (summary.trained, summary.failed) == (6, 2)
     frame = read_results([store])
+    assert set(frame["space"]) == {cells.space.name}
     failed = frame[frame["status"] == "failed"]
     assert set(failed["budget"]) == {12} and failed["error"].str.contains("not with twelve").all() and failed["kendall"].isna().all()
     assert run(plan_of(cells, f"{path}:Mine,path+ridge"), store, workers=0).failed == 2
@@ -232,6 +244,9 @@ def test_boosting_on_the_real_table_is_what_scikit_learn_gives(tmp_path):
         ("gcn", {"protocol": "dirty"}, "unknown protocol"),
         ("gcn", {"recipe": "secret"}, "unknown recipe"),
         ("gcn", {"targets": ["qualty"]}, "did you mean quality"),
+        ("gcn", {"seeds": [-1]}, "seed -1: seeds are whole numbers from 0 on"),
+        ("gcn[dim={]", {}, r"option 'dim=\{' has a value that cannot be read"),
+        ([{"dim": 3}], {}, "has no name"),
         ("", {}, "no encoder given"),
     ],
 )
@@ -257,6 +272,60 @@ def test_broken_plugins_stop_before_anything_is_written(cells, tmp_path, body, s
     with pytest.raises(ArchrankError, match=said) as refused:
         run(plan_of(cells, f"{path}:E"), tmp_path / "store", workers=0)
     assert "\n" not in str(refused.value) and not (tmp_path / "store").exists()
+
+
+def test_one_name_means_one_table(cells, tmp_path):
+    turned = cells.subset(range(len(cells)))
+    for pair, said in (((cells, cells), "given twice"), ((cells, turned), "two tables are called")):
+        with pytest.raises(ArchrankError, match=said):
+            make_plan(parse_list("path+ridge"), benchmarks=pair, budgets=[12], seeds=1)
+
+
+def test_a_target_that_is_a_cost_is_hidden_from_encodings(cells):
+    from archrank.encoders.layers.complexity import cost
+
+    table = cells.subset(range(len(cells)))
+    secret = np.random.default_rng(0).permutation(len(table)).astype(float)
+    table.scores = table.scores.assign(parameters=secret)
+    table.card["metrics"] = table.card["metrics"] | {"parameters": {"unit": "", "direction": "min", "description": "made up"}}
+    assert np.array_equal(cost(with_costs(table), table.space, "parameters").numpy(), secret)
+    assert not np.array_equal(cost(with_costs(table, hidden="parameters"), table.space, "parameters").numpy(), secret)
+
+
+def test_prediction_of_a_fixed_encoding_counts_the_encoding(cells, tmp_path):
+    path = tmp_path / "slow.py"
+    path.write_text("import time, torch\nfrom archrank import encoding\n@encoding('slow')\ndef slow(graphs, space):\n    time.sleep(0.4)\n"
+                    "    return graphs.ops.double()\n")
+    run(plan_of(cells, f"{path}:slow+ridge", [12], 1), tmp_path / "store", workers=0)
+    row = read_results([tmp_path / "store"]).iloc[0]
+    assert row["predict_s"] >= 0.4 * row["test"] / len(cells) and row["architectures_per_s"] <= len(cells) / 0.4
+
+
+def test_encodings_are_kept_for_the_first_seed_of_a_run(cells, tmp_path):
+    plan = plan_of(cells, "path+ridge", [12], [3, 4])
+    run(plan, tmp_path / "store", workers=0)
+    assert [path.stem for path in (tmp_path / "store" / "encodings").iterdir()] == [plan.trials[0].trial.key]
+
+
+def test_what_filled_the_memory_is_gone_when_members_are_tried_alone(cells, tmp_path, mine, monkeypatch):
+    from archrank.eval import execute
+
+    kept, whole = [], execute._outcomes
+
+    class Heap:
+        pass
+
+    def full(group, *rest):
+        if len(group.members) > 1:
+            heap = Heap()
+            kept.append(weakref.ref(heap))
+            raise MemoryError("no more")
+        gc.collect()
+        assert kept[0]() is None
+        return whole(group, *rest)
+
+    monkeypatch.setattr(execute, "_outcomes", full)
+    assert run(plan_of(cells, mine, [12]), tmp_path / "store", workers=0).trained == 2 and kept
 
 
 def test_keys_name_what_matters_and_nothing_else(cells):

@@ -1,0 +1,59 @@
+"""Worker processes: what they are given, and what becomes of a trial whose worker dies."""
+
+import subprocess
+import sys
+
+from archrank.eval.execute import Context, write_lost
+from archrank.eval.groups import make_groups
+from archrank.eval.run import run
+from archrank.eval.specs import parse_list
+from archrank.eval.store import Store, read_results
+from archrank.eval.trials import make_plan
+
+DYING = """
+import os, torch
+from archrank import encoding
+@encoding("dying")
+def dying(graphs, space):
+    os._exit(3)
+"""
+
+
+def test_workers_train_on_the_table_that_was_planned(cells, tmp_path):
+    """A table that goes by the name of another one, with its scores turned round."""
+    from archrank.datasets import load
+
+    turned = load("digits101").subset(range(300))
+    turned.scores = turned.scores.assign(test_accuracy=-turned.scores["test_accuracy"])
+    plan = make_plan(parse_list("path+ridge"), benchmarks=[turned, cells], budgets=[40], seeds=1)
+    for workers in (0, 1):
+        assert run(plan, tmp_path / str(workers), workers=workers).trained == 2
+    here, there = (read_results([tmp_path / str(workers)]) for workers in (0, 1))
+    assert list(here["kendall"]) == list(there["kendall"])
+
+
+def test_a_worker_that_dies_again_is_a_failure_again(tmp_path):
+    path = tmp_path / "dying.py"
+    path.write_text(DYING)
+    plan = make_plan(parse_list(f"{path}:dying+ridge"), benchmarks=["digits101"], budgets=[20], seeds=2)
+    for retry in (False, True):
+        summary = run(plan, tmp_path / "store", workers=1, retry_failed=retry)
+        assert (summary.kept, summary.trained, summary.failed) == (0, 0, 2)
+
+
+def test_what_was_done_before_a_worker_died_stays_done(cells, tmp_path):
+    store = tmp_path / "store"
+    plan = make_plan(parse_list("path+ridge"), benchmarks=[cells], budgets=[12], seeds=2)
+    run(plan, store, workers=0)
+    first, second = (item.trial.key for item in plan.trials)
+    (store / "trials" / f"{second}.json").unlink()
+    (group,) = make_groups(plan.trials, set(), Store(store))
+    assert write_lost(group, Context(store), "gone") == {second}
+    assert Store(store).status() == {first: "done", second: "failed"}
+
+
+def test_a_script_without_a_guarded_entry_is_told_so_and_nothing_is_stored(tmp_path):
+    (tmp_path / "script.py").write_text("import archrank\narchrank.run('path+ridge', budgets=[20], seeds=1, workers=1)\n")
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode and "guard its entry with `if __name__ == '__main__':`" in done.stderr.strip().splitlines()[-1]
+    assert not list((tmp_path / "results" / "store").glob("trials/*"))
