@@ -208,13 +208,18 @@ def evenly(budgets: Floats) -> Floats:
     return np.full(budgets.size, 1 / budgets.size)
 
 
+def over_spaces(spaces: int, scope: Scope) -> bool:
+    """Whether the units are spaces; ComparisonError where that was asked for and there is one space."""
+    if scope == "spaces" and spaces < 2:
+        raise ComparisonError('scope "spaces" needs at least two search spaces; use "splits" for one')
+    return scope != "splits" and spaces > 1
+
+
 def select(results: Results, scope: Scope) -> tuple[Results, bool, list[str]]:
     """Whether spaces are the units, the tasks that can be used for it, and the sentences that go with it."""
     spaces = int(results.space.max()) + 1
-    if scope == "spaces" and spaces < 2:
-        raise ComparisonError('scope "spaces" needs at least two search spaces; use "splits" for one')
     names = ", ".join(sorted(results.tasks["space"].astype(str).unique()))
-    if scope != "splits" and spaces > 1:
+    if over_spaces(spaces, scope):
         few = " Two or three spaces say little about a further one: hence the wide intervals." if spaces < 4 else ""
         return results, True, [f"Inference is over {spaces} search spaces ({names}).{few}"]
     notes = [f"Inference is conditional on {names}: other search spaces may order the encoders differently."]
@@ -226,8 +231,9 @@ def select(results: Results, scope: Scope) -> tuple[Results, bool, list[str]]:
         notes.append(f"Left out, with a single common split: {listed}.")
         results = results.take(enough)
     elif not enough.all():
+        several = f" of {', '.join(sorted(results.tasks.loc[~enough, 'space'].astype(str).unique()))}" if enough.any() else ""
         notes.append(
-            "Only one split: intervals hold the sampling error of tau on its test set and nothing else, and no difference can be called real."
+            f"Only one split{several}: intervals hold the sampling error of tau on the test sets and nothing else, and no difference can be called real."
         )
     if results.shared.any():
         known = " is added" if np.isfinite(results.test_error[:, results.shared]).all() else " is not known"
@@ -290,9 +296,9 @@ def aggregate(
     further: Sequence[str] = (),
 ) -> tuple[Bootstrap, Results]:
     """The `Bootstrap` over ``results`` with ``further`` notes, and those of the results that it could use."""
-    results, over_spaces, notes = select(results, scope)
+    results, further_spaces, notes = select(results, scope)
     tasks, benchmarks = results.tasks, benchmarks_of(results, metric)
-    combined = joint(results.x, results.space, results.weights(weigh), over_spaces, results.test_error, results.shared)
+    combined = joint(results.x, results.space, results.weights(weigh), further_spaces, results.test_error, results.shared)
     result = Bootstrap(
         labels=results.labels,
         metric=metric,

@@ -224,7 +224,8 @@ def label_efficiency(random: Generator, repeats: int) -> Iterator[Rate]:
         for _ in range(repeats):
             noise = random.standard_normal((2, 4, n)) + random.standard_normal((1, 1, n))
             x = (curves[:, :, None] + 0.01 * noise)[:, :, None]
-            (_, low, high), _ = labels_needed(x, one, np.array(budgets, float), 78, False, 1000, 0)
+            error = np.full(x.shape[:3], np.nan)
+            (_, low, high), _ = labels_needed(x, error, one, one > 0, np.array(budgets, float), 78, False, 1000, 0)
             hits += low <= needed <= high
         yield Rate("coverage of label efficiency", f"4 budgets, {n} splits", 95, _percent(hits, repeats), repeats)
 

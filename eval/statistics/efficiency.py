@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from archrank.eval.statistics.bootstrap import Better, Bootstrap, Scope, bootstrap, direction_of, results_of
+from archrank.eval.statistics.bootstrap import Better, Bootstrap, Scope, bootstrap, direction_of, over_spaces, results_of
 from archrank.eval.statistics.coverage import TASK, coverage, numbered
 from archrank.eval.statistics.hierarchy import joint
 from archrank.eval.statistics.results import ALPHA, ComparisonError
@@ -56,7 +56,7 @@ class Efficiency:
         """E.g. "gcn needs 156 labels [110, more than 390] to reach what flowerformer has at 78 labels."."""
         ends = {self.words(self.labels), self.words(self.low), self.words(self.high)}
         within = "" if math.isnan(self.low) or len(ends) == 1 else f" [{self.words(self.low)}, {self.words(self.high)}]"
-        unsure = " (one split: no interval)" if math.isnan(self.low) else ""
+        unsure = " (no interval: one split cannot tell)" if math.isnan(self.low) else ""
         return f"{self.b} needs {self.words(self.labels)} labels{within} to reach what {self.a} has at {self.at} labels{unsure}."
 
 
@@ -127,29 +127,41 @@ def label_efficiency(
         raise ComparisonError(f"label efficiency needs two or more common budgets; there is only {budgets[0]}")
     seeds = results.x.shape[2]
     x = np.full((len(covered.labels), len(budgets), len(groups), seeds), np.nan)
+    error = np.full(x.shape[:3], np.nan)
+    shared = np.zeros(len(groups), dtype=bool)
     for t, (budget, g) in enumerate(zip(results.tasks["budget"], number)):
         if budget in budgets:
             x[:, budgets.index(budget), g] = results.x[:, t]
+            error[:, budgets.index(budget), g] = results.test_error[:, t]
+            shared[g] |= results.shared[t]
     space = np.unique(groups["space"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
-    over_spaces = scope == "spaces" or (scope == "auto" and space.max() > 0)
-    i, j = covered.labels.index(a), covered.labels.index(b)
-    needed, units = labels_needed(sign * x[[i, j]], space, np.array(budgets, float), at, over_spaces, draws, seed)
+    further = over_spaces(int(space.max()) + 1, scope)
+    both = [covered.labels.index(label) for label in (a, b)]
+    needed, units = labels_needed(sign * x[both], error[both], space, shared, np.array(budgets, float), at, further, draws, seed)
     cells = int(np.isfinite(x[0]).sum())
     return Efficiency(a, b, at, metric, *needed, budgets[0], budgets[-1], cells, units)
 
 
 def labels_needed(
-    x: Floats, space: NDArray[np.int64], budgets: Floats, at: int, over_spaces: bool, draws: int, seed: int
+    x: Floats,
+    error: Floats,
+    space: NDArray[np.int64],
+    shared: NDArray[np.bool_],
+    budgets: Floats,
+    at: int,
+    further_spaces: bool,
+    draws: int,
+    seed: int,
 ) -> tuple[tuple[float, float, float], int]:
     """(estimate, low, high) of the labels the second needs for what the first has at ``at``, and the units.
 
     Args:
-        x: [2, B, T, S] results, higher = better; ``space`` [T], ``budgets`` [B] ascending.
+        x: [2, B, T, S] results, higher = better; ``error`` [2, B, T], ``space`` and ``shared`` [T] as in `joint`;
+            ``budgets`` [B] ascending.
     """
     weight = 1 / np.bincount(space)[space]
     flat = x.reshape(-1, x.shape[2], x.shape[3])
-    unknown = np.full(flat.shape[:2], np.nan)
-    got = joint(flat, space, weight, over_spaces, unknown, np.zeros(space.size, dtype=bool))
+    got = joint(flat, space, weight, further_spaces, error.reshape(flat.shape[:2]), shared)
     place = int(np.flatnonzero(budgets == at)[0])
 
     def answer(curves: Floats) -> Floats:

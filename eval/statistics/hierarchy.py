@@ -107,6 +107,8 @@ def joint(x: Floats, space: Ints, weight: Floats, over_spaces: bool, test_error:
     # Budgets and targets of one space share their test architectures: their sampling errors may be one and the same,
     # so they are added as they are; those of different spaces are independent.
     single = bool(count.min() < 2)
+    seen = np.isfinite(x)
+    units = sum(int(np.count_nonzero(seen[:, space == k].any(axis=(0, 1)))) for k in range(spaces))
     tests = np.where(shared | single, test_error, 0.0) @ belongs.T / spaces  # [E, K]
     columns: list[Floats] = []
     group: list[int] = []
@@ -119,13 +121,11 @@ def joint(x: Floats, space: Ints, weight: Floats, over_spaces: bool, test_error:
             freedom.append(float(count[:, space == k].min() - 1))
     if single or shared.any():
         if single and not np.isfinite(tests).all():
-            return Joint(estimate, np.zeros((len(estimate), 0)), _ints([]), np.zeros(0), "none", 1, scale)
+            return Joint(estimate, np.zeros((len(estimate), 0)), _ints([]), np.zeros(0), "none", units, scale)
         diagonal = np.diag(np.sqrt(np.sum(np.nan_to_num(tests) ** 2, axis=1)))
         columns.append(diagonal)
         group += [len(freedom)] * len(estimate)
         freedom.append(math.inf)
-    seen = np.isfinite(x)
-    units = sum(int(np.count_nonzero(seen[:, space == k].any(axis=(0, 1)))) for k in range(spaces))
     kind: IntervalKind = "test size" if single else "splits"
     return Joint(estimate, np.concatenate(columns, axis=1), _ints(group), np.array(freedom), kind, units, scale)
 

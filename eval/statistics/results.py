@@ -18,7 +18,7 @@ IntervalKind = Literal["spaces", "splits", "test size", "none"]
 KINDS: dict[str, str] = {
     "spaces": "over search spaces: holds for other spaces like these",
     "splits": "over splits and seeds, conditional on the benchmarks shown",
-    "test size": "one split: only the sampling error of its finite test set; what another split gives is unknown",
+    "test size": "one split (of some search space): only the sampling error of the finite test sets; what another split gives is unknown",
     "none": "no interval: one split, or every split gives exactly the same number",
 }
 """What each kind of interval covers, in one line for a footnote."""

@@ -68,10 +68,12 @@ def sentence(comparison: Comparison) -> str:
     where = _where(comparison)
     if winner is None:
         reason = ""
-        if difference.kind == "test size" or (difference.kind == "none" and comparison.units < 2):
+        if comparison.units < 2:
             reason = " (one split cannot tell what another would give)"
+        elif difference.kind == "test size":
+            reason = " (where a search space has one split, that cannot tell what another would give)"
         elif difference.kind == "none":
-            reason = " (every split gives the same difference, so nothing says how sure it is)"
+            reason = " (every split gives the same difference, or a search space has one split: nothing says how sure it is)"
         elif not difference.covers(0.0):
             reason = f" (after Holm's correction for {comparison.family} comparisons)"
         return f"{first} and {second} are not separable {where}: {number}{reason}."

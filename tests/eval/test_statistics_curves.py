@@ -153,8 +153,17 @@ def test_label_efficiency_from_one_seed_has_no_interval():
     assert math.isnan(result.low) and "no interval" in result.sentence()
 
 
+def test_label_efficiency_of_seeds_that_share_one_split_holds_its_sampling_error():
+    frame = trials({"a": straight(0.75), "b": straight(0.72)}).assign(test=1000)
+    own = label_efficiency(frame.assign(split=frame["seed"].astype(str)), "a", "b")
+    shared = label_efficiency(frame.assign(split="one"), "a", "b")
+    assert shared.labels == own.labels and shared.low < own.low < own.high < shared.high
+
+
 def test_label_efficiency_refuses_what_was_not_run():
     frame = trials({"a": straight(0.75), "b": straight(0.72)})
+    with pytest.raises(ComparisonError, match="needs at least two search spaces"):
+        label_efficiency(frame, "a", "b", scope="spaces")
     with pytest.raises(ComparisonError, match=r"at 100 labels.*20, 78, 156, 390"):
         label_efficiency(frame, "a", "b", at=100)
     with pytest.raises(ComparisonError, match="two or more common budgets"):

@@ -129,6 +129,15 @@ def test_one_seed_has_taus_own_error_and_no_real_difference():
     assert board["first"].isna().all() and board["win_low"].isna().all()
 
 
+@pytest.mark.parametrize("metric", ["kendall", "fit_s"])  # one with and one without a known sampling error
+def test_one_space_with_one_split_is_named_and_nothing_contradicts_it(metric):
+    frame = pd.concat([trials(("s1",)), trials(("s2",), seeds=1)])
+    comparison = compare(frame, "flow", "path", metric, scope="splits", better="higher")
+    assert any("Only one split of s2: " in note for note in bootstrap(frame, metric, scope="splits", better="higher").notes)
+    said = sentence(comparison)
+    assert "over 6 paired splits" in said and "search space has one split" in said and not comparison.real
+
+
 def test_one_seed_of_a_metric_without_known_error_has_no_interval():
     frame = trials(seeds=1)
     result = bootstrap(frame, "regret@1")
