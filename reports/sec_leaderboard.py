@@ -63,7 +63,7 @@ def _table(study: Study, group: Group, view: View) -> Table:
     main = METRICS[MAIN]
     bar_low, bar_high = _range(view)
     columns = (
-        Column("rank", "rank", "", help="place by the mean; in brackets every rank the paired tests leave open"),
+        Column("rank", "rank", "", help="place by the mean, equals share one; in brackets every rank the paired tests leave open"),
         Column("label", "predictor", "", False),
         Column("value", "Kendall τ", "up", help=f"{main.description}, mean with 95 % interval"),
         Column("tier", "tier", "", False, "predictors that share a letter are not separable"),
@@ -81,12 +81,11 @@ def _table(study: Study, group: Group, view: View) -> Table:
     found, _ = bills(view, max(int(b) for b in view.boot.budgets))
     machine = next(iter(found)) if len(found) == 1 else ""
     rows = []
-    for place, r in enumerate(view.board.to_dict("records")):
+    for r in view.board.to_dict("records"):
         label = str(r["label"])
-        low, high = r["rank_low"], r["rank_high"]
         value = view.boot.value(label)
         row = {
-            "rank": Cell(f"{place + 1} [{low:.0f}–{high:.0f}]", place + 1.0),
+            "rank": Cell(f"{r['rank']} [{r['rank_low']}–{r['rank_high']}]", float(r["rank"])),
             "label": Cell(label, label=label),
             "tier": Cell(r["tier"], tone="best" if "a" in r["tier"] else "normal"),
             "value": Cell(rounded(value), value.estimate, low=_scaled(value.low, bar_low, bar_high), high=_scaled(value.high, bar_low, bar_high)),

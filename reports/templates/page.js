@@ -111,7 +111,7 @@
         });
         continue;
       }
-      const rank = order.indexOf(i) + 1;
+      const rank = 1 + chosen.filter((j) => sign * (view.estimate[j] - view.estimate[i]) > 0).length;
       const better = chosen.filter((j) => apart(i, j) && sign * (view.estimate[j] - view.estimate[i]) > 0).length;
       const worse = chosen.filter((j) => apart(i, j) && sign * (view.estimate[j] - view.estimate[i]) < 0).length;
       const low = 1 + better, high = chosen.length - worse;

@@ -107,7 +107,7 @@ def test_hiding_predictors_recomputes_as_the_statistics_do(browser: Any, address
     board = leaderboard(frame, labels=left, scope=scope)
     assert rows(page, "label", view) == list(expected)
     assert rows(page, "tier", view) == list(expected.values())
-    spans = [f"{place + 1} [{low}–{high}]" for place, (low, high) in enumerate(zip(board["rank_low"], board["rank_high"]))]
+    spans = [f"{rank} [{low}–{high}]" for rank, low, high in zip(board["rank"], board["rank_low"], board["rank_high"])]
     assert rows(page, "rank", view) == spans
     wins = [float(text.split()[0]) / 100 for text in rows(page, "win", view)]
     assert wins == pytest.approx(list(board["win_rate"]), abs=0.0051)
@@ -124,7 +124,7 @@ def test_a_label_that_is_a_tag_stays_text(browser: Any, ragged, tmp_path: Path) 
     build([ragged.store], tmp_path, formats=("html",), load=ragged.load)
     page, said = opened(browser, (tmp_path / "report.html").as_uri())
     assert said == []
-    assert "<script>alert(1)</script>" in page.locator(".choices").inner_text() or page.locator(".choices label").count() == 3
     page.click(".chooser summary")
+    assert "<script>alert(1)</script>" in page.locator(".choices").inner_text()
     page.locator(".choices label", has_text="<script>").first.click()
     assert "<script>alert(1)</script>" not in rows(page, "label")

@@ -88,6 +88,19 @@ def test_leaderboard_repeats_the_statistics(suite, built: Path) -> None:
     assert {"20 labels", "78 labels", "390 labels", "other/accuracy"} <= set(views)
 
 
+def test_equal_means_share_a_rank(make, tmp_path: Path) -> None:
+    made = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.5), "two": ("GNN", 0.5), "worse": ("GNN", 1.5)}, budgets=(78,), seeds=3)
+    records = [(path, json.loads(path.read_text())) for path in (made.store / "trials").glob("*.json")]
+    metrics = {record["trial"]["seed"]: record["metrics"] for _, record in records if record["label"] == "one"}
+    for path, record in records:
+        if record["label"] == "two":
+            path.write_text(json.dumps(record | {"metrics": metrics[record["trial"]["seed"]]}))
+    build([made.store], tmp_path, formats=("json",), load=made.load)
+    section = next(s for s in json.loads((tmp_path / "report.json").read_text())["sections"] if s["id"] == "leaderboard")
+    rows = next(b for b in section["blocks"] if "leaderboard" in b)["views"]["all budgets and benchmarks"]["rows"]
+    assert [row["rank"]["value"] for row in rows] == [1, 1, 3]
+
+
 def test_the_verdict_names_the_better_one_and_says_not_separable_for_equals(make, tmp_path: Path) -> None:
     clear = make((("toy-a", "toy"),), encoders={"good": ("GNN", 0.4), "bad": ("GNN", 1.5)}, budgets=(78,), seeds=5)
     build([clear.store], tmp_path, formats=("md",), load=clear.load)
@@ -252,8 +265,12 @@ def test_recipes_and_protocols_never_share_a_table(make, suite, tmp_path: Path) 
     section = next(s for s in document["sections"] if s["id"] == "leaderboard")
     boards = [b for b in section["blocks"] if "leaderboard" in b]
     assert [b["leaderboard"] for b in boards] == ["board-clean-common", "board-gates-paper"]
-    text = json.dumps(document)
-    assert "gates leaks" in text or "gates" in json.dumps(next(s for s in document["sections"] if s["id"] == "failures"))
+    tables = [table for board in boards for table in board["views"].values()]
+    assert [{row["recipe"]["text"] for row in table["rows"]} for table in tables] == [{"common"}] * len(boards[0]["views"]) + [{"paper"}]
+    taus = [row["value"]["value"] for row in tables[-1]["rows"]]
+    assert taus == pytest.approx(list(leaderboard(read_results([other.store]))["mean"]))
+    said = [b["text"] for s in document["sections"] if s["id"] == "run" for b in s["blocks"] if "text" in b]
+    assert any(text.startswith("protocol gates: ") for text in said) and any(text.startswith("recipe paper: ") for text in said)
 
 
 def test_only_recomputes_among_those_named(suite, tmp_path: Path) -> None:
