@@ -126,8 +126,7 @@ def describe(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of a table of one's own, as `write_benchmark` takes them. rows: what each row is called in an error."""
     where = where or name
-    if not _NAME.fullmatch(name):
-        raise DataError(f"'{name[:80]}' cannot be the name of a benchmark: letters, digits, '_', '-' and '.', at most 64")
+    _check_name(name)
     if not len(nodes):
         raise DataError(f"{where}: holds no architecture")
     if not len(scores.columns):
@@ -295,6 +294,16 @@ def _column(values: pd.Series, rows: Sequence[str], metric: str, problems: Probl
     for row in np.flatnonzero(wrong):
         problems.add(rows[int(row)], f"'{metric}' is {str(values.iloc[row])[:40]!r}, not a finite number; leave it empty if it was not measured")
     return numbers
+
+
+def _check_name(name: str) -> None:
+    from archrank.datasets.catalog import embedded
+    from archrank.datasets.sources import SOURCES
+
+    if not _NAME.fullmatch(name):
+        raise DataError(f"'{name[:80]}' cannot be the name of a benchmark: letters, digits, '_', '-' and '.', at most 64")
+    if name in embedded() or name in SOURCES:
+        raise DataError(f"'{name}' is the name of a benchmark that archrank comes with; choose another one (name=..., --as NAME)")
 
 
 def _check_names(names: Sequence[str], rows: Sequence[str], problems: Problems, count: int) -> None:

@@ -48,7 +48,7 @@ def read_own(
     nodes = []
     for row, op, edge in zip(rows, raw[ops_column], raw[edges_column]):
         try:
-            nodes.append(Node(_ops(op, ops is not None), _edges(edge)))
+            nodes.append(Node(_ops(op), _edges(edge)))
         except DataError as error:
             problems.add(row, str(error))
     problems.check()
@@ -87,7 +87,7 @@ def _numeric(frame: pd.DataFrame) -> list[str]:
     return found
 
 
-def _ops(value: Any, ids: bool) -> list[Hashable]:
+def _ops(value: Any) -> list[Hashable]:
     if isinstance(value, str):
         text = value.strip()
         if text.startswith("["):
@@ -102,7 +102,7 @@ def _ops(value: Any, ids: bool) -> list[Hashable]:
         raise DataError("ops is empty")
     found: list[Hashable] = []
     for part in parts:
-        if isinstance(part, str) and not (ids and part.isdigit()):
+        if isinstance(part, str) and not part.isdecimal():
             found.append(part)
         else:
             try:

@@ -98,6 +98,8 @@ def test_own_table_from_beginning_to_end(place, capsys):
     (("import", "cells.json", "--as", "nasbench_graph_coral"), "did you mean nasbench_graph_cora"),
     (("import", "broken.csv"), "line 3: the graph is cyclic"),
     (("import", "broken.csv", "--units", "ms"), "has no unit"),
+    (("import", "broken.csv", "--as", "digits101"), "'digits101' is the name of a benchmark that archrank comes with"),
+    (("import", "broken.csv", "--own", "--as", "nasbench301"), "'nasbench301' is the name of a benchmark that archrank comes with"),
     (("info", "nasbench2001"), "did you mean nasbench201"),
     (("info", "nasbench201"), "096897.pth or nasbench201/table.csv"),
     (("get", "nasbench201"), "has no plain download"),

@@ -151,12 +151,22 @@ def test_many_problems_come_at_once_and_long_lists_are_cut(tmp_path):
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "minimize": ["speed"]}, "'minimize' names 'speed'"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": {"ops": [1, 2]}}, "cannot be called 'ops'"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "../up"}, "cannot be the name"),
+    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "digits101"}, "comes with; choose another"),
+    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "nasbench301"}, "comes with; choose another"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "roles": {"input": "start"}}, "which does not occur"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "default_target": "speed"}, "no metric 'speed'"),
 ])
 def test_wrong_arguments_are_refused(arguments, says):
     with pytest.raises(DataError, match=says):
         from_graphs(**arguments)
+
+
+def test_ids_in_a_csv_need_their_names(tmp_path):
+    path = tmp_path / "ids.csv"
+    path.write_text("arch,ops,edges,accuracy\na,0 1 2,0>1 1>2,3\nb,0 2,0>1,4\n")
+    with pytest.raises(DataError, match="name the operations in the order of their ids"):
+        read_own(path)
+    assert read_own(path, ops=["input", "conv", "output"])[1]["space"]["ops"] == ["input", "conv", "output"]
 
 
 def test_broken_files_are_refused_and_nothing_is_written(tmp_path):
