@@ -67,8 +67,7 @@ class EncoderInfo:
         except ArchrankError:
             raise
         except Exception as error:
-            line = _where(error, self.path)
-            raise ArchrankError(f"encoder {self.path.name}:{self.object} cannot be imported{line}: "
+            raise ArchrankError(f"encoder {self.path.name}:{self.object} cannot be imported{where(error, self.path)}: "
                                 f"{type(error).__name__}: {error}") from error
 
     def validate(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -260,13 +259,14 @@ def _import_file(path: Path) -> Any:
     return sys.modules[name]
 
 
-def _where(error: BaseException, path: Path) -> str:
-    step, line = error.__traceback__, ""
+def where(error: BaseException, path: Path) -> str:
+    """` (my_encoder.py, line 22)`: the last line of the file that the error passed through; nothing if it passed through none."""
+    step, found = error.__traceback__, ""
     while step is not None:
-        if Path(step.tb_frame.f_code.co_filename) == path:
-            line = f" (line {step.tb_lineno})"
+        if Path(step.tb_frame.f_code.co_filename).resolve() == path:
+            found = f" ({path.name}, line {step.tb_lineno})"
         step = step.tb_next
-    return line
+    return found
 
 
 def _source_hash(path: Path) -> str:

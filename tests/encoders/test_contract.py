@@ -47,5 +47,5 @@ def test_catalogue_reads_options_and_marks_from_source(tmp_path):
     for config, said in (({}, "'dim' has no default"), ({"dim": 8, "mode": "c"}, "mode='c'"), ({"dim": 8, "ratee": 1}, "did you mean rate")):
         with pytest.raises(ArchrankError, match=said):
             info.validate(config)
-    with pytest.raises(ArchrankError, match=r"cannot be imported \(line 1\): RuntimeError: never imported"):
+    with pytest.raises(ArchrankError, match=r"cannot be imported \(e.py, line 1\): RuntimeError: never imported"):
         info.load()
