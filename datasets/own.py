@@ -36,11 +36,12 @@ _SMALLER_IS_BETTER = re.compile(r"latency|loss|error|energy|param|flops|macs|sec
 
 @dataclass(frozen=True)
 class Node:
-    """One graph as it was given: operation of each node (name or id), edges between positions, cell of each node."""
+    """One graph as it was given: operation of each node (name or id), edges between positions, cell of each node; or why it cannot be read."""
 
     ops: list[Hashable]
     edges: list[tuple[int, int]]
     cell: list[int] | None = None
+    problem: str = ""
 
 
 class Problems:
@@ -89,14 +90,12 @@ def from_graphs(
 
     Raises DataError that names each problem with its row.
     """
-    problems = Problems(name)
     nodes = []
-    for row, graph in enumerate(graphs):
+    for graph in graphs:
         try:
             nodes.append(_node(graph, op_attribute))
         except DataError as error:
-            problems.add(f"row {row}", str(error))
-    problems.check()
+            nodes.append(Node([], [], problem=str(error)))
     table = scores if isinstance(scores, pd.DataFrame) else pd.DataFrame(
         {metric: list(values) for metric, values in scores.items()} if isinstance(scores, Mapping) else {"score": list(scores)})
     frame, card = describe(nodes, table, [f"row {row}" for row in range(len(nodes))], name=name, title=title, ops=ops, arch=arch,
@@ -136,7 +135,8 @@ def describe(
     problems = Problems(where)
     vocabulary = _vocabulary(nodes, ops, where)
     place = {op: number for number, op in enumerate(vocabulary)}
-    ready = [_sorted(node, place, row, problems) for node, row in zip(nodes, rows)]
+    known_roles = _roles(vocabulary, roles, where)
+    ready = [node for given, row in zip(nodes, rows) if (node := _sorted(given, place, row, problems, known_roles)) is not None]
     measured = {str(metric): _column(scores[metric], rows, str(metric), problems) for metric in scores.columns}
     names = list(map(str, arch)) if arch is not None else [str(row) for row in range(len(nodes))]
     _check_names(names, rows, problems, len(nodes))
@@ -144,6 +144,8 @@ def describe(
     target = default_target or next(iter(measured))
     if target not in measured:
         raise DataError(f"{where}: there is no metric '{target}'; known: {', '.join(measured)}")
+    if unknown := sorted(set(units or {}) - measured.keys()):
+        raise DataError(f"{where}: 'units' names '{unknown[0]}', which is no metric; known: {', '.join(measured)}")
     for metric, values in measured.items():
         known = values[np.isfinite(values)]
         if metric == target and (len(known) < 2 or (known == known[0]).all()):
@@ -166,7 +168,7 @@ def describe(
         "name": name,
         "title": title or name,
         "space": {"name": name, "ops": list(vocabulary), "max_nodes": max(len(node.ops) for node in ready), "cells": cells,
-                  "roles": _roles(vocabulary, roles, where)},
+                  "roles": known_roles},
         "metrics": {metric: {"unit": str((units or {}).get(metric, "")), "direction": "min" if metric in less else "max",
                              "description": metric} for metric in measured},
         "default_target": target,
@@ -234,37 +236,54 @@ def _vocabulary(nodes: Sequence[Node], ops: Sequence[str] | None, where: str) ->
     return tuple(sorted({str(op) for node in nodes for op in node.ops}))
 
 
-def _sorted(node: Node, place: Mapping[str, int], row: str, problems: Problems) -> Node:
-    """The graph with op ids and its nodes in topological order; the given order is kept where it is one already."""
+def _sorted(node: Node, place: Mapping[str, int], row: str, problems: Problems, roles: Mapping[str, int]) -> Node | None:
+    """The graph with op ids and its nodes in topological order (the given order is kept where it is one already); None if it has a problem."""
     count = len(node.ops)
-    if not count:
-        problems.add(row, "the graph has no node")
-        return Node([0], [])
+    if node.problem or not count:
+        problems.add(row, node.problem or "the graph has no node")
+        return None
     ids: list[Hashable] = []
     for op in node.ops:
         number = place.get(op) if isinstance(op, str) else op
         if not isinstance(number, int) or not 0 <= number < len(place):
             problems.add(row, f"unknown operation {str(op)[:40]!r}; known: {', '.join(place)}")
-            return Node([0], [])
+            return None
         ids.append(number)
     if node.cell is not None and (len(node.cell) != count or min(node.cell) < 0):
         problems.add(row, f"{len(node.cell)} cell numbers for {count} nodes")
-        return Node([0], [])
+        return None
     waiting = [0] * count
     after: list[list[int]] = [[] for _ in range(count)]
     for u, v in set(node.edges):
         if not (0 <= u < count and 0 <= v < count):
             problems.add(row, f"edge {u} -> {v} leaves its {count} nodes (0 to {count - 1})")
-            return Node([0], [])
+            return None
         after[u].append(v)
         waiting[v] += 1
     order = _order(waiting, after)
     if len(order) < count:
         problems.add(row, f"the graph is cyclic (nodes {sorted(set(range(count)) - set(order))[:6]} wait for each other)")
-        return Node([0], [])
+        return None
+    if wrong := _wrong_ends(ids, node.edges, list(place), roles):
+        problems.add(row, wrong)
+        return None
     position = {old: new for new, old in enumerate(order)}
     edges = sorted((position[u], position[v]) for u, v in set(node.edges))
     return Node([ids[old] for old in order], edges, None if node.cell is None else [node.cell[old] for old in order])
+
+
+def _wrong_ends(ids: Sequence[Hashable], edges: Sequence[tuple[int, int]], ops: Sequence[str], roles: Mapping[str, int]) -> str:
+    """What `archrank data verify` would fail: no edge at all, no input or output where the space has them, edges into one or out of the other."""
+    if len(ids) > 1 and not edges:
+        return f"{len(ids)} nodes and no edge"
+    for role, end, way in (("input", 1, "into"), ("output", 0, "out of")):
+        these = [op for name, op in roles.items() if name.startswith(role)]
+        called = " or ".join(f"'{ops[op]}'" for op in these)
+        if these and not any(op in these for op in ids):
+            return f"no node is {called}, which is taken for the {role}"
+        if linked := [edge for edge in edges if ids[edge[end]] in these]:
+            return f"edge {linked[0][0]} -> {linked[0][1]} leads {way} {called}, which is taken for the {role}"
+    return ""
 
 
 def _order(waiting: list[int], after: list[list[int]]) -> list[int]:
@@ -312,7 +331,9 @@ def _check_names(names: Sequence[str], rows: Sequence[str], problems: Problems, 
         return
     first: dict[str, str] = {}
     for name, row in zip(names, rows):
-        if name in first:
+        if not name.strip():
+            problems.add(row, "the name of the architecture is empty")
+        elif name in first:
             problems.add(row, f"repeats architecture '{name[:60]}' of {first[name]}")
         first.setdefault(name, row)
 

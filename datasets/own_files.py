@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import pandas as pd
 
 from archrank.datasets.errors import DataError
-from archrank.datasets.own import Node, Problems, describe
+from archrank.datasets.own import Node, describe
 
 SIZE_LIMIT = 4 << 30
 _SPLIT = re.compile(r"[\s,;|]+")
+_RAGGED = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _EDGE = re.compile(r"(\d+)\s*(?:->|>|-|:|,)\s*(\d+)")
 
 
@@ -44,19 +46,17 @@ def read_own(
             raise DataError(f"{path}: column '{needed}' is missing (it has: {', '.join(map(str, raw.columns))[:200]})")
     if raw.empty:
         raise DataError(f"{path}: the table has no rows")
-    problems = Problems(str(path))
     nodes = []
-    for row, op, edge in zip(rows, raw[ops_column], raw[edges_column]):
+    for op, edge in zip(raw[ops_column], raw[edges_column]):
         try:
             nodes.append(Node(_ops(op), _edges(edge)))
         except DataError as error:
-            problems.add(row, str(error))
-    problems.check()
+            nodes.append(Node([], [], problem=str(error)))
     chosen = list(metrics) if metrics else _numeric(raw.drop(columns=[ops_column, edges_column, arch_column, "key"], errors="ignore"))
     if missing := [metric for metric in chosen if metric not in raw.columns]:
         raise DataError(f"{path}: column '{missing[0]}' is missing (it has: {', '.join(map(str, raw.columns))[:200]})")
     return describe(nodes, raw[chosen], rows, name=name or path.stem, where=str(path), ops=ops,
-                    arch=list(raw[arch_column]) if arch_column in raw.columns else None, roles=roles, minimize=minimize, units=units,
+                    arch=["" if pd.isna(arch) else arch for arch in raw[arch_column]] if arch_column in raw.columns else None, roles=roles, minimize=minimize, units=units,
                     default_target=default_target, source=f"own table {path.name}")
 
 
@@ -69,11 +69,16 @@ def _table(path: Path) -> tuple[pd.DataFrame, list[str]]:
             return frame, [f"row {row}" for row in range(len(frame))]
         # Text is kept as it stands, so that "none" stays an operation and a wrong number can be shown.
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus first fields for names of rows
+            raise DataError(f"{path}: line 2: expected {len(frame.columns)} fields, saw {len(frame.columns) + frame.index.nlevels}")
         return frame, [f"line {row + 2}" for row in range(len(frame))]
     except DataError:
         raise
     except Exception as error:
-        raise DataError(f"{path}: not a readable table ({type(error).__name__}: {str(error)[:120]})") from None
+        if ragged := _RAGGED.search(str(error)):
+            raise DataError(f"{path}: line {ragged[2]}: expected {ragged[1]} fields, saw {ragged[3]}") from None
+        said = textwrap.shorten(str(error), 120, placeholder=" ...")
+        raise DataError(f"{path}: not a readable table ({type(error).__name__}: {said})") from None
 
 
 def _numeric(frame: pd.DataFrame) -> list[str]:

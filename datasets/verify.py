@@ -83,7 +83,9 @@ def _graphs(benchmark: Benchmark) -> Iterator[Check]:
         yield Check(f"{role} nodes", ok, f"in all {len(benchmark):,} graphs, with no edge {'into' if role == 'input' else 'out of'} them{where}"
                     if ok else f"missing or linked the wrong way{where}")
     nodes, edges = benchmark.mask.sum(1), benchmark.adj.sum((1, 2))
-    yield Check("graphs", True, f"{nodes.min()} to {nodes.max()} nodes, {edges.min()} to {edges.max()} edges, all edges forward")
+    bare = np.flatnonzero((nodes > 1) & (edges == 0))
+    where = f"; {len(bare):,} of several nodes have none, first: {benchmark.arch[bare[0]]}" if len(bare) else ""
+    yield Check("graphs", not len(bare), f"{nodes.min()} to {nodes.max()} nodes, {edges.min()} to {edges.max()} edges, all edges forward{where}")
 
 
 def _scores(benchmark: Benchmark) -> Iterator[Check]:

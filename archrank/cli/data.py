@@ -132,9 +132,13 @@ def import_(
     from archrank.datasets.benchmark import write_benchmark
     from archrank.datasets.own_files import read_own
 
+    folder = to or own_folder()
     frame, described = read_own(file, name=name, ops=_words(ops), metrics=_words(metrics), minimize=_words(minimize),
                                 units=_pairs(units), default_target=target)
-    _said(write_benchmark(to or own_folder(), frame, described).with_suffix(".json"))
+    kept = {} if units is not None else _kept_units(folder / f"{described['name']}.json", described["metrics"])
+    _said(write_benchmark(folder, frame, described).with_suffix(".json"))
+    if kept:
+        typer.echo(f"units kept from the last import: {', '.join(f'{metric}={unit}' for metric, unit in kept.items())}")
 
 
 @app.command()
@@ -224,6 +228,21 @@ def _pairs(text: str | None) -> dict[str, str] | None:
     if wrong := [left for left, sign, _ in pairs if not sign]:
         raise ArchrankError(f"--units: '{wrong[0]}' has no unit; write accuracy=%,latency=ms")
     return {left: right for left, _, right in pairs} or None
+
+
+def _kept_units(card: Path, metrics: dict[str, Any]) -> dict[str, str]:
+    """Gives metrics the units that they had when the table was last imported; returns these."""
+    from archrank.datasets.benchmark import read_card
+    from archrank.datasets.errors import DataError
+
+    try:
+        before = read_card(card)["metrics"]
+    except DataError:  # there is none, or none that can be read
+        return {}
+    kept = {metric: before[metric]["unit"] for metric in metrics if before.get(metric, {}).get("unit")}
+    for metric, unit in kept.items():
+        metrics[metric]["unit"] = unit
+    return kept
 
 
 def _said(card: Path) -> None:

@@ -88,6 +88,10 @@ def test_own_table_from_beginning_to_end(place, capsys):
     assert benchmark.default_target == "latency" and benchmark.direction("latency") == "min"
     assert catalog.available()["mine"] == "own table" and run(capsys, "verify", "mine")[0] == 0
     assert "[ms] latency" in run(capsys, "info", "mine")[1]
+    assert "units kept from the last import: accuracy=%, latency=ms" in run(capsys, "import", "mine.csv")[1]
+    assert "[ms] latency" in run(capsys, "info", "mine")[1]
+    assert "kept" not in run(capsys, "import", "mine.csv", "--units", "accuracy=%")[1] and "[ms]" not in run(capsys, "info", "mine")[1]
+    run(capsys, "import", "mine.csv", "--target", "latency")
     code, _, _ = run(capsys, "import", "mine.csv", "--as", "other", "--to", place / "data")
     assert code == 0 and (place / "data" / "other.parquet").is_file() and len(catalog.load("other")) == 4
 
@@ -113,6 +117,18 @@ def test_wrong_use_is_exit_code_2(place, capsys, words, says):
     code, _, err = run(capsys, *words)
     assert code == 2 and says in err
     assert not (catalog.cache_folder()).exists()
+
+
+def test_verify_fails_what_import_refuses(place, capsys):
+    (place / "mine.csv").write_text("ops,edges,accuracy\ninput a output,0>1 1>2,1\ninput a output,0>2 1>2,2\n")
+    run(capsys, "import", "mine.csv", "--to", "data")
+    assert run(capsys, "verify", "mine")[0] == 0
+    import pandas as pd
+
+    frame = pd.read_parquet("data/mine.parquet")
+    frame.at[1, "edges"] = []
+    frame.to_parquet("data/mine.parquet")
+    assert "1 of several nodes have none, first: 1" in run(capsys, "verify", "mine")[1]
 
 
 def test_list_names_every_benchmark_and_its_state(place, capsys):

@@ -80,7 +80,7 @@ def test_csv_parquet_and_graphs_agree(tmp_path):
 def test_order_of_nodes_does_not_matter(seed, count):
     draw = np.random.default_rng(seed)
     ops = [str(op) for op in draw.choice(["a", "b", "c"], count)]
-    edges = [(u, v) for u in range(count) for v in range(u + 1, count) if draw.random() < 0.4]
+    edges = sorted({(0, 1)} | {(u, v) for u in range(count) for v in range(u + 1, count) if draw.random() < 0.4})
     order = draw.permutation(count)
     place = np.argsort(order)
     shuffled = [ops[v] for v in order], [(int(place[u]), int(place[v])) for u, v in edges]
@@ -118,6 +118,14 @@ GOOD = "a,input conv output,0>1 1>2,91.0"
     ("b,input conv output,0>1,91.0", "is the same for every architecture"),
     ("b,input conv9 output,0>1,90", "line 3: unknown operation 'conv9'; known: input, conv, output"),
     ("b,input 7 output,0>1,90", "line 3: unknown operation '7'"),
+    (",input conv output,0>1 1>2,90", "line 3: the name of the architecture is empty"),
+    ("b,input conv output,,90", "line 3: 3 nodes and no edge"),
+    ("b,input conv output,0>1 1>0 1>2,90", "line 3: the graph is cyclic"),
+    ("b,conv input output,0>1 1>2,90", "line 3: edge 0 -> 1 leads into 'input', which is taken for the input"),
+    ("b,input output conv,0>1 1>2,90", "line 3: edge 1 -> 2 leads out of 'output', which is taken for the output"),
+    ("b,conv output,0>1,90", "line 3: no node is 'input'"),
+    ("b,input conv,0>1,90", "line 3: no node is 'output'"),
+    ("b,input conv output,0>1,90,5,6", "line 3: expected 4 fields, saw 6"),
 ])
 def test_problems_are_named_with_their_line(tmp_path, line, says):
     path = tmp_path / "mine.csv"
@@ -137,6 +145,9 @@ def test_many_problems_come_at_once_and_long_lists_are_cut(tmp_path):
     path.write_text("\n".join([HEADER, GOOD, *(f"b{i},input wrong{i} output,0>1,{i}" for i in range(30))]))
     with pytest.raises(DataError, match="line 3: .*line 4: .*and 22 more"):
         read_own(path, ops=["input", "conv", "output"])
+    path.write_text("\n".join([HEADER, GOOD, "b,input output,one,1", "c,input output,0>5,2", "d,input output,0>1,good"]))
+    with pytest.raises(DataError, match="line 3: edges 'one' cannot be read.*line 4: edge 0 -> 5 leaves.*line 5: 'accuracy' is 'good'"):
+        read_own(path)
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
@@ -154,6 +165,7 @@ def test_many_problems_come_at_once_and_long_lists_are_cut(tmp_path):
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "digits101"}, "comes with; choose another"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "nasbench301"}, "comes with; choose another"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "roles": {"input": "start"}}, "which does not occur"),
+    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "units": {"lat": "ms"}}, "'units' names 'lat', which is no metric; known: score"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "default_target": "speed"}, "no metric 'speed'"),
 ])
 def test_wrong_arguments_are_refused(arguments, says):
@@ -177,6 +189,9 @@ def test_broken_files_are_refused_and_nothing_is_written(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="column 'ops' is missing"):
+        read_own(path)
+    path.write_text("ops,edges,score\na,input output,0>1,3\n")
+    with pytest.raises(DataError, match="line 2: expected 3 fields, saw 4"):
         read_own(path)
     path.write_text("ops,edges,score\n")
     with pytest.raises(DataError, match="no rows"):
