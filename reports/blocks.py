@@ -23,7 +23,6 @@ __all__ = [
     "Heading",
     "Inline",
     "Leaderboard",
-    "Link",
     "Mono",
     "Panel",
     "Section",
@@ -46,15 +45,7 @@ class Mono:
     text: str
 
 
-@dataclass(frozen=True)
-class Link:
-    """A reference to a page or to a section (`#id`)."""
-
-    text: str
-    href: str
-
-
-Inline = str | Bold | Mono | Link
+Inline = str | Bold | Mono
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def forest(rows: Sequence[Interval], palette: Palette, axis: str = "Kendall τ") -> Drawing:
+def forest(rows: Sequence[Interval], palette: Palette) -> Drawing:
     """Point and interval of every predictor, best on top, tier letters on the right; 460 pixels wide."""
     height = 56 + 24 * len(rows)
     with style():
@@ -89,7 +89,7 @@ def forest(rows: Sequence[Interval], palette: Palette, axis: str = "Kendall τ")
         ax.set_ylim(-0.6, len(rows) - 0.4)
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)
-        ax.set_xlabel(f"{axis}  →")
+        ax.set_xlabel("Kendall τ  →")
         ax.locator_params(axis="x", nbins=5)
         return Drawing(figure)
 
@@ -101,8 +101,6 @@ def curves(
     *,
     ceiling: float | None = None,
     published: Sequence[Published] = (),
-    limits: tuple[float, float] | None = None,
-    axis: str = "τ",
 ) -> Drawing:
     """One panel of sample-efficiency curves with bands, labelled at their right ends; 430 x 300 pixels.
 
@@ -114,7 +112,7 @@ def curves(
         ax = figure.add_axes((0.105, 0.15, 0.885 - right, 0.745))
         budgets = sorted({float(b) for s in series for b in s.budgets})
         ax.set_xscale("log")
-        _limits(ax, series, ceiling, published, limits)
+        _limits(ax, series, ceiling, published)
         for s in series[NAMED_LINES:]:
             ax.plot(s.budgets, s.value, color=HATCH, linewidth=0.8, alpha=0.6, gid=palette.gid(s.label))
         for s in reversed(series[:NAMED_LINES]):
@@ -142,16 +140,16 @@ def curves(
         ax.minorticks_off()
         ax.set_xlabel("labelled architectures", labelpad=2)
         ax.set_title(plain(title))
-        ax.text(-0.02, 1.0, f"{axis} ↑", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
+        ax.text(-0.02, 1.0, "τ ↑", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
         return Drawing(figure)
 
 
-def _limits(ax: Any, series: Sequence[Series], ceiling: float | None, published: Sequence[Published], limits: tuple[float, float] | None) -> None:
+def _limits(ax: Any, series: Sequence[Series], ceiling: float | None, published: Sequence[Published]) -> None:
     values = [s.low for s in series] + [s.high for s in series] + [np.array([p.value for p in published])]
     values += [np.array([ceiling])] if ceiling is not None else []
     flat = np.concatenate(values)
     flat = flat[np.isfinite(flat)]
-    low, high = limits or ((float(flat.min()), float(flat.max())) if len(flat) else (0.0, 1.0))
+    low, high = (float(flat.min()), float(flat.max())) if len(flat) else (0.0, 1.0)
     room = max(0.02, 0.06 * (high - low))
     ax.set_ylim(low - room, high + room)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from archrank.datasets import ArchrankError, Benchmark
+from archrank.eval.store import replace
 from archrank.reports import FORMATS
 from archrank.reports.blocks import Block, Details, Figure, Panel, Section
 from archrank.reports.render_html import render_html
@@ -97,7 +97,7 @@ def _write(
         texts[f"{name}.tex"] = render_tables(sections).encode()
     if "json" in formats:
         texts[f"{name}.json"] = render_json(heading, subtitle, sections, _trials(study)).encode()
-    return [_replace(out / path, data) for path, data in [*texts.items(), *sorted(pictures.items())]]
+    return [_written(out / path, data) for path, data in [*texts.items(), *sorted(pictures.items())]]
 
 
 def _title(study: Study) -> str:
@@ -131,11 +131,9 @@ def _trials(study: Study) -> list[Mapping[str, Any]]:
     return [study.records[key] for key in sorted(study.records)]
 
 
-def _replace(path: Path, data: bytes) -> Path:
-    """Written under a temporary name and renamed, so that an open page is never half a page."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as stream:
-        stream.write(data)
-    written = Path(stream.name)
-    written.chmod(0o644)
-    return written.replace(path)
+def _written(path: Path, data: bytes) -> Path:
+    def put(scratch: Path) -> None:
+        scratch.write_bytes(data)
+
+    replace(path, put)
+    return path

@@ -17,7 +17,6 @@ from archrank.reports.blocks import (
     Heading,
     Inline,
     Leaderboard,
-    Link,
     Mono,
     Section,
     Table,
@@ -44,8 +43,6 @@ def _md_inline(parts: Sequence[Inline]) -> str:
                 out.append(f"**{_md(text)}**")
             case Mono(text):
                 out.append(f"`{text}`")
-            case Link(text, href):
-                out.append(f"[{_md(text)}]({href})")
             case str():
                 out.append(_md(part))
     return "".join(out)

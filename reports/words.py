@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from archrank.eval.metrics import digits
-from archrank.eval.statistics import Interval, rounded
 from archrank.reports.blocks import Bold, Cell, Inline
 
-__all__ = ["bold_join", "cell", "count", "decimals", "from_interval", "hole", "join", "plural", "rate", "replaced", "seconds", "share"]
+__all__ = ["bold_join", "count", "hole", "join", "plural", "rate", "replaced", "seconds", "share"]
 
 
 def join(names: Sequence[str], most: int = 8) -> str:
@@ -77,28 +75,6 @@ def share(value: float, most: int = 0) -> str:
     return "–" if not math.isfinite(value) else f"{100 * value:.{most}f} %"
 
 
-def decimals(low: float, high: float) -> int:
-    """Decimals that a 95 % interval allows."""
-    return digits((high - low) / 2)
-
-
 def hole(text: str = "–") -> Cell:
     """A cell that says there is nothing."""
     return Cell(text, tone="hole")
-
-
-def cell(text: str, sort: float | None = None) -> Cell:
-    """A plain cell."""
-    return Cell(text, sort)
-
-
-def from_interval(interval: Interval, *, signed: bool = False) -> Cell:
-    """A cell with value and interval."""
-    if not math.isfinite(interval.estimate):
-        return hole()
-    return Cell(rounded(interval, signed=signed), interval.estimate, low=interval.low, high=interval.high)
-
-
-def first(items: Iterable[str], default: str = "unknown") -> str:
-    """The first item, or a default."""
-    return next(iter(items), default)

@@ -10,7 +10,7 @@ from archrank.eval.metrics import digits, tau_standard_error
 from archrank.eval.statistics.bootstrap import Bootstrap, bootstrap, values
 from archrank.eval.statistics.ceiling import NoiseCeiling, noise_ceiling
 from archrank.eval.statistics.coverage import Coverage, coverage
-from archrank.eval.statistics.efficiency import Efficiency, area_under_curve, curve, label_efficiency
+from archrank.eval.statistics.efficiency import Efficiency, area_under_curve, label_efficiency
 from archrank.eval.statistics.friedman import Friedman, friedman
 from archrank.eval.statistics.results import ALPHA, KINDS, Comparison, ComparisonError, Interval, IntervalKind
 from archrank.eval.statistics.tiers import compare, compare_each, leaderboard, pairs, tiers
@@ -33,7 +33,6 @@ __all__ = [
     "compare",
     "compare_each",
     "coverage",
-    "curve",
     "digits",
     "friedman",
     "label_efficiency",

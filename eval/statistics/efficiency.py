@@ -15,7 +15,7 @@ from archrank.eval.statistics.coverage import TASK, coverage, numbered
 from archrank.eval.statistics.hierarchy import joint
 from archrank.eval.statistics.results import ALPHA, ComparisonError
 
-__all__ = ["Efficiency", "area_under_curve", "curve", "label_efficiency"]
+__all__ = ["Efficiency", "area_under_curve", "label_efficiency"]
 
 Floats = NDArray[np.float64]
 GROUP = [name for name in TASK if name != "budget"]
@@ -173,28 +173,6 @@ def labels_needed(
         found = np.sort(answer(got.draw(draws, seed)))
         low, high = float(found[int(ALPHA / 2 * draws)]), float(found[int((1 - ALPHA / 2) * draws)])
     return (float(answer(got.estimate[None])[0]), low, high), got.units
-
-
-def curve(
-    frame: pd.DataFrame,
-    metric: str = "kendall",
-    labels: Sequence[str] | None = None,
-    *,
-    scope: Scope = "auto",
-    better: Better | None = None,
-) -> pd.DataFrame:
-    """Mean over benchmarks per (label, budget), common cells: columns ``label budget mean low high kind units``."""
-    common = coverage(frame, metric, labels).common
-    rows = []
-    for budget in sorted(common["budget"].unique()):
-        part = common[common["budget"] == budget]
-        level: Scope = "auto" if scope == "spaces" and part["space"].nunique() < 2 else scope
-        result = bootstrap(part, metric, scope=level, better=better, draws=0)
-        for label in result.labels:
-            value = result.value(label)
-            rows.append([label, int(budget), value.estimate, value.low, value.high, value.kind, value.units])
-    table = pd.DataFrame(rows, columns=["label", "budget", "mean", "low", "high", "kind", "units"])
-    return table.sort_values(["label", "budget"], ignore_index=True)
 
 
 def _log_area(budgets: Floats) -> Floats:

@@ -15,8 +15,6 @@ from sklearn.isotonic import IsotonicRegression
 from archrank.eval.statistics import (
     ComparisonError,
     area_under_curve,
-    bootstrap,
-    curve,
     friedman,
     label_efficiency,
     leaderboard,
@@ -179,14 +177,6 @@ def test_area_is_the_mean_over_log_budget():
     assert tiers(area) == {"a": "a", "b": "b"}
     with pytest.raises(ComparisonError, match="two or more budgets"):
         area_under_curve(frame[frame["budget"] == 78])
-
-
-def test_curve_holds_the_bootstrap_of_each_budget():
-    frame = trials({"a": straight(0.75), "b": straight(0.72)}, spaces=("u", "v", "w"))
-    table = curve(frame).set_index(["label", "budget"])
-    value = bootstrap(frame[frame["budget"] == 156]).value("b")
-    assert tuple(table.loc[("b", 156), ["mean", "low", "high"]]) == (value.estimate, value.low, value.high)
-    assert set(table["kind"]) == {"spaces"}
 
 
 # ---------------------------------------------------------------- noise ceiling

@@ -116,6 +116,7 @@ def _record(
         "status": "done",
         "trial": trial,
         "label": label,
+        "reference": label,
         "family": family,
         "space": space,
         "metrics": {},
@@ -188,7 +189,9 @@ def make_store(
                     if (label, name, budget, seed) in failures:
                         record |= {
                             "status": "failed",
+                            "space": None,  # as older versions stored it
                             "metrics": {},
+                            "test": {},
                             "model": {},
                             "timings": {},
                             "error": {
