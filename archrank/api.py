@@ -56,8 +56,8 @@ class Results:
         return build([self.store], folder, formats=formats)
 
 
-def run(encoders: str | Sequence[Any], *, benchmarks: Sequence[str | Benchmark] = ("digits101",), budgets: Sequence[int] = (20, 78, 156, 390),
-        seeds: int | Sequence[int] = 5, targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common",
+def run(encoders: str | Sequence[Any], *, benchmarks: str | Benchmark | Sequence[str | Benchmark] = "digits101",
+        budgets: int | Sequence[int] = (20, 78, 156, 390), seeds: int | Sequence[int] = 5, targets: str | Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common",
         store: Path | str = "results/store", device: str = "cpu", workers: int | None = None, compiled: bool = False,
         retry_failed: bool = False) -> Results:
     """Train and test encoders on identical splits; always resumes from the store.
@@ -67,14 +67,23 @@ def run(encoders: str | Sequence[Any], *, benchmarks: Sequence[str | Benchmark] 
     compiled: fuse the steps of training, as `--compile` does. retry_failed: train failed trials again.
     A script that runs worker processes must guard its entry with `if __name__ == "__main__":`, as Python's multiprocessing asks.
     ArchrankError for anything unknown or impossible, before anything is trained; a warning for an encoder that cannot hold a benchmark's
-    architectures and is left out of it.
+    architectures and is left out of it, and for trials that failed.
     """
     from archrank.eval.run import run as run_plan
     from archrank.eval.specs import parse_list
     from archrank.eval.trials import make_plan
 
-    plan = make_plan(parse_list(encoders), benchmarks=benchmarks, budgets=budgets, seeds=seeds, targets=targets, protocol=protocol, recipe=recipe)
+    plan = make_plan(parse_list(encoders), benchmarks=_several(benchmarks), budgets=_several(budgets), seeds=seeds,
+                     targets=None if targets is None else _several(targets), protocol=protocol, recipe=recipe)
     for what, why in plan.left_out:
         warnings.warn(f"left out {what}: {why}", stacklevel=2)
     summary = run_plan(plan, store, device=device, workers=workers, compiled=compiled, retry_failed=retry_failed)
+    if summary.failed:
+        warnings.warn(f"{summary.failed} of {summary.planned} trials failed; `failed()` of the results says why, retry_failed=True trains them again",
+                      stacklevel=2)
     return Results(Path(store), frozenset(item.trial.key for item in plan.trials), summary)
+
+
+def _several(given: Any) -> Any:
+    """A list of what was given, be it one or several."""
+    return [given] if isinstance(given, (str, int)) or not hasattr(given, "__iter__") else given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,19 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
     def fit(self, X: Graphs, y: ArrayLike) -> Predictor:
         """Train on graphs [n] with scores [n]. ArchrankError if they do not fit the space or each other."""
-        scores = np.asarray(y, np.float64)
-        self._check(X)
+        if self.direction not in ("max", "min"):
+            raise ArchrankError(f"direction is max or min, not '{self.direction}'")
+        X = self._checked(X)
+        try:
+            scores = np.asarray(y, np.float64)
+        except (TypeError, ValueError):
+            raise ArchrankError("scores are numbers, one for each architecture") from None
         if scores.shape != (len(X),):
             raise ArchrankError(f"{len(X)} architectures but scores of shape {list(scores.shape)}; give one score each")
         if not np.isfinite(scores).all():
             raise ArchrankError(f"score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not a finite number")
+        if len(np.unique(scores)) < 2:
+            raise ArchrankError("all scores are equal: there is no order to learn")
         spec, recipe, config = self._spec()
         rows = np.arange(len(X))
         member = Member(self.seed, rows, transform(scores, recipe.labels, self.direction, ""), rows[:0])
@@ -63,7 +71,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     def predict(self, X: Graphs) -> NDArray[np.float64]:
         """Scores [n], higher is better. An encoder that compares pairs gives Borda counts among these architectures."""
         check_is_fitted(self, "ensemble_")
-        self._check(X)
+        X = self._checked(X)
         return predict(self.ensemble_, self._prepared(X), [np.arange(len(X))], self.pairs_, self.weights_)[0]
 
     def score(self, X: Graphs, y: ArrayLike, sample_weight: None = None) -> float:
@@ -74,7 +82,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     def encode(self, X: Graphs) -> NDArray[np.float32]:
         """Embeddings [n, dim] before the head."""
         check_is_fitted(self, "ensemble_")
-        self._check(X)
+        X = self._checked(X)
         index = torch.arange(len(X)).expand(1, -1)
         with torch.no_grad():
             return self.ensemble_.call(self._prepared(X)[index], "embed", parameters=self.weights_)[0].float().cpu().numpy()
@@ -120,16 +128,23 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         return predictor
 
     def _spec(self) -> Any:
-        if self.space is None:
+        if not isinstance(self.space, SearchSpace):
             raise ArchrankError("Predictor needs the search space: Predictor(encoder, benchmark.space)")
         spec = parse(self.encoder)[0]
         if not spec.info.learned:
             raise ArchrankError(f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)")
         return spec, *prescribed(self.recipe, spec.info.load(), spec.config, spec.head, self.space)
 
-    def _check(self, graphs: Graphs) -> None:
-        if self.space is None:
+    def _checked(self, graphs: Graphs | Sequence[Graphs]) -> Graphs:
+        """The graphs, put together where scikit-learn took them apart; ArchrankError if they are none or do not fit the space."""
+        if not isinstance(self.space, SearchSpace):
             raise ArchrankError("Predictor needs the search space: Predictor(encoder, benchmark.space)")
+        if isinstance(graphs, list) and graphs and all(isinstance(one, Graphs) for one in graphs):
+            graphs = graphs[0].with_tensors({name: torch.stack([one.tensors()[name] for one in graphs]) for name in graphs[0].tensors()})
+        if not isinstance(graphs, Graphs):
+            raise ArchrankError(f"architectures are given as Graphs (benchmark.graphs[...]), not as {type(graphs).__name__}")
+        if not len(graphs):
+            raise ArchrankError("there is no architecture in what was given")
         if int(graphs.ops.max()) >= len(self.space.ops):
             raise ArchrankError(f"op {int(graphs.ops.max())} is unknown; space '{self.space.name}' has {len(self.space.ops)} ops")
         if self.space.support is not None:
@@ -139,6 +154,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             if outside.any():
                 u, v = outside.nonzero()[0].tolist()
                 raise ArchrankError(f"an architecture has the edge {u} -> {v}, which no architecture of space '{self.space.name}' has")
+        return graphs
 
     def _prepared(self, graphs: Graphs) -> Graphs:
         """The graphs on the device, with what this encoder derives and nothing that others did."""

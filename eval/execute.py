@@ -142,6 +142,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
         record["model"] = {"parameters": outcome.parameters, "dim": outcome.dim}
         record["test"] = {"architectures": len(split.test), "train": len(member.train), "validation": len(split.validation)}
         record["notes"] = outcome.notes
+        record["provenance"]["compiled"] = any(note.startswith("compiled:") for note in outcome.notes)
         tested = split.test_target or trial.target
         if tested != trial.target:
             record["test"]["target"] = tested
@@ -152,9 +153,12 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
 
 
 def probe(item: Planned, benchmark: Benchmark) -> None:
-    """Import an encoder and use it once on two architectures of a benchmark; raises whatever goes wrong."""
+    """Import an encoder and use it once on two architectures of a benchmark (unless it is pre-trained); raises whatever goes wrong."""
     target = item.spec.info.load()
+    if item.spec.info.pretrained:
+        return
     if not item.spec.info.learned:
+        target(benchmark.graphs[:2].plain(), benchmark.space, **item.trial.config)
         return
     _, config = prescribed(item.trial.recipe, target, item.trial.config, item.spec.head, benchmark.space)
     Network(target(benchmark.space, **config), HEADS["linear"], benchmark.graphs[:2], "compare" in item.spec.info.hooks)
@@ -216,7 +220,7 @@ def _record(item: Planned, context: Context, recipe: Recipe | None) -> dict[str,
     return {"schema": SCHEMA, "key": trial.key, "status": "done", "trial": fields, "label": item.spec.label, "reference": item.spec.reference,
             "family": item.spec.info.family, "space": item.space, "metrics": {}, "timings": {}, "model": {},
             "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": "normal", "regressor": item.spec.head},
-            "notes": [], "provenance": provenance(context.device, context.threads, context.compiled), "error": None}
+            "notes": [], "provenance": provenance(context.device, context.threads), "error": None}
 
 
 def _judge(record: dict[str, Any], outcome: Outcome, truth: np.ndarray, direction: Any) -> None:

@@ -16,7 +16,7 @@ def transform(scores: Values, kind: str, direction: str = "max", unit: str = "%"
     constant stays 0), `raw`, `unit` (into [0, 1] for a sigmoid output: a metric whose `unit` is "%" divided by 100, one that is a "fraction" as it is,
     any other scaled from its smallest to its largest training value).
     """
-    values = np.asarray(scores, np.float64) * (1.0 if direction == "max" else -1.0)
+    values = np.asarray(scores, np.float64) * {"max": 1.0, "min": -1.0}[direction]
     if kind == "normal":
         return np.asarray(norm.ppf((rankdata(values) - 0.375) / (len(values) + 0.25)), np.float64)
     if kind == "standard":

@@ -37,7 +37,7 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def provenance(device: str, threads: int, compiled: bool = False) -> dict[str, Any]:
+def provenance(device: str, threads: int) -> dict[str, Any]:
     """What docs/store.md lists under `provenance`."""
     hardware = processor()
     if device.startswith("cuda"):
@@ -52,4 +52,4 @@ def provenance(device: str, threads: int, compiled: bool = False) -> dict[str, A
             versions[package] = "unknown"
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return versions | {"commit": commit(), "python": platform.python_version(), "device": device, "hardware": hardware, "threads": threads,
-                       "compiled": compiled, "finished": now}
+                       "finished": now}

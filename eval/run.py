@@ -51,7 +51,7 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     stored = folder.keys()
     for key in stored.intersection(item.trial.key for item in plan.trials):
         record = folder.read(key)
-        if record is None or (retry_failed and record["status"] == "failed"):
+        if record is None or (retry_failed and record["status"] == "failed") or (record["status"] == "done" and not folder.has_predictions(key)):
             stored.remove(key)
     pending = [item for item in plan.trials if item.trial.key not in stored]
     if pending:

@@ -73,7 +73,9 @@ def parse_list(text: str | Sequence[str | Any]) -> list[Spec]:
     labels = [spec.label for spec in specs]
     for label in labels:
         if labels.count(label) > 1:
-            raise ArchrankError(f"encoder '{label}' is listed twice; two encoders of one comparison need two names")
+            places = {spec.info.path.name for spec in specs if spec.label == label}
+            raise ArchrankError(f"encoder '{label}' is listed twice" + (f" (in {' and '.join(sorted(places))}): give one of them another name in its "
+                                                                        "@encoder(...)" if len(places) > 1 else ""))
     return specs
 
 

@@ -60,7 +60,11 @@ class Store:
             record = json.loads((self.folder / "trials" / f"{key}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return record if isinstance(record, dict) and record.get("key") == key else None
+        return record if isinstance(record, dict) and record.get("key") == key and record.get("schema") == SCHEMA else None
+
+    def has_predictions(self, key: str) -> bool:
+        """Whether the predictions of a trial are there."""
+        return (self.folder / "predictions" / f"{key}.parquet").is_file()
 
     def write(self, record: dict[str, Any], index: NDArray[np.int64] | None = None, predictions: NDArray[np.float64] | None = None,
               encodings: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None) -> None:

@@ -121,9 +121,9 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
 
 
 def _check_budget(split: Split, budget: int, benchmark: str) -> None:
+    if budget < 4:
+        raise ArchrankError(f"budget {budget}: fewer than 4 labelled architectures cannot be ranked")
     try:
         split.train(budget)
     except ArchrankError as error:
         raise ArchrankError(f"benchmark {benchmark}: {error}") from None
-    if budget < 4:
-        raise ArchrankError(f"budget {budget}: fewer than 4 labelled architectures cannot be ranked")

@@ -158,7 +158,11 @@ class Pool:
     def _hire(self) -> _Worker:
         ours, theirs = get_context("spawn").Pipe()
         process = get_context("spawn").Process(target=work, args=(theirs, self.context, self.threads, os.getpid()), daemon=True)
+        # Nor does an interrupt reach a worker while it imports: what is ignored stays ignored in a process that is started.
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
         start(process, self.threads)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
         theirs.close()
         worker = _Worker(process, ours)
         self.workers.append(worker)
@@ -174,7 +178,7 @@ class Pool:
         if worker.doing is not None:
             running.pop(worker.doing, None)
             why = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-            told(worker.doing, "lost", f"the worker process died ({why}); out of memory is the usual cause")
+            told(worker.doing, "lost", f"the worker process died ({why})" + ("; out of memory is the usual cause" if code == -signal.SIGKILL else ""))
 
     def close(self) -> None:
         """End all workers: the idle ones by word, the others at once."""

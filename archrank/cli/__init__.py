@@ -92,9 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:
         if os.environ.get("ARCHRANK_DEBUG") or error.filename is None:
             raise
-        _stop(f"{error.filename}: {error.strerror}", 2)
-    except KeyboardInterrupt:
-        _stop("interrupted; what was finished is kept, repeat the command to go on", 130)
+        _stop(f"{error.filename}: {error.strerror}; choose another place (--store, --output, --to, $ARCHRANK_CACHE)", 2)
+    except SystemExit as stopped:
+        if stopped.code != INTERRUPTED:
+            raise
+        _stop("interrupted; what was finished is kept, repeat the command to go on", INTERRUPTED)
+
+
+# What Typer makes of an interrupt.
+INTERRUPTED = 130
 
 
 def _stop(message: str, code: int) -> None:

@@ -12,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from archrank.eval.groups import Group
+    from archrank.eval.store import Store
     from archrank.eval.trials import Plan
 
 Encoders = Annotated[str | None, typer.Option("--encoders", "-e", help="Names, globs, file.py:Class; name[option=value] and +head allowed.")]
@@ -19,7 +20,7 @@ Benchmarks = Annotated[str | None, typer.Option("--benchmark", "--benchmarks", "
 Budgets = Annotated[str | None, typer.Option("--budgets", help="Labelled architectures, e.g. 20,78,156,390.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds (splits), from 0.")]
 Targets = Annotated[str | None, typer.Option("--target", "--targets", help="Metrics to predict (default: the benchmark's own).")]
-ProtocolName = Annotated[str | None, typer.Option("--protocol", help="How splits are drawn: clean, gates (see `archrank list protocols`).")]
+ProtocolName = Annotated[str | None, typer.Option("--protocol", help="How splits are drawn (see `archrank list protocols`).")]
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="common (the same for all), paper (each encoder's own) or quick (common cut short).")]
 SuiteName = Annotated[str | None, typer.Option("--suite", "-s", help="A shipped suite or a YAML file; other options override its fields.")]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.")]
@@ -36,7 +37,7 @@ def _plan(suite: str | None, encoders: str | None, benchmark: str | None, budget
     declared = read_suite(suite) if suite else None
     base: dict[str, Any] = declared.model_dump() if declared else {}
     try:
-        numbers = [int(part) for part in budgets.split(",")] if budgets else base.get("budgets", [20, 78, 156, 390])
+        numbers = [int(part) for part in budgets.split(",")] if budgets is not None else base.get("budgets", [20, 78, 156, 390])
     except ValueError:
         raise ArchrankError(f"--budgets {budgets}: give whole numbers, e.g. --budgets 20,78,156,390") from None
     chosen = encoders or base.get("encoders")
@@ -104,9 +105,17 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
     summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, compiled=compiled, watcher=_watcher())
     typer.echo(f"{summary.planned} trials: {summary.kept} kept, {summary.trained} trained, {summary.failed} failed, "
                f"{time.monotonic() - started:.0f} s. Results in {store}; next: archrank report --store {store}")
+    for label, why in sorted(_not_compiled(planned, Store(store))) if compiled else ():
+        typer.echo(f"--compile had no effect for {label}: {why}", err=True)
     if summary.failed:
         typer.echo(f"why: archrank failures --store {store}; again: the same command with --retry-failed", err=True)
         raise typer.Exit(1)
+
+
+def _not_compiled(plan: Plan, store: Store) -> set[tuple[str, str]]:
+    """Predictors that trained as ever although compiling was asked for, and why."""
+    records = (store.read(item.trial.key) or {} for item in plan.trials if item.spec.neural)
+    return {(record["label"], note.partition(": ")[2]) for record in records for note in record.get("notes", []) if note.startswith("not compiled: ")}
 
 
 def _watcher() -> Any:
@@ -136,7 +145,7 @@ def _watcher() -> Any:
             self.groups, self.bar = groups, None
             self.tasks: dict[int, Any] = {}
             if groups:
-                self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+                self.bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
                 self.bar.start()
                 self.trials = self.bar.add_task("trials", total=planned, completed=kept)
 
@@ -152,7 +161,7 @@ def _watcher() -> Any:
                 self.bar.advance(self.trials)
             else:
                 if what == "lost":
-                    self.bar.console.print(f"lost {group.members[0].spec.label}: {value}")
+                    self.bar.console.print(f"lost {group.members[0].spec.label}: {value}", markup=False)
                 self.bar.remove_task(self.tasks.pop(number))
 
         def end(self) -> None:

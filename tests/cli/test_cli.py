@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ def archrank(*words, cwd=None):
         (["run", "-e", "gcn", "--budgets", "999999"], "budget 999999"),
         (["run", "-e", "nowhere.py:E"], "nowhere.py does not exist"),
         (["run"], "no encoder given"),
+        (["run", "-e", "gcn", "--budgets", ""], "give whole numbers"),
         (["run", "--suite", "defalt"], "unknown suite 'defalt': did you mean default"),
         (["run", "--suite", "no.yaml"], "suite file no.yaml does not exist"),
         (["plan", "-e", "gcn", "--device"], "No such option"),
@@ -29,6 +31,22 @@ def test_wrong_usage_is_one_line_and_exit_code_2(words, said, tmp_path):
     done = archrank(*words, cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = archrank("run", "-e", "path+ridge", "--budgets", "20", "--seeds", "1", "--store", "file", cwd=tmp_path)
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and "--store" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_an_interrupted_run_says_that_it_can_go_on(tmp_path):
+    running = subprocess.Popen([sys.executable, "-m", "archrank", "run", "-e", "flowerformer", "--seeds", "1"], cwd=tmp_path, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130 and said.strip() == "archrank: interrupted; what was finished is kept, repeat the command to go on"
 
 
 def test_bad_suite_files_are_refused_by_field(tmp_path):

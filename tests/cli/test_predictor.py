@@ -3,6 +3,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
 
 from archrank import ArchrankError, Predictor
 from archrank.eval.metrics import kendall
@@ -39,11 +40,24 @@ def test_a_file_of_ones_own_is_found_again_from_anywhere(cells, tmp_path, monkey
     assert np.array_equal(Predictor.load("../p.safetensors").predict(cells.graphs[:9]), model.predict(cells.graphs[:9]))
 
 
+def test_scikit_learn_can_cross_validate_it(cells):
+    found = cross_val_score(Predictor("gcn[dim=16]", cells.space, recipe="quick"), cells.graphs[:40], cells.target()[:40], cv=2)
+    assert found.shape == (2,) and (np.abs(found) <= 1).all()
+
+
 def test_wrong_input_is_one_line(cells):
     model = Predictor("gcn", cells.space)
+    for graphs, scores, said in ((cells.graphs[:0], [], "no architecture"), ([1, 2], [1.0, 2.0], "not as list"), (cells.graphs[:2], ["a", "b"], "numbers"),
+                                 (cells.graphs[:2], [1.0, 1.0], "no order to learn")):
+        with pytest.raises(ArchrankError, match=said):
+            model.fit(graphs, scores)
+    with pytest.raises(ArchrankError, match="max or min"):
+        Predictor("gcn", cells.space, direction="maximize").fit(cells.graphs[:2], [1.0, 2.0])
+    with pytest.raises(ArchrankError, match="needs the search space"):
+        Predictor("gcn", "digits101").fit(cells.graphs[:2], [1.0, 2.0])
     for graphs, scores, said in ((cells.graphs[:5], [1.0] * 4, "5 architectures but scores"), (cells.graphs[:2], [1.0, np.nan], "score 1 is not"),
                                  (cells.graphs[:2].pad(9), [1.0, 2.0], "use Graphs.pad")):
         with pytest.raises(ArchrankError, match=said):
             model.fit(graphs, scores)
     with pytest.raises(ArchrankError, match="fixed encoding"):
-        Predictor("path", cells.space).fit(cells.graphs[:5], [1.0] * 5)
+        Predictor("path", cells.space).fit(cells.graphs[:5], range(5))

@@ -328,6 +328,33 @@ def test_what_filled_the_memory_is_gone_when_members_are_tried_alone(cells, tmp_
     assert run(plan_of(cells, mine, [12]), tmp_path / "store", workers=0).trained == 2 and kept
 
 
+def test_a_trial_without_its_predictions_is_trained_again(cells, tmp_path):
+    store = tmp_path / "store"
+    run(plan_of(cells, "path+ridge"), store, workers=0)
+    sorted((store / "predictions").iterdir())[0].unlink()
+    assert run(plan_of(cells, "path+ridge"), store, workers=0).trained == 1 and len(list((store / "predictions").iterdir())) == 4
+
+
+def test_a_record_says_whether_it_was_compiled_not_whether_that_was_asked_for(cells, tmp_path, mine, monkeypatch):
+    from archrank.cli.run import _not_compiled
+    from archrank.eval.ensemble import Ensemble
+
+    plan = plan_of(cells, mine, [12], 1)
+    for said in ("not compiled: no compiler", "compiled: 3 programs"):
+        monkeypatch.setattr(Ensemble, "compile", lambda *_, said=said: said)
+        store = Store(tmp_path / said[:3])
+        run(plan, store.folder, workers=0, compiled=True)
+        assert store.read(plan.trials[0].trial.key)["provenance"]["compiled"] == said.startswith("compiled")
+        assert _not_compiled(plan, store) == ({("mine", "no compiler")} if said.startswith("not") else set())
+
+
+def test_one_name_stands_for_a_list_of_one(tmp_path):
+    import archrank
+
+    found = archrank.run("path+ridge", benchmarks="digits101", budgets=20, seeds=1, targets="test_accuracy", store=tmp_path / "store", workers=0)
+    assert len(found.frame) == 1
+
+
 def test_keys_name_what_matters_and_nothing_else(cells):
     keys = {item.trial.key for item in plan_of(cells, "gcn,path").trials}
     assert keys == {item.trial.key for item in plan_of(cells, "path,gcn").trials} and len(keys) == 8

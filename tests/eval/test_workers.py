@@ -15,7 +15,9 @@ import os, torch
 from archrank import encoding
 @encoding("dying")
 def dying(graphs, space):
-    os._exit(3)
+    if len(graphs) > 2:
+        os._exit(3)
+    return graphs.ops.double()
 """
 
 
