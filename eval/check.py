@@ -16,8 +16,10 @@ import torch
 from torch import nn
 
 from archrank.datasets.benchmark import Benchmark
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.catalog import where
 from archrank.eval.ensemble import Ensemble
 from archrank.eval.labels import transform
 from archrank.eval.metrics import kendall
@@ -40,18 +42,25 @@ class Finding:
     said: str
 
 
-def check(spec: Spec) -> Iterator[Finding]:
-    """Check one encoder, a finding at a time. A check that cannot run because an earlier one failed is left out."""
+def check(spec: Spec, begun: Callable[[str], None] | None = None) -> Iterator[Finding]:
+    """Check one encoder, a finding at a time. A check that cannot run because an earlier one failed is left out.
+
+    begun: called with the name of each check before it runs; slow encoders take minutes.
+    """
     benchmark = synthetic()
     steps = _LEARNED if spec.info.learned else _FIXED
     subject: _Subject | None = None
     for name, step in steps.items():
+        if begun is not None:
+            begun(name)
         try:
             subject = subject or _Subject(spec, benchmark)
             verdict, said = step(subject)
+        except ArchrankError as error:
+            verdict, said = "fail", str(error)
         except Exception as error:  # whatever a stranger's code raises is what this command is for
             line = str(error).strip().splitlines()
-            verdict, said = "fail", f"{type(error).__name__}: {line[0] if line else ''}"
+            verdict, said = "fail", f"{type(error).__name__}: {line[0] if line else ''}{where(error, spec.info.path)}"
         yield Finding(name, verdict, said)
         if verdict == "fail" and name == "output":
             return
@@ -79,10 +88,12 @@ class _Subject:
         return Network(self.make(seed), COMMON.head, self.graphs[:4].plain(), self.pairs)
 
     def encode(self, graphs: Graphs) -> torch.Tensor:
+        learned = self.spec.info.learned
         with torch.no_grad():
-            if self.spec.info.learned:
-                return self.make().eval()(graphs.plain())
-            return torch.as_tensor(self.target(graphs.plain(), self.space, **self.config)).double()
+            out = self.make().eval()(graphs.plain()) if learned else self.target(graphs.plain(), self.space, **self.config)
+        if out is None or (learned and not isinstance(out, torch.Tensor)):
+            raise ArchrankError(f"returned {'None' if out is None else f'a {type(out).__name__}'}; [B, dim] is needed")
+        return out if learned else torch.as_tensor(out).double()
 
 
 def _apart(a: torch.Tensor, b: torch.Tensor) -> float:

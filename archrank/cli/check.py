@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -69,7 +70,7 @@ def check(encoders: Annotated[list[str], typer.Argument(help="Names, globs or fi
         if not as_json:
             typer.echo(spec.label)
         findings = []
-        for finding in examine(spec):
+        for finding in examine(spec, _begun if sys.stdout.isatty() and not as_json else None):
             findings.append(finding)
             failed += finding.verdict == "fail"
             if not as_json:
@@ -81,13 +82,21 @@ def check(encoders: Annotated[list[str], typer.Argument(help="Names, globs or fi
         raise typer.Exit(1)
 
 
+def _begun(name: str) -> None:
+    """Says on a terminal what is being checked; the finding is written over it."""
+    typer.echo(f"  ...   {name}\r", nl=False)
+
+
 def new(name: Annotated[str, typer.Argument(help="Name of the encoder, e.g. my-encoder.")],
         folder: Annotated[Path, typer.Option("--output", "-o", help="Where to put the two files.")] = Path()) -> None:
     """Write an encoder that runs as it is, and its test."""
     from archrank.datasets.errors import ArchrankError
+    from archrank.encoders.catalog import known
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
         raise ArchrankError(f"encoder name '{name}': use letters, digits, - and _, a letter first")
+    if name in known():
+        raise ArchrankError(f"encoder name '{name}': there is one of that name already (`archrank list encoders`); choose another name")
     module = name.replace("-", "_").lower()
     cls = "".join(part[:1].upper() + part[1:] for part in re.split("[-_]", name) if part)
     words = {"name": name, "module": module, "cls": cls, "title": name.replace("-", " ").replace("_", " ").capitalize()}

@@ -2,6 +2,8 @@
 
 import pytest
 
+from archrank.cli.check import new
+from archrank.datasets.errors import ArchrankError
 from archrank.encoders import catalog
 from archrank.eval.check import check
 from archrank.eval.specs import parse
@@ -33,6 +35,33 @@ def test_bad_encoders_are_caught(tmp_path, body, check_name):
     assert check_name in failed
 
 
+@pytest.mark.parametrize("body, said", [
+    ("pass", "returned None; [B, dim] is needed"),
+    ("return [1.0]", "returned a list; [B, dim] is needed"),
+    ("return {}['missing']", "KeyError: 'missing' (bad.py, line 7)"),
+    ("\n        return torch.zeros(2) + torch.zeros(3)", "(bad.py, line 8)"),
+])
+def test_check_says_what_was_returned_and_where_an_error_is(tmp_path, body, said):
+    path = tmp_path / "bad.py"
+    path.write_text("import torch\nfrom torch import nn\nclass Bad(nn.Module):\n    def __init__(self, space):\n"
+                    f"        super().__init__()\n    def forward(self, graphs):\n        {body}\n")
+    begun = []
+    finding, = check(parse(f"{path}:Bad")[0], begun.append)
+    assert (finding.verdict, begun) == ("fail", ["output"]) and finding.said.endswith(said)
+
+
+def test_a_fixed_encoding_that_forgets_to_return_is_told(tmp_path):
+    path = tmp_path / "bad.py"
+    path.write_text("from archrank import encoding\n@encoding('bad')\ndef bad(graphs, space):\n    pass\n")
+    assert [finding.said for finding in check(parse(f"{path}:bad")[0])] == ["returned None; [B, dim] is needed"]
+
+
+def test_a_new_encoder_cannot_take_the_name_of_a_known_one(tmp_path):
+    with pytest.raises(ArchrankError, match="there is one of that name already"):
+        new("gcn", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_catalogue_reads_options_and_marks_from_source(tmp_path):
     path = tmp_path / "e.py"
     path.write_text("raise RuntimeError('never imported')\nfrom typing import Literal\nfrom archrank import encoder\n"
@@ -41,8 +70,6 @@ def test_catalogue_reads_options_and_marks_from_source(tmp_path):
                     "    @staticmethod\n    def paper_recipe(space): ...\n")
     info = catalog.find(f"{path}:E")[0]
     assert (info.name, info.family, info.learned, info.summary, info.hooks) == ("mine", "GNN", True, "Short.", ("paper_recipe",))
-    from archrank.datasets.errors import ArchrankError
-
     assert info.validate({"dim": "8", "mode": "a"}) == {"dim": 8}
     for config, said in (({}, "'dim' has no default"), ({"dim": 8, "mode": "c"}, "mode='c'"), ({"dim": 8, "ratee": 1}, "did you mean rate")):
         with pytest.raises(ArchrankError, match=said):
