@@ -10,6 +10,7 @@ from typing import Any
 
 from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError
+from archrank.encoders.catalog import where
 from archrank.eval.groups import Group, make_groups
 from archrank.eval.store import Store
 from archrank.eval.trials import Plan
@@ -125,8 +126,8 @@ def _check_encoders(plan: Plan, pending: list[Any]) -> None:
                 raise
             except Exception as error:
                 line = str(error).strip().splitlines()
-                raise ArchrankError(f"encoder {item.spec.label} cannot be used on {benchmark.name}: {type(error).__name__}: "
-                                    f"{line[0] if line else ''}") from error
+                raise ArchrankError(f"encoder {item.spec.label} cannot be used on {benchmark.name}{where(error, item.spec.info.path)}: "
+                                    f"{type(error).__name__}: {line[0] if line else ''}") from error
 
 
 class _Inline:

@@ -263,6 +263,7 @@ def test_wrong_plans_are_refused_in_one_line(cells, encoders, more, said):
         ("import nothing_of_that_name\nclass E: pass", "No module named 'nothing_of_that_name'"),
         ("from torch import nn\nclass E(nn.Module):\n    def __init__(self, space): super().__init__()\n    def forward(self, g): return g.ops.float().sum(1)",
          r"forward must give \[B, dim\]"),
+        ("from archrank import encoding\n@encoding('E')\ndef E(graphs, space):\n    return {}['missing']", r"on synthetic0 \(.*line 4\): KeyError"),
         ("from torch import nn\nclass Other(nn.Module): pass", "unknown encoder"),
     ],
 )
