@@ -146,6 +146,7 @@ def scan(path: Path, module: str | None, origin: str, wanted: str | None = None)
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise ArchrankError(f"encoder file {path}{line}: {getattr(error, 'msg', error)}") from None
     infos = []
+    constants = _constants(tree)
     for node in tree.body:
         if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             continue
@@ -155,7 +156,7 @@ def scan(path: Path, module: str | None, origin: str, wanted: str | None = None)
         mark = mark or Mark(node.name, isinstance(node, ast.ClassDef), "yours")
         doc = (ast.get_docstring(node) or "").strip()
         infos.append(EncoderInfo(mark.name, mark.learned, mark.family, doc.split("\n")[0], path.resolve(), node.name, module, origin,
-                                 _options(node), _hooks(node), mark.pretrained, mark.ranks, doc))
+                                 _options(node, constants), _hooks(node), mark.pretrained, mark.ranks, doc))
     return infos
 
 
@@ -171,7 +172,20 @@ def _decoration(node: ast.ClassDef | ast.FunctionDef) -> Mark | None:
     return None
 
 
-def _options(node: ast.ClassDef | ast.FunctionDef) -> dict[str, Option]:
+def _constants(tree: ast.Module) -> dict[str, Any]:
+    """Names that the top of a module gives a literal value, such as `POSITIONS = 600`."""
+    found: dict[str, Any] = {}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        for name in (target.id for target in targets if isinstance(target, ast.Name)):
+            try:
+                found[name] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+            except (ValueError, TypeError):
+                found.pop(name, None)
+    return found
+
+
+def _options(node: ast.ClassDef | ast.FunctionDef, constants: dict[str, Any]) -> dict[str, Option]:
     function: ast.stmt | None = node
     if isinstance(node, ast.ClassDef):
         function = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
@@ -184,7 +198,8 @@ def _options(node: ast.ClassDef | ast.FunctionDef) -> dict[str, Option]:
             try:
                 value = ast.literal_eval(default)
             except ValueError:
-                value = ast.unparse(default)
+                text = ast.unparse(default)
+                value = constants.get(text, text)
         options[argument.arg] = Option(_type(argument.annotation), value, default is None)
     return options
 

@@ -64,13 +64,13 @@ def test_a_new_encoder_cannot_take_the_name_of_a_known_one(tmp_path):
 
 def test_catalogue_reads_options_and_marks_from_source(tmp_path):
     path = tmp_path / "e.py"
-    path.write_text("raise RuntimeError('never imported')\nfrom typing import Literal\nfrom archrank import encoder\n"
+    path.write_text("raise RuntimeError('never imported')\nSIZE: int = 600\nNONE = print()\nfrom typing import Literal\nfrom archrank import encoder\n"
                     "@encoder('mine', family='GNN')\nclass E:\n    '''Short.\n\n    Long.'''\n"
-                    "    def __init__(self, space, *, dim: int, mode: Literal['a', 'b'] = 'a', rate: float | None = None): ...\n"
+                    "    def __init__(self, space, *, dim: int, mode: Literal['a', 'b'] = 'a', rate: float | None = None, size: int = SIZE): ...\n"
                     "    @staticmethod\n    def paper_recipe(space): ...\n")
     info = catalog.find(f"{path}:E")[0]
     assert (info.name, info.family, info.learned, info.summary, info.hooks) == ("mine", "GNN", True, "Short.", ("paper_recipe",))
-    assert info.validate({"dim": "8", "mode": "a"}) == {"dim": 8}
+    assert info.validate({"dim": "8", "mode": "a", "size": 600}) == {"dim": 8} and info.options["size"].default == 600
     for config, said in (({}, "'dim' has no default"), ({"dim": 8, "mode": "c"}, "mode='c'"), ({"dim": 8, "ratee": 1}, "did you mean rate")):
         with pytest.raises(ArchrankError, match=said):
             info.validate(config)
