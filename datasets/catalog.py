@@ -65,6 +65,19 @@ def available() -> dict[str, str]:
     return dict(sorted((state | dict.fromkeys(embedded(), "embedded")).items()))
 
 
+def title(name: str) -> str:
+    """What a known benchmark is called in full; nothing where neither archrank nor a readable card says it. Imports nothing."""
+    from archrank.datasets.benchmark import read_card
+
+    path = EMBEDDED / f"{name}.json" if name in embedded() else own_tables().get(name)
+    if path is None:
+        return SOURCES[name].title if name in SOURCES else ""
+    try:
+        return str(read_card(path)["title"])
+    except DataError:
+        return ""
+
+
 def card_path(name: str) -> Path:
     """The card of a benchmark, importing its official file first where needed.
 

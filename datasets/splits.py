@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Indices = NDArray[np.int64]
 LARGEST_TEST = 5000
+LEAST_TRAINED = 4  # fewer labelled architectures cannot be ranked (`archrank.eval.trials`)
 NAR_LARGEST = 21180
 
 
@@ -41,7 +42,10 @@ class Split:
     def train(self, budget: int) -> Indices:
         """The first `budget` architectures of the training order; ArchrankError if there are not so many."""
         if not 1 <= budget <= len(self.pool):
-            raise ArchrankError(f"budget {budget}: this protocol leaves 1 to {len(self.pool)} architectures for training here")
+            count = len(self.pool)
+            if count < LEAST_TRAINED:
+                raise ArchrankError(f"budget {budget}: the table is too small for this protocol, which leaves {count} of it for training")
+            raise ArchrankError(f"budget {budget}: this protocol leaves {LEAST_TRAINED} to {count} architectures for training here")
         return self.pool[:budget]
 
     @cached_property

@@ -23,11 +23,9 @@ Json = Annotated[bool, typer.Option("--json", help="For a machine.")]
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Every benchmark archrank knows, and whether it is at hand."""
-    from archrank.datasets.catalog import available
-    from archrank.datasets.sources import SOURCES
+    from archrank.datasets.catalog import available, title
 
-    rows = [{"name": name, "state": state, "title": SOURCES[name].title if name in SOURCES else ""}
-            for name, state in available().items()]
+    rows = [{"name": name, "state": state, "title": title(name)} for name, state in available().items()]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
@@ -64,7 +62,8 @@ def info(name: Annotated[str, typer.Argument(help="A benchmark, or the path of a
     for metric, said in card["metrics"].items():
         mark = "*" if metric == card["default_target"] else " "
         runs = f", {len(said['repeats'])} runs" if said.get("repeats") else ""
-        typer.echo(f"  {mark} {metric:<{width}}  {said.get('direction', 'max')}  [{said.get('unit', '')}] {said.get('description', '')}{runs}")
+        unit = f"[{said['unit']}] " if said.get("unit") else ""
+        typer.echo(f"  {mark} {metric:<{width}}  {said.get('direction', 'max')}  {unit}{said.get('description', '')}{runs}")
 
 
 def _measured(card: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -43,11 +43,9 @@ def _encoders() -> list[dict[str, Any]]:
 
 
 def _benchmarks() -> list[dict[str, Any]]:
-    from archrank.datasets.catalog import available
-    from archrank.datasets.sources import SOURCES
+    from archrank.datasets.catalog import available, title
 
-    return [{"name": name, "about": f"[{state}] {SOURCES[name].title if name in SOURCES else ''}".rstrip()}
-            for name, state in available().items()]
+    return [{"name": name, "about": f"[{state}] {title(name)}".rstrip()} for name, state in available().items()]
 
 
 def _protocols() -> list[dict[str, Any]]:
@@ -80,6 +78,7 @@ def doctor() -> None:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for name, value in provenance(device, torch.get_num_threads()).items():
-        typer.echo(f"{name:<14}{value}")
+        if name not in ("compiled", "finished"):  # of a trial, not of a machine
+            typer.echo(f"{name:<14}{value}")
     typer.echo(f"{'data folders':<14}{', '.join(map(str, data_folders())) or 'none (set ARCHRANK_DATA)'}")
     typer.echo(f"{'cache':<14}{cache_folder()}")

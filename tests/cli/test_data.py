@@ -6,6 +6,7 @@ import pickle
 import pytest
 
 from archrank.cli import main
+from archrank.cli.listing import doctor
 from archrank.datasets import catalog
 
 ENTRY = {"valid_perf": 0.8, "perf": 0.79, "latency": 0.01, "para": 1.5}
@@ -90,7 +91,7 @@ def test_own_table_from_beginning_to_end(place, capsys):
     assert "[ms] latency" in run(capsys, "info", "mine")[1]
     assert "units kept from the last import: accuracy=%, latency=ms" in run(capsys, "import", "mine.csv")[1]
     assert "[ms] latency" in run(capsys, "info", "mine")[1]
-    assert "kept" not in run(capsys, "import", "mine.csv", "--units", "accuracy=%")[1] and "[ms]" not in run(capsys, "info", "mine")[1]
+    assert "kept" not in run(capsys, "import", "mine.csv", "--units", "accuracy=%")[1] and "min  latency" in run(capsys, "info", "mine")[1]
     run(capsys, "import", "mine.csv", "--target", "latency")
     code, _, _ = run(capsys, "import", "mine.csv", "--as", "other", "--to", place / "data")
     assert code == 0 and (place / "data" / "other.parquet").is_file() and len(catalog.load("other")) == 4
@@ -136,6 +137,18 @@ def test_list_names_every_benchmark_and_its_state(place, capsys):
     assert rows["nasbench101"] == "missing" and rows["nasbench201"] == "missing" and len(rows) > 20
     _, out, _ = run(capsys, "list")
     assert all(name in out for name in rows)
+    titles = {row["name"]: row["title"] for row in json.loads(run(capsys, "list", "--json")[1])}
+    assert all(titles.values()) and titles["digits101"] == catalog.load("digits101").card["title"] and titles["digits101"] in out
+    (place / "data").mkdir()
+    (place / "data" / "broken.json").write_text("{")
+    (place / "data" / "broken.parquet").write_text("")
+    assert "broken" in run(capsys, "list")[1]
+
+
+def test_doctor_tells_of_the_machine_and_not_of_a_trial(capsys):
+    doctor()
+    out = capsys.readouterr().out
+    assert "python" in out and "finished" not in out and "compiled" not in out
 
 
 def test_info_prints_how_good_the_embedded_table_is(capsys):

@@ -30,8 +30,10 @@ def test_classes_stay_whole_where_scores_are_missing(cells):
 def test_budgets_are_nested_and_bounded(cells):
     split = make_split(cells, "clean", 0)
     assert np.array_equal(split.train(20), split.train(50)[:20])
-    with pytest.raises(ArchrankError, match=r"budget 1000: this protocol leaves 1 to 200"):
+    with pytest.raises(ArchrankError, match=r"budget 1000: this protocol leaves 4 to 200"):
         split.train(1000)
+    with pytest.raises(ArchrankError, match="budget 4: the table is too small for this protocol, which leaves 2 of it"):
+        make_split(cells.subset(range(4)), "clean", 0).train(4)
 
 
 @pytest.mark.parametrize("protocol", ["clean", "gates"])
