@@ -66,15 +66,13 @@ def available() -> dict[str, str]:
 
 
 def title(name: str) -> str:
-    """What a known benchmark is called in full; nothing where neither archrank nor a readable card says it. Imports nothing."""
-    from archrank.datasets.benchmark import read_card
-
+    """What a known benchmark is called in full; nothing where neither archrank nor a readable card says it. Reads no table, and is light."""
     path = EMBEDDED / f"{name}.json" if name in embedded() else own_tables().get(name)
     if path is None:
         return SOURCES[name].title if name in SOURCES else ""
     try:
-        return str(read_card(path)["title"])
-    except DataError:
+        return str(json.loads(path.read_text(encoding="utf-8"))["title"])
+    except (OSError, ValueError, KeyError, TypeError):
         return ""
 
 
