@@ -101,7 +101,7 @@ def _full(study: Study, group: Group) -> list[Block]:
     view = group.views[0]
     here = group.here or view
     blocks: list[Block] = [Text(headline(here), "lead")]
-    if view.boot.kind == "spaces" and len(view.order) > 1:
+    if view.boot.kind == "spaces" and here.testable and len(view.order) > 1:
         blocks.append(Text(_beyond(view, here), "lead"))
     wide = {r["label"]: (r["low"], r["high"]) for r in view.board.to_dict("records")} if here is not view else {}
     rows = [
@@ -161,7 +161,9 @@ def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
         if winner != label:
             found[winner].append(f"{label} ({_difference(view, label, baseline)})")
     above = len(others) - len(found[None]) - len(found[baseline])
-    parts = [f"all {len(others)} others beat it" if above == len(others) else f"{above or 'none'} of {plural(len(others), 'other')} beat{'s' if above == 1 else ''} it"]
+    parts = [f"{above or 'none'} of {len(others)} others beat{'s' if above == 1 else ''} it"] if len(others) > 1 else []
+    if above == len(others):
+        parts = [f"all {above} others beat it" if above > 1 else f"{others[0]} beats it"]
     parts += [f"not separable from it: {join(found[None], len(others))}"] if found[None] else []
     parts += [f"beaten by it: {join(found[baseline], len(others))}"] if found[baseline] else []
     return (f"{mean}{'; '.join(parts)}.",)

@@ -18,7 +18,7 @@ IntervalKind = Literal["spaces", "splits", "test size", "none"]
 KINDS: dict[str, str] = {
     "spaces": "over search spaces: holds for other spaces like these",
     "splits": "over splits and seeds, conditional on the benchmarks shown",
-    "test size": "one split (of some search space): only the sampling error of the finite test sets; what another split gives is unknown",
+    "test size": "from one split, in one search space or all: only the sampling error of the finite test sets; what another split gives is unknown",
     "none": "no interval: one split, or every split gives exactly the same number",
 }
 """What each kind of interval covers, in one line for a footnote."""
@@ -94,7 +94,7 @@ class Comparison:
 
     @property
     def real(self) -> bool:
-        """True only if the interval excludes 0 and the adjusted test agrees; never from a single seed."""
+        """True only if the interval excludes 0 and the adjusted test agrees; never from a single split of one search space."""
         testable = self.difference.kind in ("spaces", "splits") and math.isfinite(self.p_adjusted)
         return testable and self.p_adjusted < ALPHA and not self.difference.covers(0.0)
 
