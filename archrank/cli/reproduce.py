@@ -33,6 +33,7 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:
     """Train an encoder by its paper's recipe under its paper's protocol, and show our mean and interval beside the published values."""
+    from archrank.cli.device import accelerator, check_device
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.specs import parse_list
     from archrank.reports.published import published
@@ -56,7 +57,8 @@ def reproduce(
         raise ArchrankError(f"no published value of {spec.info.name} can be compared here; the lines above say why" if not as_json else
                             f"no published value of {spec.info.name} can be compared here")
     plans = [_plan(spec, task, seeds) for task in runs]
-    device = _device(device)
+    device = accelerator() if device == "auto" else device
+    check_device(device)
     for task, plan in zip(runs, plans):
         typer.echo(_announcement(spec, task, plan, store, seeds, device, workers), err=as_json)
     results, failed = [], 0
@@ -88,12 +90,6 @@ def _plan(spec: Spec, task: Task, seeds: int) -> Plan:
     from archrank.eval.trials import make_plan
 
     return make_plan([spec], benchmarks=[task.benchmark], budgets=task.budgets, seeds=seeds, targets=[task.target], protocol=task.protocol, recipe="paper")
-
-
-def _device(device: str) -> str:
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def _announcement(spec: Spec, task: Task, plan: Plan, store: Path, seeds: int, device: str, workers: int | None) -> str:

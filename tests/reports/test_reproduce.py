@@ -94,6 +94,9 @@ def test_the_command_trains_by_the_papers_recipe_and_prints_both(known, monkeypa
         assert stopped.value.code == 0
         return capsys.readouterr().out
 
+    with pytest.raises(SystemExit):
+        main([*words, "--dry-run", "--device", "gpu"])
+    assert "unknown device 'gpu'" in capsys.readouterr().err
     before = said("--dry-run")
     assert "not comparable because nobody knows the split: 0.5 at 20 labels" in before
     assert "protocol gates, recipe paper, 20 labels, 2 seeds: 2 of 2 trials to train, roughly" in before and not (tmp_path / "trials").exists()
