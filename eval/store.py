@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archrank.datasets.errors import ArchrankError
 from archrank.eval.trials import Trial
 
 if TYPE_CHECKING:
@@ -144,14 +145,28 @@ def flatten(record: dict[str, Any]) -> dict[str, Any]:
     row |= {name: timings.get(name) for name in ("fit_s", "predict_s", "pretrain_s", "architectures_per_s")}
     row["error"] = f"{error['type']}: {error['message']}" if error else None
     row |= dict.fromkeys(METRICS, float("nan"))
-    return row | {name: float("nan") if value is None else value for name, value in (record.get("metrics") or {}).items()}
+    return row | {name: float(value) if isinstance(value, (int, float)) else float("nan") for name, value in (record.get("metrics") or {}).items()}
 
 
-def read_predictions(folder: Path | str, key: str) -> pd.DataFrame:
-    """`index` (row of the benchmark) and `prediction` of one trial; FileNotFoundError if the store has none."""
+def read_table(folder: Path | str, kind: str, key: str) -> pd.DataFrame:
+    """One trial's `predictions` (`index`, the row of the benchmark, and `prediction`) or `encodings` (`index` and `encoding`).
+
+    FileNotFoundError if the store has none; ArchrankError if the file is damaged.
+    """
     import pandas as pd
+    from pyarrow import ArrowException
 
-    return pd.read_parquet(Path(folder) / "predictions" / f"{key}.parquet")
+    path = Path(folder) / kind / f"{key}.parquet"
+    try:
+        return pd.read_parquet(path)
+    except (ArrowException, ValueError) as error:
+        raise ArchrankError(f"{path} is damaged ({str(error).splitlines()[0][:80]}); delete it and repeat the run, which makes it again") from None
+
+
+def unreadable(folders: Iterable[Path | str]) -> list[Path]:
+    """Files of trials that cannot be read; the next run trains these trials again."""
+    stores = [Store(folder) for folder in folders]
+    return [store.folder / "trials" / f"{key}.json" for store in stores for key in sorted(store.keys()) if store.read(key) is None]
 
 
 def latest(records: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:

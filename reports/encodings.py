@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from archrank.datasets import Benchmark
+from archrank.eval.store import read_table
 from archrank.reports.study import Study
 
 __all__ = ["Encoded", "encoded", "principal", "smoothness", "tsne"]
@@ -41,7 +42,7 @@ def encoded(study: Study, table: Benchmark, frame: pd.DataFrame, labels: Sequenc
             store = study.store_of(key, "encodings")
             if store is None:
                 continue
-            stored = pd.read_parquet(store / "encodings" / f"{key}.parquet")
+            stored = read_table(store, "encodings", key)
             encoding = np.stack(list(stored["encoding"])).astype(float)
             index = stored["index"].to_numpy(np.int64)
             if len(index) >= 10 and np.isfinite(encoding).all():

@@ -40,7 +40,8 @@ def _md_inline(parts: Sequence[Inline]) -> str:
     for part in parts:
         match part:
             case Bold(text):
-                out.append(f"**{_md(text)}**")
+                # Markdown takes no space before the closing signs.
+                out.append(f"**{_md(text.rstrip())}**" + " " * (len(text) - len(text.rstrip())))
             case Mono(text):
                 out.append(f"`{text}`")
             case str():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from archrank.datasets import PROTOCOLS
+from archrank.eval.store import unreadable
 from archrank.reports.blocks import Block, Bold, Cell, Column, Heading, Section, Table, Text
 from archrank.reports.study import MAIN, Study, task_name
 from archrank.reports.words import join, plural
@@ -20,6 +21,9 @@ def failures(study: Study) -> Section:
         blocks.append(Text(("No trial failed.",)))
     else:
         blocks.append(_failed(study))
+    if lost := unreadable(study.stores):
+        blocks.append(Text((f"{plural(len(lost), 'file')} of trials cannot be read and are left out: {join([path.stem[:12] for path in lost])}. The next "
+                            "run trains them again.",), "warning"))
     done = study.frame[study.frame["status"] == "done"]
     undefined = done[done[MAIN].isna()]
     if len(undefined):
@@ -58,6 +62,7 @@ def failures(study: Study) -> Section:
 
 def _failed(study: Study) -> Table:
     kinds: dict[tuple[str, str, str, str], list[str]] = {}
+    first: dict[tuple[str, str, str, str], str] = {}
     failed = study.frame[study.frame["status"] != "done"]
     for key in failed.sort_values(["label", "benchmark", "target", "budget", "seed"])["key"]:
         record = study.records[key]
@@ -65,6 +70,7 @@ def _failed(study: Study) -> Table:
         lines = str(error.get("message", "")).splitlines()
         kind = (str(record["label"]), task_name(trial["benchmark"], trial["target"]), str(error.get("type", "unknown")), lines[0] if lines else "")
         kinds.setdefault(kind, []).append(f"{trial['budget']}/{trial['seed']}")
+        first.setdefault(kind, str(key)[:12])
     columns = (
         Column("label", "predictor", "", False),
         Column("task", "benchmark", "", False),
@@ -72,6 +78,7 @@ def _failed(study: Study) -> Table:
         Column("message", "message", "", False),
         Column("cells", "budget/seed", "", False),
         Column("n", "trials"),
+        Column("key", "key of the first", "", False),
     )
     rows = tuple(
         {
@@ -81,13 +88,14 @@ def _failed(study: Study) -> Table:
             "message": Cell(message[:200]),
             "cells": Cell(join(cells, 6)),
             "n": Cell(str(len(cells)), float(len(cells))),
+            "key": Cell(first[label, task, kind, message]),
         }
         for (label, task, kind, message), cells in list(kinds.items())[:MOST_ROWS]
     )
     more = f" The first {MOST_ROWS} of {len(kinds)} kinds." if len(kinds) > MOST_ROWS else ""
     return Table(
         "failed",
-        f"{plural(len(failed), 'failed trial')}, equal errors together; `archrank show TRIAL` has the traceback.{more}",
+        f"{plural(len(failed), 'failed trial')}, equal errors together; archrank show with the key has the traceback.{more}",
         columns,
         rows,
         sortable=True,

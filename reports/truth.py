@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from archrank.datasets import Benchmark
-from archrank.eval.store import read_predictions
+from archrank.eval.store import read_table
 from archrank.reports.study import Study
 
 __all__ = ["Prediction", "op_slopes", "percentile", "predictions", "residual_by_depth"]
@@ -85,7 +85,7 @@ def predictions(
             store = study.store_of(key, "predictions")
             if store is None:
                 continue
-            stored = read_predictions(store, key)
+            stored = read_table(store, "predictions", key)
             index = stored["index"].to_numpy(np.int64)
             predicted = stored["prediction"].to_numpy(np.float64)
             if not np.isfinite(predicted).all():

@@ -148,9 +148,9 @@ def _print_table(frame: pd.DataFrame, rows: list[Comparison], under: dict[str, s
     a, b, metric = rows[0].a, rows[0].b, rows[0].metric
     means = values(frame, metric, [a, b], common=True)
     shown = means.assign(task=means["benchmark"] + "/" + means["target"]).set_index(["task", "budget", "label"])["mean"]
-    console = Console()
+    console = Console(markup=False)
     if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_PIPE)
+        console = Console(width=WIDTH_OF_A_PIPE, markup=False)
     table = Table(
         title=f"{a} - {b}: {METRICS[metric].description} {METRICS[metric].arrow}, protocol {under['protocol']}, "
         f"recipe {under['recipe']}",

@@ -48,7 +48,7 @@ def _labels(text: str) -> list[str]:
 
 def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
     """How far the stores have come: trials done and failed by predictor. Exit code 1 if any failed."""
-    from archrank.eval.store import latest
+    from archrank.eval.store import latest, unreadable
     from archrank.reports.stores import progress, read, training
     from archrank.reports.words import replaced
 
@@ -71,6 +71,8 @@ def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
             )
         typer.echo(f"{sum(row.done for row in rows):,} done, {failed:,} failed" + (f", {left:,} begun and not finished" if left else "")
                    + (f"; {replaced(older)}" if older else ""))
+        for path in unreadable(store):
+            typer.echo(f"unreadable: {path}; the next run trains it again", err=True)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -79,7 +81,7 @@ def failures(
     as_json: AsJson = False,
     traceback: Annotated[bool, typer.Option("--traceback", help="With the whole traceback.")] = False,
 ) -> None:
-    """Failed trials and why. Exit code 1 if there are any."""
+    """Failed trials and why, equal errors together under the key of the first. Exit code 1 if there are any."""
     from archrank.eval.store import latest
     from archrank.reports.stores import read
 
@@ -88,14 +90,16 @@ def failures(
         typer.echo(json.dumps([{"key": r["key"], "label": r["label"], "trial": r["trial"], "error": r["error"]} for r in found], indent=1))
     elif not found:
         typer.echo("no trial failed")
+    alike: dict[str, list[dict[str, Any]]] = {}
     for record in [] if as_json else found:
         trial, error = record["trial"], record["error"] or {}
-        typer.echo(
-            f"{record['key'][:12]}  {record['label']} on {trial['benchmark']}/{trial['target']}, {trial['budget']} labels, seed "
-            f"{trial['seed']}, {trial['protocol']}/{trial['recipe']}: {error.get('type')}: {error.get('message')}"
-        )
-        if traceback and error.get("traceback"):
-            typer.echo(str(error["traceback"]).rstrip())
+        where = f"{record['label']} on {trial['benchmark']}/{trial['target']}, {trial['protocol']}/{trial['recipe']}"
+        alike.setdefault(f"{where}: {error.get('type')}: {error.get('message')}", []).append(record)
+    for what, records in sorted(alike.items()):
+        cells = ", ".join(sorted({f"{r['trial']['budget']}/{r['trial']['seed']}" for r in records}, key=lambda cell: [int(n) for n in cell.split("/")]))
+        typer.echo(f"{records[0]['key'][:12]}  {what}\n  {len(records)} trial{'s' if len(records) > 1 else ''}, labels/seed: {cells}")
+        if traceback and (records[0]["error"] or {}).get("traceback"):
+            typer.echo(str(records[0]["error"]["traceback"]).rstrip())
     raise typer.Exit(1 if found else 0)
 
 

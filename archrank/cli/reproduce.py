@@ -151,9 +151,9 @@ def _print(spec: Spec, results: list[Outcome]) -> None:
 
     from archrank.eval.statistics import rounded
 
-    console = Console()
+    console = Console(markup=False)
     if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_PIPE)
+        console = Console(width=WIDTH_OF_A_PIPE, markup=False)
     table = Table(title=f"{spec.label}, recipe paper: ours and published", show_edge=False,
                   caption="ours: mean over seeds with its 95 % interval, which does not hold the published value's own noise")
     for name in ("benchmark", "protocol"):

@@ -112,7 +112,8 @@ Columns: {", ".join(f"`{name}`" for name in card["metrics"])}; the {seeds} train
 {_quality(card)}
 
 *Reliability*: Kendall tau between the means of two disjoint halves of the seeds, over all halvings (for latency: between two
-sets of passes). *Noise ceiling*: tau between one seed and the mean of the others. *Distinct*: share of different values among the means.
+sets of passes). *Noise ceiling*: tau between one seed and the mean of the others, what ranking by another training of the same cells gives; the mean of all seeds, which
+is what predictors are tested on, is steadier, and the ceiling that a report draws is the higher one for that mean. *Distinct*: share of different values among the means.
 Many ties are avoided by the unequal weights of the jitter, not by more test images: differences far below the spread between
 seeds are noise, and the reliability says how much of the order is real.
 
@@ -122,7 +123,7 @@ Mean test accuracy: {_quantiles(quantiles)}.
 
 ## What a single number of the architecture already ranks
 
-Every encoder has to beat these (Kendall tau over the whole table; noise ceiling {ceiling:.3f}):
+Every encoder has to beat these (Kendall tau over the whole table; between one seed and the mean of the others it is {ceiling:.3f}):
 
 | ranked by | test accuracy | latency |
 |---|---|---|

@@ -12,7 +12,7 @@ from archrank.eval.execute import with_costs
 from archrank.eval.metrics import kendall
 from archrank.eval.run import run
 from archrank.eval.specs import parse, parse_list
-from archrank.eval.store import read_predictions, read_results
+from archrank.eval.store import read_results, read_table
 from archrank.eval.trials import make_plan
 
 
@@ -41,7 +41,7 @@ def test_it_ranks_in_a_run_without_labels(cells, tmp_path):
     frame = read_results([tmp_path])
     count = complexity(cells.graphs, cells.space).numpy()
     for key, label, tau in zip(frame["key"], frame["label"], frame["kendall"]):
-        rows = read_predictions(tmp_path, key)["index"]
+        rows = read_table(tmp_path, "predictions", key)["index"]
         expected = kendall(cells.target()[rows], count[rows])
         if label == "parameters[better=smaller]":
             assert tau == pytest.approx(-expected)

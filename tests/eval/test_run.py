@@ -18,7 +18,7 @@ from archrank.datasets.errors import ArchrankError
 from archrank.eval.execute import with_costs
 from archrank.eval.run import run
 from archrank.eval.specs import parse_list
-from archrank.eval.store import Store, read_predictions, read_results
+from archrank.eval.store import Store, read_results, read_table, unreadable
 from archrank.eval.synthetic import synthetic
 from archrank.eval.trials import make_plan
 
@@ -86,7 +86,7 @@ def test_a_run_its_repetition_and_its_results(cells, tmp_path, mine):
     assert sorted(frame["label"].unique()) == ["adjacency", "mine", "path+ridge"] and frame["kendall"].between(-1, 1).all()
     assert list(Store(store).journals()) == []
     for key in frame["key"]:
-        kept = read_predictions(store, key)
+        kept = read_table(store, "predictions", key)
         record = Store(store).read(key)
         assert not set(kept["index"]) & set(plan.splits[record["trial"]["split"]].train(20))
     # Every encoder met the same test architectures.
@@ -327,6 +327,18 @@ def test_what_filled_the_memory_is_gone_when_members_are_tried_alone(cells, tmp_
 
     monkeypatch.setattr(execute, "_outcomes", full)
     assert run(plan_of(cells, mine, [12]), tmp_path / "store", workers=0).trained == 2 and kept
+
+
+def test_damaged_files_are_named(cells, tmp_path):
+    store = tmp_path / "store"
+    run(plan_of(cells, "path+ridge"), store, workers=0)
+    first, second = sorted(Store(store).keys())[:2]
+    (store / "trials" / f"{first}.json").write_text("{}")
+    (store / "predictions" / f"{second}.parquet").write_text("x")
+    assert unreadable([store]) == [store / "trials" / f"{first}.json"]
+    with pytest.raises(ArchrankError, match="is damaged .*delete it and repeat the run") as refused:
+        read_table(store, "predictions", second)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_trial_without_its_predictions_is_trained_again(cells, tmp_path):

@@ -49,7 +49,7 @@ def test_status_and_failures(ragged, capsys: pytest.CaptureFixture[str]) -> None
     assert (rows["late"]["done"], rows["late"]["failed"]) == (3, 0)
     assert run("failures", "--store", str(ragged.store), "--traceback") == 1
     said = capsys.readouterr().out
-    assert "flowerformer on toy-a/accuracy, 78 labels, seed 1" in said and "NonFiniteLoss: the loss became NaN" in said
+    assert "flowerformer on toy-a/accuracy, " in said and "labels/seed: 78/1" in said and "NonFiniteLoss: the loss became NaN" in said
     assert "Traceback" in said
 
 
