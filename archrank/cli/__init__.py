@@ -46,6 +46,8 @@ SUMMARIES = {
     "docs": "Write the generated documentation pages.",
     "doctor": "Versions and hardware, for a bug report.",
 }
+# What Typer makes of an interrupt.
+INTERRUPTED = 130
 
 
 def application(wanted: str | None) -> typer.Typer:
@@ -97,10 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if stopped.code != INTERRUPTED:
             raise
         _stop("interrupted; what was finished is kept, repeat the command to go on", INTERRUPTED)
-
-
-# What Typer makes of an interrupt.
-INTERRUPTED = 130
 
 
 def _stop(message: str, code: int) -> None:
