@@ -50,18 +50,20 @@ def what_was_run(study: Study) -> Section:
 
 
 def repeat(study: Study, group: Group) -> list[str]:
-    """The command lines that run the trials of a group: one for all benchmarks with the same targets and budgets."""
+    """The command lines that run the trials of a group: one for all benchmarks with the same budgets and targets, or each with its default one."""
     alike: dict[tuple[str, str], list[str]] = {}
     for name, part in group.frame.groupby("benchmark"):
         target, budgets = (",".join(map(str, sorted(part[column].unique()))) for column in ("target", "budget"))
-        alike.setdefault((target, budgets), []).append(str(name))
+        table = study.table(str(name))
+        own = not isinstance(table, str) and target == table.default_target
+        alike.setdefault(("" if own else target, budgets), []).append(str(name))
     return [_command(study, group, benchmarks, target, budgets) for (target, budgets), benchmarks in alike.items()]
 
 
 def _command(study: Study, group: Group, benchmarks: list[str], target: str, budgets: str) -> str:
     part = group.frame[group.frame["benchmark"].isin(benchmarks)]
     encoders = ",".join(sorted({encoder_argument(study.records[key]) for key in part["key"]}))
-    options = {"benchmark": ",".join(benchmarks), "target": target, "encoders": encoders, "budgets": budgets}
+    options = {"benchmark": ",".join(benchmarks)} | ({"target": target} if target else {}) | {"encoders": encoders, "budgets": budgets}
     options |= {"seeds": str(int(part["seed"].max()) + 1), "protocol": group.protocol, "recipe": group.recipe}
     return shlex.join(["archrank", "run", *(word for name, value in options.items() for word in (f"--{name}", value))])
 

@@ -95,6 +95,12 @@ def test_the_report_repeats_every_target_of_every_benchmark(suite, store: Path) 
             path.write_text(json.dumps(record))
     first, second = repeat(study := read_study([store]), study.groups[0])
     assert "--benchmark other --target latency " in first and "--benchmark toy-a --target accuracy " in second
+    # A benchmark's own target need not be said.
+    study = read_study([store], load=suite.load)
+    defaults = {name: study.table(name).default_target for name in ("other", "toy-a")}
+    assert defaults == {"other": "accuracy", "toy-a": "accuracy"}
+    first, second = repeat(study, study.groups[0])
+    assert "--benchmark other --target latency " in first and "--benchmark toy-a --encoders " in second
 
 
 def test_diff_of_a_store_with_itself_is_nothing(suite, capsys: pytest.CaptureFixture[str]) -> None:
