@@ -36,7 +36,7 @@ class Recipe(BaseModel):
     consistency: weight of L1 between the scores of an architecture and its twin (needs the encoder's `twins`).
     updates: optimiser steps, whatever the budget, with full batches; or epochs: passes over the training architectures, with a last partial
         batch. Exactly one of the two.
-    eps: what Adam adds to the root of its second moment. Gradients that are zero come out as rounding errors (in single precision 1e-9 to 1e-7 here), of
+    eps: what Adam adds to the root of its second moment. Gradients that are zero come out as rounding errors (in single precision 1e-10 to 1e-7 here), of
         which an `eps` below them makes whole steps; `common` lies above, so that a predictor does not depend on the order of summation.
     warmup: epochs, or with `updates` a share of them. schedule: learning rate after the warm-up; per step or per epoch.
     ema: decay of an exponential moving average of the weights, which is then what predicts (0: none).
@@ -67,7 +67,7 @@ class Recipe(BaseModel):
     ema: float = Field(default=0.0, ge=0, lt=1)
 
 
-COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=2e-3, weight_decay=1e-4, eps=1e-5, updates=1000,
+COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=2e-3, weight_decay=1e-4, eps=1e-6, updates=1000,
                 batch=16, warmup=0.1, schedule="cosine", clip=1.0)
 # `common` cut short, to see that everything runs; its scores are worth nothing.
 QUICK_UPDATES = 40
