@@ -164,7 +164,7 @@ def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
     parts = [f"{above or 'none'} of {len(others)} others beat{'s' if above == 1 else ''} it"] if len(others) > 1 else []
     if above == len(others):
         parts = [f"all {above} others beat it" if above > 1 else f"{others[0]} beats it"]
-    parts += [f"not separable from it: {join(found[None], len(others))}"] if found[None] else []
+    parts += [f"not separable from it (intervals of each pair alone): {join(found[None], len(others))}"] if found[None] else []
     parts += [f"beaten by it: {join(found[baseline], len(others))}"] if found[baseline] else []
     return (f"{mean}{'; '.join(parts)}.",)
 

@@ -141,7 +141,7 @@ def test_whom_only_one_pair_alone_sets_apart_does_not_beat_a_baseline() -> None:
     view = _group("clean", "common", frame).views[0]
     assert not view.comparison("a", "count").difference.covers(0) and not view.comparison("a", "count").real
     said = words(baselines(SimpleNamespace(frame=frame), view)[0])
-    assert "none of 2 others beat it; not separable from it: " in said and "beaten by it" not in said
+    assert "none of 2 others beat it; not separable from it (intervals of each pair alone): " in said and "beaten by it" not in said
     assert "no paired test, adjusted for all pairs, tells any two of 3 predictors apart" in words(headline(view))
 
 
