@@ -55,6 +55,10 @@ class Benchmark:
     def __len__(self) -> int:
         return len(self.arch)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker process is sent: the table, without tensors and what was derived on them."""
+        return {name: value for name, value in self.__dict__.items() if name != "graphs"}
+
     @property
     def default_target(self) -> str:
         """The metric predicted when none is named."""

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import pickle
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,12 @@ def table() -> tuple[pd.DataFrame, dict]:
     card = {"name": "tiny", "title": "Tiny", "default_target": "accuracy", "metrics": {"accuracy": metric, "latency": metric | {"direction": "min"}},
             "space": {"name": "tiny", "ops": ["in", "x", "y", "out"], "max_nodes": 4, "roles": {"input": 0, "output": 3}}}
     return frame, card
+
+
+def test_a_benchmark_can_be_sent_to_another_process_once_something_was_derived_on_its_graphs(cells):
+    cells.graphs.derive("mine/by a closure", lambda graphs: graphs.depth)
+    sent = pickle.loads(pickle.dumps(cells))
+    assert sent.table == cells.table and len(sent.graphs) == len(cells) and sent.target().tolist() == cells.target().tolist()
 
 
 def test_comes_back_as_it_was_written(tmp_path):
