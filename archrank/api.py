@@ -57,7 +57,8 @@ class Results:
 
 
 def run(encoders: str | Sequence[Any], *, benchmarks: str | Benchmark | Sequence[str | Benchmark] = "digits101",
-        budgets: int | Sequence[int] = (20, 78, 156, 390), seeds: int | Sequence[int] = 5, targets: str | Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common",
+        budgets: int | Sequence[int] = (20, 78, 156, 390), seeds: int | Sequence[int] = 5, targets: str | Sequence[str] | None = None,
+        protocol: str = "clean", recipe: str = "common",
         store: Path | str = "results/store", device: str = "cpu", workers: int | None = None, compiled: bool = False,
         retry_failed: bool = False) -> Results:
     """Train and test encoders on identical splits; always resumes from the store.

@@ -76,8 +76,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
     def score(self, X: Graphs, y: ArrayLike, sample_weight: None = None) -> float:
         """Kendall's tau-b between predictions and scores y [n]: 1 for the right order, whichever end of the scores is good."""
-        sign = 1.0 if self.direction == "max" else -1.0
-        return kendall(sign * np.asarray(y, np.float64), self.predict(X))
+        return kendall(np.asarray(y, np.float64), self.predict(X), "min" if self.direction == "min" else "max")
 
     def encode(self, X: Graphs) -> NDArray[np.float32]:
         """Embeddings [n, dim] before the head."""
@@ -128,8 +127,6 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         return predictor
 
     def _spec(self) -> Any:
-        if not isinstance(self.space, SearchSpace):
-            raise ArchrankError("Predictor needs the search space: Predictor(encoder, benchmark.space)")
         spec = parse(self.encoder)[0]
         if not spec.info.learned:
             raise ArchrankError(f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)")

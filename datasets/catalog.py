@@ -65,13 +65,15 @@ def available() -> dict[str, str]:
     return dict(sorted((state | dict.fromkeys(embedded(), "embedded")).items()))
 
 
-def title(name: str) -> str:
-    """What a known benchmark is called in full; nothing where neither archrank nor a readable card says it. Reads no table, and is light."""
-    path = EMBEDDED / f"{name}.json" if name in embedded() else own_tables().get(name)
-    if path is None:
-        return SOURCES[name].title if name in SOURCES else ""
+def titles() -> dict[str, str]:
+    """What benchmarks are called in full, where archrank or a readable card says it. Reads no table, and is light."""
+    cards = own_tables() | {name: EMBEDDED / f"{name}.json" for name in embedded()}
+    return {name: source.title for name, source in SOURCES.items()} | {name: _title(card) for name, card in cards.items()}
+
+
+def _title(card: Path) -> str:
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["title"])
+        return str(json.loads(card.read_text(encoding="utf-8"))["title"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

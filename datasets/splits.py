@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Indices = NDArray[np.int64]
 LARGEST_TEST = 5000
-LEAST_TRAINED = 4  # fewer labelled architectures cannot be ranked (`archrank.eval.trials`)
+LEAST_TRAINED = 4  # fewer labelled architectures cannot be ranked
 NAR_LARGEST = 21180
 
 

@@ -118,7 +118,8 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
         outcomes = train(lambda member, probe: target(benchmark.space, **config), benchmark.graphs, members, recipe, device=context.device,
                          twins=twins, pairs="compare" in spec.info.hooks, progress=events.progress, compiled=context.compiled)
     else:
-        features, pretrain_s, encode_s = encode_all(group.members[0], target, benchmark, context)
+        features, seconds = encode_all(group.members[0], target, benchmark, context)
+        pretrain_s, encode_s = (seconds, 0.0) if spec.info.pretrained else (0.0, seconds)
         array = features.double().numpy()
         if spec.neural:
             graphs = benchmark.graphs.plain()
@@ -168,11 +169,10 @@ def _never(_: Graphs) -> torch.Tensor:
     raise RuntimeError("a fixed encoding is computed once for the whole space")
 
 
-def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark, context: Context) -> tuple[torch.Tensor, float, float]:
-    """A fixed encoding of every architecture of a benchmark: float [N, F], the seconds of its pre-training, and those of encoding.
+def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark, context: Context) -> tuple[torch.Tensor, float]:
+    """A fixed encoding of every architecture of a benchmark: float [N, F], and the seconds that took, pre-training included.
 
-    A pre-trained encoding is kept in the store under the hash of its source, configuration, table and hidden target; encoding is then part of its
-    pre-training.
+    A pre-trained encoding is kept in the store under the hash of its source, configuration, table and hidden target.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file
@@ -183,7 +183,7 @@ def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark
     path = context.store / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
     if item.spec.info.pretrained and path.is_file():
         with safe_open(str(path), "pt") as kept:
-            return kept.get_tensor("encoding"), float(kept.metadata()["seconds"]), 0.0
+            return kept.get_tensor("encoding"), float(kept.metadata()["seconds"])
     start = time.perf_counter()
     features = torch.as_tensor(function(with_costs(benchmark, hidden), benchmark.space, **trial.config)).detach().cpu()
     if features.dim() != 2 or len(features) != len(benchmark):
@@ -191,10 +191,9 @@ def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark
     if not features.double().isfinite().all():
         raise ValueError(f"encoding '{trial.encoder}' gives values that are not finite")
     seconds = time.perf_counter() - start
-    if not item.spec.info.pretrained:
-        return features, 0.0, seconds
-    replace(path, lambda scratch: save_file({"encoding": features.contiguous()}, str(scratch), {"seconds": repr(seconds)}))
-    return features, seconds, 0.0
+    if item.spec.info.pretrained:
+        replace(path, lambda scratch: save_file({"encoding": features.contiguous()}, str(scratch), {"seconds": repr(seconds)}))
+    return features, seconds
 
 
 def with_costs(benchmark: Benchmark, hidden: str | None = None) -> Graphs:

@@ -50,9 +50,12 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     watcher = watcher or Watcher()
     folder = Store(store)
     stored = folder.keys()
+    failed: set[str] = set()
     for key in stored.intersection(item.trial.key for item in plan.trials):
-        record = folder.read(key)
-        if record is None or (retry_failed and record["status"] == "failed") or (record["status"] == "done" and not folder.has_predictions(key)):
+        status = (folder.read(key) or {}).get("status")
+        if status == "failed" and not retry_failed:
+            failed.add(key)
+        elif status != "done" or not folder.has_predictions(key):
             stored.remove(key)
     pending = [item for item in plan.trials if item.trial.key not in stored]
     if pending:
@@ -60,11 +63,8 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     groups = make_groups(plan.trials, stored, folder, device)
     watcher.begin(len(plan.trials), len(plan.trials) - len(pending), groups)
     trained: set[str] = set()
-    failed: set[str] = set()
     if groups:
         _train(plan, groups, folder, device, compiled, workers, watcher, trained, failed)
-    before = {item.trial.key for item in plan.trials} & stored
-    failed |= {key for key in before if (record := folder.read(key)) is not None and record["status"] == "failed"}
     return Summary(len(plan.trials), len(plan.trials) - len(pending), len(trained), len(failed))
 
 

@@ -41,8 +41,8 @@ class Spec:
     @property
     def reference(self) -> str:
         """How to name it again on a command line: the label, or for an encoder without a registered name its module, or its file (from here)."""
-        near = self.info.path.is_relative_to(Path.cwd())
-        return self._named(self.info.path.relative_to(Path.cwd()) if near else self.info.path)
+        path, here = self.info.path, Path.cwd()
+        return self._named(path.relative_to(here) if path.is_relative_to(here) else path)
 
     @property
     def address(self) -> str:

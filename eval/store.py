@@ -126,9 +126,14 @@ def read_trials(folders: Iterable[Path | str]) -> list[dict[str, Any]]:
 
 def read_results(folders: Iterable[Path | str]) -> pd.DataFrame:
     """One row per trial with the columns of docs/store.md; metrics that are not defined are NaN."""
+    return as_frame(read_trials(folders))
+
+
+def as_frame(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """The same of trials that were read already."""
     import pandas as pd
 
-    rows = [flatten(record) for record in read_trials(folders)]
+    rows = [flatten(record) for record in records]
     return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["key", "status", "label"])
 
 
@@ -163,10 +168,10 @@ def read_table(folder: Path | str, kind: str, key: str) -> pd.DataFrame:
         raise ArchrankError(f"{path} is damaged ({str(error).splitlines()[0][:80]}); delete it and repeat the run, which makes it again") from None
 
 
-def unreadable(folders: Iterable[Path | str]) -> list[Path]:
-    """Files of trials that cannot be read; the next run trains these trials again."""
-    stores = [Store(folder) for folder in folders]
-    return [store.folder / "trials" / f"{key}.json" for store in stores for key in sorted(store.keys()) if store.read(key) is None]
+def unreadable(folders: Iterable[Path | str], records: Iterable[dict[str, Any]]) -> list[Path]:
+    """Files of trials that are not among the records read from these stores; the next run trains them again."""
+    known = {record["key"] for record in records}
+    return [store.folder / "trials" / f"{key}.json" for store in map(Store, folders) for key in sorted(store.keys() - known)]
 
 
 def latest(records: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:

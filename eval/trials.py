@@ -11,6 +11,7 @@ from typing import Any
 
 from archrank.datasets import Benchmark, Split, load, make_split
 from archrank.datasets.errors import ArchrankError
+from archrank.datasets.splits import LEAST_TRAINED
 from archrank.encoders.limits import unfit
 from archrank.eval.recipes import RECIPES
 from archrank.eval.specs import Spec
@@ -121,8 +122,8 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
 
 
 def _check_budget(split: Split, budget: int, benchmark: str) -> None:
-    if budget < 4:
-        raise ArchrankError(f"budget {budget}: fewer than 4 labelled architectures cannot be ranked")
+    if budget < LEAST_TRAINED:
+        raise ArchrankError(f"budget {budget}: fewer than {LEAST_TRAINED} labelled architectures cannot be ranked")
     try:
         split.train(budget)
     except ArchrankError as error:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 Told = Callable[[int, str, Any], None]
 # A training step frees and asks for the same tensors again, thousands of times: glibc shall keep them instead of giving pages back to the kernel.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
-
-
 # What a worker says first of all.
 BEGAN = (-1, "began", None)
 
@@ -35,13 +33,17 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def start(process: Any, threads: int, **more: str) -> None:
-    """Start a process in that `environment`, which it reads before it imports numpy and torch."""
+    """Start a process in that `environment`, which it reads before it imports numpy and torch; no interrupt reaches it while it does."""
     wanted = environment(threads) | more
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
+    # What is ignored stays ignored in a process that is started. Only the main thread may say so.
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
     try:
         process.start()
     finally:
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
@@ -158,11 +160,7 @@ class Pool:
     def _hire(self) -> _Worker:
         ours, theirs = get_context("spawn").Pipe()
         process = get_context("spawn").Process(target=work, args=(theirs, self.context, self.threads, os.getpid()), daemon=True)
-        # Nor does an interrupt reach a worker while it imports: what is ignored stays ignored in a process that is started.
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
         start(process, self.threads)
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
         theirs.close()
         worker = _Worker(process, ours)
         self.workers.append(worker)

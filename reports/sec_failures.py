@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from archrank.datasets import PROTOCOLS
-from archrank.eval.store import unreadable
 from archrank.reports.blocks import Block, Bold, Cell, Column, Heading, Section, Table, Text
-from archrank.reports.study import MAIN, Study, task_name
+from archrank.reports.stores import alike, cells
+from archrank.reports.study import MAIN, Study
 from archrank.reports.words import join, plural
 
 __all__ = ["failures"]
@@ -21,9 +21,9 @@ def failures(study: Study) -> Section:
         blocks.append(Text(("No trial failed.",)))
     else:
         blocks.append(_failed(study))
-    if lost := unreadable(study.stores):
-        blocks.append(Text((f"{plural(len(lost), 'file')} of trials cannot be read and are left out: {join([path.stem[:12] for path in lost])}. The next "
-                            "run trains them again.",), "warning"))
+    if study.lost:
+        names = join([path.stem[:12] for path in study.lost])
+        blocks.append(Text((f"{plural(len(study.lost), 'file')} of trials cannot be read and are left out: {names}. The next run trains them again.",), "warning"))
     done = study.frame[study.frame["status"] == "done"]
     undefined = done[done[MAIN].isna()]
     if len(undefined):
@@ -61,16 +61,8 @@ def failures(study: Study) -> Section:
 
 
 def _failed(study: Study) -> Table:
-    kinds: dict[tuple[str, str, str, str], list[str]] = {}
-    first: dict[tuple[str, str, str, str], str] = {}
-    failed = study.frame[study.frame["status"] != "done"]
-    for key in failed.sort_values(["label", "benchmark", "target", "budget", "seed"])["key"]:
-        record = study.records[key]
-        trial, error = record["trial"], record.get("error") or {}
-        lines = str(error.get("message", "")).splitlines()
-        kind = (str(record["label"]), task_name(trial["benchmark"], trial["target"]), str(error.get("type", "unknown")), lines[0] if lines else "")
-        kinds.setdefault(kind, []).append(f"{trial['budget']}/{trial['seed']}")
-        first.setdefault(kind, str(key)[:12])
+    failed = [record for record in study.records.values() if record["status"] != "done"]
+    kinds = alike(failed)
     columns = (
         Column("label", "predictor", "", False),
         Column("task", "benchmark", "", False),
@@ -86,11 +78,11 @@ def _failed(study: Study) -> Table:
             "task": Cell(task),
             "type": Cell(kind, tone="bad"),
             "message": Cell(message[:200]),
-            "cells": Cell(join(cells, 6)),
-            "n": Cell(str(len(cells)), float(len(cells))),
-            "key": Cell(first[label, task, kind, message]),
+            "cells": Cell(join(cells(records), 6)),
+            "n": Cell(str(len(records)), float(len(records))),
+            "key": Cell(records[0]["key"][:12]),
         }
-        for (label, task, kind, message), cells in list(kinds.items())[:MOST_ROWS]
+        for (label, task, kind, message), records in list(kinds.items())[:MOST_ROWS]
     )
     more = f" The first {MOST_ROWS} of {len(kinds)} kinds." if len(kinds) > MOST_ROWS else ""
     return Table(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.store import Store, flatten, read_trials
+from archrank.eval.store import Store, as_frame, read_trials
 
-__all__ = ["Moved", "encoder_argument", "find", "moved", "progress", "read", "repeat_trial"]
+__all__ = ["Moved", "alike", "cells", "encoder_argument", "find", "moved", "progress", "read", "repeat_trial"]
 
 CELL = ["label", "benchmark", "target", "protocol", "recipe", "budget"]
 
@@ -86,7 +86,7 @@ class Progress:
 
 def progress(records: Sequence[dict[str, Any]]) -> list[Progress]:
     """One row per (protocol, recipe, label), sorted."""
-    frame = pd.DataFrame([flatten(record) for record in records])
+    frame = as_frame(records)
     out = []
     for (protocol, recipe, label), part in frame.groupby(["protocol", "recipe", "label"]):
         done = int((part["status"] == "done").sum())
@@ -104,6 +104,22 @@ def training(folders: Sequence[Path]) -> int:
         stored = store.keys()
         count += sum(key not in stored for keys in store.journals().values() for key in keys)
     return count
+
+
+def alike(failed: Iterable[dict[str, Any]], *apart: str) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+    """Failed trials with equal errors together: (label, benchmark/target, type, message, and of the trial what is named in `apart`) -> the trials."""
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for record in sorted(failed, key=lambda one: (one["label"], *(one["trial"][name] for name in ("benchmark", "target", "budget", "seed")))):
+        trial, error = record["trial"], record.get("error") or {}
+        message = [*str(error.get("message", "")).splitlines(), ""][0]
+        kind = (record["label"], f"{trial['benchmark']}/{trial['target']}", str(error.get("type", "unknown")), message)
+        found.setdefault((*kind, *(str(trial[name]) for name in apart)), []).append(record)
+    return found
+
+
+def cells(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Trials as budget/seed."""
+    return [f"{record['trial']['budget']}/{record['trial']['seed']}" for record in records]
 
 
 @dataclass(frozen=True)
@@ -128,7 +144,7 @@ def moved(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]], met
 
     ArchrankError if one of them has no trial with the metric.
     """
-    frames = [pd.DataFrame([flatten(record) for record in records]) for records in (first, second)]
+    frames = [as_frame(records) for records in (first, second)]
     for side, frame in zip(("first", "second"), frames):
         if metric not in frame:
             raise ArchrankError(f"no trial in the {side} store has the metric '{metric}'")

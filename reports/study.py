@@ -29,7 +29,7 @@ from archrank.eval.statistics import (
     noise_ceiling,
     pairs,
 )
-from archrank.eval.store import flatten, latest, read_trials
+from archrank.eval.store import as_frame, latest, read_trials, unreadable
 from archrank.eval.suite import read_skipped
 from archrank.reports.style import Palette
 
@@ -145,7 +145,7 @@ class Group:
 class Study:
     """Everything a section may ask for.
 
-    suites: those that were run into these stores. skipped: benchmark of a suite without any trial here -> (the suite, how to get it).
+    lost: files of trials that cannot be read. suites: those that were run into these stores. skipped: benchmark of a suite without any trial here -> (the suite, how to get it).
     """
 
     stores: tuple[Path, ...]
@@ -155,6 +155,7 @@ class Study:
     palette: Palette
     superseded: int
     load: Callable[[str], Benchmark]
+    lost: tuple[Path, ...] = ()
     suites: tuple[str, ...] = ()
     skipped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _tables: dict[str, Benchmark | str] = field(default_factory=dict)
@@ -219,6 +220,7 @@ def read_study(
     found = read_trials([Path(store) for store in stores])
     if not found:
         raise ArchrankError(f"no trials in {', '.join(str(s) for s in stores)}; `archrank run` makes them")
+    lost = unreadable(stores, found)
     if only is not None:
         labels = sorted({str(record["label"]) for record in found})
         found = [record for record in found if record["label"] in only or record["trial"]["encoder"] in only]
@@ -226,7 +228,7 @@ def read_study(
             raise ArchrankError(f"--only {','.join(only)}: no trial of that name; the store has {', '.join(labels[:20])}")
     found, superseded = latest(found)
     records = {record["key"]: record for record in found}
-    frame = pd.DataFrame([flatten(record) for record in found])
+    frame = as_frame(found)
     # Plain objects: pandas' own text columns take several times as long to select and group, and both is done some hundred times.
     frame = frame.astype({name: object for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])})
     frame = frame.sort_values(["label", "benchmark", "target", "protocol", "recipe", "budget", "seed"], ignore_index=True)
@@ -242,7 +244,7 @@ def read_study(
     suites = read_skipped(Path(s) for s in stores)
     left = {name: (suite, how) for suite, named in sorted(suites.items()) for name, how in sorted(named.items()) if name not in present}
     palette = Palette(list(frame["label"]))
-    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), palette, superseded, load, tuple(sorted(suites)), left)
+    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), palette, superseded, load, tuple(lost), tuple(sorted(suites)), left)
 
 
 def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archrank.cli.console import console
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -30,19 +32,17 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:
     """Compare two encoders on the splits both have: paired difference with a 95 % interval, and whether it is real."""
-    import pandas as pd
-
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.metrics import METRICS
     from archrank.eval.statistics import ComparisonError, compare_each
-    from archrank.eval.store import flatten, latest, read_trials
+    from archrank.eval.store import as_frame, latest, read_trials
     from archrank.reports.words import replaced
 
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
     folders = store or [Path("results/store")]
     records, older = latest(read_trials(folders))
-    frame = pd.DataFrame([flatten(record) for record in records])
+    frame = as_frame(records)
     wanted = {"benchmark": benchmark, "target": target, "budget": budgets, "protocol": protocol, "recipe": recipe}
     frame = _chosen(frame, a, b, wanted, ", ".join(str(folder) for folder in folders))
     try:
@@ -139,7 +139,6 @@ def _plain(row: Comparison) -> dict[str, Any]:
 
 def _print_table(frame: pd.DataFrame, rows: list[Comparison], under: dict[str, str]) -> None:
     """One line per benchmark and budget: both means, the paired difference, how many splits, the verdict."""
-    from rich.console import Console
     from rich.table import Table
 
     from archrank.eval.metrics import METRICS
@@ -148,9 +147,6 @@ def _print_table(frame: pd.DataFrame, rows: list[Comparison], under: dict[str, s
     a, b, metric = rows[0].a, rows[0].b, rows[0].metric
     means = values(frame, metric, [a, b], common=True)
     shown = means.assign(task=means["benchmark"] + "/" + means["target"]).set_index(["task", "budget", "label"])["mean"]
-    console = Console(markup=False)
-    if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_PIPE, markup=False)
     table = Table(
         title=f"{a} - {b}: {METRICS[metric].description} {METRICS[metric].arrow}, protocol {under['protocol']}, "
         f"recipe {under['recipe']}",
@@ -167,4 +163,4 @@ def _print_table(frame: pd.DataFrame, rows: list[Comparison], under: dict[str, s
         own = [f"{shown[(*at, label)]:.3f}" for label in (a, b)]
         verdict = f"{row.winner} better" if row.winner else "not separable"
         table.add_row(at[0], str(at[1]), *own, rounded(row.difference, signed=True), str(row.units), verdict)
-    console.print(table)
+    console(WIDTH_OF_A_PIPE).print(table)

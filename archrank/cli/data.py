@@ -23,9 +23,10 @@ Json = Annotated[bool, typer.Option("--json", help="For a machine.")]
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Every benchmark archrank knows, and whether it is at hand."""
-    from archrank.datasets.catalog import available, title
+    from archrank.datasets.catalog import available, titles
 
-    rows = [{"name": name, "state": state, "title": title(name)} for name, state in available().items()]
+    called = titles()
+    rows = [{"name": name, "state": state, "title": called.get(name, "")} for name, state in available().items()]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return

@@ -43,9 +43,10 @@ def _encoders() -> list[dict[str, Any]]:
 
 
 def _benchmarks() -> list[dict[str, Any]]:
-    from archrank.datasets.catalog import available, title
+    from archrank.datasets.catalog import available, titles
 
-    return [{"name": name, "about": f"[{state}] {title(name)}".rstrip()} for name, state in available().items()]
+    called = titles()
+    return [{"name": name, "about": f"[{state}] {called.get(name, '')}".rstrip()} for name, state in available().items()]
 
 
 def _protocols() -> list[dict[str, Any]]:
@@ -73,12 +74,12 @@ def doctor() -> None:
     """Versions, hardware and data folders: paste it into a bug report."""
     import torch
 
+    from archrank.cli.device import accelerator
     from archrank.datasets.catalog import cache_folder, data_folders
     from archrank.eval.provenance import provenance
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    for name, value in provenance(device, torch.get_num_threads()).items():
-        if name not in ("compiled", "finished"):  # of a trial, not of a machine
+    for name, value in provenance(accelerator(), torch.get_num_threads()).items():
+        if name != "finished":  # of a trial, not of a machine
             typer.echo(f"{name:<14}{value}")
     typer.echo(f"{'data folders':<14}{', '.join(map(str, data_folders())) or 'none (set ARCHRANK_DATA)'}")
     typer.echo(f"{'cache':<14}{cache_folder()}")

@@ -52,7 +52,8 @@ def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
     from archrank.reports.stores import progress, read, training
     from archrank.reports.words import replaced
 
-    records, older = latest(read(store))
+    every = read(store)
+    records, older = latest(every)
     rows = progress(records)
     left = training(store)
     failed = sum(row.failed for row in rows)
@@ -71,7 +72,7 @@ def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
             )
         typer.echo(f"{sum(row.done for row in rows):,} done, {failed:,} failed" + (f", {left:,} begun and not finished" if left else "")
                    + (f"; {replaced(older)}" if older else ""))
-        for path in unreadable(store):
+        for path in unreadable(store, every):
             typer.echo(f"unreadable: {path}; the next run trains it again", err=True)
     raise typer.Exit(1 if failed else 0)
 
@@ -83,21 +84,16 @@ def failures(
 ) -> None:
     """Failed trials and why, equal errors together under the key of the first. Exit code 1 if there are any."""
     from archrank.eval.store import latest
-    from archrank.reports.stores import read
+    from archrank.reports.stores import alike, cells, read
 
     found = [record for record in latest(read(store))[0] if record["status"] != "done"]
     if as_json:
         typer.echo(json.dumps([{"key": r["key"], "label": r["label"], "trial": r["trial"], "error": r["error"]} for r in found], indent=1))
     elif not found:
         typer.echo("no trial failed")
-    alike: dict[str, list[dict[str, Any]]] = {}
-    for record in [] if as_json else found:
-        trial, error = record["trial"], record["error"] or {}
-        where = f"{record['label']} on {trial['benchmark']}/{trial['target']}, {trial['protocol']}/{trial['recipe']}"
-        alike.setdefault(f"{where}: {error.get('type')}: {error.get('message')}", []).append(record)
-    for what, records in sorted(alike.items()):
-        cells = ", ".join(sorted({f"{r['trial']['budget']}/{r['trial']['seed']}" for r in records}, key=lambda cell: [int(n) for n in cell.split("/")]))
-        typer.echo(f"{records[0]['key'][:12]}  {what}\n  {len(records)} trial{'s' if len(records) > 1 else ''}, labels/seed: {cells}")
+    for (label, task, kind, message, protocol, recipe), records in alike([] if as_json else found, "protocol", "recipe").items():
+        typer.echo(f"{records[0]['key'][:12]}  {label} on {task}, {protocol}/{recipe}: {kind}: {message}\n"
+                   f"  {len(records)} trial{'s' if len(records) > 1 else ''}, labels/seed: {', '.join(cells(records))}")
         if traceback and (records[0]["error"] or {}).get("traceback"):
             typer.echo(str(records[0]["error"]["traceback"]).rstrip())
     raise typer.Exit(1 if found else 0)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archrank.cli.console import console
+
 if TYPE_CHECKING:
     from archrank.eval.specs import Spec
     from archrank.eval.trials import Plan
@@ -146,14 +148,10 @@ def _plain(one: Outcome) -> dict[str, Any]:
 
 
 def _print(spec: Spec, results: list[Outcome]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from archrank.eval.statistics import rounded
 
-    console = Console(markup=False)
-    if not console.is_terminal:
-        console = Console(width=WIDTH_OF_A_PIPE, markup=False)
     table = Table(title=f"{spec.label}, recipe paper: ours and published", show_edge=False,
                   caption="ours: mean over seeds with its 95 % interval, which does not hold the published value's own noise")
     for name in ("benchmark", "protocol"):
@@ -169,7 +167,7 @@ def _print(spec: Spec, results: list[Outcome]) -> None:
         quoted = " (as quoted by others)" if claim.confidence != "primary" else ""
         table.add_row(f"{claim.benchmark}/{claim.target}", claim.protocol, str(claim.budget), str(one.seeds), rounded(one.ours),
                       f"{claim.value:g}{spread}", inside, f"{claim.encoder} in {claim.paper}{quoted}{'; ' + claim.remark if claim.remark else ''}")
-    console.print(table)
+    console(WIDTH_OF_A_PIPE).print(table)
     known = [one for one in results if one.inside is not None]
     if known:
         typer.echo(f"{sum(bool(one.inside) for one in known)} of {len(known)} published values lie in the interval of our mean.")

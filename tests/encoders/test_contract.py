@@ -16,6 +16,14 @@ def test_is_fit_for_the_suite(name):
     assert not [finding for finding in findings if finding.verdict == "fail"]
 
 
+def bad(folder, body):
+    """An encoder whose `forward` is `body`, on line 7 of its file."""
+    (folder / "bad.py").write_text("import torch\nfrom torch import nn\nclass Bad(nn.Module):\n    def __init__(self, space, *, dim: int = 8):\n"
+                                   "        super().__init__(); self.embed = nn.Embedding(len(space.ops), dim)\n"
+                                   f"    def forward(self, graphs):\n        {body}\n")
+    return parse(f"{folder}/bad.py:Bad")[0]
+
+
 @pytest.mark.parametrize(
     "body, check_name",
     [
@@ -27,11 +35,7 @@ def test_is_fit_for_the_suite(name):
     ],
 )
 def test_bad_encoders_are_caught(tmp_path, body, check_name):
-    path = tmp_path / "bad.py"
-    path.write_text("import torch\nfrom torch import nn\nclass Bad(nn.Module):\n    def __init__(self, space, *, dim: int = 8):\n"
-                    "        super().__init__()\n        self.embed = nn.Embedding(len(space.ops), dim)\n"
-                    f"    def forward(self, graphs):\n        {body}\n")
-    failed = [finding.name for finding in check(parse(f"{path}:Bad")[0]) if finding.verdict == "fail"]
+    failed = [finding.name for finding in check(bad(tmp_path, body)) if finding.verdict == "fail"]
     assert check_name in failed
 
 
@@ -42,11 +46,8 @@ def test_bad_encoders_are_caught(tmp_path, body, check_name):
     ("\n        return torch.zeros(2) + torch.zeros(3)", "(bad.py, line 8)"),
 ])
 def test_check_says_what_was_returned_and_where_an_error_is(tmp_path, body, said):
-    path = tmp_path / "bad.py"
-    path.write_text("import torch\nfrom torch import nn\nclass Bad(nn.Module):\n    def __init__(self, space):\n"
-                    f"        super().__init__()\n    def forward(self, graphs):\n        {body}\n")
     begun = []
-    finding, = check(parse(f"{path}:Bad")[0], begun.append)
+    finding, = check(bad(tmp_path, body), begun.append)
     assert (finding.verdict, begun) == ("fail", ["output"]) and finding.said.endswith(said)
 
 

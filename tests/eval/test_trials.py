@@ -1,0 +1,48 @@
+"""Plans: what is refused before anything is trained, and what makes two trials the same."""
+
+import pytest
+
+from archrank.datasets.errors import ArchrankError
+from archrank.eval.specs import parse_list
+from archrank.eval.trials import make_plan
+from tests.eval.test_run import plan_of
+
+
+@pytest.mark.parametrize(
+    "encoders, more, said",
+    [
+        ("nope", {}, "unknown encoder 'nope'"),
+        ("gcn[dimm=3]", {}, "unknown option of encoder gcn 'dimm': did you mean dim"),
+        ("gcn[dim=wide]", {}, "option dim='wide'"),
+        ("gcn+gp", {}, "learned with its head"),
+        ("path+gb", {}, "unknown head 'gb'"),
+        ("gcn,gcn", {}, "listed twice"),
+        ("gcn", {"budgets": [10_000]}, "budget 10000"),
+        ("gcn", {"budgets": [2]}, "fewer than 4"),
+        ("gcn", {"protocol": "dirty"}, "unknown protocol"),
+        ("gcn", {"recipe": "secret"}, "unknown recipe"),
+        ("gcn", {"targets": ["qualty"]}, "did you mean quality"),
+        ("gcn", {"seeds": [-1]}, "seed -1: seeds are whole numbers from 0 on"),
+        ("gcn[dim={]", {}, r"option 'dim=\{' has a value that cannot be read"),
+        ([{"dim": 3}], {}, "has no name"),
+        ("", {}, "no encoder given"),
+    ],
+)
+def test_wrong_plans_are_refused_in_one_line(cells, encoders, more, said):
+    with pytest.raises(ArchrankError, match=said) as refused:
+        plan_of(cells, encoders, **more)
+    assert "\n" not in str(refused.value)
+
+
+def test_one_name_means_one_table(cells, tmp_path):
+    turned = cells.subset(range(len(cells)))
+    for pair, said in (((cells, cells), "given twice"), ((cells, turned), "two tables are called")):
+        with pytest.raises(ArchrankError, match=said):
+            make_plan(parse_list("path+ridge"), benchmarks=pair, budgets=[12], seeds=1)
+
+
+def test_keys_name_what_matters_and_nothing_else(cells):
+    keys = {item.trial.key for item in plan_of(cells, "gcn,path").trials}
+    assert keys == {item.trial.key for item in plan_of(cells, "path,gcn").trials} and len(keys) == 8
+    assert not keys & {item.trial.key for item in plan_of(cells, "gcn[dim=32],path+gp").trials}
+    assert not keys & {item.trial.key for item in plan_of(cells, "gcn,path", protocol="gates").trials}
