@@ -61,7 +61,8 @@ class GatedGCN(nn.Module):
         self.embed = nn.Linear(self.ops, dim, bias=False)
         self.kinds = nn.Parameter(torch.randn(1 if directed else 2, dim))
         self.layers = nn.ModuleList(Layer(dim, dropout) for _ in range(layers))
-        self.slots = slots(space)
+        self.slots: Tensor | None
+        self.register_buffer("slots", slots(space), persistent=False)
 
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
@@ -75,60 +76,32 @@ class GatedGCN(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]."""
-        dtype = self.embed.weight.dtype
         if self.backend != "dense":
-            return self._flat(messages(self.backend, graphs), dtype)
-        edges = Lists(graphs) if self.slots is None else Slots(graphs, self.slots.to(graphs.device))
-        flow = Padded(edges, self.directed)
-        x = self.embed(nn.functional.one_hot(graphs.ops, self.ops).to(dtype))
-        count = edges.there.shape[-1]
-        e = self.kinds.unsqueeze(-2).expand(-1, count, -1).flatten(0, 1).expand(*edges.there.shape[:-1], -1, -1)
-        for layer in self.layers:
-            x, e = layer(x, e, flow)
-        return mean_pool(x, graphs, self.cells)
+            return self._flat(messages(self.backend, graphs))
+        flow = Lists(graphs, not self.directed) if self.slots is None else Slots(graphs, self.slots, not self.directed)
+        e = self.kinds.repeat_interleave(flow.there.shape[-1] // len(self.kinds), -2)
+        return mean_pool(self._passed(graphs.ops, e, flow), graphs, self.cells)
 
-    def _flat(self, graph: Messages, dtype: torch.dtype) -> Tensor:
-        x = self.embed(nn.functional.one_hot(graph.ops, self.ops).to(dtype))
+    def _passed(self, ops: Tensor, e: Tensor, flow: Edges | Flat) -> Tensor:
+        """Node states after all layers: of operations [...] and first edge states [..., E, dim]."""
+        # Nodes start from their operation alone: what the first layer's maps make of it is computed once per operation.
+        first = nn.functional.one_hot(ops, self.ops).to(self.embed.weight.dtype)
+        x, state = self.embed.weight.mT, e
+        for number, layer in enumerate(self.layers, 1):
+            x, state = layer(x, state, flow, first if number == 1 else None, number == len(self.layers))
+        return x
+
+    def _flat(self, graph: Messages) -> Tensor:
         if self.directed:
-            around = graph
-            e = around.pair(0 * x, 0 * x) + self.kinds
+            around, e = graph, self.kinds
         else:
             around, kind = graph.both_ways()
             e = self.kinds[kind]
-        for layer in self.layers:
-            x, e = layer(x, e, Flat(around))
-        return graph.mean_pool(x, self.cells)
-
-
-class Padded:
-    """Edges of padded graphs, and behind them, unless directed, their reversals."""
-
-    def __init__(self, edges: Edges, directed: bool) -> None:
-        self.edges, self.directed, self.mask = edges, directed, edges.mask
-        self.there = edges.there if directed else torch.cat([edges.there, edges.there], -1)
-
-    def pair(self, source: Tensor, target: Tensor) -> Tensor:
-        """[B, V, d] twice -> [B, E, d]: of an edge's source plus of its target."""
-        along = self.edges.take(source, 0) + self.edges.take(target, 1)
-        if self.directed:
-            return along
-        return torch.cat([along, self.edges.take(source, 1) + self.edges.take(target, 0)], -2)
-
-    def gated(self, x: Tensor, gate: Tensor) -> Tensor:
-        """Mean over a node's senders of x [B, V, d] weighted by gate [B, E, d]: [B, V, d]."""
-        parts = [gate] if self.directed else gate.chunk(2, -2)
-        real = self.edges.there.to(gate.dtype).unsqueeze(-1)
-        both: Tensor | float = 0.0
-        for sender, part in enumerate(parts):
-            part = part * real
-            both = both + self.edges.put(torch.cat([part * self.edges.take(x, sender), part], -1), 1 - sender)
-        assert isinstance(both, Tensor)
-        total, weight = both.chunk(2, -1)
-        return total / (weight + EPSILON)
+        return graph.mean_pool(self._passed(graph.ops, e, Flat(around)), self.cells)
 
 
 class Flat:
-    """The same on a flat graph of a library."""
+    """The edges of a flat graph of a library; as `Edges` otherwise."""
 
     mask = there = None
 
@@ -139,9 +112,13 @@ class Flat:
         """[n, d] twice -> [E, d]."""
         return self.graph.pair(source, target)
 
-    def gated(self, x: Tensor, gate: Tensor) -> Tensor:
-        """[n, d] from x [n, d] and gate [E, d]."""
-        return self.graph.sum_in(x, gate) / (self.graph.gather_in(gate) + EPSILON)
+    def senders(self, x: Tensor) -> Tensor:
+        """[n, d] -> [E, d]."""
+        return self.graph.pair(x, torch.zeros_like(x))
+
+    def sum_in(self, values: Tensor) -> Tensor:
+        """[E, d] -> [n, d]."""
+        return self.graph.gather_in(values)
 
 
 class Layer(nn.Module):
@@ -153,9 +130,17 @@ class Layer(nn.Module):
         self.norm_node, self.norm_edge = MaskedBatchNorm(dim), MaskedBatchNorm(dim)
         self.drop_node, self.drop_edge = Dropout(dropout), Dropout(dropout)
 
-    def forward(self, x: Tensor, e: Tensor, flow: Padded | Flat) -> tuple[Tensor, Tensor]:
-        """Node states [..., V, dim] and edge states [..., E, dim] -> both anew."""
-        raw = flow.pair(self.E(x), self.D(x)) + self.C(e)
-        fresh = self.A(x) + flow.gated(self.B(x), torch.sigmoid(raw))
-        x = x + self.drop_node(torch.relu(self.norm_node(fresh, flow.mask)))
-        return x, e + self.drop_edge(torch.relu(self.norm_edge(raw, flow.there)))
+    def forward(
+        self, x: Tensor, e: Tensor, flow: Edges | Flat, kind: Tensor | None, last: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Node states [..., V, dim] and edge states [..., E, dim] -> both anew; the `last` layer leaves those of edges be.
+
+        kind: [..., V, O], one-hot, where x [O, dim] are the states of kinds of nodes.
+        """
+        spread = (lambda y: y) if kind is None else lambda y: kind @ y
+        raw = flow.pair(spread(self.E(x)), spread(self.D(x))) + self.C(e)
+        gate = torch.sigmoid(raw)
+        total, weight = flow.sum_in(gate * flow.senders(spread(self.B(x)))), flow.sum_in(gate)
+        fresh = spread(self.A(x)) + total / (weight + EPSILON)
+        x = spread(x) + self.norm_node.activated(fresh, flow.mask, self.drop_node)
+        return x, e if last else e + self.norm_edge.activated(raw, flow.there, self.drop_edge)

@@ -113,6 +113,7 @@ class NeuralPredictorGCN(nn.Module):
         share = 1 / backward.gather_in(forward.pair(one, 0 * one))
         along = forward.pair(share, 0 * one)
         against = along / forward.pair(0 * one, forward.gather_in(along))
+        along, against = along / 2, against / 2
         x = nn.functional.one_hot(graph.ops, self.ops).to(dtype)
         for layer in self.layers:
             x = layer(x, lambda y: backward.sum_in(y, along), lambda y: forward.sum_in(y, against))
@@ -120,7 +121,7 @@ class NeuralPredictorGCN(nn.Module):
 
 
 class Convolution(nn.Module):
-    """One layer: (ReLU(A x W1) + ReLU(A' x W2)) / 2, A along the edges and A' against them."""
+    """One layer: ReLU(A x W1) + ReLU(A' x W2), A along the edges and A' against them, each halved so that this is their mean."""
 
     def __init__(self, inputs: int, dim: int, dropout: float) -> None:
         super().__init__()
@@ -131,15 +132,14 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor, ahead: Passing, behind: Passing) -> Tensor:
         """x [..., inputs] -> [..., dim]; `ahead` and `behind` multiply node features by A and by A'."""
-        drawn = torch.relu(ahead(x @ self.along)) + torch.relu(behind(x @ self.against))
-        out: Tensor = self.drop(drawn / 2)
+        out: Tensor = self.drop(torch.relu(ahead(x @ self.along)) + torch.relu(behind(x @ self.against)))
         return out
 
 
 def _both_directions(graphs: Graphs) -> Tensor:
-    """float [B, 2, V, V]: the row-normalised adjacency with self-loops, and its transpose row-normalised again."""
+    """float [B, 2, V, V]: half the row-normalised adjacency with self-loops, and half its transpose row-normalised again."""
     loops = graphs.adj | torch.eye(graphs.nodes, dtype=torch.bool, device=graphs.device)
     along = (loops & graphs.mask[..., :, None] & graphs.mask[..., None, :]).double()
     along = along / along.sum(-1, keepdim=True).clamp(min=1)
     against = along.transpose(-1, -2)
-    return torch.stack([along, against / against.sum(-1, keepdim=True).clamp(min=1e-12)], -3)
+    return torch.stack([along, against / against.sum(-1, keepdim=True).clamp(min=1e-12)], -3) / 2

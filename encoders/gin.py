@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -71,23 +72,22 @@ class GIN(nn.Module):
             return self._flat(messages(self.backend, graphs))
         dtype = self.embed.weight.dtype
         near = graphs.derive(f"gin/near-{self.directed}", _predecessors if self.directed else _neighbours).to(dtype)
-        x = self.embed(nn.functional.one_hot(graphs.ops, self.ops).to(dtype))
+        return mean_pool(self._passed(graphs.ops, lambda x: near @ x, graphs.mask), graphs, self.cells)
+
+    def _passed(self, ops: Tensor, gather: Callable[[Tensor], Tensor], mask: Tensor | None) -> Tensor:
+        """Node states of all layers side by side, of operations [...]; `gather` sums node features over neighbours."""
+        x = nn.functional.one_hot(ops, self.ops).to(self.embed.weight.dtype)
         found = []
-        for layer in self.layers:
-            x = layer(x, near @ x, graphs.mask)
+        for number, layer in enumerate(self.layers):
+            # Nodes start from their operation alone: what the first map makes of it is computed once per operation.
+            x = layer(x, gather(x), mask, self.embed.weight.mT if number == 0 else None)
             found.append(x)
-        return mean_pool(torch.cat(found, -1), graphs, self.cells)
+        return torch.cat(found, -1)
 
     def _flat(self, graph: Messages) -> Tensor:
-        dtype = self.embed.weight.dtype
         around = graph if self.directed else graph.both_ways()[0]
-        x = self.embed(nn.functional.one_hot(graph.ops, self.ops).to(dtype))
-        one = around.pair(x[:, :1], x[:, :1]).detach() * 0 + 1
-        found = []
-        for layer in self.layers:
-            x = layer(x, around.sum_in(x, one), None)
-            found.append(x)
-        return graph.mean_pool(torch.cat(found, -1), self.cells)
+        one = around.pair(*2 * [torch.zeros(len(graph.ops), 1, dtype=self.embed.weight.dtype, device=graph.ops.device)]) + 1
+        return graph.mean_pool(self._passed(graph.ops, lambda x: around.sum_in(x, one), None), self.cells)
 
 
 class Layer(nn.Module):
@@ -101,12 +101,15 @@ class Layer(nn.Module):
         self.norm = MaskedBatchNorm(dim) if norm else None
         self.drop = Dropout(dropout)
 
-    def forward(self, x: Tensor, around: Tensor, mask: Tensor | None) -> Tensor:
-        """x and the sum over its neighbours [..., dim], mask bool [...] of real nodes -> [..., dim]."""
-        x = self.narrow(torch.relu(self.wide((1 + self.eps) * x + around)))
-        if self.norm is not None:
-            x = self.norm(x, mask)
-        return self.drop(torch.relu(x))
+    def forward(self, x: Tensor, around: Tensor, mask: Tensor | None, kinds: Tensor | None) -> Tensor:
+        """x and the sum over its neighbours [..., dim], mask bool [...] of real nodes -> [..., dim].
+
+        kinds: states [O, dim] of kinds of nodes; then x is one-hot [..., O].
+        """
+        mixed = (1 + self.eps) * x + around
+        wide = self.wide(mixed) if kinds is None else mixed @ (kinds @ self.wide.weight.mT) + self.wide.bias
+        x = self.narrow(torch.relu(wide))
+        return self.drop(torch.relu(x)) if self.norm is None else self.norm.activated(x, mask, self.drop)
 
 
 def _predecessors(graphs: Graphs) -> Tensor:

@@ -27,6 +27,8 @@ from archrank.encoders.layers.stacked import in_front
 # Operations in a forward pass. Compiling takes about 0.05 s each, so what is larger is taken apart.
 MOST_OPERATIONS = 600
 MOST_IN_A_LAYER = 1500
+# Matrices of up to so many rows and columns are multiplied by written-out sums.
+SMALL = int(__import__("os").environ.get("SMALL", 24))
 _programs: dict[Any, Program] = {}
 
 
@@ -165,8 +167,19 @@ def _build(function: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[T
 
     built: Callable[..., tuple[Tensor, ...]] = aot_function(
         function, fw_compiler=compile_fx_inner, bw_compiler=partial(compile_fx_inner, is_backward=True), partition_fn=default_partition,
-        decompositions=select_decomp_table())
+        decompositions={**select_decomp_table(), torch.ops.aten.bmm.default: _small_products})
     return built
+
+
+def _small_products(left: Tensor, right: Tensor) -> Any:
+    """Products with the matrix of a small graph, written out: so they are fused with what stands around them, where a library's call for
+    hundreds of 8 x 8 matrices takes most of its time for itself."""
+    from torch._inductor.decomposition import bmm
+
+    rows, inner, columns = *left.shape[1:], right.shape[2]
+    if left.device.type == "cpu" and rows <= SMALL and inner <= SMALL and columns >= 16 and right.stride(2) == 1:
+        return (left.unsqueeze(-1) * right.unsqueeze(-3)).sum(-2)
+    return bmm(left, right)
 
 
 def _operations(forward: Callable[[], Any], modules: list[nn.Module]) -> dict[nn.Module, int]:

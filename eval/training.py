@@ -98,6 +98,26 @@ def learning_rate(recipe: Recipe, step: int, steps: int, per_epoch: int) -> floa
     return 1 - share if recipe.schedule == "linear" else 1.0
 
 
+class Noise:
+    """Every member's own stream of uniform numbers in [0, 1)."""
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | str) -> None:
+        self.device = torch.device(device)
+        self.streams = [torch.Generator(device).manual_seed(derive_seed(seed, "noise")) for seed in seeds]
+        self.words = [np.random.SFC64(derive_seed(seed, "coarse noise")) for seed in seeds] if self.device.type == "cpu" else []
+
+    def fine(self, *shape: int) -> Tensor:
+        """float [M, *shape], of single precision's 2^24 values."""
+        return torch.stack([torch.rand(shape, generator=stream, device=self.device) for stream in self.streams])
+
+    def coarse(self, count: int) -> Tensor:
+        """float [M, count]: on a CPU multiples of 2^-16, four to a random word. Dropout takes so many that PyTorch's would be a tenth of a small network's time."""
+        if not self.words:
+            return self.fine(count)
+        drawn = np.stack([words.random_raw(-(-count // 4)) for words in self.words]).view(np.int16)
+        return torch.from_numpy(drawn)[:, :count].to(torch.get_default_dtype()).add_(2**15).mul_(2**-16)
+
+
 @dataclass(eq=False)
 class Trained:
     """A trained ensemble in evaluation mode. average: the moving average of the weights, where the recipe keeps one."""
@@ -164,11 +184,7 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
     task = "pairs" if pairs else "score"
     rows = [torch.as_tensor(member.train, device=device) for member in members]
     labels = [torch.as_tensor(member.labels, dtype=torch.get_default_dtype(), device=device) for member in members]
-    generators = [torch.Generator(device).manual_seed(derive_seed(member.seed, "noise")) for member in members]
-
-    def draw(*shape: int) -> Tensor:
-        return torch.stack([torch.rand(shape, generator=generator, device=device) for generator in generators])
-
+    noise = Noise([member.seed for member in members], device)
     size = len(members[0].train)
     first = min(recipe.batch, size)
     per_item = ensemble.train().count_noise(graphs[rows[0][:first]], task) / first
@@ -199,15 +215,15 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
         index = torch.stack([r[w] for r, w in zip(rows, where)])
         y = torch.stack([label[w] for label, w in zip(labels, where)])
         count = index.shape[1]
-        numbers = draw(round(per_item * count)) if per_item else None
+        numbers = noise.coarse(round(per_item * count)) if per_item else None
         out, extra = ensemble.call(graphs[index], task, numbers)
         if pairs:
             loss = relation(out, y)
         else:
-            loss = supervised(recipe, out, y, draw(count, count) if capped else None)
+            loss = supervised(recipe, out, y, noise.fine(count, count) if capped else None)
             if recipe.consistency and twins is not None:
-                twin, _ = ensemble.call(twins[index], task, draw(round(per_item * count)) if per_item else None)
-                loss = (loss + supervised(recipe, twin, y, draw(count, count) if capped else None)) / 2
+                twin, _ = ensemble.call(twins[index], task, noise.coarse(round(per_item * count)) if per_item else None)
+                loss = (loss + supervised(recipe, twin, y, noise.fine(count, count) if capped else None)) / 2
                 loss = loss + recipe.consistency * (out - twin).abs().mean(-1)
         loss = loss + extra
         finite &= loss.detach().isfinite()

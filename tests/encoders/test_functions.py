@@ -8,6 +8,7 @@ from torch.func import vmap
 
 from archrank.encoders.layers.attention import masked_softmax
 from archrank.encoders.layers.gru import GRU, Gated
+from archrank.encoders.layers.noise import Dropout, Vector, noise
 from archrank.encoders.layers.norm import MaskedBatchNorm, Normalise
 from archrank.encoders.layers.sweep import Sweep, Swept, nodes_first
 
@@ -32,8 +33,14 @@ def swept_arguments(backward):
     return drawn(4, 3, 6), senders, drawn(2), drawn(6, 2, seed=1), drawn(6, seed=2), [slice(0, 1), slice(1, 3), slice(3, 4)], backward
 
 
+def rows():
+    return drawn(7, 3), torch.tensor([1.0, 1, 0, 1, 1, 0, 1]).double(), drawn(3), drawn(3, seed=1)
+
+
 CASES = {
-    "normalise": (lambda *a: Normalise.apply(*a)[0], lambda: (drawn(7, 3), torch.tensor([1.0, 1, 0, 1, 1, 0, 1]).double(), drawn(3), drawn(3, seed=1), 1e-5)),
+    "normalise": (lambda *a: Normalise.apply(*a)[0], lambda: (*rows(), 1e-5, False, None, 0.0)),
+    "normalise and ReLU": (lambda *a: Normalise.apply(*a)[0], lambda: (*rows(), 1e-5, True, None, 0.0)),
+    "normalise, ReLU and drop": (lambda *a: Normalise.apply(*a)[0], lambda: (*rows(), 1e-5, True, drawn(7, 3, seed=2).detach().sigmoid(), 0.4)),
     "gated": (lambda *a: Gated.apply(*a)[0], lambda: (drawn(4, 6), drawn(4, 6, seed=1), drawn(4, 2))),
     "softmax": (masked_softmax, lambda: (drawn(2, 3, 4), torch.rand(2, 1, 4, generator=torch.Generator().manual_seed(0)) < 0.5)),
     "forward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(False)),
@@ -70,6 +77,22 @@ def test_gru_is_torchs():
     x, hidden = drawn(5, 3), drawn(5, 4)
     assert torch.allclose(ours(x, hidden), theirs(x, hidden), atol=1e-12)
     assert torch.allclose(ours.first(ours.input_half(x)), theirs(x, torch.zeros_like(hidden)), atol=1e-12)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_norm_activated_is_norm_then_relu_then_dropout(rate):
+    x, mask = drawn(4, 5, 3), torch.rand(4, 5, generator=torch.Generator().manual_seed(1)) < 0.7
+    found = []
+    for way in (lambda norm, drop: norm.activated(x, mask, drop), lambda norm, drop: drop(torch.relu(norm(x, mask)))):
+        norm, drop = MaskedBatchNorm(3).double(), Dropout(rate)
+        nn.init.normal_(norm.bias, generator=torch.Generator().manual_seed(2))
+        with noise(Vector(torch.rand(60, generator=torch.Generator().manual_seed(3)).double())):
+            trained = way(norm, drop)
+        norm.eval(), drop.eval()
+        found.append([trained, way(norm, drop), *torch.autograd.grad(trained.square().sum(), [x, norm.weight, norm.bias]), norm.running_var])
+    for ours, plain in zip(*found):
+        assert torch.allclose(ours, plain, atol=1e-12)
+    assert (found[0][0] == 0).float().mean() > 0.3
 
 
 def test_norm_is_torchs_on_the_real_rows():

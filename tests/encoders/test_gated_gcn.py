@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from archrank.encoders.gated_gcn import GatedGCN
-from archrank.encoders.layers.edges import Lists, slots
+from archrank.encoders.layers.edges import _listed, slots
 from archrank.eval.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
@@ -66,7 +66,7 @@ def test_contract(directed):
 
 def test_edge_list_holds_every_edge_once():
     graphs = spaces.random_graphs(NB101, 20, 1)
-    edges = Lists(graphs).listed
+    edges = graphs.derive("edges/list", _listed)
     for i in range(20):
         there = [(int(u), int(v)) for u, v, real in edges[i] if real]
         assert sorted(there) == [tuple(pair) for pair in torch.nonzero(graphs.adj[i]).tolist()]
@@ -85,7 +85,7 @@ def test_slots_and_lists_are_equal(directed):
     graphs = spaces.random_graphs(NB101, 8, 0)
     torch.manual_seed(0)
     model = GatedGCN(NB101, dim=8, directed=directed).double()
-    assert slots(NB101).shape == (2, 21)
+    assert slots(NB101).shape == (2, 21, 7)
     by_slot = model(graphs)
     model.slots = None
     assert torch.allclose(by_slot, model(graphs), atol=1e-12)
