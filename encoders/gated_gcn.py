@@ -93,11 +93,9 @@ class GatedGCN(nn.Module):
 
     def _flat(self, graph: Messages) -> Tensor:
         if self.directed:
-            around, e = graph, self.kinds
-        else:
-            around, kind = graph.both_ways()
-            e = self.kinds[kind]
-        return graph.mean_pool(self._passed(graph.ops, e, Flat(around)), self.cells)
+            return graph.mean_pool(self._passed(graph.ops, self.kinds, Flat(graph)), self.cells)
+        around, kind = graph.both_ways()
+        return graph.mean_pool(self._passed(graph.ops, self.kinds[kind], Flat(around)), self.cells)
 
 
 class Flat:

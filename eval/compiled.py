@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ from archrank.encoders.layers.stacked import in_front
 MOST_OPERATIONS = 600
 MOST_IN_A_LAYER = 1500
 # Matrices of up to so many rows and columns are multiplied by written-out sums.
-SMALL = int(__import__("os").environ.get("SMALL", 24))
+SMALL = 24
 _programs: dict[Any, Program] = {}
 
 
@@ -45,8 +45,10 @@ class Parts:
         self.modules = [network] if whole <= MOST_OPERATIONS else small
         if not self.modules:
             raise ValueError(f"a forward pass takes {whole:,} operations, and it has no layers that are compiled one by one")
-        for module in self.modules:
-            module.forward = _Part(module, self)
+        parts = [_Part(module, self) for module in self.modules]
+        for module, part in zip(self.modules, parts):
+            module.forward = part
+        self.whole = parts[0] if whole <= MOST_OPERATIONS else None
 
     def __str__(self) -> str:
         number = len(self.modules)
@@ -73,25 +75,37 @@ class _Part:
     def __init__(self, module: nn.Module, parts: Parts) -> None:
         self.module, self.parts, self.plain = module, parts, module.forward
         self.signature = _signature(module)
+        # Looked up once: walking through a module's children at every step takes as long as a small program runs.
+        self.weights, self.buffers = _places(module, module.named_parameters()), _places(module, module.named_buffers())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self.parts.active:
             return self.plain(*args, **kwargs)
+        weights, buffers = ({name: getattr(owner, last) for name, owner, last in places} for places in (self.weights, self.buffers))
+        return self._run(weights, buffers, args, kwargs, None, _Stacked.apply)
+
+    def stacked(self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor], drawn: Tensor, *args: Any, **kwargs: Any) -> Any:
+        """The call for all members, without `vmap` around it: tensors [M, ...], drawn [M, n] the random numbers that it takes."""
+        return self._run(weights, buffers, args, kwargs, drawn, lambda program, *tensors: program(*tensors))
+
+    def _run(self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor], args: Any, kwargs: Any, drawn: Tensor | None,
+             apply: Callable[..., Any]) -> Any:
         given: list[Tensor] = []
         structure: list[Any] = []
         call = _take_apart((args, kwargs), given, structure)
-        weights, buffers = dict(self.module.named_parameters()), dict(self.module.named_buffers())
         tensors = [*weights.values(), *buffers.values(), *given]
-        key = (self.signature, self.parts.members, torch.get_num_threads(), tuple(structure),
-               tuple((*tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad) for tensor in tensors))
+        key = (self.signature, self.parts.members, torch.get_num_threads(), drawn is None, tuple(structure),
+               tuple((tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad) for tensor in tensors))
         if key not in _programs:
-            _programs[key] = Program(self, call, list(weights), list(buffers), self._numbers(weights, buffers, call, given))
+            numbers = self._numbers(weights, buffers, call, given) if drawn is None else drawn.shape[-1]
+            _programs[key] = Program(self, call, list(weights), list(buffers), numbers)
         program = _programs[key]
         program.part = self
-        drawn = uniform(torch.empty(program.numbers, device=tensors[0].device))
-        found = _Stacked.apply(program, drawn, *tensors)
+        if drawn is None:
+            drawn = uniform(torch.empty(program.numbers, device=tensors[0].device))
+        found = apply(program, drawn, *tensors)
         with torch.no_grad():
-            for buffer, after in zip(buffers.values(), found[:len(buffers)]):
+            for buffer, after in zip(buffers.values(), found):
                 buffer.copy_(after)
         return _put_together(program.result, found[len(buffers):])
 
@@ -208,6 +222,11 @@ def _operations(forward: Callable[[], Any], modules: list[nn.Module]) -> dict[nn
         for hook in hooks:
             hook.remove()
     return counts
+
+
+def _places(module: nn.Module, named: Iterable[tuple[str, Tensor]]) -> list[tuple[str, nn.Module, str]]:
+    """Name, owner and name there of each of a module's tensors."""
+    return [(name, module.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]) for name, _ in named]
 
 
 def _signature(module: nn.Module) -> str:

@@ -44,6 +44,9 @@ class Ensemble:
         """
         stacked = self.parameters if parameters is None else parameters
         drawn = torch.empty(self.size, 0, device=self.device) if drawn is None else drawn
+        training = self.skeleton.training
+        if self.parts is not None and self.parts.whole is not None and training:
+            return self.parts.whole.stacked(stacked, self.buffers, drawn, graphs, task=task)
         tensors = graphs.tensors()
 
         def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], batch: dict[str, Tensor], numbers: Tensor) -> Any:
@@ -51,7 +54,7 @@ class Ensemble:
                 return functional_call(self.skeleton, (weights, buffers), (graphs.with_tensors(batch),), {"task": task})
 
         if self.fallback is None:
-            with self.parts.running(self.skeleton.training) if self.parts else nullcontext():
+            with self.parts.running(training) if self.parts else nullcontext():
                 return vmap(one, randomness="error")(stacked, self.buffers, tensors, drawn)
         found = []
         for m in range(self.size):

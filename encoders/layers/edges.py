@@ -89,7 +89,7 @@ def slots(space: SearchSpace) -> Tensor | None:
     """Start and end, one-hot float [2, E, V], of every edge the space's graphs may have; None where there are more than 256."""
     room = np.triu(np.ones((space.max_nodes, space.max_nodes), bool), 1)
     ends = np.nonzero(room if space.support is None else space.support)
-    return torch.from_numpy(np.eye(space.max_nodes, dtype=np.float32)[np.stack(ends)]) if len(ends[0]) <= MOST_SLOTS else None
+    return torch.eye(space.max_nodes)[torch.from_numpy(np.stack(ends))] if len(ends[0]) <= MOST_SLOTS else None
 
 
 def _filled(graphs: Graphs, ends: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from archrank.encoders.gated_gcn import GatedGCN
 from archrank.encoders.gin import GIN
 from archrank.encoders.tart import Tart
 from archrank.eval import compiled
@@ -27,9 +28,10 @@ def both(cells, make):
 
 
 @needs_compiler
-def test_a_small_network_is_one_program_per_shape(cells):
+@pytest.mark.parametrize("kind", [GIN, GatedGCN])  # batch normalisation and dropout; edges
+def test_a_small_network_is_one_program_per_shape(cells, kind):
     before = len(compiled._programs)
-    plain, fused = both(cells, lambda space: GIN(space, dim=8, layers=2, dropout=0.3))  # batch normalisation and dropout
+    plain, fused = both(cells, lambda space: kind(space, dim=16, layers=2, dropout=0.3))
     assert len(compiled._programs) == before + 2
     for one, other in zip(plain, fused):
         assert np.allclose(one.predictions, other.predictions, rtol=1e-9)
