@@ -67,7 +67,8 @@ def floor(subject: Subject) -> Floor:
     with FlopCounterMode(display=False) as both, saved_tensors_hooks(note, lambda tensor: tensor):
         out, extra = network(graphs, task)
         (out.sum() + extra).backward()
-    with torch.no_grad(), FlopCounterMode(display=False) as once:
+    # Not `no_grad`, under which the counter trips over views of weights.
+    with torch.inference_mode(), FlopCounterMode(display=False) as once:
         network.eval()(graphs, "embed" if subject.pairs else "score")
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     tensors = sum(t.numel() * t.element_size() for t in graphs.tensors().values())

@@ -142,6 +142,14 @@ def test_the_floor_counts_matrix_products():
     assert 1e8 < floor["flops_s"] < 1e13 and 1e8 < floor["bytes_s"] < 1e13
 
 
+@pytest.mark.parametrize("encoder", ["gcn[dim=16]", "gin[dim=16]", "gated_gcn[dim=16]"])
+def test_a_step_of_a_graph_network_is_two_to_three_times_a_forward_pass(encoder):
+    desk = Desk()
+    desk.prepare(asdict(Case(encoder, "digits101", budget=16, members=2, recipe="common")), "ensemble")
+    floor = desk.floor()
+    assert 16 * 2 * floor["score_flops"] < floor["step_flops"] < 16 * 3.2 * floor["score_flops"]
+
+
 def test_a_worker_reports_errors_in_one_line():
     with Worker() as worker:
         with pytest.raises(ArchrankError, match=r"trained by scikit-learn"):
