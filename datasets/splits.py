@@ -51,8 +51,16 @@ class Split:
     @cached_property
     def digest(self) -> str:
         """sha256 of the three index arrays: equal digests mean the same split. It names pool and order, not the budget."""
-        parts = (np.ascontiguousarray(part, np.int64).tobytes() for part in (self.pool, self.validation, self.test))
-        return hashlib.sha256(b"|".join(parts)).hexdigest()
+        return _digest(self.pool, self.validation, self.test)
+
+    @cached_property
+    def test_digest(self) -> str:
+        """sha256 of the test indices alone: some protocols draw new training architectures for every seed and keep one test set."""
+        return _digest(self.test)
+
+
+def _digest(*parts: Indices) -> str:
+    return hashlib.sha256(b"|".join(np.ascontiguousarray(part, np.int64).tobytes() for part in parts)).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
                              "architectures_per_s": len(split.test) / predict_s if predict_s > 0 else None,
                              "members": len(members) if spec.neural else 1}
         record["model"] = {"parameters": outcome.parameters, "dim": outcome.dim}
-        record["test"] = {"architectures": len(split.test), "train": len(member.train), "validation": len(split.validation)}
+        record["test"] = {"architectures": len(split.test), "set": split.test_digest, "train": len(member.train), "validation": len(split.validation)}
         record["notes"] = outcome.notes
         record["provenance"]["compiled"] = any(note.startswith("compiled:") for note in outcome.notes)
         tested = split.test_target or trial.target

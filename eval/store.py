@@ -146,7 +146,7 @@ def flatten(record: dict[str, Any]) -> dict[str, Any]:
     row = {name: record.get(name) for name in ("key", "status", "label", "family", "space")}
     row |= {name: trial.get(name) for name in ("encoder", "head", "benchmark", "target", "protocol", "recipe", "budget", "seed", "split")}
     row |= {"device": provenance.get("device"), "hardware": provenance.get("hardware"), "parameters": model.get("parameters"),
-            "dim": model.get("dim"), "test": test.get("architectures"), "train": test.get("train")}
+            "dim": model.get("dim"), "test": test.get("architectures"), "test_set": test.get("set"), "train": test.get("train")}
     row |= {name: timings.get(name) for name in ("fit_s", "predict_s", "pretrain_s", "architectures_per_s")}
     row["error"] = f"{error['type']}: {error['message']}" if error else None
     row |= dict.fromkeys(METRICS, float("nan"))

@@ -1,9 +1,9 @@
 """Statistics over a data frame of trials: one row per trial, the columns of `docs/store.md`.
 
 Needed columns: ``label benchmark space target protocol recipe budget seed`` and the metric; used where present:
-``status`` ("done" or "failed"), ``split``, ``test`` (number of test architectures). Every function is pure, takes the
-frame first, returns frozen dataclasses or new frames, and raises `ComparisonError` (one line) for trials that cannot
-be compared. How each number is computed, with measured error rates: `docs/statistics.md`.
+``status`` ("done" or "failed"), ``split``, ``test`` (number of test architectures), ``test_set`` (its digest). Every
+function is pure, takes the frame first, returns frozen dataclasses or new frames, and raises `ComparisonError` (one
+line) for trials that cannot be compared. How each number is computed, with measured error rates: `docs/statistics.md`.
 """
 
 from archrank.eval.metrics import digits, tau_standard_error

@@ -160,7 +160,8 @@ class Results:
 def results_of(covered: Coverage) -> Results:
     """The common cells of a coverage as arrays.
 
-    Where several seeds share a split and there are several splits, the mean over a split's seeds is one unit.
+    Where several seeds share a split and there are several splits, the mean over a split's seeds is one unit. A task whose seeds all have one test
+    set is `shared`, whatever they were trained on.
 
     Raises:
         ComparisonError: no cell that every label has.
@@ -186,6 +187,10 @@ def results_of(covered: Coverage) -> Results:
                 together = x[:, task, at].mean(axis=1)
                 x[:, task, at] = np.nan
                 x[:, task, at[0]] = together
+    if "test_set" in common:
+        # Splits may differ in what is trained on and agree in what is tested on.
+        for task, group in common.assign(task=t)[e == 0].groupby("task")["test_set"]:
+            shared[task] |= len(group) > 1 and group.notna().all() and group.nunique() == 1
     with np.errstate(invalid="ignore"):
         mean = np.nanmean(x, axis=2)
     size = common.groupby(t)["test"].first().to_numpy(dtype=float) if "test" in common else np.full(len(tasks), np.nan)
@@ -237,7 +242,7 @@ def select(results: Results, scope: Scope) -> tuple[Results, bool, list[str]]:
         )
     if results.shared.any():
         known = " is added" if np.isfinite(results.test_error[:, results.shared]).all() else " is not known"
-        notes.append(f"All seeds share one split, so the sampling error of its test set{known}.")
+        notes.append(f"All seeds share one test set, so its sampling error{known}.")
     return results, False, notes
 
 

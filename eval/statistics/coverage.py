@@ -26,7 +26,7 @@ class Coverage:
         metric: its column name.
         cells: one row per (label, space, benchmark, target, budget, seed) of the full grid with ``state``: "done",
             "failed" (the trial failed), "undefined" (done, but the metric is NaN: a constant prediction) or "missing".
-        common: the done rows of the cells that every label has, with the metric and, where known, split and test.
+        common: the done rows of the cells that every label has, with the metric and, where known, split, test and test_set.
         expected: number of cells of the grid per label.
         shared: number of cells every label has.
     """
@@ -82,7 +82,7 @@ def coverage(frame: pd.DataFrame, metric: str = "kendall", labels: Sequence[str]
     cells.insert(0, "label", np.repeat(np.array(names, dtype=object), len(grid)))
     cells["state"] = state.ravel()
     shared = done & (np.bincount(cell[done], minlength=len(grid)) == len(names))[cell]
-    kept = ["label", *CELL, metric, *(column for column in ("split", "test") if column in rows)]
+    kept = ["label", *CELL, metric, *(column for column in ("split", "test", "test_set") if column in rows)]
     order = np.lexsort((cell, who))
     common = rows[kept].take(order[shared[order]]).reset_index(drop=True)
     return Coverage(tuple(names), metric, cells, common, len(grid), len(common) // len(names))
