@@ -11,6 +11,7 @@ from typing import Any
 from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders.catalog import where
+from archrank.eval.device import accelerator, check_device
 from archrank.eval.groups import Group, make_groups
 from archrank.eval.store import Store
 from archrank.eval.trials import Plan
@@ -43,11 +44,13 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
         compiled: bool = False, watcher: Watcher | None = None) -> Summary:
     """Train and store the trials of a plan that the store does not have. Always resumes.
 
-    workers: processes of one thread each (default: one per core on a CPU; 0: in this process). retry_failed: train failed trials again.
-    compiled: train with compiled programs where an encoder can be (see `eval.compiled`).
-    ArchrankError if an encoder cannot be imported or built on a benchmark's space: then nothing was trained or written.
+    device: cpu, cuda, or auto (a GPU, if there is one and something to train). workers: processes of one thread each (default: one per core on a CPU;
+    0: in this process). retry_failed: train failed trials again. compiled: train with compiled programs where an encoder can be (see `eval.compiled`).
+    ArchrankError for a device that is not there, or if an encoder cannot be imported or built on a benchmark's space: then nothing was trained or written.
     """
     watcher = watcher or Watcher()
+    if device != "auto":
+        check_device(device)
     folder = Store(store)
     stored = folder.keys()
     failed: set[str] = set()
@@ -60,6 +63,8 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     pending = [item for item in plan.trials if item.trial.key not in stored]
     if pending:
         _check_encoders(plan, pending)
+    if device == "auto":
+        device = accelerator() if pending else "cpu"
     groups = make_groups(plan.trials, stored, folder, device)
     watcher.begin(len(plan.trials), len(plan.trials) - len(pending), groups)
     trained: set[str] = set()

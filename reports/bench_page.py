@@ -249,9 +249,9 @@ def _bars(samples: Sequence[Sample]) -> list[str]:
             conventional = ratios(select(of, what="train"), "torch-geometric", way, cost)
             if conventional and (graph_network or base == "flowerformer") and not (gpu and graph_network):
                 least = 10 if graph_network else 100 if gpu else 3
-                most = spread(s[cost] / floor for s in select(of, what="train", variant="torch-geometric") for floor in floors)
+                capped = spread(s[cost] / floor for s in select(of, what="train", variant="torch-geometric") for floor in floors)
                 row(f"{case}: torch-geometric loop over {said}, {cost} per step and member", f"at least {least}",
-                    _times(conventional) + (f"; at its floor {most.median:.1f}" if most else ""), conventional.median >= least)
+                    _times(conventional) + (f"; at its floor {capped.median:.1f}" if capped else ""), conventional.median >= least)
             trained = spread(s[cost] for s in select(of, what="train", variant=way))
             for floor in floors:
                 if base == "flowerformer" and trained and not gpu:

@@ -40,13 +40,13 @@ def bench(
     from archrank.reports.bench_page import write_page
 
     if not page:
-        from archrank.cli.device import check_device
         from archrank.datasets.catalog import load
         from archrank.eval.bench import against as commands
         from archrank.eval.bench.case import Case
         from archrank.eval.bench.compare import compare
         from archrank.eval.bench.growth import ENCODERS, grow
         from archrank.eval.bench.results import Results
+        from archrank.eval.device import check_device
 
         check_device(device)
         parts, chosen = _parts(growth), _labels(encoders or ([] if growth or plan else DEFAULT))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import typer
 
-from archrank.cli.device import check_device
 from archrank.datasets.errors import ArchrankError, unknown
+from archrank.eval.device import check_device
 
 BUILDABLE = {"digits101": "digits101: NAS-Bench-101 cells trained on handwritten digits"}
 

@@ -74,8 +74,8 @@ def doctor() -> None:
     """Versions, hardware and data folders: paste it into a bug report."""
     import torch
 
-    from archrank.cli.device import accelerator
     from archrank.datasets.catalog import cache_folder, data_folders
+    from archrank.eval.device import accelerator
     from archrank.eval.provenance import provenance
 
     for name, value in provenance(accelerator(), torch.get_num_threads()).items():

@@ -35,8 +35,8 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:
     """Train an encoder by its paper's recipe under its paper's protocol, and show our mean and interval beside the published values."""
-    from archrank.cli.device import accelerator, check_device
     from archrank.datasets.errors import ArchrankError, unknown
+    from archrank.eval.device import accelerator, check_device
     from archrank.eval.specs import parse_list
     from archrank.reports.published import published
     from archrank.reports.render_text import finite

@@ -90,16 +90,10 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
     """Train and test encoders on identical splits. Always resumes: what the store has is kept, the rest is done."""
     started = time.monotonic()
     planned, skipped = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
-    from archrank.cli.device import accelerator, check_device
     from archrank.eval.run import run as run_plan
     from archrank.eval.store import Store
     from archrank.eval.suite import note_skipped
 
-    stored = Store(store).keys()
-    if device == "auto":
-        device = accelerator() if any(item.trial.key not in stored for item in planned.trials) else "cpu"
-    else:
-        check_device(device)
     if suite and not benchmark:
         note_skipped(store, suite, skipped)
     summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, compiled=compiled, watcher=_watcher())

@@ -1,4 +1,4 @@
-"""What `--device` may say."""
+"""What a device may be called."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ def check_device(device: str) -> None:
     if device.split(":")[0] not in ("cpu", "cuda"):
         raise ArchrankError(f"unknown device '{device}': known: cpu, cuda")
     if device != "cpu" and accelerator() == "cpu":
-        raise ArchrankError(f"--device {device}: torch finds no GPU here; use --device cpu")
+        raise ArchrankError(f"device {device}: torch finds no GPU here; use cpu")
