@@ -33,19 +33,18 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def start(process: Any, threads: int, **more: str) -> None:
-    """Start a process in that `environment`, which it reads before it imports numpy and torch; no interrupt reaches it while it does."""
+    """Start a process in that `environment`, which it reads before it imports numpy and torch; an interrupt reaches this process and not that one."""
     wanted = environment(threads) | more
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
-    # What is ignored stays ignored in a process that is started. Only the main thread may say so.
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if threading.current_thread() is threading.main_thread() else None
+    # What is held back stays so in a process that is started; here it is delivered as soon as the process is there.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
     finally:
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def work(pipe: Connection, context: Context, threads: int, parent: int) -> None:

@@ -1,7 +1,11 @@
 """Worker processes: what they are given, and what becomes of a trial whose worker dies."""
 
+import os
+import signal
 import subprocess
 import sys
+
+import pytest
 
 from archrank.eval.execute import Context, write_lost
 from archrank.eval.groups import make_groups
@@ -9,6 +13,7 @@ from archrank.eval.run import run
 from archrank.eval.specs import parse_list
 from archrank.eval.store import Store, read_results
 from archrank.eval.trials import make_plan
+from archrank.eval.workers import start
 
 DYING = """
 import os, torch
@@ -59,3 +64,18 @@ def test_a_script_without_a_guarded_entry_is_told_so_and_nothing_is_stored(tmp_p
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode and "guard its entry with `if __name__ == '__main__':`" in done.stderr.strip().splitlines()[-1]
     assert not list((tmp_path / "results" / "store").glob("trials/*"))
+
+
+def test_an_interrupt_while_a_worker_starts_is_neither_lost_nor_the_workers():
+    class Process:
+        held = None
+
+        def start(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            asked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+            self.held = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.strip()
+
+    process, before = Process(), dict(os.environ)
+    with pytest.raises(KeyboardInterrupt):
+        start(process, 1)
+    assert process.held == "True" and dict(os.environ) == before
