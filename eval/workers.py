@@ -37,7 +37,10 @@ def start(process: Any, threads: int, **more: str) -> None:
     wanted = environment(threads) | more
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
-    # What is held back stays so in a process that is started; here it is delivered as soon as the process is there.
+    # What is held back here stays so in a process that is started; what comes all the same, through another thread, waits until it is there.
+    # Only the main thread may say so.
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if threading.current_thread() is threading.main_thread() else None
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process.start()
@@ -45,6 +48,10 @@ def start(process: Any, threads: int, **more: str) -> None:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+            if came:
+                signal.raise_signal(signal.SIGINT)
 
 
 def work(pipe: Connection, context: Context, threads: int, parent: int) -> None:
