@@ -71,7 +71,11 @@ def _table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
         if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus first fields for names of rows
             raise DataError(f"{path}: line 2: expected {len(frame.columns)} fields, saw {len(frame.columns) + frame.index.nlevels}")
-        return frame, [f"line {row + 2}" for row in range(len(frame))]
+        with path.open(errors="replace") as text:
+            written = [number for number, line in enumerate(text, 1) if line.strip()]  # pandas passes over empty lines
+        if len(written) != len(frame) + 1:  # a quoted field of several lines, or a compressed file
+            written = list(range(1, len(frame) + 2))
+        return frame, [f"line {number}" for number in written[1:]]
     except DataError:
         raise
     except Exception as error:

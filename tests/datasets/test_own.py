@@ -200,3 +200,10 @@ def test_broken_files_are_refused_and_nothing_is_written(tmp_path):
         from_graphs([(["a", "b"], [(0, 1), (1, 0)])] * 2, [1, 2], save_to=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert json.dumps(sorted(file.name for file in tmp_path.iterdir())) == '["x.csv", "x.parquet"]'
+
+
+def test_empty_lines_are_passed_over_and_counted(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["", HEADER, GOOD, "", "  ", "b,input conv9 output,0>1 1>2,90"]) + "\n")
+    with pytest.raises(DataError, match="line 6: unknown operation 'conv9'"):
+        read_own(path, ops=["input", "conv", "output"])
