@@ -30,8 +30,8 @@ class SearchSpace:
     max_nodes: int
     roles: dict[str, int] = field(default_factory=dict)
     cells: int = 1
-    support: NDArray[np.bool_] | None = None
-    constant: NDArray[np.bool_] | None = None
+    support: NDArray[np.bool_] | None = field(default=None, repr=False)
+    constant: NDArray[np.bool_] | None = field(default=None, repr=False)
     attrs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
