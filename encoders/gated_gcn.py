@@ -86,9 +86,9 @@ class GatedGCN(nn.Module):
         """Node states after all layers: of operations [...] and first edge states [..., E, dim]."""
         # Nodes start from their operation alone: what the first layer's maps make of it is computed once per operation.
         first = nn.functional.one_hot(ops, self.ops).to(self.embed.weight.dtype)
-        x, state = self.embed.weight.mT, e
+        x = self.embed.weight.mT
         for number, layer in enumerate(self.layers, 1):
-            x, state = layer(x, state, flow, first if number == 1 else None, number == len(self.layers))
+            x, e = layer(x, e, flow, first if number == 1 else None, number == len(self.layers))
         return x
 
     def _flat(self, graph: Messages) -> Tensor:

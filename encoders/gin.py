@@ -86,7 +86,8 @@ class GIN(nn.Module):
 
     def _flat(self, graph: Messages) -> Tensor:
         around = graph if self.directed else graph.both_ways()[0]
-        one = around.pair(*2 * [torch.zeros(len(graph.ops), 1, dtype=self.embed.weight.dtype, device=graph.ops.device)]) + 1
+        zero = torch.zeros(len(graph.ops), 1, dtype=self.embed.weight.dtype, device=graph.ops.device)
+        one = around.pair(zero, zero) + 1
         return graph.mean_pool(self._passed(graph.ops, lambda x: around.sum_in(x, one), None), self.cells)
 
 

@@ -12,6 +12,14 @@ def accelerator() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def chosen_device(device: str) -> str:
+    """What `auto` stands for, or the device itself; ArchrankError as `check_device`."""
+    if device == "auto":
+        return accelerator()
+    check_device(device)
+    return device
+
+
 def check_device(device: str) -> None:
     """ArchrankError unless it is `cpu`, or `cuda` (with a number or without) where torch finds a GPU."""
     if device.split(":")[0] not in ("cpu", "cuda"):

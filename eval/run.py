@@ -11,7 +11,7 @@ from typing import Any
 from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders.catalog import where
-from archrank.eval.device import accelerator, check_device
+from archrank.eval.device import chosen_device
 from archrank.eval.groups import Group, make_groups
 from archrank.eval.store import Store
 from archrank.eval.trials import Plan
@@ -49,8 +49,6 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     ArchrankError for a device that is not there, or if an encoder cannot be imported or built on a benchmark's space: then nothing was trained or written.
     """
     watcher = watcher or Watcher()
-    if device != "auto":
-        check_device(device)
     folder = Store(store)
     stored = folder.keys()
     failed: set[str] = set()
@@ -63,8 +61,8 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     pending = [item for item in plan.trials if item.trial.key not in stored]
     if pending:
         _check_encoders(plan, pending)
-    if device == "auto":
-        device = accelerator() if pending else "cpu"
+    # Looking for a GPU takes importing torch, for which a run that has nothing to do does not wait.
+    device = "cpu" if device == "auto" and not pending else chosen_device(device)
     groups = make_groups(plan.trials, stored, folder, device)
     watcher.begin(len(plan.trials), len(plan.trials) - len(pending), groups)
     trained: set[str] = set()

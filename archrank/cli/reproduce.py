@@ -36,7 +36,7 @@ def reproduce(
 ) -> None:
     """Train an encoder by its paper's recipe under its paper's protocol, and show our mean and interval beside the published values."""
     from archrank.datasets.errors import ArchrankError, unknown
-    from archrank.eval.device import accelerator, check_device
+    from archrank.eval.device import chosen_device
     from archrank.eval.specs import parse_list
     from archrank.reports.published import published
     from archrank.reports.render_text import finite
@@ -59,8 +59,7 @@ def reproduce(
         raise ArchrankError(f"no published value of {spec.info.name} can be compared here; the lines above say why" if not as_json else
                             f"no published value of {spec.info.name} can be compared here")
     plans = [_plan(spec, task, seeds) for task in runs]
-    device = accelerator() if device == "auto" else device
-    check_device(device)
+    device = chosen_device(device)
     for task, plan in zip(runs, plans):
         typer.echo(_announcement(spec, task, plan, store, seeds, device, workers), err=as_json)
     results, failed = [], 0

@@ -73,16 +73,21 @@ class Lists(Edges):
 
     def pair(self, source: Tensor, target: Tensor) -> Tensor:
         """As `Edges.pair`."""
-        return self.senders(source) + torch.gather(target, -2, self.end.expand(*self.end.shape[:-1], target.shape[-1]))
+        return _at(source, self.start) + _at(target, self.end)
 
     def senders(self, x: Tensor) -> Tensor:
         """As `Edges.senders`."""
-        return torch.gather(x, -2, self.start.expand(*self.start.shape[:-1], x.shape[-1]))
+        return _at(x, self.start)
 
     def sum_in(self, values: Tensor) -> Tensor:
         """As `Edges.sum_in`."""
         empty = torch.zeros(*values.shape[:-2], self.nodes, values.shape[-1], dtype=values.dtype, device=values.device)
         return empty.scatter_add(-2, self.end.expand_as(values), values * self.there.unsqueeze(-1))
+
+
+def _at(x: Tensor, nodes: Tensor) -> Tensor:
+    """States x [B, V, d] of nodes int64 [B, E, 1]: [B, E, d]."""
+    return torch.gather(x, -2, nodes.expand(*nodes.shape[:-1], x.shape[-1]))
 
 
 def slots(space: SearchSpace) -> Tensor | None:

@@ -176,10 +176,11 @@ def results_of(covered: Coverage) -> Results:
     x = np.full((len(covered.labels), len(tasks), len(seeds)), np.nan)
     x[e, t, s] = common[metric].to_numpy(dtype=float)
     shared = np.zeros(len(tasks), dtype=bool)
+    first = common.assign(task=t)[e == 0]
     if "split" in common:
-        first = common.assign(task=t)[(e == 0) & common["split"].notna()]
-        repeated = first.loc[first.duplicated(["task", "split"]), "task"]
-        for task, group in first[first["task"].isin(repeated)].groupby("task"):
+        known = first[first["split"].notna()]
+        repeated = known.loc[known.duplicated(["task", "split"]), "task"]
+        for task, group in known[known["task"].isin(repeated)].groupby("task"):
             same = group.groupby("split")["seed"].apply(list)
             shared[task] = len(same) == 1 and len(group) > 1
             for members in same if len(same) > 1 else []:
@@ -189,8 +190,9 @@ def results_of(covered: Coverage) -> Results:
                 x[:, task, at[0]] = together
     if "test_set" in common:
         # Splits may differ in what is trained on and agree in what is tested on.
-        for task, group in common.assign(task=t)[e == 0].groupby("task")["test_set"]:
-            shared[task] |= len(group) > 1 and group.notna().all() and group.nunique() == 1
+        repeated = first.loc[first.duplicated(["task", "test_set"]) & first["test_set"].notna(), "task"]
+        for task, group in first[first["task"].isin(repeated)].groupby("task")["test_set"]:
+            shared[task] |= group.nunique(dropna=False) == 1
     with np.errstate(invalid="ignore"):
         mean = np.nanmean(x, axis=2)
     size = common.groupby(t)["test"].first().to_numpy(dtype=float) if "test" in common else np.full(len(tasks), np.nan)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from archrank.encoders.gated_gcn import GatedGCN
-from archrank.encoders.layers.edges import _listed, slots
+from archrank.encoders.layers.edges import Lists, slots
 from archrank.eval.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
@@ -66,9 +66,9 @@ def test_contract(directed):
 
 def test_edge_list_holds_every_edge_once():
     graphs = spaces.random_graphs(NB101, 20, 1)
-    edges = graphs.derive("edges/list", _listed)
+    edges = Lists(graphs, both_ways=False)
     for i in range(20):
-        there = [(int(u), int(v)) for u, v, real in edges[i] if real]
+        there = [(int(u), int(v)) for u, v, real in zip(edges.start[i], edges.end[i], edges.there[i]) if real]
         assert sorted(there) == [tuple(pair) for pair in torch.nonzero(graphs.adj[i]).tolist()]
 
 
