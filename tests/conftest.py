@@ -1,9 +1,13 @@
 import os
+import signal
 
 import pytest
 
 # Tests run side by side: one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell without job control starts its background jobs deaf to interrupts, and every process they start.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):
