@@ -17,12 +17,13 @@ from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.eval.ensemble import Ensemble
+from archrank.eval.feed import Member
 from archrank.eval.labels import transform
 from archrank.eval.metrics import kendall
 from archrank.eval.network import Network
 from archrank.eval.recipes import prescribed
 from archrank.eval.specs import parse
-from archrank.eval.training import Member, fit, predict
+from archrank.eval.training import fit, predict
 
 
 class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types

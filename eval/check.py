@@ -21,13 +21,14 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.catalog import where
 from archrank.eval.ensemble import Ensemble
+from archrank.eval.feed import Member
 from archrank.eval.labels import transform
 from archrank.eval.metrics import kendall
 from archrank.eval.network import Network, parameters
 from archrank.eval.recipes import COMMON, Recipe
 from archrank.eval.specs import Spec
 from archrank.eval.synthetic import synthetic
-from archrank.eval.training import Member, Outcome, train
+from archrank.eval.training import Outcome, train
 
 Verdict = Literal["pass", "fail", "fact"]
 CLOSE = 1e-4

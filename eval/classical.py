@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 
-from archrank.eval.training import Member, Outcome, derive_seed
+from archrank.eval.feed import Member, derive_seed
+from archrank.eval.training import Outcome
 
 
 def regressor(kind: str, seed: int, spread: float = 1.0) -> Any:

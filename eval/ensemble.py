@@ -17,6 +17,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.layers.noise import Counter, Vector, noise
 from archrank.eval.compiled import Parts
+from archrank.eval.feed import View
 
 
 class Ensemble:
@@ -37,16 +38,17 @@ class Ensemble:
         self.skeleton.train(mode)
         return self
 
-    def call(self, graphs: Graphs, task: str, drawn: Tensor | None = None, parameters: dict[str, Tensor] | None = None) -> Any:
+    def call(self, graphs: Graphs, task: str, drawn: Tensor | None = None, parameters: dict[str, Tensor] | None = None,
+             buffers: dict[str, Tensor] | None = None) -> Any:
         """The network's `forward(graphs, task)` for every member: graphs with leading dimensions [M, B], results [M, ...].
 
-        drawn: float [M, n], each member's random numbers for this call (see `count_noise`).
+        drawn: float [M, n], each member's random numbers for this call (see `count_noise`). parameters, buffers: in place of the ensemble's own.
         """
-        stacked = self.parameters if parameters is None else parameters
+        stacked, buffers = self.parameters if parameters is None else parameters, self.buffers if buffers is None else buffers
         drawn = torch.empty(self.size, 0, device=self.device) if drawn is None else drawn
         training = self.skeleton.training
         if self.parts is not None and self.parts.whole is not None and training:
-            return self.parts.whole.stacked(stacked, self.buffers, drawn, graphs, task=task)
+            return self.parts.whole.stacked(stacked, buffers, drawn, graphs, task=task)
         tensors = graphs.tensors()
 
         def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], batch: dict[str, Tensor], numbers: Tensor) -> Any:
@@ -55,13 +57,13 @@ class Ensemble:
 
         if self.fallback is None:
             with self.parts.running(training) if self.parts else nullcontext():
-                return vmap(one, randomness="error")(stacked, self.buffers, tensors, drawn)
+                return vmap(one, randomness="error")(stacked, buffers, tensors, drawn)
         found = []
         for m in range(self.size):
             def pick(named: dict[str, Tensor], m: int = m) -> dict[str, Tensor]:
                 return {name: tensor[m] for name, tensor in named.items()}
 
-            found.append(one(pick(stacked), pick(self.buffers), pick(tensors), drawn[m]))
+            found.append(one(pick(stacked), pick(buffers), pick(tensors), drawn[m]))
         if isinstance(found[0], tuple):
             return tuple(torch.stack(part) for part in zip(*found))
         return torch.stack(found)
@@ -84,16 +86,16 @@ class Ensemble:
             functional_call(self.skeleton, (weights, buffers), (graphs,), {"task": task})
         return counter.taken
 
-    def compile(self, batches: Sequence[tuple[Graphs, Tensor]], task: str) -> str:
+    def compile(self, views: Sequence[View], task: str) -> str:
         """Run training steps as compiled programs from now on, where that is possible; returns what became of it, in one line.
 
-        batches: for every shape of batch that training will have, graphs [M, B] and their noise [M, n], as for `call`.
+        views: one of every shape that training will have.
         """
-        first = batches[0][0][torch.tensor(0, device=self.device)]
+        first = views[0].graphs[torch.tensor(0, device=self.device)]
         try:
             self.parts = Parts(self.skeleton, self.size, lambda: self.count_noise(first, task))
-            for graphs, drawn in batches:
-                self.probe(graphs, task, drawn)
+            for view in views:
+                self.probe(view, task)
             if self.fallback:
                 raise ValueError(self.fallback)
         except ValueError as error:
@@ -103,11 +105,11 @@ class Ensemble:
             return f"not compiled: {error}"
         return f"compiled: {self.parts}"
 
-    def probe(self, graphs: Graphs, task: str, drawn: Tensor) -> None:
+    def probe(self, view: View, task: str) -> None:
         """Find out whether the members can run as one program: one forward and backward pass, nothing kept."""
         kept = {name: tensor.clone() for name, tensor in self.buffers.items()}
         try:
-            out = self.call(graphs, task, drawn)
+            out = self.call(view.graphs, task, view.drawn)
             (out[0] if isinstance(out, tuple) else out).sum().backward()
         except Exception as error:  # whatever vmap objects to
             self.fallback = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"

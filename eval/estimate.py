@@ -9,8 +9,9 @@ from torch import nn
 
 from archrank.datasets import Benchmark
 from archrank.datasets.graphs import Graphs
+from archrank.eval.feed import Member, steps_per_epoch
 from archrank.eval.recipes import prescribed
-from archrank.eval.training import Member, fit, steps_per_epoch
+from archrank.eval.training import fit
 from archrank.eval.trials import Plan, Planned
 
 TIMED = 3

@@ -20,13 +20,14 @@ from archrank.datasets.graphs import Graphs
 from archrank.encoders.layers.complexity import Metric
 from archrank.eval import metrics
 from archrank.eval.classical import fit_predict
+from archrank.eval.feed import Member
 from archrank.eval.groups import Group
 from archrank.eval.labels import transform
 from archrank.eval.network import FixedEncoding, Network
 from archrank.eval.provenance import provenance
 from archrank.eval.recipes import HEADS, Recipe, prescribed, shared
 from archrank.eval.store import SCHEMA, Store, replace
-from archrank.eval.training import Member, Outcome, train
+from archrank.eval.training import Outcome, train
 from archrank.eval.trials import Planned
 
 ENCODED = 500

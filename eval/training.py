@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,23 +14,12 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.eval.ensemble import Ensemble
-from archrank.eval.losses import relation, supervised
+from archrank.eval.feed import Feed, Member, Rows, batches, derive_seed, sizes, steps_per_epoch
 from archrank.eval.network import Network, parameters
 from archrank.eval.recipes import Recipe
+from archrank.eval.update import Update
 
 Progress = Callable[[float], None]
-Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One predictor to be trained: its seed, training rows [n] with labels [n] (higher is better), rows to predict, and rows to encode."""
-
-    seed: int
-    train: Rows
-    labels: NDArray[np.float64]
-    test: Rows
-    encode: Rows | None = None
 
 
 @dataclass(eq=False)
@@ -47,42 +36,6 @@ class Outcome:
     problem: str | None = None
 
 
-def derive_seed(seed: int, purpose: str) -> int:
-    """A seed of its own for every purpose (63 bits), the same on every machine."""
-    entropy = [seed, *purpose.encode()]
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
-
-
-def batches(size: int, recipe: Recipe, seed: int) -> Iterator[Rows]:
-    """Positions 0..size-1 of each step's batch, in the member's own order.
-
-    With `updates` every batch is full and epochs run into each other; with `epochs` each epoch ends in a partial batch (dropped if it is a
-    single architecture).
-    """
-    rng = np.random.default_rng(derive_seed(seed, "order"))
-    batch = min(recipe.batch, size)
-    if recipe.updates is not None:
-        ahead = np.empty(0, np.int64)
-        for _ in range(recipe.updates):
-            while len(ahead) < batch:
-                ahead = np.concatenate([ahead, rng.permutation(size)])
-            yield ahead[:batch]
-            ahead = ahead[batch:]
-        return
-    assert recipe.epochs is not None
-    for _ in range(recipe.epochs):
-        order = rng.permutation(size)
-        for start in range(0, size, batch):
-            if size - start > 1 or size == 1:
-                yield order[start : start + batch]
-
-
-def steps_per_epoch(size: int, recipe: Recipe) -> int:
-    """Batches in one epoch of `size` architectures."""
-    batch = min(recipe.batch, size)
-    return max(1, size // batch + (1 if size % batch > 1 else 0))
-
-
 def learning_rate(recipe: Recipe, step: int, steps: int, per_epoch: int) -> float:
     """The factor on the learning rate at a step (0-based)."""
     if recipe.schedule_per == "epoch" and recipe.epochs is not None:
@@ -96,26 +49,6 @@ def learning_rate(recipe: Recipe, step: int, steps: int, per_epoch: int) -> floa
     if recipe.schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * share))
     return 1 - share if recipe.schedule == "linear" else 1.0
-
-
-class Noise:
-    """Every member's own stream of uniform numbers in [0, 1)."""
-
-    def __init__(self, seeds: Sequence[int], device: torch.device | str) -> None:
-        self.device = torch.device(device)
-        self.streams = [torch.Generator(device).manual_seed(derive_seed(seed, "noise")) for seed in seeds]
-        self.words = [np.random.SFC64(derive_seed(seed, "coarse noise")) for seed in seeds] if self.device.type == "cpu" else []
-
-    def fine(self, *shape: int) -> Tensor:
-        """float [M, *shape], of single precision's 2^24 values."""
-        return torch.stack([torch.rand(shape, generator=stream, device=self.device) for stream in self.streams])
-
-    def coarse(self, count: int) -> Tensor:
-        """float [M, count]: on a CPU multiples of 2^-16, four to a random word. Dropout takes so many that PyTorch's would be a tenth of a small network's time."""
-        if not self.words:
-            return self.fine(count)
-        drawn = np.stack([words.random_raw(-(-count // 4)) for words in self.words]).view(np.int16)
-        return torch.from_numpy(drawn)[:, :count].to(torch.get_default_dtype()).add_(2**15).mul_(2**-16)
 
 
 @dataclass(eq=False)
@@ -170,88 +103,45 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
     became of it is in the notes, and the time that building programs takes is not in `seconds`.
     """
     graphs = graphs.to(device)
-    twins = twins.to(device) if twins is not None else None
+    spaces = [graphs, twins.to(device)] if recipe.consistency and twins is not None else [graphs]
     probe = graphs[torch.as_tensor(members[0].train[:2], device=device)]
     networks = []
     for member in members:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(member.seed, "weights"))
             networks.append(Network(build(member, probe).to(device), recipe.head, probe, pairs))
-    graphs.prepare(probe)
-    if twins is not None:
-        twins.prepare(probe)
+    for space in spaces:
+        space.prepare(probe)
     ensemble = Ensemble(networks, device)
     task = "pairs" if pairs else "score"
-    rows = [torch.as_tensor(member.train, device=device) for member in members]
-    labels = [torch.as_tensor(member.labels, dtype=torch.get_default_dtype(), device=device) for member in members]
-    noise = Noise([member.seed for member in members], device)
     size = len(members[0].train)
     first = min(recipe.batch, size)
-    per_item = ensemble.train().count_noise(graphs[rows[0][:first]], task) / first
-    if not one_program:
-        ensemble.fallback = "asked for"
+    numbers = ensemble.train().count_noise(graphs[torch.as_tensor(members[0].train[:first], device=device)], task) / first
+    feed = Feed(members, spaces, recipe, numbers)
+    # Of every shape that there will be; their random numbers are not those of the training.
+    samples = [Feed(members, spaces, recipe, numbers)([np.arange(count)] * len(members)) for count in sizes(size, recipe)]
+    if one_program:
+        ensemble.probe(samples[0].views[0], task)
     else:
-        trial = torch.stack([r[:first] for r in rows])
-        ensemble.probe(graphs[trial], task, torch.rand(len(members), round(per_item * first), device=device))
+        ensemble.fallback = "asked for"
     notes = [f"trained as a loop: {ensemble.fallback}"] if ensemble.fallback and one_program else []
+    update = Update(ensemble, recipe, task)
     if compiled and ensemble.fallback is None:
-        shapes = [first, size % first] if recipe.updates is None and size % first > 1 else [first]
-        notes.append(ensemble.compile([(graphs[torch.stack([r[:count] for r in rows])], torch.rand(len(members), round(per_item * count), device=device))
-                                       for count in shapes], task))
+        notes.append(ensemble.compile([sample.views[0] for sample in samples], task))
 
-    weights = [p for p in ensemble.parameters.values() if p.requires_grad]
-    average = {k: v.detach().clone() for k, v in ensemble.parameters.items()} if recipe.ema else None
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind(weights, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay, fused=True)
     per_epoch = steps_per_epoch(size, recipe)
     steps = recipe.updates if recipe.updates is not None else recipe.epochs * per_epoch  # type: ignore[operator]
-    capped = recipe.pairs_per_item is not None or recipe.difference > 0
     finite = torch.ones(len(members), dtype=torch.bool, device=device)
-
     synchronize(device)
     start = time.perf_counter()
     for step, chosen in enumerate(zip(*(batches(len(member.train), recipe, member.seed) for member in members))):
-        where = [torch.as_tensor(positions, device=device) for positions in chosen]
-        index = torch.stack([r[w] for r, w in zip(rows, where)])
-        y = torch.stack([label[w] for label, w in zip(labels, where)])
-        count = index.shape[1]
-        numbers = noise.coarse(round(per_item * count)) if per_item else None
-        out, extra = ensemble.call(graphs[index], task, numbers)
-        if pairs:
-            loss = relation(out, y)
-        else:
-            loss = supervised(recipe, out, y, noise.fine(count, count) if capped else None)
-            if recipe.consistency and twins is not None:
-                twin, _ = ensemble.call(twins[index], task, noise.coarse(round(per_item * count)) if per_item else None)
-                loss = (loss + supervised(recipe, twin, y, noise.fine(count, count) if capped else None)) / 2
-                loss = loss + recipe.consistency * (out - twin).abs().mean(-1)
-        loss = loss + extra
-        finite &= loss.detach().isfinite()
-        optimizer.zero_grad(set_to_none=True)
-        loss.sum().backward()
-        if recipe.clip is not None:
-            clip(weights, recipe.clip)
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.lr * learning_rate(recipe, step, steps, per_epoch)
-        optimizer.step()
-        if average is not None:
-            with torch.no_grad():
-                for name, value in average.items():
-                    value.lerp_(ensemble.parameters[name], 1 - recipe.ema)
+        loss = update(feed(chosen), recipe.lr * learning_rate(recipe, step, steps, per_epoch))
+        finite &= loss.isfinite()
         if progress is not None and step % 10 == 0:
             progress(step / steps)
     synchronize(device)
     seconds = time.perf_counter() - start
-    return Trained(ensemble.train(False), graphs, average, pairs, seconds, finite, notes)
-
-
-def clip(weights: Sequence[Tensor], limit: float) -> None:
-    """Scale every member's gradient to a norm of at most `limit`, each member by itself (as `clip_grad_norm_` does for one)."""
-    gradients = [w.grad for w in weights if w.grad is not None]
-    squares = torch.stack([g.flatten(1).square().sum(1) for g in gradients]).sum(0)
-    factor = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)
-    for g in gradients:
-        g.mul_(factor.view(-1, *[1] * (g.dim() - 1)))
+    return Trained(ensemble.train(False), graphs, update.average, pairs, seconds, finite, notes)
 
 
 @torch.no_grad()

@@ -22,9 +22,10 @@ from archrank.encoders.layers.noise import Dropout
 from archrank.eval.bench.pyg_flowerformer import PygFlowerFormer
 from archrank.eval.bench.pyg_networks import PygGatedGCN, PygGCN, PygGIN
 from archrank.eval.bench.subject import Subject
+from archrank.eval.feed import steps_per_epoch
 from archrank.eval.losses import supervised
 from archrank.eval.network import Network
-from archrank.eval.training import learning_rate, steps_per_epoch
+from archrank.eval.training import learning_rate
 
 FORMS: dict[type[nn.Module], Callable[[Any], Any]] = {
     NeuralPredictorGCN: PygGCN,

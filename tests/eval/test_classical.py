@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 
 from archrank.eval.classical import LastHidden, fit_predict, regressor
-from archrank.eval.training import Member
+from archrank.eval.feed import Member
 
 
 def problem(count, seed=0):

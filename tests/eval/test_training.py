@@ -6,11 +6,13 @@ from torch import nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.gcn import NeuralPredictorGCN
+from archrank.eval.feed import Member, Noise, batches, steps_per_epoch
 from archrank.eval.labels import transform
 from archrank.eval.losses import hinge, pair_mask, relation, supervised
 from archrank.eval.network import FixedEncoding
 from archrank.eval.recipes import COMMON, make_recipe
-from archrank.eval.training import Member, Noise, batches, clip, learning_rate, steps_per_epoch, train
+from archrank.eval.training import learning_rate, train
+from archrank.eval.update import clip
 
 SHORT = COMMON.model_copy(update={"updates": 6, "batch": 8})
 
@@ -128,7 +130,7 @@ def test_clipping_is_each_members_own_and_equals_torchs():
     weights = [nn.Parameter(torch.zeros_like(g)) for g in gradients]
     for w, g in zip(weights, gradients):
         w.grad = g.clone()
-    clip(weights, 1.0)
+    clip([weight.grad for weight in weights], 1.0)
     for m in range(3):
         alone = [nn.Parameter(torch.zeros_like(g[m])) for g in gradients]
         for w, g in zip(alone, gradients):
