@@ -16,7 +16,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.layers.noise import Counter, Vector, noise
-from archrank.eval.compiled import Parts
+from archrank.eval.compiled.parts import Parts
 from archrank.eval.feed import View
 
 
@@ -47,8 +47,6 @@ class Ensemble:
         stacked, buffers = self.parameters if parameters is None else parameters, self.buffers if buffers is None else buffers
         drawn = torch.empty(self.size, 0, device=self.device) if drawn is None else drawn
         training = self.skeleton.training
-        if self.parts is not None and self.parts.whole is not None and training:
-            return self.parts.whole.stacked(stacked, buffers, drawn, graphs, task=task)
         tensors = graphs.tensors()
 
         def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], batch: dict[str, Tensor], numbers: Tensor) -> Any:
@@ -87,7 +85,7 @@ class Ensemble:
         return counter.taken
 
     def compile(self, views: Sequence[View], task: str) -> str:
-        """Run training steps as compiled programs from now on, where that is possible; returns what became of it, in one line.
+        """Run layers as compiled programs in training from now on, where that is possible; returns what became of it, in one line.
 
         views: one of every shape that training will have.
         """

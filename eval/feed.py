@@ -71,14 +71,17 @@ class Feed:
     """
 
     def __init__(self, members: Sequence[Member], spaces: Sequence[Graphs], recipe: Recipe, numbers: float) -> None:
-        self.members, self.spaces, self.numbers = members, spaces, numbers
+        # What is trained on is laid close together: a whole space does not fit into a processor's caches.
+        used, places = np.unique(np.concatenate([member.train for member in members]), return_inverse=True)
+        self.rows = np.split(places, np.cumsum([len(member.train) for member in members])[:-1])
+        self.members, self.spaces, self.numbers = members, [space[torch.from_numpy(used).to(space.device)] for space in spaces], numbers
         self.device, self.dtype = spaces[0].device, torch.get_default_dtype()
         self.noise = Noise([member.seed for member in members], self.device)
         self.matched = recipe.pairs_per_item is not None or recipe.difference > 0
 
     def __call__(self, chosen: Sequence[Rows]) -> Batch:
         """The batch of the training architectures at each member's `chosen` positions [B]."""
-        index = np.stack([member.train[positions] for member, positions in zip(self.members, chosen)])
+        index = np.stack([rows[positions] for rows, positions in zip(self.rows, chosen)])
         labels = np.stack([member.labels[positions] for member, positions in zip(self.members, chosen)])
         rows, count = torch.from_numpy(index).to(self.device), index.shape[1]
         views = (View(space[rows], self.noise.coarse(round(self.numbers * count)) if self.numbers else None,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
+from archrank.eval.compiled.step import compiled_update
 from archrank.eval.ensemble import Ensemble
 from archrank.eval.feed import Feed, Member, Rows, batches, derive_seed, sizes, steps_per_epoch
 from archrank.eval.network import Network, parameters
@@ -127,7 +128,8 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
     notes = [f"trained as a loop: {ensemble.fallback}"] if ensemble.fallback and one_program else []
     update = Update(ensemble, recipe, task)
     if compiled and ensemble.fallback is None:
-        notes.append(ensemble.compile([sample.views[0] for sample in samples], task))
+        update, note = compiled_update(ensemble, recipe, task, samples)
+        notes.append(note)
 
     per_epoch = steps_per_epoch(size, recipe)
     steps = recipe.updates if recipe.updates is not None else recipe.epochs * per_epoch  # type: ignore[operator]

@@ -27,21 +27,21 @@ def losses(ensemble: Ensemble, recipe: Recipe, task: str, batch: Batch, weights:
 
 
 class Update:
-    """Updates an ensemble step by step. average: the moving average of the weights, where the recipe keeps one."""
+    """Updates an ensemble step by step, operation after operation.
+
+    weights: the tensors that learn. average: the moving average of the parameters, where the recipe keeps one.
+    """
 
     def __init__(self, ensemble: Ensemble, recipe: Recipe, task: str) -> None:
         self.ensemble, self.recipe, self.task = ensemble, recipe, task
-        self.weights = [weight for weight in ensemble.parameters.values() if weight.requires_grad]
+        self.weights = self._weights()
         self.average = {name: weight.detach().clone() for name, weight in ensemble.parameters.items()} if recipe.ema else None
         kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
         self.optimizer = kind(self.weights, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay, fused=True)
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:
         """The next step, at learning rate `rate`; returns the loss [M] that it started from."""
-        loss = losses(self.ensemble, self.recipe, self.task, batch)
-        for weight in self.weights:
-            weight.grad = None
-        loss.sum().backward()
+        loss = self._differentiate(batch)
         if self.recipe.clip is not None:
             clip([weight.grad for weight in self.weights if weight.grad is not None], self.recipe.clip)
         for group in self.optimizer.param_groups:
@@ -51,6 +51,17 @@ class Update:
             with torch.no_grad():
                 for name, value in self.average.items():
                     value.lerp_(self.ensemble.parameters[name], 1 - self.recipe.ema)
+        return loss
+
+    def _weights(self) -> list[Tensor]:
+        return [weight for weight in self.ensemble.parameters.values() if weight.requires_grad]
+
+    def _differentiate(self, batch: Batch) -> Tensor:
+        """The loss [M]; the weights get their gradients."""
+        loss = losses(self.ensemble, self.recipe, self.task, batch)
+        for weight in self.weights:
+            weight.grad = None
+        loss.sum().backward()
         return loss.detach()
 
 

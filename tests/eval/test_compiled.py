@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from archrank.encoders.brp_nas import BRPNASRelation
 from archrank.encoders.gated_gcn import GatedGCN
 from archrank.encoders.gin import GIN
 from archrank.encoders.tart import Tart
-from archrank.eval import compiled
+from archrank.eval.compiled import parts, step
 from archrank.eval.training import train
 from tests.eval.test_training import SHORT, Stubborn, TwoWay, members
 
@@ -23,27 +24,33 @@ def double_precision():
     torch.set_default_dtype(torch.float32)
 
 
-def both(cells, make):
-    return [train(lambda m, p: make(cells.space), cells.graphs, members(cells, 3), EPOCHS, compiled=way) for way in (False, True)]
+def both(cells, make, recipe=EPOCHS, **more):
+    return [train(lambda m, p: make(cells.space), cells.graphs, members(cells, 3), recipe, compiled=way, **more) for way in (False, True)]
 
 
 @needs_compiler
-@pytest.mark.parametrize("kind", [GIN, GatedGCN])  # batch normalisation and dropout; edges
-def test_a_small_network_is_one_program_per_shape(cells, kind):
-    before = len(compiled._programs)
-    plain, fused = both(cells, lambda space: kind(space, dim=16, layers=2, dropout=0.3))
-    assert len(compiled._programs) == before + 2
+@pytest.mark.parametrize(("kind", "options", "shapes", "changes"), [
+    (GIN, {"dim": 16, "layers": 1, "dropout": 0.3}, 2,
+     {"clip": 0.05, "ema": 0.9, "pairs_per_item": 0.5, "difference": 0.5, "consistency": 0.5, "weight_decay": 0.1}),
+    (GatedGCN, {"dim": 16, "layers": 2, "dropout": 0.3}, 1, {"optimizer": "adam", "loss": "mse", "weight_decay": 0.1}),
+    (BRPNASRelation, {"dim": 8, "layers": 1}, 1, {"loss": "relation"})])
+def test_steps_of_a_small_network_are_one_program_per_shape(cells, kind, options, shapes, changes):
+    before = len(step._programs)
+    recipe = EPOCHS.model_copy(update=changes | ({} if shapes == 2 else {"batch": 12}))
+    twins = cells.graphs[torch.arange(len(cells.graphs)).roll(1)]
+    plain, fused = both(cells, lambda space: kind(space, **options), recipe, twins=twins, pairs=hasattr(kind, "compare"))
+    assert len(step._programs) == before + shapes
     for one, other in zip(plain, fused):
         assert np.allclose(one.predictions, other.predictions, rtol=1e-9)
-        assert not one.notes and "compiled: Network" in other.notes[0] and "s to build, not counted" in other.notes[0]
+        assert not one.notes and "compiled: whole steps" in other.notes[0] and "s to build, not counted" in other.notes[0]
 
 
 @needs_compiler
 def test_layers_that_are_alike_share_a_program(cells, monkeypatch):
-    monkeypatch.setattr(compiled, "MOST_OPERATIONS", 0)
-    before = len(compiled._programs)
+    monkeypatch.setattr(step, "MOST_OPERATIONS", 0)
+    before = len(parts._programs)
     plain, fused = both(cells, lambda space: Tart(space, dim=8, layers=3, heads=2))
-    assert len(compiled._programs) == before + 2 and "(each of 3)" in fused[0].notes[0]
+    assert len(parts._programs) == before + 2 and "(each of 3)" in fused[0].notes[0]
     for one, other in zip(plain, fused):
         assert np.allclose(one.predictions, other.predictions, rtol=1e-9)
 
@@ -52,12 +59,12 @@ def test_what_cannot_be_compiled_trains_as_it_did(cells, monkeypatch):
     def broken(_):
         raise OSError("no compiler here\nand more")
 
-    monkeypatch.setattr(compiled, "_build", broken)
+    monkeypatch.setattr(step, "build", broken)
     plain, tried = both(cells, TwoWay)
     assert all(np.array_equal(one.predictions, other.predictions) for one, other in zip(plain, tried))
     assert tried[0].notes == ["not compiled: OSError: no compiler here"]
     assert "trained as a loop" in both(cells, Stubborn)[1][0].notes[0]
-    monkeypatch.setattr(compiled, "MOST_OPERATIONS", 0)
+    monkeypatch.setattr(step, "MOST_OPERATIONS", 0)
     assert "has no layers" in both(cells, TwoWay)[1][0].notes[0]
 
 
@@ -69,11 +76,11 @@ def test_values_are_taken_apart_and_put_together():
     a, b = torch.zeros(2), torch.ones(3)
     value = ({"x": [a, None], "y": Held(b)}, "word", 2.5)
     tensors, structure = [], []
-    apart = compiled._take_apart(value, tensors, structure)
+    apart = parts._take_apart(value, tensors, structure)
     assert tensors == [a, b] and value[1] in str(structure)
-    back = compiled._put_together(apart, [b, a])
+    back = parts._put_together(apart, [b, a])
     assert back[0]["x"] == [b, None] and back[0]["y"].tensor is a and back[0]["y"].count == 3 and back[1:] == ("word", 2.5)
     assert value[0]["y"].tensor is b
     other = []
-    compiled._take_apart(({"x": [a, None], "y": Held(b)}, "word", 2.0), [], other)
+    parts._take_apart(({"x": [a, None], "y": Held(b)}, "word", 2.0), [], other)
     assert other != structure

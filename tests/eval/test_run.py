@@ -317,11 +317,12 @@ def test_a_trial_without_its_predictions_is_trained_again(cells, tmp_path):
 
 def test_a_record_says_whether_it_was_compiled_not_whether_that_was_asked_for(cells, tmp_path, mine, monkeypatch):
     from archrank.cli.run import _not_compiled
-    from archrank.eval.ensemble import Ensemble
+    from archrank.eval import training
+    from archrank.eval.update import Update
 
     plan = plan_of(cells, mine, [12], 1)
     for said in ("not compiled: no compiler", "compiled: 3 programs"):
-        monkeypatch.setattr(Ensemble, "compile", lambda *_, said=said: said)
+        monkeypatch.setattr(training, "compiled_update", lambda *given, said=said: (Update(*given[:3]), said))
         store = Store(tmp_path / said[:3])
         run(plan, store.folder, workers=0, compiled=True)
         assert store.read(plan.trials[0].trial.key)["provenance"]["compiled"] == said.startswith("compiled")

@@ -1,11 +1,4 @@
-"""Training programs compiled by `torch.compile`'s back end: element-wise work fused, so that numbers are moved less often.
-
-What is compiled is what the engine runs: a part of the network for all members of an ensemble at once, with its derivative. A small network is
-one part; of a large one the entries of its `nn.ModuleList`s are, and layers that are alike share one program. A program is good for one shape of
-batch. Building one takes seconds to a minute (less once PyTorch has it on disk) and needs a C++ compiler, or Triton on a GPU.
-
-Compiled and plain programs round differently in the last digits: an ensemble is one or the other from its first step to its last.
-"""
+"""Compiled layers of networks that are too large to be compiled as a whole, in force under `vmap`."""
 
 from __future__ import annotations
 
@@ -13,22 +6,18 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from archrank.encoders.layers.noise import Counter, Vector, noise, uniform
 from archrank.encoders.layers.stacked import in_front
+from archrank.eval.compiled.build import build, operations, signature
 
-# Operations in a forward pass. Compiling takes about 0.05 s each, so what is larger is taken apart.
-MOST_OPERATIONS = 600
+# Operations in a forward pass. Compiling takes about 0.05 s each.
 MOST_IN_A_LAYER = 1500
-# Matrices of up to so many rows and columns are multiplied by written-out sums.
-SMALL = 24
 _programs: dict[Any, Program] = {}
 
 
@@ -39,20 +28,16 @@ class Parts:
         """forward: calls the network once (for one member, keeping nothing), to find out what its parts do. ValueError if no part is small enough."""
         self.members, self.seconds, self.active = members, 0.0, False
         layers = [entry for entries in network.modules() if isinstance(entries, nn.ModuleList) for entry in entries if any(entry.children())]
-        counts = _operations(forward, [network, *layers])
+        counts = operations(forward, [network, *layers])
         whole = counts.pop(network)
-        small = [layer for layer, count in counts.items() if 0 < count <= MOST_IN_A_LAYER]
-        self.modules = [network] if whole <= MOST_OPERATIONS else small
+        self.modules = [layer for layer, count in counts.items() if 0 < count <= MOST_IN_A_LAYER]
         if not self.modules:
             raise ValueError(f"a forward pass takes {whole:,} operations, and it has no layers that are compiled one by one")
-        parts = [_Part(module, self) for module in self.modules]
-        for module, part in zip(self.modules, parts):
-            module.forward = part
-        self.whole = parts[0] if whole <= MOST_OPERATIONS else None
+        for module in self.modules:
+            module.forward = _Part(module, self)
 
     def __str__(self) -> str:
-        number = len(self.modules)
-        return f"{type(self.modules[0]).__name__}{f' (each of {number})' if number > 1 else ''}, {self.seconds:.0f} s to build, not counted in training"
+        return f"{type(self.modules[0]).__name__} (each of {len(self.modules)}), {self.seconds:.0f} s to build, not counted in training"
 
     @contextmanager
     def running(self, active: bool = True) -> Iterator[None]:
@@ -74,7 +59,7 @@ class _Part:
 
     def __init__(self, module: nn.Module, parts: Parts) -> None:
         self.module, self.parts, self.plain = module, parts, module.forward
-        self.signature = _signature(module)
+        self.signature = signature(module)
         # Looked up once: walking through a module's children at every step takes as long as a small program runs.
         self.weights, self.buffers = _places(module, module.named_parameters()), _places(module, module.named_buffers())
 
@@ -82,28 +67,17 @@ class _Part:
         if not self.parts.active:
             return self.plain(*args, **kwargs)
         weights, buffers = ({name: getattr(owner, last) for name, owner, last in places} for places in (self.weights, self.buffers))
-        return self._run(weights, buffers, args, kwargs, None, _Stacked.apply)
-
-    def stacked(self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor], drawn: Tensor, *args: Any, **kwargs: Any) -> Any:
-        """The call for all members, without `vmap` around it: tensors [M, ...], drawn [M, n] the random numbers that it takes."""
-        return self._run(weights, buffers, args, kwargs, drawn, lambda program, *tensors: program(*tensors))
-
-    def _run(self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor], args: Any, kwargs: Any, drawn: Tensor | None,
-             apply: Callable[..., Any]) -> Any:
         given: list[Tensor] = []
         structure: list[Any] = []
         call = _take_apart((args, kwargs), given, structure)
         tensors = [*weights.values(), *buffers.values(), *given]
-        key = (self.signature, self.parts.members, torch.get_num_threads(), drawn is None, tuple(structure),
+        key = (self.signature, self.parts.members, torch.get_num_threads(), tuple(structure),
                tuple((tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad) for tensor in tensors))
         if key not in _programs:
-            numbers = self._numbers(weights, buffers, call, given) if drawn is None else drawn.shape[-1]
-            _programs[key] = Program(self, call, list(weights), list(buffers), numbers)
+            _programs[key] = Program(self, call, list(weights), list(buffers), self._numbers(weights, buffers, call, given))
         program = _programs[key]
         program.part = self
-        if drawn is None:
-            drawn = uniform(torch.empty(program.numbers, device=tensors[0].device))
-        found = apply(program, drawn, *tensors)
+        found = _Stacked.apply(program, uniform(torch.empty(program.numbers, device=tensors[0].device)), *tensors)
         with torch.no_grad():
             for buffer, after in zip(buffers.values(), found):
                 buffer.copy_(after)
@@ -131,7 +105,7 @@ class Program:
         if self.built is not None:
             return self.built(*stacked)
         start = time.perf_counter()
-        built = _build(self._stacked)
+        built = build(self._stacked)
         found = built(*stacked)
         self.built = built
         self.part.parts.seconds += time.perf_counter() - start
@@ -173,68 +147,9 @@ class _Stacked(torch.autograd.Function):
         return found, tuple(0 for _ in found)
 
 
-def _build(function: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
-    """Forward and backward as two compiled graphs. What the forward pass computes is kept: recomputing it costs more than its memory here."""
-    from functorch.compile import aot_function, default_partition
-    from torch._inductor.compile_fx import compile_fx_inner
-    from torch._inductor.decomposition import select_decomp_table
-
-    built: Callable[..., tuple[Tensor, ...]] = aot_function(
-        function, fw_compiler=compile_fx_inner, bw_compiler=partial(compile_fx_inner, is_backward=True), partition_fn=default_partition,
-        decompositions={**select_decomp_table(), torch.ops.aten.bmm.default: _small_products})
-    return built
-
-
-def _small_products(left: Tensor, right: Tensor) -> Any:
-    """Products with the matrix of a small graph, written out: so they are fused with what stands around them, where a library's call for
-    hundreds of 8 x 8 matrices takes most of its time for itself."""
-    from torch._inductor.decomposition import bmm
-
-    rows, inner, columns = *left.shape[1:], right.shape[2]
-    if left.device.type == "cpu" and rows <= SMALL and inner <= SMALL and columns >= 16 and right.stride(2) == 1:
-        return (left.unsqueeze(-1) * right.unsqueeze(-3)).sum(-2)
-    return bmm(left, right)
-
-
-def _operations(forward: Callable[[], Any], modules: list[nn.Module]) -> dict[nn.Module, int]:
-    """How many operations each module takes when `forward` is called."""
-    class Count(TorchDispatchMode):
-        total = 0
-
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            Count.total += 1
-            return function(*args, **(kwargs or {}))
-
-    counts = dict.fromkeys(modules, 0)
-    hooks = []
-    for module in modules:
-        def before(module: nn.Module, _: Any) -> None:
-            counts[module] -= Count.total
-
-        def after(module: nn.Module, *_: Any) -> None:
-            counts[module] += Count.total
-
-        hooks += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
-    try:
-        with torch.no_grad(), Count():
-            forward()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return counts
-
-
 def _places(module: nn.Module, named: Iterable[tuple[str, Tensor]]) -> list[tuple[str, nn.Module, str]]:
     """Name, owner and name there of each of a module's tensors."""
     return [(name, module.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]) for name, _ in named]
-
-
-def _signature(module: nn.Module) -> str:
-    """The same for modules that compute the same from the same tensors."""
-    def settings(part: nn.Module) -> list[tuple[str, str]]:
-        return sorted((name, repr(value)) for name, value in vars(part).items() if not name.startswith("_") and name != "forward")
-
-    return repr([(name, type(part), settings(part)) for name, part in module.named_modules()])
 
 
 class _Slot(int):
