@@ -18,6 +18,12 @@ class DataMissing(DataError):
     """A benchmark whose official file is not on this machine."""
 
 
+def one_line(error: BaseException) -> str:
+    """An error that some other code raised: its type, and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> ArchrankError:
     """An error for a misspelt `name`, with the nearest known names (or all of them when few)."""
     names = sorted(known)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from archrank.datasets.benchmark import Benchmark
-from archrank.datasets.errors import ArchrankError
+from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.catalog import where
@@ -60,8 +60,7 @@ def check(spec: Spec, begun: Callable[[str], None] | None = None) -> Iterator[Fi
         except ArchrankError as error:
             verdict, said = "fail", str(error)
         except Exception as error:  # whatever a stranger's code raises is what this command is for
-            line = str(error).strip().splitlines()
-            verdict, said = "fail", f"{type(error).__name__}: {line[0] if line else ''}{where(error, spec.info.path)}"
+            verdict, said = "fail", f"{one_line(error)}{where(error, spec.info.path)}"
         yield Finding(name, verdict, said)
         if verdict == "fail" and name == "output":
             return

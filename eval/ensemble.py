@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from archrank.datasets.errors import one_line
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.layers.noise import Counter, Vector, noise
 from archrank.eval.compiled.parts import Parts
@@ -110,7 +111,7 @@ class Ensemble:
             out = self.call(view.graphs, task, view.drawn)
             (out[0] if isinstance(out, tuple) else out).sum().backward()
         except Exception as error:  # whatever vmap objects to
-            self.fallback = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"
+            self.fallback = one_line(error)
         self.buffers = kept
         for parameter in self.parameters.values():
             parameter.grad = None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archrank.datasets import Benchmark, load
-from archrank.datasets.errors import ArchrankError
+from archrank.datasets.errors import ArchrankError, one_line
 from archrank.encoders.catalog import where
 from archrank.eval.device import chosen_device
 from archrank.eval.groups import Group, make_groups
@@ -128,9 +128,8 @@ def _check_encoders(plan: Plan, pending: list[Any]) -> None:
             except ArchrankError:
                 raise
             except Exception as error:
-                line = str(error).strip().splitlines()
                 raise ArchrankError(f"encoder {item.spec.label} cannot be used on {benchmark.name}{where(error, item.spec.info.path)}: "
-                                    f"{type(error).__name__}: {line[0] if line else ''}") from error
+                                    f"{one_line(error)}") from error
 
 
 class _Inline:

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from archrank.datasets.errors import ArchrankError
+from archrank.datasets.errors import ArchrankError, one_line
 from archrank.eval.workers import start
 
 
@@ -63,6 +63,5 @@ def serve(pipe: Connection, threads: int) -> None:
         except ArchrankError as error:
             answer = {"error": str(error)}
         except Exception as error:  # whatever an encoder raises ends this measurement and no other
-            lines = str(error).strip().splitlines()
-            answer = {"error": f"{type(error).__name__}: {lines[0] if lines else 'no message'}"}
+            answer = {"error": one_line(error)}
         pipe.send(answer)

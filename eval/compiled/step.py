@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
+from archrank.datasets.errors import one_line
 from archrank.eval.compiled.build import build, operations, signature
 from archrank.eval.ensemble import Ensemble
 from archrank.eval.feed import Batch
@@ -34,7 +35,7 @@ def compiled_update(ensemble: Ensemble, recipe: Recipe, task: str, samples: Sequ
         start = time.perf_counter()
         update = CompiledUpdate(ensemble, recipe, task, samples)
     except Exception as error:  # whatever the compiler objects to
-        return Update(ensemble, recipe, task), f"not compiled: {type(error).__name__}: {str(error).strip().splitlines()[0][:160]}"
+        return Update(ensemble, recipe, task), f"not compiled: {one_line(error)}"
     return update, f"compiled: whole steps, {time.perf_counter() - start:.0f} s to build, not counted in training"
 
 
