@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.layers import fgp
-from archrank.encoders.layers.edges import Edges, Lists, Slots, slots
+from archrank.encoders.layers.edges import Edges, Lists, Slots, slots, slots_at
 from archrank.encoders.layers.messages import Messages, messages
 from archrank.encoders.layers.noise import Dropout
 from archrank.encoders.layers.norm import MaskedBatchNorm
@@ -62,7 +62,10 @@ class GatedGCN(nn.Module):
         self.kinds = nn.Parameter(torch.randn(1 if directed else 2, dim))
         self.layers = nn.ModuleList(Layer(dim, dropout) for _ in range(layers))
         self.slots: Tensor | None
-        self.register_buffer("slots", slots(space), persistent=False)
+        self.at_nodes: Tensor | None
+        ends = slots(space)
+        self.register_buffer("slots", ends, persistent=False)
+        self.register_buffer("at_nodes", None if ends is None else slots_at(ends, not directed), persistent=False)
 
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
@@ -78,7 +81,10 @@ class GatedGCN(nn.Module):
         """[B, cells * dim]."""
         if self.backend != "dense":
             return self._flat(messages(self.backend, graphs))
-        flow = Lists(graphs, not self.directed) if self.slots is None else Slots(graphs, self.slots, not self.directed)
+        if self.slots is None or self.at_nodes is None:
+            flow: Edges = Lists(graphs, not self.directed)
+        else:
+            flow = Slots(graphs, self.slots, self.at_nodes, not self.directed)
         e = self.kinds.repeat_interleave(flow.there.shape[-1] // len(self.kinds), -2)
         return mean_pool(self._passed(graphs.ops, e, flow), graphs, self.cells)
 

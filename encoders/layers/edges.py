@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.layers.fused import fused, row_sums
 
 MOST_SLOTS = 256
 
@@ -38,26 +39,35 @@ class Edges:
 class Slots(Edges):
     """One slot for every edge the space has room for: who sends and who receives is a matrix that all graphs share.
 
-    Products with it are what vmap and compilers take best: one call for all members, no scattering, and the same sum in the same order every time.
+    Products with it are one call for all members, without scattering, and the same sum in the same order every time; in a compiled program tables
+    take their place.
     """
 
-    def __init__(self, graphs: Graphs, ends: Tensor, both_ways: bool) -> None:
-        # ends: float [2, E, V], one-hot rows: where a slot's edge starts and where it ends.
+    def __init__(self, graphs: Graphs, ends: Tensor, at: Tensor, both_ways: bool) -> None:
+        # ends: float [2, E, V], one-hot rows: where a slot's edge starts and where it ends. at: see `slots_at`.
         super().__init__(graphs.derive("edges/slots", lambda own: _filled(own, ends)), graphs.mask, both_ways)
-        wide = nn.functional.pad(ends, (0, graphs.nodes - ends.shape[-1]))
-        wide = torch.cat([wide, wide.flip(-3)], -2) if both_ways else wide
+        more = graphs.nodes - ends.shape[-1]
+        wide = nn.functional.pad(_both(ends) if both_ways else ends, (0, more))
         self.start, self.end = wide[..., 0, :, :], wide[..., 1, :, :]
+        if fused():
+            at = nn.functional.pad(at, (0, 0, 0, more), value=wide.shape[-2])
+            self.leaving, self.entering = at[..., 0, :, :], at[..., 1, :, :]
+            self.source, self.target = self.start.argmax(-1, keepdim=True), self.end.argmax(-1, keepdim=True)
 
     def pair(self, source: Tensor, target: Tensor) -> Tensor:
         """As `Edges.pair`."""
+        if fused():
+            return row_sums(source, self.source, self.leaving) + row_sums(target, self.target, self.entering)
         return torch.cat([self.start, self.end], -1) @ torch.cat([source, target], -2)
 
     def senders(self, x: Tensor) -> Tensor:
         """As `Edges.senders`."""
-        return self.start @ x
+        return row_sums(x, self.source, self.leaving) if fused() else self.start @ x
 
     def sum_in(self, values: Tensor) -> Tensor:
         """As `Edges.sum_in`."""
+        if fused():
+            return row_sums(values * self.there.unsqueeze(-1), self.entering, self.target)
         return (self.end * self.there.unsqueeze(-1)).mT @ values
 
 
@@ -95,6 +105,19 @@ def slots(space: SearchSpace) -> Tensor | None:
     room = np.triu(np.ones((space.max_nodes, space.max_nodes), bool), 1)
     ends = np.nonzero(room if space.support is None else space.support)
     return torch.eye(space.max_nodes)[torch.from_numpy(np.stack(ends))] if len(ends[0]) <= MOST_SLOTS else None
+
+
+def slots_at(ends: Tensor, both_ways: bool) -> Tensor:
+    """Which edges start at each node, and which end there: int64 [2, V, D], padded with their number; `ends` as of `slots`, edges as of `Edges`."""
+    wide = _both(ends) if both_ways else ends
+    edges = wide.shape[1]
+    number = torch.where(wide > 0, torch.arange(edges)[:, None], edges).mT.sort(-1).values
+    return number[..., : int((number < edges).sum(-1).max())].contiguous()
+
+
+def _both(ends: Tensor) -> Tensor:
+    """Ends [..., 2, E, V] of edges, and behind them of those that run against them."""
+    return torch.cat([ends, ends.flip(-3)], -2)
 
 
 def _filled(graphs: Graphs, ends: Tensor) -> Tensor:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from archrank.encoders.layers.fused import fusing
+
 # Matrices of up to so many rows and columns are multiplied by written-out sums.
 SMALL = 24
 
@@ -21,8 +23,12 @@ def build(function: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Te
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
 
+    def traced(*tensors: Tensor) -> tuple[Tensor, ...]:
+        with fusing():
+            return function(*tensors)
+
     built: Callable[..., tuple[Tensor, ...]] = aot_function(
-        function, fw_compiler=compile_fx_inner, bw_compiler=partial(compile_fx_inner, is_backward=True), partition_fn=default_partition,
+        traced, fw_compiler=compile_fx_inner, bw_compiler=partial(compile_fx_inner, is_backward=True), partition_fn=default_partition,
         decompositions={**select_decomp_table(), torch.ops.aten.bmm.default: _small_products}, keep_inference_input_mutations=True)
     return built
 

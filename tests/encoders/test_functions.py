@@ -7,6 +7,7 @@ from torch.autograd import gradcheck
 from torch.func import vmap
 
 from archrank.encoders.layers.attention import masked_softmax
+from archrank.encoders.layers.fused import row_sums
 from archrank.encoders.layers.gru import GRU, Gated
 from archrank.encoders.layers.noise import Dropout, Vector, noise
 from archrank.encoders.layers.norm import MaskedBatchNorm, Normalise
@@ -37,7 +38,13 @@ def rows():
     return drawn(7, 3), torch.tensor([1.0, 1, 0, 1, 1, 0, 1]).double(), drawn(3), drawn(3, seed=1)
 
 
+def tables():
+    """Rows {1, 3}, {}, {0, 1} of four, padded with 4; and in which of the three each of the four stands, padded with 3."""
+    return drawn(2, 4, 3), torch.tensor([[1, 3], [4, 4], [0, 1]]), torch.tensor([[2, 3], [0, 2], [3, 3], [0, 3]])
+
+
 CASES = {
+    "row sums": (row_sums, tables),
     "normalise": (lambda *a: Normalise.apply(*a)[0], lambda: (*rows(), 1e-5, False, None, 0.0)),
     "normalise and ReLU": (lambda *a: Normalise.apply(*a)[0], lambda: (*rows(), 1e-5, True, None, 0.0)),
     "normalise, ReLU and drop": (lambda *a: Normalise.apply(*a)[0], lambda: (*rows(), 1e-5, True, drawn(7, 3, seed=2).detach().sigmoid(), 0.4)),
@@ -131,3 +138,10 @@ def test_sweep_is_attention_and_a_gru_node_by_node(groups, backward):
                 message = torch.softmax(stacked @ sweep.key, 0) @ stacked
             states[graph, v] = sweep.gru(x[graph, v], message)
             assert torch.allclose(found[graph, v], states[graph, v], atol=1e-12)
+
+
+def test_row_sums_are_sums_of_rows():
+    x, table, inverse = tables()
+    expected = torch.stack([x[:, [1, 3]].sum(1), 0 * x[:, 0], x[:, [0, 1]].sum(1)], 1)
+    assert torch.equal(row_sums(x, table, inverse), expected)
+    assert torch.equal(row_sums(x, torch.tensor([[2], [0]]), torch.tensor([[1], [2], [0], [2]])), x[:, [2, 0]])

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from archrank.encoders.gated_gcn import GatedGCN
-from archrank.encoders.layers.edges import Lists, slots
+from archrank.encoders.layers.edges import Lists, Slots, slots, slots_at
+from archrank.encoders.layers.fused import fusing
 from archrank.eval.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
@@ -97,6 +98,26 @@ def test_slots_and_lists_are_equal(directed):
 
     contract.check_padding_and_company(make(), graphs)
     contract.check_ensemble(make, graphs, unused=("layers.1.norm_edge",))
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_a_compiled_program_computes_the_same_from_tables(both_ways):
+    graphs = spaces.random_graphs(NB101, 8, 0).pad(9)
+    ends = slots(NB101)
+    at = slots_at(ends, both_ways)
+    plain = Slots(graphs, ends.double(), at, both_ways)
+    with fusing():
+        fused = Slots(graphs, ends.double(), at, both_ways)
+    x, y, values = (torch.randn(8, n, 3, dtype=torch.float64, requires_grad=True) for n in (9, 9, plain.there.shape[1]))
+    for call in (lambda edges: edges.pair(x, y), lambda edges: edges.senders(x), lambda edges: edges.sum_in(values)):
+        expected = call(plain)
+        weight = torch.randn_like(expected)
+        with fusing():
+            found = call(fused)
+        assert torch.allclose(expected, found, atol=1e-12)
+        inputs = (x, y, values)
+        for one, other in zip(*(torch.autograd.grad((result * weight).sum(), inputs, allow_unused=True) for result in (expected, found))):
+            assert (one is None) == (other is None) and (one is None or torch.allclose(one, other, atol=1e-12))
 
 
 def test_recipe_is_valid():
