@@ -77,8 +77,8 @@ class CompiledUpdate(Update):
 
     def _program(self, sample: Batch) -> Callable[..., tuple[Tensor, ...]]:
         tensors = [*self._state(), *sample.tensors()]
-        key = (signature(self.ensemble.skeleton), self.task, self.recipe.model_dump_json(), torch.get_num_threads(), tuple(self.fixed),
-               tuple(tuple(view.graphs.tensors()) for view in sample.views), tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors))
+        key = (signature(self.ensemble.skeleton), self.task, self.recipe.model_dump_json(exclude={"name", "lr", "epochs", "updates"}), torch.get_num_threads(),
+               tuple(self.fixed), tuple(tuple(view.graphs.tensors()) for view in sample.views), tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors))
         if key not in _programs:
             program = build(self._gradient(sample))
             with torch.no_grad():

@@ -1,0 +1,60 @@
+"""On a GPU: the predictor that a CPU trains, and compiled programs that compute the same."""
+
+import numpy as np
+import pytest
+import torch
+
+from archrank.eval import feed
+from archrank.eval.specs import parse
+from archrank.eval.training import train
+from tests.encoders.test_members import LEARNED, SHORT
+from tests.eval.test_training import members
+
+pytestmark = pytest.mark.gpu
+DEVICE = "cuda"
+
+
+class SameNumbers(feed.Noise):
+    """Random numbers of a CPU, whatever the device."""
+
+    def __init__(self, seeds, device):
+        super().__init__(seeds, "cpu")
+        self.goal = device
+
+    def fine(self, *shape):
+        return super().fine(*shape).to(self.goal)
+
+    def coarse(self, count):
+        return super().coarse(count).to(self.goal)
+
+
+@pytest.fixture(autouse=True)
+def double_precision():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def trained(cells, name, device, compiled=False):
+    info = parse(name)[0].info
+    encoder, pairs = info.load(), "compare" in info.hooks
+    return train(lambda m, p: encoder(cells.space), cells.graphs, members(cells, 3), SHORT, device=device, pairs=pairs, compiled=compiled)
+
+
+def assert_alike(found, expected):
+    for one, other in zip(found, expected):
+        assert one.problem is None
+        assert np.abs(one.predictions - other.predictions).max() <= 1e-9 * np.abs(other.predictions).max()
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_it_trains_to_the_predictor_of_a_cpu(cells, name, monkeypatch):
+    monkeypatch.setattr(feed, "Noise", SameNumbers)
+    assert_alike(trained(cells, name, DEVICE), trained(cells, name, "cpu"))
+
+
+@pytest.mark.parametrize("name", ["gin", "gated_gcn", "brp_nas_relation", "tart", "flowerformer"])
+def test_compiled_programs_compute_the_same(cells, name):
+    fused = trained(cells, name, DEVICE, compiled=True)
+    assert fused[0].notes[0].startswith("compiled:")
+    assert_alike(fused, trained(cells, name, DEVICE))
