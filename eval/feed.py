@@ -74,18 +74,26 @@ class Feed:
         # What is trained on is laid close together: a whole space does not fit into a processor's caches.
         used, places = np.unique(np.concatenate([member.train for member in members]), return_inverse=True)
         self.rows = np.split(places, np.cumsum([len(member.train) for member in members])[:-1])
-        self.members, self.spaces, self.numbers = members, [space[torch.from_numpy(used).to(space.device)] for space in spaces], numbers
+        self.spaces = [space[torch.from_numpy(used).to(space.device)] for space in spaces]
+        self.members, self.numbers = members, numbers
         self.device, self.dtype = spaces[0].device, torch.get_default_dtype()
         self.noise = Noise([member.seed for member in members], self.device)
         self.matched = recipe.pairs_per_item is not None or recipe.difference > 0
 
     def __call__(self, chosen: Sequence[Rows]) -> Batch:
         """The batch of the training architectures at each member's `chosen` positions [B]."""
+        return self._batch(chosen, self.noise)
+
+    def sample(self, count: int) -> Batch:
+        """A batch of each member's first `count` training architectures, which takes nothing from the random numbers of training."""
+        return self._batch([np.arange(count)] * len(self.members), Noise([member.seed for member in self.members], self.device))
+
+    def _batch(self, chosen: Sequence[Rows], noise: Noise) -> Batch:
         index = np.stack([rows[positions] for rows, positions in zip(self.rows, chosen)])
         labels = np.stack([member.labels[positions] for member, positions in zip(self.members, chosen)])
         rows, count = torch.from_numpy(index).to(self.device), index.shape[1]
-        views = (View(space[rows], self.noise.coarse(round(self.numbers * count)) if self.numbers else None,
-                      self.noise.fine(count, count) if self.matched else None) for space in self.spaces)
+        views = (View(space[rows], noise.coarse(round(self.numbers * count)) if self.numbers else None,
+                      noise.fine(count, count) if self.matched else None) for space in self.spaces)
         return Batch(torch.from_numpy(labels).to(self.device, self.dtype), tuple(views))
 
 

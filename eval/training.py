@@ -118,8 +118,8 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
     size = len(members[0].train)
     first = min(recipe.batch, size)
     numbers = ensemble.train().count_noise(graphs[torch.as_tensor(members[0].train[:first], device=device)], task) / first
-    trial, feed = (Feed(members, spaces, recipe, numbers) for _ in range(2))  # what the trial draws, the training draws again
-    samples = [trial([np.arange(count)] * len(members)) for count in sizes(size, recipe)]
+    feed = Feed(members, spaces, recipe, numbers)
+    samples = [feed.sample(count) for count in sizes(size, recipe)]
     if one_program:
         ensemble.probe(samples[0].views[0], task)
     else:
