@@ -18,10 +18,10 @@ class DataMissing(DataError):
     """A benchmark whose official file is not on this machine."""
 
 
-def one_line(error: BaseException) -> str:
-    """An error that some other code raised: its type, and the first line of what it says."""
+def one_line(error: BaseException, most: int | None = None) -> str:
+    """An error that some other code raised: its type, and the first line of what it says (of that, at most so many characters)."""
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:160]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {lines[0][:most]}" if lines else type(error).__name__
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ArchrankError:

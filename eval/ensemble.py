@@ -111,7 +111,7 @@ class Ensemble:
             out = self.call(view.graphs, task, view.drawn)
             (out[0] if isinstance(out, tuple) else out).sum().backward()
         except Exception as error:  # whatever vmap objects to
-            self.fallback = one_line(error)
+            self.fallback = one_line(error, 160)
         self.buffers = kept
         for parameter in self.parameters.values():
             parameter.grad = None

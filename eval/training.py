@@ -125,10 +125,11 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
     else:
         ensemble.fallback = "asked for"
     notes = [f"trained as a loop: {ensemble.fallback}"] if ensemble.fallback and one_program else []
-    update = Update(ensemble, recipe, task)
     if compiled and ensemble.fallback is None:
         update, note = compiled_update(ensemble, recipe, task, samples)
         notes.append(note)
+    else:
+        update = Update(ensemble, recipe, task)
 
     per_epoch = steps_per_epoch(size, recipe)
     steps = recipe.updates if recipe.updates is not None else recipe.epochs * per_epoch  # type: ignore[operator]

@@ -35,7 +35,7 @@ def compiled_update(ensemble: Ensemble, recipe: Recipe, task: str, samples: Sequ
         start = time.perf_counter()
         update = CompiledUpdate(ensemble, recipe, task, samples)
     except Exception as error:  # whatever the compiler objects to
-        return Update(ensemble, recipe, task), f"not compiled: {one_line(error)}"
+        return Update(ensemble, recipe, task), f"not compiled: {one_line(error, 160)}"
     return update, f"compiled: whole steps, {time.perf_counter() - start:.0f} s to build, not counted in training"
 
 
