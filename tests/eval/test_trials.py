@@ -1,10 +1,13 @@
 """Plans: what is refused before anything is trained, and what makes two trials the same."""
 
+import hashlib
+
 import pytest
 
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.recipes import COMMON, HEADS, QUICK_UPDATES
 from archrank.eval.specs import parse_list
-from archrank.eval.trials import make_plan
+from archrank.eval.trials import NUMERICS, make_plan
 from tests.eval.test_run import plan_of
 
 
@@ -46,3 +49,9 @@ def test_keys_name_what_matters_and_nothing_else(cells):
     assert keys == {item.trial.key for item in plan_of(cells, "path,gcn").trials} and len(keys) == 8
     assert not keys & {item.trial.key for item in plan_of(cells, "gcn[dim=32],path+gp").trials}
     assert not keys & {item.trial.key for item in plan_of(cells, "gcn,path", protocol="gates").trials}
+
+
+def test_a_shared_recipe_is_changed_with_the_numerics_that_keys_name():
+    # A key names a recipe, not what is in it: a change of the latter takes another NUMERICS, or stored trials pass for new ones.
+    content = "".join([COMMON.model_dump_json(), str(QUICK_UPDATES), *(name + head.model_dump_json() for name, head in HEADS.items())])
+    assert (NUMERICS, hashlib.sha256(content.encode()).hexdigest()[:12]) == (3, "96ba850d249a")

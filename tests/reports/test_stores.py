@@ -127,7 +127,7 @@ def test_diff_names_what_only_one_store_has(suite, store: Path, capsys: pytest.C
     for path in (store / "trials").glob("*.json"):
         if json.loads(path.read_text())["label"] == "gcn":
             path.unlink()
-    run("diff", str(suite.store), str(store), "--json")
+    assert run("diff", str(suite.store), str(store), "--json") == 1
     assert [row["after"] for row in json.loads(capsys.readouterr().out) if row["cell"][0] == "gcn"] == [None] * 6
     rows = [row for row in between(suite.store, store) if row.verdict != "equal"]
     assert {(row.cell[0], row.verdict) for row in rows} == {("gcn", "only in the first")} and len(rows) == 6
