@@ -134,7 +134,7 @@ def _cut(interval: Interval, metric: str) -> Interval:
 
 @dataclass(frozen=True)
 class Results:
-    """The common cells as arrays: ``x`` [L, T, S] with the same NaN holes for every label."""
+    """The common cells as arrays: ``x`` [L, T, S] with the same NaN holes for every label, made of ``cells`` [T] cells."""
 
     labels: tuple[str, ...]
     tasks: pd.DataFrame
@@ -142,12 +142,13 @@ class Results:
     space: NDArray[np.int64]
     test_error: Floats
     shared: NDArray[np.bool_]
+    cells: NDArray[np.int64]
 
     def take(self, keep: NDArray[np.bool_]) -> Results:
         """Only the tasks where ``keep`` [T]."""
         space = np.unique(self.space[keep], return_inverse=True)[1].astype(np.int64)
         tasks = self.tasks[keep].reset_index(drop=True)
-        return Results(self.labels, tasks, self.x[:, keep], space, self.test_error[:, keep], self.shared[keep])
+        return Results(self.labels, tasks, self.x[:, keep], space, self.test_error[:, keep], self.shared[keep], self.cells[keep])
 
     def weights(self, weigh: Weigh) -> Floats:
         """[T] weight of each task within its space: every benchmark the same, within it ``weigh`` of its budgets."""
@@ -160,8 +161,8 @@ class Results:
 def results_of(covered: Coverage) -> Results:
     """The common cells of a coverage as arrays.
 
-    Where several seeds share a split and there are several splits, the mean over a split's seeds is one unit. A task whose seeds all have one test
-    set is `shared`, whatever they were trained on.
+    Where several seeds share a split, their mean is one unit: more seeds say nothing about another split. A task whose several splits all have one
+    test set is `shared`.
 
     Raises:
         ComparisonError: no cell that every label has.
@@ -175,15 +176,14 @@ def results_of(covered: Coverage) -> Results:
     e = common["label"].map({label: i for i, label in enumerate(covered.labels)}).to_numpy()
     x = np.full((len(covered.labels), len(tasks), len(seeds)), np.nan)
     x[e, t, s] = common[metric].to_numpy(dtype=float)
+    cells = np.isfinite(x[0]).sum(axis=1)
     shared = np.zeros(len(tasks), dtype=bool)
     first = common.assign(task=t)[e == 0]
     if "split" in common:
         known = first[first["split"].notna()]
         repeated = known.loc[known.duplicated(["task", "split"]), "task"]
         for task, group in known[known["task"].isin(repeated)].groupby("task"):
-            same = group.groupby("split")["seed"].apply(list)
-            shared[task] = len(same) == 1 and len(group) > 1
-            for members in same if len(same) > 1 else []:
+            for members in group.groupby("split")["seed"].apply(list):
                 at = [seeds.index(seed) for seed in members]
                 together = x[:, task, at].mean(axis=1)
                 x[:, task, at] = np.nan
@@ -192,14 +192,15 @@ def results_of(covered: Coverage) -> Results:
         # Splits may differ in what is trained on and agree in what is tested on.
         repeated = first.loc[first.duplicated(["task", "test_set"]) & first["test_set"].notna(), "task"]
         for task, group in first[first["task"].isin(repeated)].groupby("task")["test_set"]:
-            shared[task] |= group.nunique(dropna=False) == 1
+            shared[task] = group.nunique(dropna=False) == 1
+    shared &= np.isfinite(x[0]).sum(axis=1) > 1
     with np.errstate(invalid="ignore"):
         mean = np.nanmean(x, axis=2)
     size = common.groupby(t)["test"].first().to_numpy(dtype=float) if "test" in common else np.full(len(tasks), np.nan)
     error = METRICS[metric].error if metric in METRICS else None
     test_error = np.array([[math.nan if error is None or math.isnan(n) else error(value, int(n)) for value, n in zip(row, size)] for row in mean])
     space = np.unique(tasks["space"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
-    return Results(covered.labels, tasks, x, space, test_error, shared)
+    return Results(covered.labels, tasks, x, space, test_error, shared, cells)
 
 
 def benchmarks_of(results: Results, metric: str) -> tuple[str, ...]:
@@ -314,7 +315,7 @@ def aggregate(
         draws=combined.draw(draws, seed),
         kind=combined.kind,
         units=combined.units,
-        cells=int(np.isfinite(results.x[0]).sum()),
+        cells=int(results.cells.sum()),
         spaces=tuple(sorted(tasks["space"].astype(str).unique())),
         benchmarks=benchmarks,
         budgets=tuple(sorted({int(budget) for budget in tasks["budget"]})),

@@ -138,7 +138,7 @@ def label_efficiency(
     further = over_spaces(int(space.max()) + 1, scope)
     both = [covered.labels.index(label) for label in (a, b)]
     needed, units = labels_needed(sign * x[both], error[both], space, shared, np.array(budgets, float), at, further, draws, seed)
-    cells = int(np.isfinite(x[0]).sum())
+    cells = int(results.cells[results.tasks["budget"].isin(budgets)].sum())
     return Efficiency(a, b, at, metric, *needed, budgets[0], budgets[-1], cells, units)
 
 

@@ -151,11 +151,17 @@ def test_label_efficiency_from_one_seed_has_no_interval():
     assert math.isnan(result.low) and "no interval" in result.sentence()
 
 
-def test_label_efficiency_of_seeds_that_share_one_split_holds_its_sampling_error():
+def test_label_efficiency_of_splits_that_share_one_test_set_holds_its_sampling_error():
     frame = trials({"a": straight(0.75), "b": straight(0.72)}).assign(test=1000)
-    own = label_efficiency(frame.assign(split=frame["seed"].astype(str)), "a", "b")
-    shared = label_efficiency(frame.assign(split="one"), "a", "b")
+    frame["split"] = frame["seed"].astype(str)
+    own, shared = label_efficiency(frame, "a", "b"), label_efficiency(frame.assign(test_set="one"), "a", "b")
     assert shared.labels == own.labels and shared.low < own.low < own.high < shared.high
+
+
+def test_label_efficiency_of_seeds_that_share_one_split_has_no_interval():
+    frame = trials({"a": straight(0.75), "b": straight(0.72)}).assign(test=1000, split="one")
+    result = label_efficiency(frame, "a", "b")
+    assert math.isnan(result.low) and (result.units, result.cells) == (1, len(frame) // 2)
 
 
 def test_label_efficiency_refuses_what_was_not_run():

@@ -146,16 +146,25 @@ def test_one_seed_of_a_metric_without_known_error_has_no_interval():
     assert rounded(result.value("gcn")).endswith("[no interval]")
 
 
-def test_seeds_that_share_one_split_do_not_hold_its_sampling_error():
+def test_seeds_of_one_split_say_nothing_about_another():
+    frame = trials(seeds=6).assign(split="one", test_set="one", test=200)
+    together = bootstrap(frame)
+    error = tau_standard_error(together.value("gcn").estimate, 200)
+    assert (together.kind, together.units, together.cells) == ("test size", 1, 6)
+    assert together.value("gcn").half_width == pytest.approx(1.96 * error, rel=1e-4)
+    assert not any("share one test set" in note for note in together.notes)
+    comparison = compare(frame.assign(kendall=frame["label"].map({"path": 0.1, "gcn": 0.6, "tree": 0.3, "flow": 0.7})), "gcn", "path")
+    assert not comparison.real and "over 1 paired split (one split cannot tell" in sentence(comparison)
+
+
+def test_splits_that_share_one_test_set_do_not_hold_its_sampling_error():
+    # Protocols such as cate-outside: every seed trains on another split and is tested on the same architectures.
     frame = trials()
-    shared = bootstrap(frame.assign(split="one", test=200))
     own = bootstrap(frame.assign(test=200))
+    shared = bootstrap(frame.assign(split=frame["seed"].map("split {}".format), test=200, test_set="one"))
     error = tau_standard_error(own.value("gcn").estimate, 200)
     assert shared.value("gcn").half_width > max(own.value("gcn").half_width, 1.96 * error)
     assert any("share one test set" in note for note in shared.notes)
-    # Protocols such as cate-outside: every seed trains on another split and is tested on the same architectures.
-    tested = bootstrap(frame.assign(split=frame["seed"].map("split {}".format), test=200, test_set="one"))
-    assert tested.value("gcn").half_width == pytest.approx(shared.value("gcn").half_width)
     apart = bootstrap(frame.assign(test=200, test_set=frame["seed"].map("set {}".format)))
     assert apart.value("gcn").half_width == pytest.approx(own.value("gcn").half_width)
 
