@@ -9,7 +9,7 @@ from archrank.eval.statistics import rounded
 from archrank.reports import fig_cost_map
 from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.cost import Bill, bills
-from archrank.reports.study import Group, Study, View
+from archrank.reports.study import Group, Study, View, intervals
 from archrank.reports.words import count, hole, rate, seconds
 
 __all__ = ["costs"]
@@ -33,7 +33,7 @@ def costs(study: Study) -> Section:
         if not group.views:
             blocks.append(Text((group.problem,), "warning"))
             continue
-        view = next((v for v in reversed(group.views) if v.id.startswith("b")), group.views[0])
+        view = next((v for v in reversed(group.views) if v.id.startswith("b")), group.here)
         budget = max(int(b) for b in view.boot.budgets)
         found, refused = bills(view, budget)
         for number, (machine, paid) in enumerate(found.items()):
@@ -80,13 +80,14 @@ def _machine(study: Study, group: Group, view: View, machine: str, paid: Mapping
                 "size": Cell(count(bill.parameters), bill.parameters) if math.isfinite(bill.parameters) else hole(),
             }
         )
-    caption = f"On {machine}, {budget} labels, {group.title}. The dashed line joins what no other predictor beats in both."
+    ends = f"τ: {intervals(view.boot.kind)}"
+    caption = f"On {machine}, {budget} labels, {group.title}. The dashed line joins what no other predictor beats in both. {ends}"
     out: list[Block] = [Figure(f"cost-{group.id}-{number}", caption, tuple(panels), 400)] if panels else []
     return [
         *out,
         Table(
             f"cost-table-{group.id}-{number}",
-            f"Cost on {machine}, {budget} labels, {group.title}.",
+            f"Cost on {machine}, {budget} labels, {group.title}. {ends}",
             columns,
             tuple(rows),
             sortable=True,

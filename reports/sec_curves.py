@@ -21,7 +21,7 @@ from archrank.reports import fig_ranking
 from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.fig_critical import critical_difference
 from archrank.reports.published import matching
-from archrank.reports.study import MAIN, Group, Study, View, task_name
+from archrank.reports.study import MAIN, Group, Study, View, interval, intervals, task_name
 from archrank.reports.words import hole, join, plural
 
 __all__ = ["pairwise", "sample_efficiency"]
@@ -41,7 +41,7 @@ def sample_efficiency(study: Study) -> Section:
         panels, sources = [], list[str]()
         for number, (benchmark, target) in enumerate(group.tasks):
             panels.append(_panel(study, group, benchmark, target, number, sources))
-        caption = "Mean τ with 95 % band over seeds against the number of labelled architectures."
+        caption = "Mean τ with 95 % band over splits and seeds against the number of labelled architectures."
         if any(study.ceiling(group, b, t) is not None for b, t in group.tasks):
             caption += " Dashed: the noise ceiling, what the training noise of the scores lets any predictor reach."
         if sources:
@@ -69,7 +69,8 @@ def _panel(study: Study, group: Group, benchmark: str, target: str, number: int,
             sources.append(source)
         marks.append(fig_ranking.Published(row["label"] or None, float(row["budget"]), float(row["value"]), sources.index(source) + 1))
     title = task_name(benchmark, target)
-    svg = fig_ranking.curves(series, study.palette, title, ceiling=study.ceiling(group, benchmark, target), published=marks)
+    limit = study.ceiling(group, benchmark, target)
+    svg = fig_ranking.curves(series, study.palette, title, ceiling=None if limit is None else limit.estimate, published=marks)
     alt = f"Curves for {title}: " + "; ".join(
         f"{s.label} {s.value[np.isfinite(s.value)][-1]:.3f} at {s.budgets[np.isfinite(s.value)][-1]:g} labels"
         for s in series
@@ -80,7 +81,7 @@ def _panel(study: Study, group: Group, benchmark: str, target: str, number: int,
 
 def _tables(group: Group) -> list[Block]:
     """Every point as a table, the areas, and the labels others need to reach the leader."""
-    view = group.views[0]
+    view = group.here
     budgets = sorted(int(b) for b in view.boot.budgets)
     out: list[Block] = []
     if len(budgets) > 1:
@@ -95,7 +96,7 @@ def _needed(group: Group, view: View, budgets: list[int]) -> Table:
     at = budgets[max(0, (len(budgets) - 1) // 2)]
     leader = view.order[0]
     try:
-        areas = area_under_curve(view.frame, MAIN, view.order)
+        areas = area_under_curve(view.frame, MAIN, view.order, scope=view.scope)
     except ComparisonError:
         areas = None
     columns = (
@@ -112,12 +113,12 @@ def _needed(group: Group, view: View, budgets: list[int]) -> Table:
             row["need"] = Cell(str(at), float(at))
         else:
             try:
-                need = label_efficiency(view.frame, leader, label, at, draws=1000)
+                need = label_efficiency(view.frame, leader, label, at, scope=view.scope, draws=1000)
                 row["need"] = Cell(_labels(need.labels, need.low, need.high, need.smallest, need.largest), need.labels)
             except ComparisonError:
                 pass
         rows.append(row)
-    caption = f"Label efficiency, {group.title}: area under the curve, and how many labels each predictor needs to reach what {leader} has at {at}."
+    caption = f"Label efficiency, {group.title}: area under the curve, and how many labels each predictor needs to reach what {leader} has at {at}. {intervals(view.boot.kind)}"
     return Table(f"efficiency-{group.id}", caption, columns, tuple(rows), sortable=True, paper=True)
 
 
@@ -131,8 +132,6 @@ def _labels(value: float, low: float, high: float, smallest: int, largest: int) 
 
 
 def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, target: str) -> Table:
-    from archrank.eval.statistics import Interval
-
     budgets = sorted(int(b) for b in means["budget"].unique())
     columns = (Column("label", "predictor", "", False), *(Column(f"b{b}", f"{b} labels", "up") for b in budgets))
     rows = []
@@ -143,13 +142,12 @@ def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, targe
             if len(found) != 1 or not math.isfinite(found["mean"].iloc[0]):
                 row[f"b{b}"] = hole()
                 continue
-            r = found.iloc[0]
-            row[f"b{b}"] = Cell(rounded(Interval(r["mean"], r["low"], r["high"], r["kind"], int(r["units"]))), r["mean"])
+            row[f"b{b}"] = Cell(rounded(interval(found.iloc[0])), found["mean"].iloc[0])
         rows.append(row)
     name = task_name(benchmark, target)
     return Table(
         f"points-{group.id}-{benchmark}-{target}",
-        f"τ on {name}, {group.title}: mean over all seeds with 95 % interval.",
+        f"τ on {name}, {group.title}: mean over all seeds. {' '.join(map(intervals, sorted(means['kind'].unique())))}",
         columns,
         tuple(rows),
         sortable=True,
@@ -159,7 +157,7 @@ def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, targe
 
 
 def pairwise(study: Study) -> Section:
-    """The matrices of each group and, folded, their tables: for the benchmarks shown, and for a further search space."""
+    """The matrices of each group and, folded, their tables: for the benchmarks shown, and on average over search spaces like these."""
     blocks: list[Block] = []
     for group in study.groups:
         blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))
@@ -167,11 +165,11 @@ def pairwise(study: Study) -> Section:
             blocks.append(Text((group.problem or "One predictor only: nothing to compare.",)))
             continue
         blocks += _over_spaces(study, group, group.views[0])
-        here = group.here or group.views[0]
+        here = group.here
         views = [here] + ([group.views[0]] if group.views[0] is not here else [])
         panels = tuple(_matrix(study, group, view, here.order, number, len(views)) for number, view in enumerate(views))
         caption = (
-            "Paired difference in mean τ, row minus column, over all budgets and benchmarks. Blue: the row is better; orange: worse; "
+            f"Paired difference in mean τ, row minus column, over {here.over}. Blue: the row is better; orange: worse; "
             "hatched: not separable (the 95 % interval covers 0, or the test adjusted for all pairs does not reject). "
         ) + "; ".join(f"{_real(view)} of {plural(len(view.pairs), 'pair')} are separable{_where(view) if len(views) > 1 else ''}" for view in views)
         blocks.append(Figure(f"pairwise-{group.id}", f"{caption}.", panels, 400))
@@ -184,7 +182,7 @@ def _real(view: View) -> int:
 
 
 def _where(view: View) -> str:
-    return " on a further search space" if view.boot.kind == "spaces" else " on these benchmarks"
+    return " on average over search spaces like these" if view.boot.kind == "spaces" else " on these benchmarks"
 
 
 def _matrix(study: Study, group: Group, view: View, order: Sequence[str], number: int, many: int) -> Panel:
@@ -201,7 +199,7 @@ def _matrix(study: Study, group: Group, view: View, order: Sequence[str], number
                 difference[i, j] = interval.estimate
                 covers[i, j] = not view.comparison(a, b).real
                 text[i, j] = _bare(interval.estimate, interval.half_width)
-    title = ("These\nbenchmarks" if number == 0 else "A further\nsearch space") if many > 1 else ""
+    title = ("These\nbenchmarks" if number == 0 else "Spaces like\nthese") if many > 1 else ""
     shown = fig_ranking.pairwise(labels, difference, covers, study.palette, text, title)
     alt = f"{_real(view)} of {len(view.pairs)} pairs are separable{_where(view)}; order: {join(labels, 30)}"
     return Panel(f"pairwise-{group.id}" + (f"-{number}" if number else ""), shown, alt)

@@ -44,7 +44,7 @@ def failures(study: Study) -> Section:
     blocks.append(
         Text(
             (
-                f"{plural(len(own), 'predictor')} also ran under another recipe than the common one, in tables of their own: "
+                f"{plural(len(own), 'predictor')} ran under another recipe than the common one, each recipe in tables of its own: "
                 + join([f"{label} ({recipe})" for label, recipe in own], 12)
                 + ".",
             )

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from archrank.eval.metrics import METRICS
-from archrank.eval.statistics import KINDS, Bootstrap, rounded
+from archrank.eval.statistics import Bootstrap, rounded
 from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Heading, Leaderboard, Section, Table, Text
 from archrank.reports.cost import Bill, bills
-from archrank.reports.study import MAIN, MOST_DRAWS, Group, Study, View
+from archrank.reports.study import MAIN, MOST_DRAWS, Group, Study, View, intervals
 from archrank.reports.words import count, hole, rate, seconds, share
 
 __all__ = ["boards"]
@@ -26,7 +26,8 @@ def boards(study: Study) -> Section:
                 Bold("not separable"),
                 ": no paired test, adjusted for all pairs in the table, tells "
                 "them apart. The rank interval holds every rank those tests leave open. Everything is over the cells that all listed "
-                "predictors have; hiding one recomputes ranks and tiers among the rest.",
+                "predictors have; hiding one recomputes ranks and tiers among the rest, with tests adjusted for those alone: choose whom to keep "
+                "before looking, or what is left differs by chance more often than in 5 % of tables.",
             ),
             "note",
         )
@@ -98,7 +99,7 @@ def _table(study: Study, group: Group, view: View) -> Table:
         row |= _price(found[machine].get(label) if machine else None, bool(found) and not machine)
         rows.append(row)
     columns = tuple(c for c in columns if not c.key.startswith("m") or any(row[c.key].sort is not None for row in rows))
-    caption = f"{view.title[0].upper()}{view.title[1:]}. Intervals {KINDS[view.boot.kind]}."
+    caption = f"{view.title[0].upper()}{view.title[1:]}. {intervals(view.boot.kind)}"
     return Table(f"{group.id}-{view.id}", caption, columns, tuple(rows), sortable=True, paper=True)
 
 
@@ -155,7 +156,7 @@ def _metrics(view: View) -> Table:
             row[f"m{i}"] = Cell(rounded(value), value.estimate) if known and value is not None else hole()
         rows.append(row)
     why = sorted({found for found in map(view.other, names) if isinstance(found, str)})
-    caption = f"Every other metric, {view.title}: mean with 95 % interval." + "".join(f" Left empty: {w}" for w in why)
+    caption = f"Every other metric, {view.title}. {intervals(view.boot.kind)}" + "".join(f" Left empty: {w}" for w in why)
     return Table(f"metrics-{view.id}", caption, columns, tuple(rows), sortable=True, compact=True)
 
 

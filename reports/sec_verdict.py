@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 
+from archrank.eval.recipes import QUICK_UPDATES
 from archrank.eval.statistics import (
-    KINDS,
+    LEFT_OUT,
     ComparisonError,
     label_efficiency,
     rounded,
+    values,
 )
 from archrank.reports import fig_ranking
 from archrank.reports.blocks import Block, Bold, Figure, Heading, Inline, Panel, Section, Text
 from archrank.reports.cost import cheapest
-from archrank.reports.study import MAIN, Group, Study, View, task_name
+from archrank.reports.study import MAIN, Group, Study, View, interval, intervals, task_name
 from archrank.reports.words import bold_join, join, plural, share
 
 __all__ = ["baselines", "headline", "verdict"]
@@ -33,7 +35,7 @@ def verdict(study: Study) -> Section:
         elif number == 0:
             blocks += _full(study, group)
         else:
-            lead = headline(group.here or group.views[0])
+            lead = headline(group.here)
             blocks.append(Text((Bold(f"{group.title[0].upper()}{group.title[1:]}. "), *lead), "item"))
     return Section("verdict", "Verdict", blocks)
 
@@ -64,12 +66,12 @@ def headline(view: View) -> tuple[Inline, ...]:
     )
 
 
-def _alone(view: View, a: str, b: str) -> str:
+def _alone(view: View, a: str, b: str, form: str = " ({})") -> str:
     """A remark where a pair's own interval excludes 0 but the test adjusted for all pairs does not call it real."""
     one = view.comparison(a, b)
     if one.real or one.difference.covers(0.0):
         return ""
-    return f" (as one pair alone; among {one.family} pairs compared at once that is not enough)"
+    return form.format(f"as one pair alone; among {one.family} pairs compared at once that is not enough")
 
 
 def _beyond(view: View, here: View) -> tuple[Inline, ...]:
@@ -79,12 +81,12 @@ def _beyond(view: View, here: View) -> tuple[Inline, ...]:
     if len(top) == 1:
         better = f"separably better than every other (τ {gap(view, order[1])} over {order[1]})"
         if _top(here) == top:
-            return (Bold("It carries over"), f": taken over {spaces} as the unit, {order[0]} is still {better}.")
-        return (Bold("On a further search space"), f": taken over {spaces} as the unit, {order[0]} is {better}, which the splits of these benchmarks alone do not show.")
+            return (Bold("It carries over on average"), f": taken over {spaces} as the unit, {order[0]} is still {better}. A single further space may differ.")
+        return (Bold("On average over search spaces like these"), f": taken over {spaces} as the unit, {order[0]} is {better}, which the splits of these benchmarks alone do not show.")
     return (
         Bold("Beyond them it is open"),
         f": {spaces} {'are' if view.boot.units > 1 else 'is'} too few to tell {'any of them' if len(top) == len(order) else join(top, 6)} apart "
-        f"on a further one ({order[0]} over {order[1]}: τ {gap(view, order[1])}).",
+        f"on average over spaces like these ({order[0]} over {order[1]}: τ {gap(view, order[1])}{_alone(view, order[0], order[1], ', {}')}).",
     )
 
 
@@ -99,8 +101,10 @@ def _difference(view: View, a: str, b: str) -> str:
 
 def _full(study: Study, group: Group) -> list[Block]:
     view = group.views[0]
-    here = group.here or view
+    here = group.here
     blocks: list[Block] = [Text(headline(here), "lead")]
+    if group.recipe == "quick":
+        blocks.append(Text((f"Recipe quick stops after {QUICK_UPDATES} updates, to see that everything runs: who leads here says nothing about the encoders.",), "warning"))
     if view.boot.kind == "spaces" and here.testable and len(view.order) > 1:
         blocks.append(Text(_beyond(view, here), "lead"))
     wide = {r["label"]: (r["low"], r["high"]) for r in view.board.to_dict("records")} if here is not view else {}
@@ -109,10 +113,10 @@ def _full(study: Study, group: Group) -> list[Block]:
         for r in here.board.to_dict("records")
     ][:20]
     alt = "; ".join(f"{r.label} {r.text}, tier {r.tier}" for r in rows)
-    ends = f"95 % intervals {KINDS[here.boot.kind]}"
+    ends = intervals(here.boot.kind)
     if wide:
-        ends = "Thick: 95 % interval for these benchmarks. Thin: for a further search space like them, cut at the edges"
-    caption = f"Mean Kendall τ over all budgets and benchmarks; {group.title}. Predictors that share a letter are not separable. {ends}."
+        ends = f"Thick: {ends} Thin: {intervals('spaces')} They are cut at the edges."
+    caption = f"Mean Kendall τ over {here.over}; {group.title}. Predictors that share a letter are not separable. {ends}"
     panel = Panel(f"ranking-{group.id}", fig_ranking.forest(rows, study.palette), alt)
     blocks.append(Figure("ranking", caption, (panel,), 380))
     return blocks + [Text(parts, "item") for parts in _findings(study, group, here)]
@@ -134,12 +138,13 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
         if rest:
             some = f"{len(beaten)} of the {len(view.order) - 1} others" if beaten else "none of the others"
             out.append((f"It is separably better than {some}; not separable from {join(rest, 5)}.",))
-    out += baselines(study, view) + _per_task(group) + _labels_needed(study, view) + _ceiling(study, group)
+    out += baselines(study, view) + _per_view(group, "b", "At") + _per_view(group, "t", "On") + _labels_needed(study, view) + _ceiling(study, group)
     saving = cheapest(group, view)
     if saving:
         out.append((saving,))
     if view.covered.shared < view.covered.expected:
         out.append((view.covered.sentence(),))
+    out += [(note,) for note in view.boot.notes if note.startswith(LEFT_OUT)]
     out += [(sentence,) for sentence in group.left_out]
     return out
 
@@ -169,19 +174,19 @@ def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
     return (f"{mean}{'; '.join(parts)}.",)
 
 
-def _per_task(group: Group) -> list[tuple[Inline, ...]]:
-    """Who leads each benchmark, where there are several."""
+def _per_view(group: Group, kind: str, word: str) -> list[tuple[Inline, ...]]:
+    """Who leads at each budget (kind "b") or on each benchmark ("t"), where there are several."""
     out: list[tuple[Inline, ...]] = []
     for view in group.views:
-        if not view.id.startswith("t") or len(view.order) < 2:
+        if not view.id.startswith(kind) or len(view.order) < 2:
             continue
         leader, top = view.order[0], _top(view)
-        value = f"τ {rounded(view.boot.value(leader), bare=True)}"
+        value = f"τ {rounded(view.boot.value(leader))}"
         if len(top) == 1:
             rest = f" leads alone: {value}, {gap(view, view.order[1])} over {view.order[1]}."
         else:
             rest = f" has the highest mean ({value}), not separable from {join([t for t in top if t != leader], 4)}."
-        out.append((f"On {view.title} ", Bold(leader), rest))
+        out.append((f"{word} {view.title} ", Bold(leader), rest))
     return out if len(out) <= 8 else out[:8]
 
 
@@ -208,9 +213,12 @@ def _ceiling(study: Study, group: Group) -> list[tuple[Inline, ...]]:
     for benchmark, target in group.tasks:
         limit = study.ceiling(group, benchmark, target)
         rows = group.task(benchmark, target)
-        best = rows[rows["budget"] == rows["budget"].max()].groupby("label")[MAIN].mean().max()
-        if limit is not None and math.isfinite(best):
-            parts.append(f"{limit:.3f} on {task_name(benchmark, target)} (best so far {best:.3f})")
+        means = values(rows[rows["budget"] == rows["budget"].max()], MAIN)
+        means = means[means["mean"].notna()].sort_values("mean")
+        if limit is None or means.empty:
+            continue
+        best = means.iloc[-1]
+        parts.append(f"{rounded(limit)} on {task_name(benchmark, target)} (highest mean so far {rounded(interval(best))}, {best['label']})")
     if not parts:
         return []
     return [(f"Training noise of the scores themselves caps τ at {join(parts, 6)}.",)]

@@ -6,16 +6,21 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.store import Store, as_frame, read_trials
 
+if TYPE_CHECKING:
+    from archrank.eval.statistics import Comparison
+
 __all__ = ["Moved", "alike", "cells", "encoder_argument", "find", "moved", "progress", "read", "repeat_trial"]
 
 CELL = ["label", "benchmark", "target", "protocol", "recipe", "budget"]
+EQUAL = "0"
 
 
 def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -126,7 +131,7 @@ def cells(records: Iterable[Mapping[str, Any]]) -> list[str]:
 class Moved:
     """One cell in two stores: means over the seeds both have, their paired difference (second minus first).
 
-    verdict: "equal" (every seed bit-equal), "moved" (beyond the 95 % interval, or failed in one store only), "within" it, "no interval"
+    verdict: "equal" (every seed bit-equal), "moved" (by a paired test at 5 %, adjusted for all cells, or failed in one store only), "within" what chance gives, "no interval"
     (one seed, or every seed moved by exactly the same), "not comparable" (other splits, for one), "other seeds" (did not move where both have
     the seed, but one store has done seeds that the other has not), "only in the first" or "only in the second".
     """
@@ -144,11 +149,17 @@ def moved(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]], met
 
     ArchrankError if one of them has no trial with the metric.
     """
+    from archrank.eval.statistics.tiers import holm
+
     frames = [as_frame(records) for records in (first, second)]
     for side, frame in zip(("first", "second"), frames):
         if metric not in frame:
             raise ArchrankError(f"no trial in the {side} store has the metric '{metric}'")
     groups = [dict(list(frame.groupby(CELL))) for frame in frames]
+    found = {cell: _paired(groups[0][cell], groups[1][cell], metric) for cell in groups[0] if cell in groups[1]}
+    compared = {cell: one for cell, one in found.items() if not isinstance(one, str)}
+    adjusted = holm(np.array([one.p for one in compared.values()]))
+    found |= {cell: one.adjusted(float(p), len(compared)) for (cell, one), p in zip(compared.items(), adjusted)}
     out = []
     for cell in sorted(set(groups[0]) | set(groups[1])):
         if cell not in groups[1] or cell not in groups[0]:
@@ -157,18 +168,23 @@ def moved(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]], met
             both = (mean, float("nan")) if side == "first" else (float("nan"), mean)
             out.append(Moved(cell, 0, *both, "", f"only in the {side}"))
         else:
-            out.append(_moved(cell, groups[0][cell], groups[1][cell], metric))
+            out.append(_moved(cell, groups[0][cell], groups[1][cell], metric, found[cell]))
     return out
 
 
-def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, metric: str) -> Moved:
+def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, metric: str, found: Comparison | str) -> Moved:
+    from archrank.eval.statistics import rounded
+
     if (before["status"] != "done").all() or (after["status"] != "done").all():
         state = "equal" if (before["status"] != "done").all() and (after["status"] != "done").all() else "moved"
         return Moved(cell, 0, before[metric].mean(), after[metric].mean(), "failed", state)
-    pair = before.merge(after, on="seed", suffixes=("", "_2"))
-    pair = pair[pair[metric].notna() & pair[f"{metric}_2"].notna()]
+    pair = _seeds_of_both(before, after, metric)
     means = (pair[metric].mean(), pair[f"{metric}_2"].mean())
-    difference, verdict = _paired(before, after, pair, metric)
+    if isinstance(found, str):
+        difference, verdict = found, "equal" if found == EQUAL else "not comparable"
+    else:
+        known = found.difference.kind in ("spaces", "splits")
+        difference, verdict = rounded(found.difference, signed=True), "moved" if found.real else "within" if known else "no interval"
     first, second = ({int(seed) for seed in part.loc[part[metric].notna(), "seed"]} for part in (before, after))
     if first != second and verdict != "moved":
         alone = [f"{', '.join(map(str, sorted(seeds)))} only in the {side}" for side, seeds in (("first", first - second), ("second", second - first)) if seeds]
@@ -176,16 +192,20 @@ def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, met
     return Moved(cell, len(pair), *means, difference, verdict)
 
 
-def _paired(before: pd.DataFrame, after: pd.DataFrame, pair: pd.DataFrame, metric: str) -> tuple[str, str]:
-    """The difference over the seeds both have, in words, and its verdict."""
-    from archrank.eval.statistics import ComparisonError, compare, rounded
+def _seeds_of_both(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A row per seed that both have; those of the second end in _2."""
+    pair = before.merge(after, on="seed", suffixes=("", "_2"))
+    return pair[pair[metric].notna() & pair[f"{metric}_2"].notna()]
 
+
+def _paired(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> Comparison | str:
+    """The difference over the seeds both have, or in words that there is none, or why it cannot be taken."""
+    from archrank.eval.statistics import ComparisonError, compare
+
+    pair = _seeds_of_both(before, after, metric)
     if len(pair) and (pair[metric] == pair[f"{metric}_2"]).all():
-        return "0", "equal"
-    both = pd.concat([before.assign(label="first"), after.assign(label="second")])
+        return EQUAL
     try:
-        found = compare(both, "second", "first", metric)
+        return compare(pd.concat([before.assign(label="first"), after.assign(label="second")]), "second", "first", metric)
     except ComparisonError as error:
-        return str(error), "not comparable"
-    known = found.difference.kind in ("spaces", "splits")
-    return rounded(found.difference, signed=True), "moved" if found.real else "within" if known else "no interval"
+        return str(error)

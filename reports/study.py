@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 from archrank.datasets import ArchrankError, Benchmark
 from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import (
+    KINDS,
     Bootstrap,
     Comparison,
     ComparisonError,
     Coverage,
+    Interval,
     bootstrap,
     coverage,
     leaderboard,
@@ -32,8 +34,9 @@ from archrank.eval.statistics import (
 from archrank.eval.store import as_frame, latest, read_trials, unreadable
 from archrank.eval.suite import read_skipped
 from archrank.reports.style import Palette
+from archrank.reports.words import join
 
-__all__ = ["MAIN", "Group", "Study", "View", "grouped", "read_study", "task_name"]
+__all__ = ["MAIN", "Group", "Study", "View", "grouped", "interval", "intervals", "read_study", "task_name"]
 
 MAIN = "kendall"
 """The metric that orders everything."""
@@ -49,6 +52,16 @@ def grouped(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...
     """The rows that agree in all of the columns, with their values, in sorted order."""
     for values, part in frame.groupby(list(columns)):
         yield (values if isinstance(values, tuple) else (values,)), part
+
+
+def interval(row: pd.Series[Any]) -> Interval:
+    """The mean and interval in a row of `values`."""
+    return Interval(row["mean"], row["low"], row["high"], row["kind"], int(row["units"]))
+
+
+def intervals(kind: str) -> str:
+    """What the intervals of a table or a figure cover, as a sentence."""
+    return f"{KINDS[kind][0].upper()}{KINDS[kind][1:]}." if kind == "none" else f"95 % intervals {KINDS[kind]}."
 
 
 def task_name(benchmark: str, target: str) -> str:
@@ -90,6 +103,15 @@ class View:
         return next(c for c in self.pairs if {c.a, c.b} == {a, b})
 
     @cached_property
+    def over(self) -> str:
+        """What the means are over; a budget or a benchmark without a cell that can be used is not in it."""
+        budgets = [str(b) for b in self.boot.budgets]
+        whole = [len(budgets) == self.frame["budget"].nunique(), len(self.boot.benchmarks) == len(self.frame[["benchmark", "target"]].drop_duplicates())]
+        if all(whole):
+            return "all budgets and benchmarks"
+        return f"{'all budgets' if whole[0] else f'{join(budgets)} labels'}, {'all benchmarks' if whole[1] else join(self.boot.benchmarks)}"
+
+    @cached_property
     def others(self) -> tuple[str, ...]:
         """Every other metric that was measured."""
         return tuple(n for n in METRICS if n != MAIN and n in self.frame and bool(self.frame[n].notna().any()))
@@ -122,9 +144,9 @@ class Group:
         return f"protocol {self.protocol}, recipe {self.recipe}"
 
     @property
-    def here(self) -> View | None:
-        """All cells, read as a statement about these benchmarks alone."""
-        return next((view for view in self.views if view.id == "here" or view.boot.kind != "spaces"), None)
+    def here(self) -> View:
+        """All cells, read as a statement about these benchmarks alone; only for a group that has views."""
+        return next(view for view in self.views if view.id == "here" or view.boot.kind != "spaces")
 
     @property
     def tasks(self) -> list[tuple[str, str]]:
@@ -159,7 +181,7 @@ class Study:
     suites: tuple[str, ...] = ()
     skipped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _tables: dict[str, Benchmark | str] = field(default_factory=dict)
-    _ceilings: dict[tuple[str, str], float | None] = field(default_factory=dict)
+    _ceilings: dict[tuple[str, str], Interval | None] = field(default_factory=dict)
 
     def table(self, benchmark: str) -> Benchmark | str:
         """The benchmark's table, or the sentence that says why it cannot be used."""
@@ -182,7 +204,7 @@ class Study:
         tests = (self.records[key].get("test") or {} for key in group.task(benchmark, target)["key"])
         return next((str(test["target"]) for test in tests if "target" in test), target)
 
-    def ceiling(self, group: Group, benchmark: str, target: str) -> float | None:
+    def ceiling(self, group: Group, benchmark: str, target: str) -> Interval | None:
         """The noise ceiling of the score that a task was tested on; None without the table, or with too few repeats."""
         score = self.tested(group, benchmark, target)
         if (benchmark, score) not in self._ceilings:
@@ -196,9 +218,9 @@ class Study:
         return next((store for store in self.stores if (store / folder / f"{key}.parquet").is_file()), None)
 
 
-def _ceiling(repeats: NDArray[np.float64]) -> float | None:
+def _ceiling(repeats: NDArray[np.float64]) -> Interval | None:
     try:
-        return noise_ceiling(repeats).oracle.estimate
+        return noise_ceiling(repeats).oracle
     except ValueError:
         return None
 
@@ -253,7 +275,7 @@ def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:
     try:
         labels, left_out = _rankable(frame)
         ranked = frame[frame["label"].isin(labels)]
-        views = [_view("all", "all budgets and benchmarks", ranked, labels)]
+        views = [_view("all", "", ranked, labels)]
         if views[0].boot.kind == "spaces":
             views.append(_view("here", "these benchmarks only", ranked, labels, "splits"))
         budgets = sorted(ranked["budget"].unique())
@@ -266,7 +288,7 @@ def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:
         ]
         for view_id, title, part in parts:
             try:
-                views.append(_view(view_id, title, part, labels))
+                views.append(_view(view_id, title, part, labels, "splits"))
             except ComparisonError as error:
                 left_out += (f"No table for {title}: {error}",)
         return Group(name, protocol, recipe, frame, tuple(views), left_out=left_out)
@@ -301,4 +323,5 @@ def _view(
         board = leaderboard(frame, MAIN, labels, scope=scope)
         compared = tuple(pairs(frame, MAIN, labels, scope=scope)) if len(labels) > 1 else ()
         boot = bootstrap(frame, MAIN, labels, scope=scope, draws=MOST_DRAWS)
-        return View(view_id, title, frame, board, boot, compared, coverage(frame, MAIN, labels), scope)
+        view = View(view_id, title, frame, board, boot, compared, coverage(frame, MAIN, labels), scope)
+        return view if title else replace(view, title=view.over)

@@ -137,7 +137,7 @@ def diff(
     as_json: AsJson = False,
     every: Annotated[bool, typer.Option("--all", help="Also the cells that did not move.")] = False,
 ) -> None:
-    """Which numbers moved beyond their interval between two stores, seeds paired. Exit code 0 if none did and both have the same cells and seeds."""
+    """Which numbers moved between two stores: seeds paired, tests adjusted for all cells. Exit code 0 if none did and both have the same cells and seeds."""
     from archrank.eval.store import latest
     from archrank.reports.render_text import finite
     from archrank.reports.stores import moved, read

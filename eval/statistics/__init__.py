@@ -7,7 +7,7 @@ line) for trials that cannot be compared. How each number is computed, with meas
 """
 
 from archrank.eval.metrics import digits, tau_standard_error
-from archrank.eval.statistics.bootstrap import Bootstrap, bootstrap, values
+from archrank.eval.statistics.bootstrap import LEFT_OUT, Bootstrap, bootstrap, values
 from archrank.eval.statistics.ceiling import NoiseCeiling, noise_ceiling
 from archrank.eval.statistics.coverage import Coverage, coverage
 from archrank.eval.statistics.efficiency import Efficiency, area_under_curve, label_efficiency
@@ -19,6 +19,7 @@ from archrank.eval.statistics.verdict import rounded, sentence
 __all__ = [
     "ALPHA",
     "KINDS",
+    "LEFT_OUT",
     "Bootstrap",
     "Comparison",
     "ComparisonError",

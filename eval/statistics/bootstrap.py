@@ -17,11 +17,13 @@ from archrank.eval.statistics.coverage import TASK, Coverage, coverage, numbered
 from archrank.eval.statistics.hierarchy import Joint, joint
 from archrank.eval.statistics.results import ComparisonError, Interval, IntervalKind
 
-__all__ = ["Better", "Bootstrap", "Results", "Scope", "bootstrap", "direction_of", "results_of", "values"]
+__all__ = ["LEFT_OUT", "Better", "Bootstrap", "Results", "Scope", "bootstrap", "direction_of", "results_of", "values"]
 
 Floats = NDArray[np.float64]
 Better = Literal["higher", "lower"]
 Scope = Literal["auto", "spaces", "splits"]
+LEFT_OUT = "Left out, with a single common split"
+"""How the note begins that names tasks an aggregate is not taken over."""
 Weigh = Callable[[Floats], Floats]
 """Sorted budgets of one (benchmark, target) -> their weights, summing to 1."""
 
@@ -228,7 +230,7 @@ def select(results: Results, scope: Scope) -> tuple[Results, bool, list[str]]:
     spaces = int(results.space.max()) + 1
     names = ", ".join(sorted(results.tasks["space"].astype(str).unique()))
     if over_spaces(spaces, scope):
-        few = " Two or three spaces say little about a further one: hence the wide intervals." if spaces < 4 else ""
+        few = " Two or three spaces say little about others: hence the wide intervals." if spaces < 4 else ""
         return results, True, [f"Inference is over {spaces} search spaces ({names}).{few}"]
     notes = [f"Inference is conditional on {names}: other search spaces may order the encoders differently."]
     enough = np.isfinite(results.x[0]).sum(axis=1) >= 2
@@ -236,7 +238,7 @@ def select(results: Results, scope: Scope) -> tuple[Results, bool, list[str]]:
     if covered and not enough.all():
         left = results.tasks[~enough]
         listed = ", ".join(f"{row.benchmark}/{row.target} at {row.budget}" for row in left.itertuples())
-        notes.append(f"Left out, with a single common split: {listed}.")
+        notes.append(f"{LEFT_OUT}: {listed}.")
         results = results.take(enough)
     elif not enough.all():
         several = f" of {', '.join(sorted(results.tasks.loc[~enough, 'space'].astype(str).unique()))}" if enough.any() else ""
@@ -266,7 +268,7 @@ def bootstrap(
     sorted budgets, summing to 1), within that every split.
 
     Args:
-        scope: "spaces" asks about search spaces like these (needs at least two), "splits" about these benchmarks only;
+        scope: "spaces" asks about the mean over search spaces like these (needs at least two), "splits" about these benchmarks only;
             "auto" takes "spaces" where there are two or more.
         better: only needed for a column that is not in `METRICS`, for example "lower" for ``fit_s``.
 

@@ -16,7 +16,7 @@ ALPHA = 0.05
 IntervalKind = Literal["spaces", "splits", "test size", "none"]
 
 KINDS: dict[str, str] = {
-    "spaces": "over search spaces: holds for other spaces like these",
+    "spaces": "over search spaces: of the mean over spaces like these (a single further one varies more)",
     "splits": "over splits and seeds, conditional on the benchmarks shown",
     "test size": "from one split, in one search space or all: only the sampling error of the finite test sets; what another split gives is unknown",
     "none": "no interval: one split, or every split gives exactly the same number",

@@ -100,7 +100,7 @@ def test_hiding_predictors_recomputes_as_the_statistics_do(browser: Any, address
         page.locator(".choices label", has_text=label).first.click()
     frame = read_results([suite.store])
     frame = frame[frame["budget"] == 20] if view == 2 else frame
-    scope = "splits" if view == 0 else "auto"
+    scope = "auto" if view == 1 else "splits"
     left = [label for label in sorted(frame["label"].unique()) if label not in hidden]
     # Complete data: leaving labels out changes no cell, so the library's own numbers for the subset are the oracle.
     expected = tiers(bootstrap(frame, scope=scope), left)
