@@ -4,22 +4,41 @@ from __future__ import annotations
 
 import bz2
 import json
+import reprlib
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from archrank.datasets.errors import DataError
+from archrank.datasets.errors import DataError, one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEMBER_LIMIT = 64 << 20
 ARCHIVE_LIMIT = 4 << 30
 MEMBERS_LIMIT = 200_000
 JSON_LIMIT = 256 << 20
+TABLE_LIMIT = 4 << 30
+VALUES_LIMIT = 1 << 29
 CHUNK = 1 << 20
 # Called by importers with how far they are in a file and how long it is (bytes or members).
 WATCH: ContextVar[Callable[[int, int | None], None] | None] = ContextVar("watch", default=None)
+
+
+_QUOTE = reprlib.Repr()
+_QUOTE.maxstring = _QUOTE.maxother = _QUOTE.maxlong = 44
+_QUOTE.maxlevel = 2
+
+
+def shown(value: object) -> str:
+    """A value from a file as an error quotes it: short, however large, deep or tangled it is."""
+    try:
+        return _QUOTE.repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return f"<{type(value).__name__}>"
 
 
 def tell(done: int, total: int | None) -> None:
@@ -53,6 +72,26 @@ def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
     return parse_json(read_bytes(path, limit), str(path))
 
 
+def read_parquet(path: Path) -> pd.DataFrame:
+    """A Parquet table that does not unpack to more than 4 GiB or half a billion values by what it says of itself."""
+    import pandas as pd
+    from pyarrow.parquet import ParquetFile
+
+    try:
+        with ParquetFile(path) as file:
+            about = file.metadata
+            groups = [about.row_group(at) for at in range(about.num_row_groups)]
+        values = about.num_rows + sum(group.column(at).num_values for group in groups for at in range(group.num_columns))
+        size = sum(group.total_byte_size for group in groups)
+        if size > TABLE_LIMIT or values > VALUES_LIMIT:
+            raise DataError(f"{path}: unpacks to {size:,} bytes and {values:,} values; at most {TABLE_LIMIT:,} and {VALUES_LIMIT:,} are read")
+        return pd.read_parquet(path)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{path}: not a readable Parquet table ({one_line(error, 120)})") from None
+
+
 def safe_member(name: str, where: str) -> str:
     """An archive member's name, or a DataError if it would leave the archive's own folder (`..`, absolute, drive letter)."""
     parts = PurePosixPath(name.replace("\\", "/"))
@@ -66,7 +105,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """A zip archive whose member names were all checked by `safe_member`; DataError if it is no zip or has too many members."""
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise DataError(f"{path}: not a complete zip archive ({error}); fetch it again") from None
     with archive:
         members = archive.infolist()

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archrank.datasets.errors import DataError, DataMissing, unknown
+from archrank.datasets.errors import ArchrankError, DataError, DataMissing, one_line, unknown
 from archrank.datasets.sources import SOURCES, Source
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def titles() -> dict[str, str]:
 def _title(card: Path) -> str:
     try:
         return str(json.loads(card.read_text(encoding="utf-8"))["title"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ""
 
 
@@ -149,7 +149,12 @@ def import_file(source: Source, path: Path) -> Path:
     from archrank.datasets.benchmark import write_benchmark
 
     origin = origin_of(source, path)
-    frame, described = _module(source).read(path, source.variant)
+    try:
+        frame, described = _module(source).read(path, source.variant)
+    except (ArchrankError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file can fail an importer in any way
+        raise DataError(f"{path}: not the official form of {source.name} ({one_line(error, 120)}); it is damaged or another file") from None
     if described["name"] != source.name:
         raise DataError(f"importer {source.module} made '{described['name']}' where '{source.name}' was asked for")
     return write_benchmark(cache_folder() / "benchmarks", frame, dict(described, origin=origin)).with_suffix(".json")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from archrank.datasets.bounded import shown
 from archrank.datasets.canonical import isomorphism_key
 from archrank.datasets.errors import DataError
 
@@ -23,9 +24,9 @@ def metric(description: str, unit: str = "%", direction: str = "max", **more: An
 def number(value: object, where: str) -> float:
     """A measured value as a float; DataError naming `where` if it is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise DataError(f"{where}: {str(value)[:40]!r} is not a number")
-    if not math.isfinite(value):
-        raise DataError(f"{where}: the value is {value}; a score must be finite")
+        raise DataError(f"{where}: {shown(value)} is not a number")
+    if not abs(value) <= sys.float_info.max:
+        raise DataError(f"{where}: the value is {shown(value)}; a score must be finite")
     return float(value)
 
 
@@ -36,7 +37,7 @@ def int_tuple(text: object, where: str) -> tuple[int, ...]:
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         value = None
     if not isinstance(value, (tuple, list)) or not all(type(item) is int for item in value):
-        raise DataError(f"{where}: {str(text)[:60]!r} is not a tuple of integers")
+        raise DataError(f"{where}: {shown(text)} is not a tuple of integers")
     return tuple(value)
 
 

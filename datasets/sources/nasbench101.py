@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archrank.datasets import tfrecord
-from archrank.datasets.bounded import read_json
+from archrank.datasets.bounded import read_json, shown
 from archrank.datasets.errors import DataError
 from archrank.datasets.nb101_cells import INPUT, OPS, OUTPUT, Cell
 from archrank.datasets.sources.common import int_tuple, metric, number
@@ -232,16 +232,18 @@ def _cells(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     import pandas as pd
 
     try:
-        entries = read_json(path)["nasbench101"]["cifar10"]
-    except (KeyError, TypeError):
+        entries = read_json(path)["nasbench101"]["cifar10"].items()
+    except (KeyError, TypeError, AttributeError):
         raise DataError(f"{path}: needs 'nasbench101' / 'cifar10' inside; is this the right file?") from None
     rows: dict[str, dict[str, Any]] = {}
-    for position, (text, entry) in enumerate(entries.items()):
+    for position, (text, entry) in enumerate(entries):
         where = f"{path}: entry {position}"
         digits = int_tuple(text, where)
         if len(digits) != 56 or set(digits[:49]) - {0, 1} or any(not 0 <= op < len(_JSON_OPS) for op in digits[49:]):
             raise DataError(f"{where}: needs 49 adjacency entries and 7 op ids from 0 to {len(_JSON_OPS) - 1}")
         cell = prune("".join(map(str, digits[:49])), [_JSON_OPS[op] for op in digits[49:]], where)
+        if not isinstance(entry, dict):
+            raise DataError(f"{where}: {shown(entry)} is no dictionary of val_accuracy, params and flops")
         score = number(entry.get("val_accuracy"), f"{where}: val_accuracy")
         # Isomorphic cells may differ a little in parameters: vertex order decides who gets a channel that does not divide.
         row = rows.setdefault(cell.hash, {
@@ -250,6 +252,8 @@ def _cells(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
             "flops": number(entry.get("flops"), f"{where}: flops"),
         })
         row["runs"].add(score)
+    if not rows:
+        raise DataError(f"{path}: holds no cell")
     frame = pd.DataFrame(rows.values())
     frame.insert(0, "arch", list(rows))
     frame["key"] = list(rows)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archrank.datasets.bounded import JSON_LIMIT, read_bytes, read_json
+from archrank.datasets.bounded import JSON_LIMIT, read_bytes, read_json, shown
 from archrank.datasets.canonical import canonicalize
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, metric, number
@@ -52,7 +52,7 @@ def check_cell(cell: object, where: str) -> Cell:
         raise DataError(f"{where}: a cell has eight (node, operation) pairs")
     for place, pair in enumerate(cell):
         if not isinstance(pair, tuple) or len(pair) != 2 or not all(type(part) is int for part in pair):
-            raise DataError(f"{where}: {str(pair)[:40]!r} is not a (node, operation) pair")
+            raise DataError(f"{where}: {shown(pair)} is not a (node, operation) pair")
         node, op = pair
         if not 0 <= node < 2 + place // 2:
             raise DataError(f"{where}: intermediate node {place // 2} reads node {node}, which does not come before it (a cycle cannot be)")
@@ -68,12 +68,13 @@ def parse_genotype(text: str, where: str) -> tuple[Cell, Cell]:
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "Genotype" or call.args:
             raise ValueError("not a Genotype(...)")
         parts = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-        raw = [[(int(node), CELL_OPS.index(op)) for op, node in parts[cell]] for cell in ("normal", "reduce")]
+        raw = [[(node, CELL_OPS.index(op)) for op, node in parts[cell]] for cell in ("normal", "reduce")]
+        joined = [sorted(parts[f"{cell}_concat"]) for cell in ("normal", "reduce")]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise DataError(f"{where}: not a readable genotype ({str(error)[:80]}); known operations: {', '.join(CELL_OPS)}") from None
-    for cell in ("normal", "reduce"):
-        if sorted(parts.get(f"{cell}_concat", ())) != [2, 3, 4, 5]:
-            raise DataError(f"{where}: the {cell} cell must join nodes 2 to 5, not {parts.get(f'{cell}_concat')}")
+    for cell, nodes in zip(("normal", "reduce"), joined):
+        if nodes != [2, 3, 4, 5]:
+            raise DataError(f"{where}: the {cell} cell must join nodes 2 to 5, not {shown(nodes)}")
     return check_cell(raw[0], f"{where}: normal cell"), check_cell(raw[1], f"{where}: reduction cell")
 
 
@@ -113,7 +114,7 @@ def _trained(path: Path) -> dict[tuple[Cell, Cell], dict[str, float]]:
         try:
             score = float(parts[1])
         except ValueError:
-            raise DataError(f"{where}: {parts[1][:40]!r} is not a number") from None
+            raise DataError(f"{where}: {shown(parts[1])} is not a number") from None
         if cells in rows:
             raise DataError(f"{where}: repeats an architecture")
         rows[cells] = {"cifar10_val": number(score, where)}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archrank.datasets import safe_pickle
-from archrank.datasets.bounded import read_bytes
+from archrank.datasets.bounded import read_bytes, shown
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, graph_keys, metric, number
 
@@ -49,7 +49,7 @@ def _rows(path: Path, kind: str, columns: list[str]) -> dict[str, list[Any]]:
     if not isinstance(header, dict) or header.get("dataset_type") != kind:
         raise DataError(f"{path}: not a file of '{kind}' information; are the files mixed up?")
     if list(header.get("columns", ()))[: len(columns)] != columns:
-        raise DataError(f"{path}: its columns are {header.get('columns')}; expected {', '.join(columns)} first")
+        raise DataError(f"{path}: its columns are {shown(header.get('columns'))}; expected {', '.join(columns)} first")
     found: dict[str, list[Any]] = {}
     for position, row in enumerate(rows if isinstance(rows, list) else ()):
         if not isinstance(row, (list, tuple)) or len(row) < len(columns) or not isinstance(row[0], str):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets import safe_pickle
+from archrank.datasets.bounded import shown
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, graph_keys, metric, number
 
@@ -50,7 +51,7 @@ def graph(code: object, where: str) -> tuple[list[int], list[tuple[int, int]]]:
     """Op ids and edges of the architecture with this hash; DataError if no architecture has it."""
     digits = [int(digit) for digit in f"{code:05d}"] if isinstance(code, int) and 0 <= code <= 88888 else [9]
     if 9 in digits:
-        raise DataError(f"{where}: {code!r} is not the hash of an architecture: five decimal digits from 0 to 8")
+        raise DataError(f"{where}: {shown(code)} is not the hash of an architecture: five decimal digits from 0 to 8")
     links = LINKS[digits[0]]
     leaves = [node for node in range(1, 5) if node not in links]
     edges = sorted([(source, node) for node, source in enumerate(links, 1)] + [(leaf, 5) for leaf in leaves])
@@ -74,7 +75,7 @@ def read(path: Path, variant: str = "cora") -> tuple[pd.DataFrame, dict[str, Any
     rows: list[list[float]] = []
     graphs = []
     for code, entry in table.items():
-        where = f"{path}: architecture {code!r}"
+        where = f"{path}: architecture {shown(code)}"
         graphs.append(graph(code, where))
         if not isinstance(entry, dict) or not entry.keys() >= set(FIELDS):
             raise DataError(f"{where}: needs {', '.join(FIELDS)}")

@@ -70,12 +70,18 @@ def test_bad_file_is_one_line_and_leaves_the_imported_one(place, capsys):
     path = official(place)
     run(capsys, "import", path)
     before = {file: file.read_bytes() for file in catalog.cache_folder().rglob("*.*") if file.is_file()}
-    for data in (path.read_bytes()[:-20], b"cos\nsystem\n(S'touch owned'\ntR.", pickle.dumps({0: dict(ENTRY, perf=float("nan"))})):
+    for data in (path.read_bytes()[:-20], b"cos\nsystem\n(S'touch owned'\ntR.", pickle.dumps({0: {1: 2}, "a": dict(ENTRY, perf=[1])}), pickle.dumps({0: dict(ENTRY, perf=float("nan"))})):
         path.write_bytes(data)
         code, out, err = run(capsys, "import", path)
         assert code == 2 and not out and err.startswith("archrank: ") and err.count("\n") == 1 and "cora.bench" in err
     assert {file: file.read_bytes() for file in catalog.cache_folder().rglob("*.*") if file.is_file()} == before
     assert not (place / "owned").exists()
+
+
+def test_whatever_an_importer_fails_with_is_one_line(place, capsys):
+    (place / "darts_cells_trained.csv").write_text(f'"{"x" * 200_000}",1.0\n')
+    code, out, err = run(capsys, "import", "darts_cells_trained.csv")
+    assert code == 2 and not out and err.count("\n") == 1 and "not the official form of nasbench301_trained (Error: field larger than" in err
 
 
 def test_own_table_from_beginning_to_end(place, capsys):

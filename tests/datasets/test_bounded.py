@@ -4,6 +4,8 @@ import bz2
 import tracemalloc
 import zipfile
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from archrank.datasets import bounded
@@ -62,10 +64,33 @@ def test_damaged_archive_is_refused(tmp_path):
     (tmp_path / "cut.zip").write_bytes(data[:-30])
     with pytest.raises(DataError, match="complete zip"):
         list(bounded.zip_members(tmp_path / "cut.zip", ".json"))
+    newer = bytearray(data)
+    newer[data.index(b"PK\x01\x02") + 6] = 99  # the version that is needed to unpack it
+    (tmp_path / "new.zip").write_bytes(newer)
+    with pytest.raises(DataError, match="complete zip"):
+        list(bounded.zip_members(tmp_path / "new.zip", ".json"))
     data[40] ^= 0xFF
     (tmp_path / "bad.zip").write_bytes(data)
     with pytest.raises(DataError, match="fetch"):
         list(bounded.zip_members(tmp_path / "bad.zip", ".json"))
+
+
+def test_a_value_is_quoted_in_short_whatever_it_is():
+    deep = tangled = 1.0
+    for _ in range(20_000):
+        deep = [deep]
+    for _ in range(40):
+        tangled = [tangled, tangled]
+    assert all(len(bounded.shown(value)) < 100 for value in (deep, tangled, {1: tangled}, "x" * 1000, 10**5000, np.zeros(999), range(5)))
+    assert bounded.shown(1.5) == "1.5" and bounded.shown("a\nb") == "'a\\nb'"
+
+
+def test_parquet_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    pd.DataFrame({"x": [[1.0] * 1000] * 100}).to_parquet(tmp_path / "x.parquet")
+    assert len(bounded.read_parquet(tmp_path / "x.parquet")) == 100
+    monkeypatch.setattr(bounded, "VALUES_LIMIT", 99_999)
+    with pytest.raises(DataError, match="100,100 values; at most"):
+        bounded.read_parquet(tmp_path / "x.parquet")
 
 
 def test_json_that_is_none(tmp_path):

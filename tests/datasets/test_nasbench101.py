@@ -42,6 +42,18 @@ def test_json_cells_are_292_graphs(real_data):
     assert 9 < benchmark.target().min() < benchmark.target().max() < 96
 
 
+@pytest.mark.parametrize(("entries", "says"), [
+    (5, "needs 'nasbench101' / 'cifar10'"), ([], "needs 'nasbench101' / 'cifar10'"), ({}, "holds no cell"),
+    ({"(1,)": {}}, "49 adjacency entries"), ({str((0, 1, *[0] * 54)): {}}, "no path"),
+    ({str((0,) * 6 + (1,) + (0,) * 48 + (1,)): []}, r"\[\] is no dictionary"), ({str((0,) * 6 + (1,) + (0,) * 48 + (1,)): {}}, "val_accuracy: None is not a number"),
+])
+def test_wrong_json_cells_are_refused(tmp_path, entries, says):
+    path = tmp_path / "cells_108epochs.json"
+    path.write_text(json.dumps({"nasbench101": {"cifar10": entries}}))
+    with pytest.raises(DataError, match=says):
+        source.read(path, "cells")
+
+
 def test_official_form_comes_back_exactly(tmp_path):
     path = tmp_path / "nasbench101" / "nasbench_full.tfrecord"
     path.parent.mkdir()

@@ -52,6 +52,10 @@ def test_every_hash_has_its_own_name_and_one_way_to_the_output():
     ({0: {"perf": 0.5}}, "needs valid_perf"),
     ({0: dict(ENTRY, perf=float("inf"))}, "finite"),
     ({0: dict(ENTRY, perf="0.5")}, "not a number"),
+    ({0: dict(ENTRY, perf=10**400)}, "finite"),
+    ({0: dict(ENTRY, perf=10**5000)}, "finite"),
+    ({0: dict(ENTRY, perf=[[[[1]]]])}, "not a number"),
+    ({10**5000: ENTRY}, "not the hash"),
 ])
 def test_wrong_tables_are_refused_by_architecture(tmp_path, table, says):
     path = tmp_path / "cora.bench"
