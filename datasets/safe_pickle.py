@@ -1,9 +1,12 @@
 """Reading pickled tables of numbers without running anything that a pickle asks for.
 
 Official benchmark files are pickles, and a pickle is a program: it may name any function of any module and call it. This
-reader knows dictionaries, lists, tuples, sets, strings, bytes, numbers, and NumPy scalars and arrays of numbers or text. NumPy's own
+reader knows dictionaries (by text, numbers and flat tuples of these), lists, tuples, sets, strings, bytes, numbers, and NumPy scalars and arrays of numbers or text. NumPy's own
 constructors are never called with what a file says; their few pickled forms are rebuilt here from checked parts. Everything else is
 refused by name before it is looked up.
+
+A part that a file made once may stand in it again for two bytes, so that a few hundred bytes can describe a tree of 2^40. Such a tree is refused:
+as a key while it is read, because hashing walks it, and otherwise when it is complete. Constructors make no more than there was to read.
 
 The pure-Python unpickler is used on purpose: its memo is a dictionary, so a file of twenty bytes cannot make it reserve gigabytes,
 as the C one's memo array can.
@@ -17,21 +20,34 @@ import re
 import struct
 import sys
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archrank.datasets.bounded import read_bytes
+from archrank.datasets.bounded import read_bytes, shown
 from archrank.datasets.errors import DataError
 
 PICKLE_LIMIT = 512 << 20
+KEY_PARTS = 8
+PARTS = 1 << 20
 _PLAIN_DTYPE = re.compile(r"[<>=|]?[biufSU]\d{1,4}|\?|[<>=|]?b1|bool")
 
 
 class Refused(Exception):
     """What a file asked for that a table of numbers has no use for."""
+
+
+_PLAIN = {str, bytes, int, float, bool, type(None)}
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    for key in keys:
+        parts = key if type(key) is tuple and len(key) <= KEY_PARTS else (key,)
+        if not _PLAIN.issuperset(map(type, parts)):
+            raise Refused(f"a key that is no text, no number and no short tuple of these but a {type(key).__name__}")
 
 
 class _Dtype:
@@ -40,7 +56,7 @@ class _Dtype:
     def __init__(self, *args: Any) -> None:
         spec = args[0] if args else None
         if not isinstance(spec, str) or not _PLAIN_DTYPE.fullmatch(spec):
-            raise Refused(f"an array of '{str(spec)[:40]}'")
+            raise Refused(f"an array of {shown(spec)}")
         self.spec = spec
 
     def __setstate__(self, state: Any) -> None:
@@ -120,6 +136,8 @@ class _Nothing:
 def _ordered(*pairs: Any) -> OrderedDict[Any, Any]:
     if len(pairs) > 1 or (pairs and not isinstance(pairs[0], (list, dict))):
         raise Refused("an ordered dictionary in an unknown form")
+    if pairs and isinstance(pairs[0], list):
+        _check_keys(key for key, _ in pairs[0])
     return OrderedDict(pairs[0]) if pairs else OrderedDict()
 
 
@@ -127,6 +145,8 @@ def _set(*parts: Any) -> set[Any]:
     """What old protocols write for a set: a call with the list of its members."""
     if len(parts) > 1 or (parts and not isinstance(parts[0], (list, tuple))):
         raise Refused("a set in an unknown form")
+    for members in parts:
+        _check_keys(members)
     return set(*parts)
 
 
@@ -159,6 +179,10 @@ class Reader(_Pure):  # type: ignore[misc]
 
     dispatch = {code: _Pure.dispatch[code] for code in (getattr(pickle, name)[0] for name in _OPCODES)}
 
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream, encoding="latin-1")
+        self.position, self.made = stream.tell, 0
+
     def find_class(self, module: str, name: str) -> Any:
         """The permitted constructor of that name; nothing is imported."""
         if (module, name) not in ALLOWED:
@@ -179,6 +203,7 @@ class Reader(_Pure):  # type: ignore[misc]
         if not isinstance(function, _Callable) or not isinstance(arguments, tuple):
             raise Refused("a call of something that is no constructor")
         self.stack[-1] = function.make(*arguments)
+        self._count(self.stack[-1])
 
     def load_build(self) -> None:
         """A state, for the array forms alone."""
@@ -186,10 +211,42 @@ class Reader(_Pure):  # type: ignore[misc]
         if not isinstance(self.stack[-1], (_Dtype, Array)):
             raise Refused("a changed attribute")
         self.stack[-1].__setstate__(state)
+        self._count(self.stack[-1])
 
-    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
-    dispatch[pickle.REDUCE[0]] = load_reduce
-    dispatch[pickle.BUILD[0]] = load_build
+    def _count(self, made: Any) -> None:
+        """What constructors copied of what was read cannot be more than that, unless they were told to copy a part again and again."""
+        self.made += made.values.nbytes if isinstance(made, Array) else len(made) if isinstance(made, (bytes, str, dict, set)) else 0
+        if self.made > self.position():
+            raise Refused("more than it holds")
+
+    def load_setitem(self) -> None:
+        """One entry of a dictionary."""
+        _check_keys(self.stack[-2:-1])
+        super().load_setitem()
+
+    def load_setitems(self) -> None:
+        """Entries of a dictionary."""
+        _check_keys(self.stack[::2])
+        super().load_setitems()
+
+    def load_dict(self) -> None:
+        """A dictionary as old protocols write it."""
+        _check_keys(self.stack[::2])
+        super().load_dict()
+
+    def load_additems(self) -> None:
+        """Members of a set."""
+        _check_keys(self.stack)
+        super().load_additems()
+
+    def load_frozenset(self) -> None:
+        """A frozen set."""
+        _check_keys(self.stack)
+        super().load_frozenset()
+
+    dispatch |= {pickle.BYTEARRAY8[0]: load_bytearray8, pickle.REDUCE[0]: load_reduce, pickle.BUILD[0]: load_build,
+                 pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.DICT[0]: load_dict,
+                 pickle.ADDITEMS[0]: load_additems, pickle.FROZENSET[0]: load_frozenset}
 
 
 def read_one(reader: Reader, where: str) -> Any:
@@ -212,7 +269,21 @@ def loads(data: bytes, where: str, count: int = 1) -> list[Any]:
     Arrays come as objects that `numpy.asarray` turns into arrays. DataError naming `where` as `read_one`.
     """
     stream = io.BytesIO(data)
-    return [read_one(Reader(stream, encoding="latin-1"), where) for _ in range(count)]
+    found = [read_one(Reader(stream), where) for _ in range(count)]
+    check_parts(found, where, max(PARTS, 4 * len(data)))
+    return found
+
+
+def check_parts(value: Any, where: str, most: int = PARTS) -> None:
+    """DataError naming `where` if a value has more parts than `most`, one that stands in several places counted in each."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, (dict, list, tuple, set, frozenset)):
+            most -= len(part)
+            if most < 0:
+                raise DataError(f"{where}: the pickle repeats its own parts until they are far more than the file; refused")
+            waiting += part.values() if isinstance(part, dict) else part
 
 
 def load(path: Path, limit: int = PICKLE_LIMIT) -> Any:

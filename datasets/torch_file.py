@@ -92,7 +92,7 @@ class _Reducing(Reader):
     dispatch = dict(Reader.dispatch)
 
     def __init__(self, source: _Source, reduce: Reduce) -> None:
-        super().__init__(source, encoding="latin-1")
+        super().__init__(source)
         self.memo, self.source, self.reduce = _References(), source, reduce
         self.marks: list[int] = []
 
@@ -130,7 +130,7 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
         start = stream.read(2)
         stream.seek(0)
         if start != b"PK":
-            header = [read_one(Reader(_Source(stream, size), encoding="latin-1"), str(path)) for _ in range(LEGACY_HEADER)]
+            header = [read_one(Reader(_Source(stream, size)), str(path)) for _ in range(LEGACY_HEADER)]
             if header[0] != MAGIC:
                 raise DataError(f"{path}: not a file that torch.save wrote")
             yield stream, size

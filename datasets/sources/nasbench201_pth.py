@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archrank.datasets import torch_file
+from archrank.datasets import safe_pickle, torch_file
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources import natsbench
 
@@ -50,6 +50,7 @@ def _reduced(found: dict[Any, Any], path: Path) -> dict[str, Any] | None:
     if not set(STAGES.values()) <= found.keys():
         return None
     stages = {stage: found[name] for stage, name in STAGES.items()}
+    safe_pickle.check_parts(stages, str(path))
     arch = stages["200"].get("arch_str") if isinstance(stages["200"], dict) else None
     try:
         return {_ROW: natsbench.row_of(stages, "topology", f"{path}: {arch}")}

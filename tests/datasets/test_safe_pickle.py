@@ -39,6 +39,12 @@ def test_arrays_come_back_as_they_were(array, protocol):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_sets_and_pairs_as_keys_come_back(protocol):
+    value = {"seen": {1, 2}, "none": set(), ("cifar10", 777): 1.5, b"raw": b"\xff" * 300}
+    assert safe_pickle.loads(pickle.dumps(value, protocol), "here") == [value]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_scalars_and_ordered_dictionaries_come_back(protocol):
     value = {"x": np.float32(2.5), "y": np.int64(-3), "o": collections.OrderedDict(a=1, b=2)}
     (found,) = safe_pickle.loads(pickle.dumps(value, protocol), "here")
@@ -85,6 +91,15 @@ def test_code_is_refused_by_name_and_never_run(tmp_path, function, argument, pro
     (b"\x80\x02ccollections\nOrderedDict.__init__\n.", "OrderedDict.__init__"),
     (b"\x80\x02K\x05K\x01\x85R.", "no constructor"),
     (b"\x80\x04" + b"(" * 100_000, "complete pickle"),
+    (b"\x80\x04G" + bytes(8) + b"".join(b"q%ch%c\x86" % (at, at) for at in range(40)) + b".", "repeats its own parts"),  # 2^40 numbers
+    (b"\x80\x04]q\x00h\x00a.", "repeats its own parts"),  # a list that holds itself
+    *((b"\x80\x04" + start + b"G" + bytes(8) + b"".join(b"q%ch%c\x86" % (at, at) for at in range(40)) + end + b".", "key that is no text")
+      for start, end in ((b"}", b"Ns"), (b"}(", b"Nu"), (b"(", b"Nd"), (b"\x8f(", b"\x90"), (b"(", b"\x91"))),
+    *((b"\x80\x02" + start + b"G" + bytes(8) + b"".join(b"q%ch%c\x86" % (at, at) for at in range(40)) + end + b"R.", "key that is no text")
+      for start, end in ((b"c__builtin__\nset\n((", b"lt"), (b"ccollections\nOrderedDict\n]", b"N\x86a\x85"))),
+    (b"\x80\x02](c_codecs\nencode\nX\x40\x00\x00\x00" + b"x" * 64 + b"\x85q\x01R" + b"c_codecs\nencode\nh\x01R" * 9 + b"e.", "more than it holds"),
+    (b"\x80\x02](ccollections\nOrderedDict\n}(" + b"".join(b"K%cN" % at for at in range(90)) + b"u\x85q\x01R"
+     + b"ccollections\nOrderedDict\nh\x01R" * 9 + b"e.", "more than it holds"),
 ])
 def test_damaged_and_crafted_pickles_are_refused_in_one_line(data, says):
     if says is None:
