@@ -18,10 +18,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from archrank.datasets.benchmark import STRUCTURE, Benchmark, build, write_benchmark
+from archrank.datasets.bounded import shown
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import flat, graph_keys
 
 SHOWN = 8
+LARGEST_NUMBER = 1 << 31
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 # Operation names that have a meaning of their own, when no roles are given.
 _ROLE_NAMES = {
@@ -130,6 +132,8 @@ def describe(
         raise DataError(f"{where}: holds no architecture")
     if not len(scores.columns):
         raise DataError(f"{where}: has no metric; add a column of scores")
+    if len(twice := scores.columns[scores.columns.duplicated()]):
+        raise DataError(f"{where}: metric '{twice[0]}' comes twice; name it once")
     if len(scores) != len(nodes):
         raise DataError(f"{where}: {len(nodes)} graphs but {len(scores)} rows of scores; give one row each")
     problems = Problems(where)
@@ -178,6 +182,16 @@ def describe(
     return frame, card
 
 
+def whole(value: Any) -> int:
+    """An id or a position; DataError if it is no whole number (0.9 is not taken for 0)."""
+    try:
+        if abs(value) < LARGEST_NUMBER and int(value) == value:
+            return int(value)
+    except (TypeError, ValueError):
+        pass
+    raise DataError(f"{shown(value)} is no whole number, as positions and ids are")
+
+
 def _node(graph: Any, attribute: str) -> Node:
     """The graph of another library, or a pair, in plain form. Libraries are told apart by what they offer, never imported."""
     if hasattr(graph, "edge_index"):
@@ -194,12 +208,12 @@ def _node(graph: Any, attribute: str) -> Node:
         lacking = [label for label, data in graph.nodes(data=True) if attribute not in data]
         if lacking:
             raise DataError(f"node {lacking[0]!r} has no attribute '{attribute}'")
-        cell = [int(data.get("cell", 0)) for _, data in graph.nodes(data=True)]
+        cell = [whole(data.get("cell", 0)) for _, data in graph.nodes(data=True)]
         edges = [(place[edge[0]], place[edge[1]]) for edge in graph.edges]
         return Node([data[attribute] for _, data in graph.nodes(data=True)], edges, cell if any(cell) else None)
     if isinstance(graph, (tuple, list)) and len(graph) == 2:
         try:
-            return Node(list(graph[0]), [(int(u), int(v)) for u, v in graph[1]])
+            return Node(list(graph[0]), [(whole(u), whole(v)) for u, v in graph[1]])
         except (TypeError, ValueError):
             raise DataError("a pair must be (ops, edges), edges being pairs of node positions") from None
     raise DataError(f"a {type(graph).__name__} is no graph that is known here (networkx, PyG, DGL, or a pair of ops and edges)")
@@ -214,16 +228,16 @@ def _from_pyg(graph: Any) -> Node:
         if not bool(((values == 0) | (values == 1)).all() and (values.sum(1) == 1).all()):
             raise DataError("x is neither op ids [n] nor one-hot [n, ops]")
         values = values.argmax(1)
-    source, target = graph.edge_index.detach().cpu().tolist()
+    source, target = ([whole(node) for node in end] for end in graph.edge_index.detach().cpu().tolist())
     return Node(_ids(values.reshape(-1)), list(zip(source, target)), _cells_of(getattr(graph, "cell", None)))
 
 
 def _ids(values: Any) -> list[Hashable]:
-    return [int(value) for value in values.reshape(-1).tolist()]
+    return [whole(value) for value in values.reshape(-1).tolist()]
 
 
 def _cells_of(values: Any) -> list[int] | None:
-    return None if values is None else [int(value) for value in values.reshape(-1).tolist()]
+    return None if values is None else [whole(value) for value in values.reshape(-1).tolist()]
 
 
 def _vocabulary(nodes: Sequence[Node], ops: Sequence[str] | None, where: str) -> tuple[str, ...]:
@@ -246,7 +260,7 @@ def _sorted(node: Node, place: Mapping[str, int], row: str, problems: Problems, 
     for op in node.ops:
         number = place.get(op) if isinstance(op, str) else op
         if not isinstance(number, int) or not 0 <= number < len(place):
-            problems.add(row, f"unknown operation {str(op)[:40]!r}; known: {', '.join(place)}")
+            problems.add(row, f"unknown operation {shown(op)}; known: {', '.join(place)}")
             return None
         ids.append(number)
     if node.cell is not None and (len(node.cell) != count or min(node.cell) < 0):
@@ -311,7 +325,7 @@ def _column(values: pd.Series, rows: Sequence[str], metric: str, problems: Probl
     numbers = pd.to_numeric(values.where(~blank), errors="coerce").to_numpy(np.float64)
     wrong = (np.isnan(numbers) & ~blank.to_numpy()) | np.isinf(numbers)
     for row in np.flatnonzero(wrong):
-        problems.add(rows[int(row)], f"'{metric}' is {str(values.iloc[row])[:40]!r}, not a finite number; leave it empty if it was not measured")
+        problems.add(rows[int(row)], f"'{metric}' is {shown(values.iloc[row])}, not a finite number; leave it empty if it was not measured")
     return numbers
 
 

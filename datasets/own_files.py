@@ -11,13 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from archrank.datasets.bounded import read_parquet, shown
 from archrank.datasets.errors import DataError
-from archrank.datasets.own import Node, describe
+from archrank.datasets.own import Node, describe, whole
 
 SIZE_LIMIT = 4 << 30
 _SPLIT = re.compile(r"[\s,;|]+")
 _RAGGED = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
-_EDGE = re.compile(r"(\d+)\s*(?:->|>|-|:|,)\s*(\d+)")
+_EDGE = re.compile(r"(\d{1,9})\s*(?:->|>|-|:|,)\s*(\d{1,9})")
+_LOGICAL = {"true", "false", "yes", "no"}
 
 
 def read_own(
@@ -37,8 +39,9 @@ def read_own(
     """Frame and card of a CSV or Parquet table of one's own.
 
     In a CSV, `ops` is text such as `input conv3x3 output` (or ids, or a JSON list) and `edges` text such as `0>1 1>2` (or `0-1;1-2`, or
-    a JSON list of pairs). In Parquet they may also be lists: names or ids, and pairs or u0, v0, u1, v1, .... Columns that hold
-    numbers are metrics unless `metrics` names some. Raises DataError that names each problem with its line or row.
+    a JSON list of pairs). In Parquet they may also be lists: names or ids, and pairs or u0, v0, u1, v1, .... Columns of which most
+    fields are numbers are metrics unless `metrics` names some; the card's fact `left_out` names the others. Raises DataError that names
+    each problem with its line or row.
     """
     raw, rows = _table(path)
     for needed in (ops_column, edges_column):
@@ -52,28 +55,37 @@ def read_own(
             nodes.append(Node(_ops(op), _edges(edge)))
         except DataError as error:
             nodes.append(Node([], [], problem=str(error)))
-    chosen = list(metrics) if metrics else _numeric(raw.drop(columns=[ops_column, edges_column, arch_column, "key"], errors="ignore"))
+    left_out: dict[str, str] = {}
+    chosen = list(metrics or ())
+    if not metrics:
+        chosen, left_out = _numeric(raw.drop(columns=[ops_column, edges_column, arch_column, "key"], errors="ignore"), rows, path)
     if missing := [metric for metric in chosen if metric not in raw.columns]:
         raise DataError(f"{path}: column '{missing[0]}' is missing (it has: {', '.join(map(str, raw.columns))[:200]})")
-    return describe(nodes, raw[chosen], rows, name=name or path.stem, where=str(path), ops=ops,
-                    arch=["" if pd.isna(arch) else arch for arch in raw[arch_column]] if arch_column in raw.columns else None, roles=roles, minimize=minimize, units=units,
-                    default_target=default_target, source=f"own table {path.name}")
+    arch = ["" if pd.isna(arch) else arch for arch in raw[arch_column]] if arch_column in raw.columns else None
+    frame, card = describe(nodes, raw[chosen], rows, name=name or path.stem, where=str(path), ops=ops, arch=arch, roles=roles, minimize=minimize,
+                           units=units, default_target=default_target, source=f"own table {path.name}")
+    if left_out:
+        card["facts"]["left_out"] = left_out
+    return frame, card
 
 
 def _table(path: Path) -> tuple[pd.DataFrame, list[str]]:
     try:
         if path.stat().st_size > SIZE_LIMIT:
             raise DataError(f"{path}: larger than {SIZE_LIMIT >> 30} GiB; split it")
-        if path.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(path)
+        kind = path.suffix.lower()
+        if kind == ".parquet":
+            frame = read_parquet(path)
             return frame, [f"row {row}" for row in range(len(frame))]
+        if kind not in (".csv", ".tsv"):
+            raise DataError(f"{path}: a table of your own is a .csv, .tsv or .parquet; unpack or rename it")
         # Text is kept as it stands, so that "none" stays an operation and a wrong number can be shown.
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        frame = pd.read_csv(path, sep="\t" if kind == ".tsv" else ",", dtype=str, keep_default_na=False, skipinitialspace=True, compression=None)
         if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus first fields for names of rows
             raise DataError(f"{path}: line 2: expected {len(frame.columns)} fields, saw {len(frame.columns) + frame.index.nlevels}")
         with path.open(errors="replace") as text:
             written = [number for number, line in enumerate(text, 1) if line.strip()]  # pandas passes over empty lines
-        if len(written) != len(frame) + 1:  # a quoted field of several lines, or a compressed file
+        if len(written) != len(frame) + 1:  # a quoted field of several lines
             written = list(range(1, len(frame) + 2))
         return frame, [f"line {number}" for number in written[1:]]
     except DataError:
@@ -85,15 +97,26 @@ def _table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         raise DataError(f"{path}: not a readable table ({type(error).__name__}: {said})") from None
 
 
-def _numeric(frame: pd.DataFrame) -> list[str]:
-    """Columns of which most filled fields are numbers: one wrong field shall be named, not make the column disappear."""
-    found = []
-    for name in frame.columns:
-        filled = frame[name].dropna().astype(str).str.strip()
+def _numeric(frame: pd.DataFrame, rows: Sequence[str], path: Path) -> tuple[list[str], dict[str, str]]:
+    """Columns of which most filled fields are numbers, and why the others are none.
+
+    One wrong field shall be named, not make a column disappear; nor shall scores in a form that is not read, such as 91,2 or 91.2%.
+    """
+    found, left_out = list[str](), dict[str, str]()
+    for column in frame.columns:
+        name, filled = str(column), frame[column].reset_index(drop=True).dropna().astype(str).str.strip()
         filled = filled[filled != ""]
-        if len(filled) and pd.to_numeric(filled, errors="coerce").notna().mean() > 0.5:
-            found.append(str(name))
-    return found
+        words = filled[pd.to_numeric(filled, errors="coerce").isna()]
+        if not len(filled):
+            left_out[name] = "empty"
+        elif len(words) < 0.5 * len(filled):
+            found.append(name)
+        elif filled.str.contains(r"\d").mean() >= 0.5 or set(words.str.lower()) <= _LOGICAL:
+            raise DataError(f"{path}: {rows[words.index[0]]}: '{name}' is {shown(words.iloc[0])}, not a number, like others of this column; "
+                            "write scores such as 91.2, or name the columns that are scores (--metrics a,b)")
+        else:
+            left_out[name] = f"text such as {shown(words.iloc[0])}"
+    return found, left_out
 
 
 def _ops(value: Any) -> list[Hashable]:
@@ -106,7 +129,7 @@ def _ops(value: Any) -> list[Hashable]:
     try:
         parts = list(value)
     except TypeError:
-        raise DataError(f"ops {str(value)[:40]!r} is no list of operations") from None
+        raise DataError(f"ops {shown(value)} is no list of operations") from None
     if not parts:
         raise DataError("ops is empty")
     found: list[Hashable] = []
@@ -115,9 +138,9 @@ def _ops(value: Any) -> list[Hashable]:
             found.append(part)
         else:
             try:
-                found.append(int(part))
-            except (TypeError, ValueError):
-                raise DataError(f"ops holds {str(part)[:40]!r}, neither a name nor an id") from None
+                found.append(int(part) if isinstance(part, str) else whole(part))
+            except (TypeError, ValueError, DataError):
+                raise DataError(f"ops holds {shown(part)}, neither a name nor an id") from None
     return found
 
 
@@ -127,7 +150,7 @@ def _edges(value: Any) -> list[tuple[int, int]]:
         if not text.startswith("["):
             rest = _EDGE.sub("", text)
             if _SPLIT.sub("", rest):
-                raise DataError(f"edges {text[:60]!r} cannot be read; write them as 0>1 0>2 1>3")
+                raise DataError(f"edges {shown(text)} cannot be read; write them as 0>1 0>2 1>3")
             return [(int(u), int(v)) for u, v in _EDGE.findall(text)]
         value = _json(text)
     try:
@@ -135,14 +158,14 @@ def _edges(value: Any) -> list[tuple[int, int]]:
         if parts and not hasattr(parts[0], "__len__"):
             if len(parts) % 2:
                 raise DataError(f"edges has {len(parts)} entries; a flat list is u0, v0, u1, v1, ...")
-            return [(int(parts[at]), int(parts[at + 1])) for at in range(0, len(parts), 2)]
-        return [(int(u), int(v)) for u, v in parts]
-    except (TypeError, ValueError):
-        raise DataError(f"edges {str(value)[:60]!r} is no list of pairs") from None
+            return [(whole(parts[at]), whole(parts[at + 1])) for at in range(0, len(parts), 2)]
+        return [(whole(u), whole(v)) for u, v in parts]
+    except (TypeError, ValueError, DataError):
+        raise DataError(f"edges {shown(value)} is no list of pairs of whole numbers") from None
 
 
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise DataError(f"{text[:60]!r} is not a JSON list") from None
+        raise DataError(f"{shown(text)} is not a JSON list") from None

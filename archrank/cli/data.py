@@ -251,6 +251,8 @@ def _said(card: Path) -> None:
     size = f"{count:,} architectures, " if isinstance(count, int) else ""
     typer.echo(f"imported as {described['name']}: {size}metrics {', '.join(list(described['metrics'])[:6])}"
                f"{', ...' if len(described['metrics']) > 6 else ''}")
+    for column, why in described.get("facts", {}).get("left_out", {}).items():
+        typer.echo(f"left out: column '{column}' ({why})")
     typer.echo(f"{card.with_suffix('.parquet')}")
 
 

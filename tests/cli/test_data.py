@@ -90,7 +90,7 @@ def test_own_table_from_beginning_to_end(place, capsys):
         "a,input conv3x3 output,0>1 1>2,91.2,3.1\nb,input conv1x1 output,0>1 1>2,90.0,1.2\n"
         "c,input conv3x3 conv1x1 output,0>1 1>2 2>3 0>3,92.5,4.0\nd,input output,0>1,70.1,0.4\n")
     code, out, _ = run(capsys, "import", "mine.csv", "--units", "accuracy=%,latency=ms", "--target", "latency")
-    assert code == 0 and "imported as mine: 4 architectures, metrics accuracy, latency" in out
+    assert code == 0 and "imported as mine: 4 architectures, metrics accuracy, latency" in out and "left out" not in out
     benchmark = catalog.load("mine")
     assert benchmark.default_target == "latency" and benchmark.direction("latency") == "min"
     assert catalog.available()["mine"] == "own table" and run(capsys, "verify", "mine")[0] == 0
@@ -98,6 +98,7 @@ def test_own_table_from_beginning_to_end(place, capsys):
     assert "units kept from the last import: accuracy=%, latency=ms" in run(capsys, "import", "mine.csv")[1]
     assert "[ms] latency" in run(capsys, "info", "mine")[1]
     assert "kept" not in run(capsys, "import", "mine.csv", "--units", "accuracy=%")[1] and "min  latency" in run(capsys, "info", "mine")[1]
+    assert run(capsys, "import", "mine.csv", "--metrics", "accuracy,accuracy")[2].endswith("metric 'accuracy' comes twice; name it once\n")
     run(capsys, "import", "mine.csv", "--target", "latency")
     code, _, _ = run(capsys, "import", "mine.csv", "--as", "other", "--to", place / "data")
     assert code == 0 and (place / "data" / "other.parquet").is_file() and len(catalog.load("other")) == 4
@@ -124,6 +125,15 @@ def test_wrong_use_is_exit_code_2(place, capsys, words, says):
     code, _, err = run(capsys, *words)
     assert code == 2 and says in err
     assert not (catalog.cache_folder()).exists()
+
+
+def test_import_says_what_it_leaves_out(place, capsys):
+    (place / "mine.csv").write_text("ops,edges,accuracy,note\ninput output,0>1,1,fine\ninput output,0>1,2,odd\n")
+    code, out, _ = run(capsys, "import", "mine.csv")
+    assert code == 0 and "left out: column 'note' (text such as 'fine')" in out and "left_out" in run(capsys, "info", "mine")[1]
+    (place / "mine.csv").write_text('ops,edges,accuracy,latency\ninput output,0>1,"91,2",1\ninput output,0>1,"90,2",2\n')
+    code, out, err = run(capsys, "import", "mine.csv")
+    assert code == 2 and not out and err.count("\n") == 1 and "line 2: 'accuracy' is '91,2', not a number" in err
 
 
 def test_verify_fails_what_import_refuses(place, capsys):

@@ -1,5 +1,6 @@
 """Tables of one's own: every way in gives the same benchmark, and every problem is named with its row."""
 
+import gzip
 import json
 import types
 
@@ -117,7 +118,7 @@ GOOD = "a,input conv output,0>1 1>2,91.0"
     ("a,input conv output,0>1,90", "line 3: repeats architecture 'a' of line 2"),
     ("b,input conv output,0>1,91.0", "is the same for every architecture"),
     ("b,input conv9 output,0>1,90", "line 3: unknown operation 'conv9'; known: input, conv, output"),
-    ("b,input 7 output,0>1,90", "line 3: unknown operation '7'"),
+    ("b,input 7 output,0>1,90", "line 3: unknown operation 7"),
     (",input conv output,0>1 1>2,90", "line 3: the name of the architecture is empty"),
     ("b,input conv output,,90", "line 3: 3 nodes and no edge"),
     ("b,input conv output,0>1 1>0 1>2,90", "line 3: the graph is cyclic"),
@@ -126,6 +127,13 @@ GOOD = "a,input conv output,0>1 1>2,91.0"
     ("b,conv output,0>1,90", "line 3: no node is 'input'"),
     ("b,input conv,0>1,90", "line 3: no node is 'output'"),
     ("b,input conv output,0>1,90,5,6", "line 3: expected 4 fields, saw 6"),
+    ('b,input conv output,"[[0,Infinity]]",90', "line 3: edges [[0, inf]] is no list of pairs of whole numbers"),
+    ('b,input conv output,"[[0.9,1.9]]",90', "line 3: edges [[0.9, 1.9]] is no list of pairs of whole numbers"),
+    ('b,input conv output,"[0,1,1,1.5]",90', "line 3: edges [0, 1, 1, 1.5] is no list of pairs of whole numbers"),
+    (f"b,input conv output,0>1 1>{'2' * 5000},90", "line 3: edges '0>1 1>"),
+    (f"b,input conv output,{'2' * 5000}>1,90", "line 3: edges '222"),
+    (f'b,input conv output,"[[0,{"9" * 4000}]]",90', "line 3: edges [[0, 999"),
+    ('b,"[0, 1.9, 2]",0>1 1>2,90', "line 3: ops holds 1.9, neither a name nor an id"),
 ])
 def test_problems_are_named_with_their_line(tmp_path, line, says):
     path = tmp_path / "mine.csv"
@@ -167,10 +175,46 @@ def test_many_problems_come_at_once_and_long_lists_are_cut(tmp_path):
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "roles": {"input": "start"}}, "which does not occur"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "units": {"lat": "ms"}}, "'units' names 'lat', which is no metric; known: score"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "default_target": "speed"}, "no metric 'speed'"),
+    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": pd.DataFrame([[1, 2], [2, 1]], columns=["a", "a"])}, "metric 'a' comes twice"),
+    ({"graphs": [(["a", "b"], [(0, 0.5)]), (["a", "b"], [(0, float("inf"))])], "scores": [1, 2]}, "row 0: 0.5 is no whole number.*row 1: inf is no whole number"),
+    ({"graphs": [Data(x=torch.tensor([[0.5], [1]]), edge_index=torch.tensor([[0], [1]]))], "scores": [1], "ops": OPS}, "row 0: 0.5 is no whole number"),
 ])
 def test_wrong_arguments_are_refused(arguments, says):
     with pytest.raises(DataError, match=says):
         from_graphs(**arguments)
+
+
+@pytest.mark.parametrize(("fields", "says"), [
+    (['"91,2"', '"90,1"', '"88,0"'], r"line 2: 'accuracy' is '91,2', not a number, .*--metrics"),
+    (["91.2%", "90%", "88%"], "line 2: 'accuracy' is '91.2%', not a number"),
+    (["91.2", "90%", "88%"], "line 3: 'accuracy' is '90%', not a number"),
+    (["True", "False", "True"], "line 2: 'accuracy' is 'True', not a number"),
+    (["91.2", "failed", "failed"], None),
+])
+def test_scores_do_not_vanish_unseen(tmp_path, fields, says):
+    path = tmp_path / "mine.csv"
+    rows = [f"{row},input output,0>1,{field},{latency},fine," for row, (field, latency) in enumerate(zip(fields, (3, 2, 1)))]
+    path.write_text("\n".join(["arch,ops,edges,accuracy,latency,note,empty", *rows]))
+    if says is None:
+        left_out = {"accuracy": "text such as 'failed'", "note": "text such as 'fine'", "empty": "empty"}
+        assert read_own(path)[1]["facts"]["left_out"] == left_out
+    else:
+        with pytest.raises(DataError, match=says):
+            read_own(path)
+    assert list(read_own(path, metrics=["latency"])[1]["metrics"]) == ["latency"]
+    with pytest.raises(DataError, match="'accuracy' is"):
+        read_own(path, metrics=["accuracy"])
+
+
+def test_tabs_and_packed_files(tmp_path):
+    lines = ["arch,ops,edges,accuracy", "a,input output,0>1,3", "b,input output,0>1,"]
+    for name, mark in (("mine.csv", ","), ("mine.tsv", "\t")):
+        (tmp_path / name).write_text("\n".join(line.replace(",", mark) for line in [*lines, "c,input output,0>1,4"]))
+    pd.testing.assert_frame_equal(read_own(tmp_path / "mine.tsv")[0], read_own(tmp_path / "mine.csv")[0])
+    for name in ("mine.csv.gz", "packed.csv"):
+        (tmp_path / name).write_bytes(gzip.compress((tmp_path / "mine.csv").read_bytes()))
+        with pytest.raises(DataError, match="unpack or rename it" if name.endswith("gz") else "not a readable table"):
+            read_own(tmp_path / name)
 
 
 def test_ids_in_a_csv_need_their_names(tmp_path):
@@ -184,7 +228,7 @@ def test_ids_in_a_csv_need_their_names(tmp_path):
 def test_broken_files_are_refused_and_nothing_is_written(tmp_path):
     path = tmp_path / "x.parquet"
     path.write_bytes(b"PAR1 nothing")
-    with pytest.raises(DataError, match="not a readable table"):
+    with pytest.raises(DataError, match="not a readable Parquet table"):
         read_own(path)
     path = tmp_path / "x.csv"
     path.write_text("a,b\n1,2\n")
