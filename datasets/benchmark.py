@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from archrank.datasets.bounded import read_parquet, shown
 from archrank.datasets.errors import DataError, unknown
 from archrank.datasets.space import SearchSpace
 
@@ -161,47 +162,78 @@ def read_card(path: Path) -> dict[str, Any]:
     """The JSON card at `path`; DataError if it is missing, broken or incomplete."""
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a readable benchmark card ({error}); import the benchmark again") from None
-    for needed in ("name", "title", "space", "metrics", "default_target", "sha256"):
-        if needed not in card:
-            raise DataError(f"{path}: the card has no '{needed}'; import the benchmark again")
+    if problem := _card_problem(card):
+        raise DataError(f"{path}: {problem}; import the benchmark again")
     return dict(card)
+
+
+def _card_problem(card: Any) -> str:
+    """What is wrong with a card that somebody wrote, without a look at the table; or nothing."""
+    if not isinstance(card, dict):
+        return f"a card is a dictionary, not {shown(card)}"
+    for needed, kind in {"name": str, "title": str, "space": dict, "metrics": dict, "default_target": str, "sha256": str}.items():
+        if not isinstance(card.get(needed), kind):
+            return f"the card's '{needed}' is {shown(card[needed])}" if needed in card else f"the card has no '{needed}'"
+    space, facts = card["space"], card.get("facts", {})
+    names = {part: space.get(part, []) for part in ("ops", "attrs")}
+    roles, counts = space.get("roles", {}), (space.get("max_nodes"), space.get("cells", 1))
+    if wrong := [part for part, words in names.items() if not isinstance(words, list) or not all(isinstance(word, str) for word in words)]:
+        return f"the card's space: '{wrong[0]}' is no list of names"
+    if not isinstance(space.get("name"), str) or not names["ops"] or any(type(count) is not int or count < 1 for count in counts):
+        return "the card's space needs 'name', 'ops', and a 'max_nodes' (and 'cells') of 1 or more"
+    if len(names["ops"]) > np.iinfo(np.int16).max or counts[1] > np.iinfo(np.int8).max:
+        return "the card's space has too many ops or cells"
+    if not isinstance(roles, dict) or any(type(op) is not int for op in roles.values()):
+        return "the card's space: 'roles' is no dictionary of op ids"
+    for name, metric in card["metrics"].items():
+        if name in STRUCTURE or not isinstance(metric, dict) or metric.get("direction", "max") not in ("max", "min"):
+            return f"the card's metric '{name}' is {shown(metric)}; it needs a 'direction' of max or min, and a name of its own"
+        if not isinstance(runs := metric.get("repeats") or [], list) or not all(isinstance(run, str) for run in runs):
+            return f"the card's metric '{name}': 'repeats' is no list of columns"
+    if card["default_target"] not in card["metrics"]:
+        return f"the card's default target '{card['default_target']}' is none of its metrics"
+    return "" if isinstance(facts, dict) else "the card's 'facts' is no dictionary"
 
 
 def read_benchmark(path: Path) -> Benchmark:
     """Read the benchmark whose card is at `path` (`.json`, with the `.parquet` beside it)."""
     card = read_card(path.with_suffix(".json"))
     table = path.with_suffix(".parquet")
-    try:
-        frame = pd.read_parquet(table)
-    except Exception as error:
-        raise DataError(f"{table}: not a readable Parquet table ({type(error).__name__}); import it again") from None
-    return build(frame, card, where=str(table))
+    return build(read_parquet(table), card, where=str(table))
 
 
 def build(frame: pd.DataFrame, card: dict[str, Any], where: str | None = None) -> Benchmark:
     """A checked benchmark from a frame in the canonical form. Every problem is one DataError that names the row."""
     where = where or card["name"]
-    for column in ("arch", "ops", "edges", *card["metrics"]):
+    runs = [column for metric in card["metrics"].values() for column in metric.get("repeats") or ()]
+    for column in ("arch", "ops", "edges", *card["metrics"], *runs):
         if column not in frame.columns:
             raise DataError(f"{where}: column '{column}' is missing")
     if frame.empty:
         raise DataError(f"{where}: the table has no rows")
     described = card["space"]
-    ops, mask = _ragged(frame["ops"], where, described["max_nodes"])
+    ids, mask = _ragged(frame["ops"], where, described["max_nodes"])
     adj = _adjacency(frame["edges"], mask, where)
-    width = ops.shape[1]
-    _check_ops(ops, mask, described["ops"], where)
-    cell = np.zeros_like(ops, np.int8)
+    width = ids.shape[1]
+    _check_ids(ids, mask, "op", len(described["ops"]), where)
+    ops, cell = ids.astype(np.int16), np.zeros_like(ids, np.int8)
     if "cell" in frame.columns:
-        cell = _ragged(frame["cell"], where, width)[0].astype(np.int8)
+        numbers, told = _ragged(frame["cell"], where, width)
+        if len(uneven := np.flatnonzero((told != mask).any(1))):
+            raise DataError(f"{where}: row {uneven[0]}: {told[uneven[0]].sum()} cell numbers for {mask[uneven[0]].sum()} nodes")
+        _check_ids(numbers, mask, "cell", int(described.get("cells", 1)), where)
+        cell = numbers.astype(np.int8)
     attrs = None
     if "attrs" in frame.columns:
         names = described["attrs"]
         attrs = np.zeros((*ops.shape, len(names)), np.float32)
         for row, values in enumerate(frame["attrs"]):
             attrs[row, : mask[row].sum()] = np.asarray(values, np.float32).reshape(-1, len(names))
+    for column in ("arch", "key"):
+        if column in frame.columns and len(empty := np.flatnonzero(frame[column].isna())):
+            raise DataError(f"{where}: row {empty[0]}: '{column}' is empty")
     arch = frame["arch"].astype(str).to_numpy(object)
     twice = frame["arch"].duplicated()
     if twice.any():
@@ -210,32 +242,43 @@ def build(frame: pd.DataFrame, card: dict[str, Any], where: str | None = None) -
     key = frame["key"].astype(str).to_numpy(object) if "key" in frame.columns else arch
     columns = [name for name in frame.columns if name not in STRUCTURE]
     scores = frame[columns].reset_index(drop=True)
-    _check_scores(scores[list(card["metrics"])], arch, where)
+    _check_scores(scores[list(dict.fromkeys([*card["metrics"], *runs]))], arch, where, set(runs))
     space = SearchSpace(described["name"], tuple(described["ops"]), width, dict(described.get("roles", {})),
                         int(described.get("cells", 1)), np.asarray(adj.any(0)), np.asarray(adj.all(0)), tuple(described.get("attrs", ())))
     return Benchmark(card["name"], space, arch, key, ops, adj, mask, cell, scores, card, attrs)
 
 
-def _ragged(column: pd.Series, where: str, width: int) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-    lengths = column.map(len).to_numpy()
+def _whole(column: pd.Series, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Length of each row's list, and all their whole numbers one after the other."""
+    lists = [np.asarray(row) for row in column]
+    wrong = next((row for row, found in enumerate(lists) if found.ndim != 1 or found.dtype.kind not in "iuf"), None)
+    if wrong is None:
+        lengths, values = np.array([len(found) for found in lists]), np.concatenate(lists)
+        broken = np.flatnonzero(~(np.abs(values) < 1 << 31) | (values != np.trunc(values)))
+        if not len(broken):
+            return lengths, values.astype(np.int64)
+        wrong = int(np.searchsorted(np.cumsum(lengths), broken[0], side="right"))
+    raise DataError(f"{where}: row {wrong}: {column.name} {shown(column.iloc[wrong])} is no list of whole numbers")
+
+
+def _ragged(column: pd.Series, where: str, width: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    lengths, flat = _whole(column, where)
     if lengths.min() < 1 or lengths.max() > width:
         row = int(np.flatnonzero((lengths < 1) | (lengths > width))[0])
         raise DataError(f"{where}: row {row} has {lengths[row]} nodes; the space allows 1 to {width}")
     mask = np.arange(width) < lengths[:, None]
-    values = np.zeros(mask.shape, np.int16)
-    values[mask] = np.concatenate([np.asarray(row) for row in column])
+    values = np.zeros(mask.shape, np.int64)
+    values[mask] = flat
     return values, mask
 
 
 def _adjacency(edges: pd.Series, mask: NDArray[np.bool_], where: str) -> NDArray[np.bool_]:
     adj = np.zeros((*mask.shape, mask.shape[1]), bool)
-    lengths = edges.map(len).to_numpy()
+    lengths, flat = _whole(edges, where)
     if (lengths % 2).any():
         row = int(np.flatnonzero(lengths % 2)[0])
         raise DataError(f"{where}: row {row}: edges must be a flat list u0, v0, u1, v1, ...; it has {lengths[row]} entries")
-    if lengths.sum() == 0:
-        return adj
-    pairs = np.concatenate([np.asarray(row, np.int64) for row in edges]).reshape(-1, 2)
+    pairs = flat.reshape(-1, 2)
     owner = np.repeat(np.arange(len(mask)), lengths // 2)
     nodes = mask.sum(1)[owner]
     wrong = (pairs[:, 0] < 0) | (pairs[:, 0] >= pairs[:, 1]) | (pairs[:, 1] >= nodes)
@@ -248,18 +291,23 @@ def _adjacency(edges: pd.Series, mask: NDArray[np.bool_], where: str) -> NDArray
     return adj
 
 
-def _check_ops(ops: NDArray[np.int16], mask: NDArray[np.bool_], names: Sequence[str], where: str) -> None:
-    wrong = mask & ((ops < 0) | (ops >= len(names)))
+def _check_ids(ids: NDArray[np.int64], mask: NDArray[np.bool_], what: str, count: int, where: str) -> None:
+    wrong = mask & ((ids < 0) | (ids >= count))
     if wrong.any():
         row, node = (int(i) for i in np.argwhere(wrong)[0])
-        raise DataError(f"{where}: row {row}, node {node}: op {ops[row, node]} is unknown; the space has {len(names)} ops")
+        raise DataError(f"{where}: row {row}, node {node}: {what} {ids[row, node]} is unknown; the space has {count} {what}{'s' * (count > 1)}")
 
 
-def _check_scores(scores: pd.DataFrame, arch: NDArray[np.object_], where: str) -> None:
+def _check_scores(scores: pd.DataFrame, arch: NDArray[np.object_], where: str, runs: set[str]) -> None:
     for name in scores.columns:
-        values = pd.to_numeric(scores[name], errors="coerce").to_numpy(np.float64)
+        try:
+            values = scores[name].to_numpy(np.float64)
+        except (TypeError, ValueError):
+            row = next((row for row, value in enumerate(scores[name]) if not isinstance(value, (int, float, np.number))), 0)
+            raise DataError(f"{where}: row {row} ({arch[row]}): '{name}' is {shown(scores[name].iloc[row])}, not a number; "
+                            "store numbers, and NaN where it was not measured") from None
         if np.isinf(values).any():
             row = int(np.flatnonzero(np.isinf(values))[0])
             raise DataError(f"{where}: row {row} ({arch[row]}): '{name}' is infinite; leave it empty if it was not measured")
-        if np.isnan(values).all():
+        if name not in runs and np.isnan(values).all():
             raise DataError(f"{where}: metric '{name}' has no value at all")

@@ -158,7 +158,11 @@ def test_list_names_every_benchmark_and_its_state(place, capsys):
     (place / "data").mkdir()
     (place / "data" / "broken.json").write_text("{")
     (place / "data" / "broken.parquet").write_text("")
-    assert "broken" in run(capsys, "list")[1]
+    (place / "data" / "deep.json").write_text("[" * 100_000)
+    (place / "data" / "deep.parquet").write_text("")
+    assert {"broken", "deep"} <= set(run(capsys, "list")[1].split())
+    code, out, _ = run(capsys, "verify", "--all")
+    assert code == 1 and "deep: 1 of 1 checks FAILED" in out and "digits101: ok" in out
 
 
 def test_doctor_tells_of_the_machine_and_not_of_a_trial(capsys):

@@ -57,6 +57,17 @@ def test_comes_back_as_it_was_written(tmp_path):
         (lambda f, c: f.__setitem__("accuracy", [0.1, np.inf, 0.2]), r"row 1 \(b\): 'accuracy' is infinite"),
         (lambda f, c: f.__setitem__("accuracy", [np.nan] * 3), r"metric 'accuracy' has no value at all"),
         (lambda f, c: f.__delitem__("latency"), r"column 'latency' is missing"),
+        (lambda f, c: f.__setitem__("accuracy", [0.1, "good", 0.2]), r"row 1 \(b\): 'accuracy' is 'good', not a number"),
+        (lambda f, c: f.at.__setitem__((1, "ops"), [0, 65537, 1, 3]), r"row 1, node 1: op 65537 is unknown"),
+        (lambda f, c: f.at.__setitem__((1, "ops"), [0, 1.9, 1, 3]), r"row 1: ops \[0, 1.9, 1, 3\] is no list of whole numbers"),
+        (lambda f, c: f.at.__setitem__((1, "ops"), "0 1 3"), r"row 1: ops '0 1 3' is no list of whole numbers"),
+        (lambda f, c: f.at.__setitem__((1, "edges"), [0, 1, 0.5, 2]), r"row 1: edges \[0, 1, 0.5, 2\] is no list of whole numbers"),
+        (lambda f, c: f.at.__setitem__((1, "edges"), [0, float("nan")]), r"row 1: edges \[0, nan\] is no list of whole numbers"),
+        (lambda f, c: f.at.__setitem__((2, "edges"), None), r"row 2: edges None is no list of whole numbers"),
+        (lambda f, c: f.__setitem__("cell", [[0] * 3, [0, 0, 300, 0], [0] * 2]), r"row 1, node 2: cell 300 is unknown; the space has 1 cell$"),
+        (lambda f, c: f.__setitem__("cell", [[0] * 3, [0], [0] * 2]), r"row 1: 1 cell numbers for 4 nodes"),
+        (lambda f, c: f.__setitem__("key", [None] * 3), r"row 0: 'key' is empty"),
+        (lambda f, c: c["metrics"]["accuracy"].__setitem__("repeats", ["accuracy/0"]), r"column 'accuracy/0' is missing"),
         (lambda f, c: c["space"]["roles"].__setitem__("input", 7), r"role 'input' names op 7"),
     ],
 )
@@ -81,6 +92,30 @@ def test_broken_files_are_named(tmp_path):
     path.with_suffix(".json").write_text(json.dumps({"name": "tiny"}))
     with pytest.raises(DataError, match="the card has no 'title'"):
         read_benchmark(path)
+
+
+@pytest.mark.parametrize(("damage", "said"), [
+    (lambda c: 5, "a card is a dictionary, not 5"),
+    (lambda c: None, "a card is a dictionary, not None"),
+    (lambda c: c | {"space": "x"}, "the card's 'space' is 'x'"),
+    (lambda c: c | {"title": 5}, "the card's 'title' is 5"),
+    (lambda c: c | {"facts": []}, "'facts' is no dictionary"),
+    (lambda c: c | {"default_target": "speed"}, "default target 'speed' is none of its metrics"),
+    (lambda c: c | {"space": c["space"] | {"ops": "in x out"}}, "'ops' is no list of names"),
+    (lambda c: c | {"space": c["space"] | {"max_nodes": "4"}}, "a 'max_nodes' .* of 1 or more"),
+    (lambda c: c | {"space": c["space"] | {"cells": 300}}, "too many ops or cells"),
+    (lambda c: c | {"space": c["space"] | {"roles": {"input": "in"}}}, "no dictionary of op ids"),
+    (lambda c: c | {"metrics": {"accuracy": {"direction": "up"}}}, "metric 'accuracy' is {'direction': 'up'}; it needs a 'direction' of max or min"),
+    (lambda c: c | {"metrics": {"accuracy": 5}}, "metric 'accuracy' is 5"),
+    (lambda c: c | {"metrics": {"ops": {}}}, "metric 'ops' is .*a name of its own"),
+    (lambda c: c | {"metrics": {"accuracy": {"repeats": "accuracy"}}}, "'repeats' is no list of columns"),
+])
+def test_cards_written_by_hand_are_refused_in_one_line(tmp_path, damage, said):
+    path = write_benchmark(tmp_path, *table()).with_suffix(".json")
+    path.write_text(json.dumps(damage(json.loads(path.read_text()))))
+    with pytest.raises(DataError, match=said) as refused:
+        read_benchmark(path)
+    assert "\n" not in str(refused.value) and str(refused.value).startswith(str(path))
 
 
 def test_a_subset_is_another_table():
