@@ -1,4 +1,4 @@
-"""`archrank data build`: train the cells of the embedded benchmark again, extend it, or check the shipped table."""
+"""`archrank data build`: train the cells of the embedded benchmark again, or check the shipped table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def build(
     device: str = typer.Option("cpu", "--device", help="cpu or cuda; on cuda many cells train side by side."),
     workers: int | None = typer.Option(None, "--workers", help="Processes [all cores on cpu, 1 on cuda]."),
     resume: bool = typer.Option(True, "--resume/--no-resume", help="Keep the finished cells of the output folder."),
-    extend: bool = typer.Option(False, "--extend", help="Take the cells of the shipped table as finished."),
     verify: bool = typer.Option(False, "--verify", help="Retrain random cells of the shipped table and compare."),
     output: str = typer.Option("", "--output", "-o", help="Folder of the build [results/<name>-build]."),
 ) -> None:
@@ -35,18 +34,14 @@ def build(
         return
     import os
 
-    from archrank.datasets.digits.builder import SEEDS, adopt, digits101_plan, run
+    from archrank.datasets.digits.builder import SEEDS, digits101_plan, run
     from archrank.datasets.digits.card import assemble
 
     if workers is None:
         workers = (os.cpu_count() or 1) if device == "cpu" else 1
     plan = digits101_plan(cells, SEEDS if seeds is None else seeds, device, workers)
     folder = Path(output or f"results/{name}-build")
-    if extend:
-        from archrank.datasets import load
-
-        typer.echo(f"{adopt(plan, folder, load(name), resume)} cells taken from the shipped table")
-    run(plan, folder, resume or extend)
+    run(plan, folder, resume)
     table = assemble(plan, folder, name, BUILDABLE[name])
     if _told(table):
         raise typer.Exit(1)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -26,9 +26,6 @@ from archrank.datasets.digits.task import digits as digits_task
 from archrank.datasets.digits.training import Recipe, Trainer
 from archrank.datasets.errors import DataError
 from archrank.datasets.nb101_cells import Cell, enumerate_cells, sample_cells
-
-if TYPE_CHECKING:
-    from archrank.datasets.benchmark import Benchmark
 
 SEEDS = 6
 SAMPLE = {6: 1500, 7: 2000}
@@ -161,34 +158,6 @@ def run(plan: Plan, folder: Path, resume: bool = True, quiet: bool = False) -> P
     finally:
         journal.close()
     return journal.path
-
-
-def adopt(plan: Plan, folder: Path, benchmark: Benchmark, resume: bool = True) -> int:
-    """Enter the cells of an earlier table of the same build into the journal of `folder`; returns how many are new to it.
-
-    Raises DataError when the table was made with another task, recipe or number of seeds.
-    """
-    card = benchmark.card
-    repeats = {metric: card["metrics"][metric]["repeats"] for metric in METRICS}
-    if card.get("digest") != plan.header["digest"] or len(repeats["test_accuracy"]) != plan.seeds:
-        raise DataError(f"table {benchmark.name} was made with another task, recipe or number of seeds: it cannot be extended")
-    journal = Journal(folder / "journal.jsonl", plan.header, resume)
-    before = len(journal.records)
-    for index, arch in enumerate(benchmark.arch):
-        if arch not in journal.records:
-            row, real = benchmark.scores.iloc[index], benchmark.mask[index]
-            cell = Cell.from_matrix(benchmark.adj[index][np.ix_(real, real)], benchmark.ops[index][real].tolist())
-            record = {
-                "arch": str(arch),
-                "ops": cell.ops,
-                "edges": cell.flat_edges,
-                "ok": True,
-                "device": str(row["made_on"]),
-            }
-            record |= {metric: [float(row[name]) for name in names] for metric, names in repeats.items()}
-            journal.add(record | {"seconds": float(row["train_seconds"])})
-    journal.close()
-    return len(journal.records) - before
 
 
 def train_group(trainer: Trainer, cells: Sequence[Cell]) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ def text(benchmark: Benchmark) -> str:
     partial = (
         f"\n**This is a part of the benchmark: {cells['trained']:,} of {cells['planned']:,} cells are trained so far**, a random "
         "sample of them (cells are trained in a shuffled order). "
-        f"`archrank data build {benchmark.name} --extend` trains the others.\n"
+        f"`archrank data build {benchmark.name}` trains them all.\n"
         if card["partial"]
         else ""
     )
@@ -139,12 +139,11 @@ The worst {SHOWN}:
 
 ![The worst cells]({figures}/worst.svg)
 
-## Check it, rebuild it, extend it
+## Check it, rebuild it
 
 ```
 archrank data build {benchmark.name} --cells 20 --verify     # retrain 20 random cells and compare with the shipped table
 archrank data build {benchmark.name} --workers 2             # the whole table again (resumable at any moment)
-archrank data build {benchmark.name} --extend                # train what the shipped table does not have yet
 archrank data build {benchmark.name} --device cuda           # many cells side by side in one program
 ```
 

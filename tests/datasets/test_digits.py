@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 from archrank.datasets.benchmark import read_benchmark
 from archrank.datasets.digits import builder
-from archrank.datasets.digits.builder import Plan, adopt, read_journal, run, single_thread
+from archrank.datasets.digits.builder import Plan, read_journal, run, single_thread
 from archrank.datasets.digits.card import assemble, noise_ceiling, reliability
 from archrank.datasets.digits.network import Program, Skeleton, cost, vertex_channels
 from archrank.datasets.digits.task import Task, digits
@@ -234,23 +234,6 @@ def test_resume_trains_only_what_is_missing_and_gives_the_same(tmp_path, task, m
     assert len(read_journal(path)[1]) == 1
 
 
-def test_an_earlier_table_can_be_extended(tmp_path, task, monkeypatch):
-    plan = Plan(task, CELLS[:2], QUICK, seeds=2)
-    run(plan, tmp_path, quiet=True)
-    benchmark = read_benchmark(assemble(plan, tmp_path, "first", "First", quiet=True))
-    more = replace(plan, cells=CELLS[:3])
-    assert adopt(more, tmp_path / "more", benchmark) == 2
-    run(more, tmp_path / "more", quiet=True)
-    second = read_benchmark(assemble(more, tmp_path / "more", "second", "Second", quiet=True))
-    assert len(second) == 3
-    columns = [c for c in benchmark.scores if not c.startswith("latency")]
-    old = benchmark.scores[columns].set_index(benchmark.arch)
-    new = second.scores[columns].set_index(second.arch).loc[old.index]
-    assert (old.drop(columns="made_on") == new.drop(columns="made_on")).all(axis=None)
-    with pytest.raises(DataError, match="cannot be extended"):
-        adopt(replace(more, seeds=3), tmp_path / "no", benchmark)
-
-
 def test_broken_journals_are_refused_by_name(tmp_path, task):
     path = tmp_path / "journal.jsonl"
     path.write_text("hello\nworld\n")
@@ -333,7 +316,7 @@ def test_command_line_refuses_in_one_line_and_imports_no_torch():
         "from archrank.datasets.errors import ArchrankError\n"
         "assert 'torch' not in sys.modules\n"
         "for wrong in ({'name': 'digits100'}, {'cells': 0}, {'device': 'tpu'}, {'verify': True, 'seeds': 3}):\n"
-        "    options = dict(name='digits101', cells=None, seeds=None, device='cpu', workers=None, resume=True, extend=False,\n"
+        "    options = dict(name='digits101', cells=None, seeds=None, device='cpu', workers=None, resume=True,\n"
         "                   verify=False, output='')\n"
         "    try: build(**(options | wrong))\n"
         "    except ArchrankError as error: print(error)\n"
