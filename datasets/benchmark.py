@@ -70,10 +70,16 @@ class Benchmark:
         """Metrics that can be predicted."""
         return list(self.card["metrics"])
 
-    @property
+    @cached_property
+    def content(self) -> str:
+        """sha256 over what the table holds, whichever program wrote its file. The card keeps it; a table without it is read through once."""
+        return str(self.card.get("content") or _content(self))
+
+    @cached_property
     def table(self) -> str:
-        """sha256 of the table: part of every trial's key."""
-        return str(self.card["sha256"])
+        """sha256 over all that makes numbers: the content, the space, and every metric's direction and unit. Part of every trial's key."""
+        read = {name: [self.direction(name), self.unit(name)] for name in self.targets}
+        return hashlib.sha256(json.dumps([self.content, self.space.to_card(), read], sort_keys=True).encode()).hexdigest()
 
     def target(self, name: str | None = None) -> NDArray[np.float64]:
         """Scores [N] of one metric; ArchrankError if the benchmark has no such metric."""
@@ -89,6 +95,10 @@ class Benchmark:
     def direction(self, target: str) -> str:
         """`max` or `min`: which end of the metric is good."""
         return str(self.card["metrics"][target].get("direction", "max"))
+
+    def unit(self, target: str) -> str:
+        """The unit of the metric; empty where the card names none."""
+        return str(self.card["metrics"][target].get("unit", ""))
 
     def repeats(self, target: str) -> NDArray[np.float64] | None:
         """Scores [N, R] of the R training runs behind a metric, or None where the table has only their mean."""
@@ -130,9 +140,9 @@ class Benchmark:
         return from_graphs(graphs, scores, **options)
 
     def subset(self, rows: NDArray[np.int64] | Sequence[int]) -> Benchmark:
-        """The benchmark cut down to some rows (for a quick look; its card keeps the whole table's hash with the cut added)."""
+        """The benchmark cut down to some rows (for a quick look; its card keeps the whole content's hash with the cut added)."""
         index = np.asarray(rows, np.int64)
-        card = dict(self.card, sha256=hashlib.sha256(self.table.encode() + index.tobytes()).hexdigest())
+        card = dict(self.card, content=hashlib.sha256(self.content.encode() + index.tobytes()).hexdigest())
         attrs = None if self.attrs is None else self.attrs[index]
         return Benchmark(self.name, self.space, self.arch[index], self.key[index], self.ops[index], self.adj[index],
                          self.mask[index], self.cell[index], self.scores.iloc[index].reset_index(drop=True), card, attrs)
@@ -144,7 +154,7 @@ def write_benchmark(folder: Path, frame: pd.DataFrame, card: dict[str, Any]) -> 
     frame: the columns named at the top of this module. card: at least `name`, `title`, `space`, `metrics`, `default_target`.
     Raises DataError, naming the row, if a graph or a score is not usable; then nothing is written.
     """
-    build(frame, dict(card, sha256="unwritten"))
+    content = _content(build(frame, card))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{card['name']}.parquet"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
@@ -152,7 +162,7 @@ def write_benchmark(folder: Path, frame: pd.DataFrame, card: dict[str, Any]) -> 
         frame.to_parquet(table, index=False, compression="zstd")
         digest = hashlib.sha256(table.read_bytes()).hexdigest()
         text = Path(scratch) / f"{card['name']}.json"
-        text.write_text(json.dumps(dict(card, sha256=digest), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text.write_text(json.dumps(dict(card, sha256=digest, content=content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(table, path)
         os.replace(text, path.with_suffix(".json"))
     return path
@@ -246,6 +256,29 @@ def build(frame: pd.DataFrame, card: dict[str, Any], where: str | None = None) -
     space = SearchSpace(described["name"], tuple(described["ops"]), width, dict(described.get("roles", {})),
                         int(described.get("cells", 1)), np.asarray(adj.any(0)), np.asarray(adj.all(0)), tuple(described.get("attrs", ())))
     return Benchmark(card["name"], space, arch, key, ops, adj, mask, cell, scores, card, attrs)
+
+
+def _content(benchmark: Benchmark) -> str:
+    """sha256 over the columns of a table in one canonical form each: their types and the order of edges in the file do not matter."""
+    columns = {name: benchmark.target(name) for name in benchmark.targets}
+    for name in benchmark.targets:
+        columns |= {run: benchmark.scores[run].to_numpy(np.float64) for run in benchmark.card["metrics"][name].get("repeats") or ()}
+    parts = {name: ("\n".join(map(str, names))).encode() for name, names in (("arch", benchmark.arch), ("key", benchmark.key))}
+    parts |= {name: np.ascontiguousarray(array, kind).tobytes() for name, array, kind in
+              (("nodes", benchmark.mask.sum(1), "<i4"), ("ops", benchmark.ops, "<i4"), ("cell", benchmark.cell, "<i4"))}
+    parts["edges"] = np.packbits(benchmark.adj).tobytes()
+    if benchmark.attrs is not None:
+        parts["attrs"] = _floats(benchmark.attrs, "<f4")
+    parts |= {f"score {name}": _floats(columns[name], "<f8") for name in sorted(columns)}
+    digest = hashlib.sha256()
+    for name, data in parts.items():
+        digest.update(f"{name} {len(data)}\n".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _floats(values: NDArray[Any], kind: str) -> bytes:
+    return np.where(np.isnan(values), np.nan, values).astype(kind).tobytes()  # of the many bit patterns of NaN, one
 
 
 def _whole(column: pd.Series, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -92,7 +92,7 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
     if benchmark.table != trial.table:
         raise RuntimeError(f"the table of {trial.benchmark} is not the one that was planned")
     direction = benchmark.direction(trial.target)
-    unit = str(benchmark.card["metrics"][trial.target].get("unit", ""))
+    unit = benchmark.unit(trial.target)
     target = spec.info.load()
     config = dict(trial.config)
     if spec.info.learned:

@@ -63,7 +63,7 @@ def make_groups(planned: Sequence[Planned], stored: set[str], store: Store, devi
     for key, item in by_key.items():
         if key in waiting:
             trial = item.trial
-            identity = [trial.encoder, trial.config, trial.head, trial.source, trial.table, trial.target, trial.protocol, trial.recipe]
+            identity = [getattr(trial, name) for name in ("encoder", "config", "head", "source", "benchmark", "table", "target", "protocol", "recipe")]
             alike.setdefault(json.dumps([*identity, shape(trial) if item.spec.neural else 0], sort_keys=True), []).append(item)
     width = WIDTH["cuda" if device.startswith("cuda") else "cpu"]
     for company in alike.values():

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from archrank.datasets.benchmark import build, read_benchmark, write_benchmark
+from archrank.datasets.benchmark import build, read_benchmark, read_card, write_benchmark
+from archrank.datasets.catalog import EMBEDDED
 from archrank.datasets.errors import DataError
 
 
@@ -35,7 +36,7 @@ def test_comes_back_as_it_was_written(tmp_path):
     path = write_benchmark(tmp_path, frame, card)
     again = read_benchmark(path)
     assert len(again) == 3 and again.targets == ["accuracy", "latency"] and again.direction("latency") == "min"
-    assert again.table == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert again.card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert again.ops.tolist() == [[0, 1, 3, 0], [0, 2, 1, 3], [0, 3, 0, 0]]
     assert np.argwhere(again.adj[1]).tolist() == [[0, 1], [0, 2], [1, 3], [2, 3]]
     assert again.depth[0].tolist() == [0, 1, 2, 0]
@@ -43,6 +44,63 @@ def test_comes_back_as_it_was_written(tmp_path):
     graphs = again.graphs
     assert graphs.mask.sum(1).tolist() == [3, 4, 2] and graphs.depth.tolist() == again.depth.tolist()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tiny.json", "tiny.parquet"]
+
+
+def test_a_table_is_known_by_what_it_holds_and_not_by_its_file(tmp_path):
+    frame, card = table()
+    frame["accuracy/0"] = [0.5, np.nan, 0.7]
+    card["metrics"]["accuracy"]["repeats"] = ["accuracy/0"]
+    path = write_benchmark(tmp_path, frame, card)
+    known = read_benchmark(path)
+    frame = frame[[*reversed(frame.columns)]].astype({"latency": np.float32})
+    frame["edges"] = [[0, 1, 1, 2], [2, 3, 0, 1, 1, 3, 0, 2], [0, 1]]
+    frame.to_parquet(path, compression="gzip")
+    kept = path.with_suffix(".json").read_text()
+    path.with_suffix(".json").write_text(json.dumps({name: said for name, said in json.loads(kept).items() if name != "content"}))
+    again = read_benchmark(path)
+    assert "content" not in again.card and again.content == known.content == known.card["content"] and again.table == known.table
+    assert build(frame, card | {"title": "Other", "source": "elsewhere"}).table == known.table
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f, c: f.__setitem__("arch", ["a", "b", "d"]),
+        lambda f, c: f.__setitem__("key", ["a", "b", "b"]),
+        lambda f, c: f.__setitem__("cell", [[0, 0, 1], [0, 0, 0, 0], [0, 0]]),
+        lambda f, c: f.at.__setitem__((0, "ops"), [0, 2, 3]),
+        lambda f, c: f.at.__setitem__((1, "edges"), [0, 1, 1, 3, 0, 2]),
+        lambda f, c: f.at.__setitem__((1, "latency"), np.nan),
+        lambda f, c: f.at.__setitem__((1, "run"), 0.4),
+        lambda f, c: c["metrics"]["accuracy"].__setitem__("direction", "min"),
+        lambda f, c: c["metrics"]["accuracy"].__setitem__("unit", "fraction"),
+        lambda f, c: c["space"].__setitem__("ops", ["in", "y", "x", "out"]),
+        lambda f, c: c["space"]["roles"].__setitem__("none", 1),
+    ],
+)
+def test_whatever_makes_numbers_makes_another_table(change):
+    def made():
+        frame, card = table()
+        card["metrics"] = {name: dict(metric) for name, metric in card["metrics"].items()}
+        card["metrics"]["accuracy"]["repeats"] = ["run"]
+        return frame.assign(run=[0.5, 0.6, 0.7]), card
+
+    frame, card = made()
+    change(frame, card)
+    assert build(frame, card).table != build(*made()).table
+
+
+def test_an_edited_card_is_another_table_although_it_names_the_content(tmp_path):
+    path = write_benchmark(tmp_path, *table())
+    before, text = read_benchmark(path), path.with_suffix(".json").read_text()
+    path.with_suffix(".json").write_text(text.replace('"direction": "min"', '"direction": "max"'))
+    after = read_benchmark(path)
+    assert after.content == before.content and after.table != before.table
+
+
+def test_the_embedded_table_names_its_content():
+    card = read_card(EMBEDDED / "digits101.json")
+    assert card.pop("content") == build(pd.read_parquet(EMBEDDED / "digits101.parquet"), card).content
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """Plans: what is refused before anything is trained, and what makes two trials the same."""
 
 import hashlib
+from dataclasses import replace
 
 import pytest
 
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.groups import make_groups
 from archrank.eval.recipes import COMMON, HEADS, QUICK_UPDATES
 from archrank.eval.specs import parse_list
+from archrank.eval.store import Store
 from archrank.eval.trials import NUMERICS, make_plan
 from tests.eval.test_run import plan_of
 
@@ -49,6 +52,22 @@ def test_keys_name_what_matters_and_nothing_else(cells):
     assert keys == {item.trial.key for item in plan_of(cells, "path,gcn").trials} and len(keys) == 8
     assert not keys & {item.trial.key for item in plan_of(cells, "gcn[dim=32],path+gp").trials}
     assert not keys & {item.trial.key for item in plan_of(cells, "gcn,path", protocol="gates").trials}
+
+
+def test_a_direction_that_was_turned_is_in_the_keys(cells):
+    def keys(direction):
+        quality = cells.card["metrics"]["quality"] | {"direction": direction}
+        table = replace(cells, card=cells.card | {"metrics": cells.card["metrics"] | {"quality": quality}})
+        return {item.trial.key for item in plan_of(table, "path+ridge").trials}
+
+    assert keys("max") == {item.trial.key for item in plan_of(cells, "path+ridge").trials} and not keys("max") & keys("min")
+
+
+def test_tables_of_one_content_are_trained_apart_where_they_have_two_names(cells, tmp_path):
+    twin = replace(cells, name="twin")
+    plan = make_plan(parse_list("path"), benchmarks=[cells, twin], budgets=[12], seeds=2)
+    groups = make_groups(plan.trials, set(), Store(tmp_path))
+    assert sorted(len(group.members) for group in groups) == [2, 2] and {group.first.benchmark for group in groups} == {cells.name, "twin"}
 
 
 def test_a_shared_recipe_is_changed_with_the_numerics_that_keys_name():
