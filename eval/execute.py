@@ -200,10 +200,10 @@ def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark
 def with_costs(benchmark: Benchmark, hidden: str | None = None) -> Graphs:
     """The benchmark's graphs, told what its table says of their static cost, for encodings that ask (`layers.complexity.cost`).
 
-    hidden: the target, where it is such a cost itself: no label of a test architecture may reach an encoding.
-    A column with holes is left out: costs of two kinds must not be mixed.
+    hidden: the target, where it is such a cost itself: no label of a test architecture may reach an encoding. The graphs are others than
+    `benchmark.graphs`, which learned encoders are given whatever their target. A column with holes is left out: costs of two kinds must not be mixed.
     """
-    graphs = benchmark.graphs.plain() if hidden else benchmark.graphs
+    graphs = benchmark.graphs.plain()
     for metric in get_args(Metric):
         if metric != hidden and metric in benchmark.targets and np.isfinite(counts := benchmark.target(metric)).all():
             graphs.derive(f"cost/{metric}", partial(_column, counts))

@@ -258,6 +258,8 @@ def test_a_target_that_is_a_cost_is_hidden_from_encodings(cells):
     table.card["metrics"] = table.card["metrics"] | {"parameters": {"unit": "", "direction": "min", "description": "made up"}}
     assert np.array_equal(cost(with_costs(table), table.space, "parameters").numpy(), secret)
     assert not np.array_equal(cost(with_costs(table, hidden="parameters"), table.space, "parameters").numpy(), secret)
+    assert not np.array_equal(cost(table.graphs, table.space, "parameters").numpy(), secret)  # what learned encoders are given, whoever came before
+    assert np.array_equal(cost(with_costs(table), table.space, "parameters").numpy(), secret)
 
 
 def test_prediction_of_a_fixed_encoding_counts_the_encoding(cells, tmp_path):
