@@ -94,6 +94,8 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
     direction = benchmark.direction(trial.target)
     unit = benchmark.unit(trial.target)
     target = spec.info.load()
+    if spec.info.source != trial.source:
+        raise RuntimeError(f"the source of {spec.info.path.name} is not the one that was planned: it was edited since; run the same command again, which plans anew")
     config = dict(trial.config)
     if spec.info.learned:
         recipe, config = prescribed(trial.recipe, target, config, spec.head, benchmark.space)

@@ -109,6 +109,15 @@ def test_an_edited_encoder_is_trained_again_and_no_other(cells, tmp_path, mine):
     assert (again.kept, again.trained) == (4, 4)
 
 
+def test_code_that_was_edited_after_the_planning_is_not_stored_as_what_was_planned(cells, tmp_path, mine):
+    path, plan = Path(mine.rpartition(":")[0]), plan_of(cells, mine, [12])
+    path.write_text(path.read_text().replace("nn.Dropout(0.2)", "nn.Dropout(0.15)"))
+    assert run(plan, tmp_path / "store", workers=0).failed == 2
+    said = set(read_results([tmp_path / "store"])["error"])
+    assert said == {"RuntimeError: the source of mine.py is not the one that was planned: it was edited since; run the same command again, which plans anew"}
+    assert run(plan_of(cells, mine, [12]), tmp_path / "store", workers=0).trained == 2
+
+
 @pytest.mark.parametrize("lost", [1, 3])
 def test_what_an_interruption_lost_comes_back_to_the_last_bit(cells, tmp_path, mine, lost):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
