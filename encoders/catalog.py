@@ -22,7 +22,9 @@ from typing import Any, Literal, Union
 from archrank.datasets.errors import ArchrankError, unknown
 from archrank.encoders.registry import Mark
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+# No encoder is built on these, whichever imports them.
+MARKS = frozenset(HERE / name for name in ("__init__.py", "registry.py", "catalog.py"))
 HOOKS = ("paper_recipe", "paper_config", "twins", "auxiliary_loss", "compare")
 PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": None}
 
@@ -56,7 +58,7 @@ class EncoderInfo:
 
     @property
     def source(self) -> str:
-        """sha256 over the encoder's module and every module of `archrank.encoders` it is built on, however deep."""
+        """sha256 over the encoder's file and every file it is built on, however deep: of `archrank.encoders`, and of its own package or folder."""
         return _source_hash(self.path)
 
     def load(self) -> Any:
@@ -138,13 +140,7 @@ def find(reference: str | type | Any) -> list[EncoderInfo]:
 
 def scan(path: Path, module: str | None, origin: str, wanted: str | None = None) -> list[EncoderInfo]:
     """Encoders defined at the top of a source file: the decorated ones, or the one called `wanted` whatever its decorators."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    except FileNotFoundError:
-        raise ArchrankError(f"encoder file {path} does not exist") from None
-    except (SyntaxError, UnicodeDecodeError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise ArchrankError(f"encoder file {path}{line}: {getattr(error, 'msg', error)}") from None
+    tree = _tree(path)
     infos = []
     constants = _constants(tree)
     for node in tree.body:
@@ -158,6 +154,16 @@ def scan(path: Path, module: str | None, origin: str, wanted: str | None = None)
         infos.append(EncoderInfo(mark.name, mark.learned, mark.family, doc.split("\n")[0], path.resolve(), node.name, module, origin,
                                  _options(node, constants), _hooks(node), mark.pretrained, mark.ranks, doc))
     return infos
+
+
+def _tree(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except FileNotFoundError:
+        raise ArchrankError(f"encoder file {path} does not exist") from None
+    except (SyntaxError, UnicodeDecodeError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ArchrankError(f"encoder file {path}{line}: {getattr(error, 'msg', error)}") from None
 
 
 def _decoration(node: ast.ClassDef | ast.FunctionDef) -> Mark | None:
@@ -285,28 +291,47 @@ def where(error: BaseException, path: Path) -> str:
 
 
 def _source_hash(path: Path) -> str:
-    return _hash_of(path, path.stat().st_mtime_ns)
+    return _hash_of(tuple((part, part.stat().st_mtime_ns) for part in _built_on(path)))
 
 
 @lru_cache(maxsize=256)
-def _hash_of(path: Path, _modified: int) -> str:
-    parts = (part.read_bytes() for part in _built_on(path))
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+def _hash_of(parts: tuple[tuple[Path, int], ...]) -> str:
+    return hashlib.sha256(b"\0".join(part.read_bytes() for part, _ in parts)).hexdigest()
 
 
-def _built_on(path: Path) -> Sequence[Path]:
-    """The file and, sorted, the files of archrank.encoders that it imports, directly or not."""
+def _built_on(path: Path) -> list[Path]:
+    """The file and, sorted, the files that it imports, directly or not: of archrank.encoders, then of its own package or folder."""
     seen: set[Path] = set()
     waiting = [path]
     while waiting:
-        current = waiting.pop()
-        if current in seen:
+        if (current := waiting.pop()) not in seen:
+            seen.add(current)
+            waiting += _imported(current, current.stat().st_mtime_ns)
+    return [path, *sorted(seen - {path}, key=lambda part: (not part.is_relative_to(HERE), part))]
+
+
+@lru_cache(maxsize=1024)
+def _imported(path: Path, _modified: int) -> list[Path]:
+    found = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            level, names = 0, [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            level, names = node.level, [node.module or "", *(f"{node.module or ''}.{alias.name}" for alias in node.names)]
+        else:
             continue
-        seen.add(current)
-        for node in ast.walk(ast.parse(current.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("archrank.encoders."):
-                below = HERE.joinpath(*str(node.module).split(".")[2:])
-                for candidate in (below.with_suffix(".py"), below / "__init__.py", *(below / f"{a.name}.py" for a in node.names)):
-                    if candidate.is_file() and candidate.name not in ("registry.py", "catalog.py"):
-                        waiting.append(candidate)
-    return [path, *sorted(seen - {path})]
+        for name in names:
+            if (place := _place(path, level, [part for part in name.split(".") if part])) is not None:
+                found += [file for file in (place.with_name(f"{place.name}.py"), place / "__init__.py") if file.is_file() and file not in MARKS]
+    return found
+
+
+def _place(path: Path, level: int, parts: Sequence[str]) -> Path | None:
+    """Where a module lies (without suffix) that a file imports, if it is one of archrank.encoders or of the file's own package or folder."""
+    if level:
+        return path.parents[min(level, len(path.parents)) - 1].joinpath(*parts)
+    if parts[0] == "archrank":
+        return HERE.joinpath(*parts[2:]) if parts[1:2] == ["encoders"] else None
+    if package := next((folder for folder in path.parents if folder.name == parts[0]), None):
+        return package.joinpath(*parts[1:])
+    return None if path.parent.name in ("site-packages", "dist-packages") else path.parent.joinpath(*parts)

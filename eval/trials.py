@@ -112,8 +112,9 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
                     continue
                 if recipe == "paper" and "paper_recipe" not in spec.info.hooks and spec.neural:
                     raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common")
+                source = spec.info.source
                 plan.trials += [
-                    Planned(Trial(spec.info.name, spec.config, spec.head, spec.info.source, benchmark.name, benchmark.table, target,
+                    Planned(Trial(spec.info.name, spec.config, spec.head, source, benchmark.name, benchmark.table, target,
                                   protocol, budget, drawn[seed].digest, seed, recipe), spec, benchmark.space.name, seed == numbers[0])
                     for budget in budgets for seed in numbers]
     if not plan.trials:

@@ -1,0 +1,62 @@
+"""What an encoder's source is: its file and what that is built on, found without running any of it."""
+
+import pytest
+
+from archrank.datasets.errors import ArchrankError
+from archrank.encoders import catalog
+
+ENCODER = "\nraise RuntimeError('nobody may run this')\ndef E(graphs, space):\n    return graphs\n"
+
+
+def lay(folder, files):
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    "encoder, statement, edited",
+    [
+        ("mypkg/enc.py", "from .helper import SCALE", "mypkg/helper.py"),
+        ("mypkg/enc.py", "from . import helper", "mypkg/helper.py"),
+        ("mypkg/enc.py", "from . import SCALE", "mypkg/__init__.py"),
+        ("mypkg/enc.py", "from mypkg.helper import SCALE", "mypkg/helper.py"),
+        ("mypkg/enc.py", "import mypkg.helper as h", "mypkg/helper.py"),
+        ("mypkg/enc.py", "from mypkg import parts", "mypkg/parts/__init__.py"),
+        ("mypkg/enc.py", "from .helper import SCALE", "mypkg/parts/deep.py"),
+        ("mypkg/parts/enc.py", "from ..helper import SCALE", "mypkg/helper.py"),
+        ("mypkg/parts/enc.py", "from mypkg.helper import SCALE", "mypkg/helper.py"),
+        ("enc.py", "from helper import SCALE", "helper.py"),
+        ("enc.py", "def later():\n    import helper", "helper.py"),
+        ("enc.py", "from mypkg.helper import SCALE", "mypkg/parts/deep.py"),
+    ],
+)
+def test_an_edit_of_what_an_encoder_is_built_on_is_another_source(tmp_path, encoder, statement, edited):
+    lay(tmp_path, {"helper.py": "SCALE = 1", "other.py": "", "mypkg/__init__.py": "SCALE = 1", "mypkg/helper.py": "from .parts import deep\nSCALE = 1",
+                   "mypkg/parts/__init__.py": "", "mypkg/parts/deep.py": "from .. import helper", encoder: statement + ENCODER})
+    info, = catalog.find(f"{tmp_path / encoder}:E")
+    before = info.source
+    lay(tmp_path, {"other.py": "SCALE = 2"})
+    assert info.source == before
+    lay(tmp_path, {edited: (tmp_path / edited).read_text() + "\nSCALE = 2"})
+    assert info.source != before
+
+
+@pytest.mark.parametrize("statement", ["from archrank.encoders.gcn import GCN", "from archrank.encoders import gcn", "import archrank.encoders.gcn as g"])
+def test_every_form_of_import_of_a_built_in_encoder_counts(tmp_path, statement):
+    lay(tmp_path, {"enc.py": f"import torch\nfrom archrank import encoder\n{statement}" + ENCODER})
+    own, *others = catalog._built_on(tmp_path / "enc.py")
+    assert own == tmp_path / "enc.py" and others == sorted(catalog._built_on(catalog.HERE / "gcn.py")) and len(others) > 1
+
+
+def test_installed_packages_are_not_followed(tmp_path):
+    lay(tmp_path / "site-packages", {"enc.py": "import torch\nimport archrank.eval.metrics" + ENCODER, "torch/__init__.py": "", "archrank/__init__.py": ""})
+    assert len(catalog._built_on(tmp_path / "site-packages" / "enc.py")) == 1
+
+
+def test_a_broken_helper_is_named(tmp_path):
+    lay(tmp_path, {"enc.py": "import helper" + ENCODER, "helper.py": "def broken(:"})
+    info, = catalog.find(f"{tmp_path / 'enc.py'}:E")
+    with pytest.raises(ArchrankError, match=r"helper\.py, line 1: "):
+        _ = info.source
