@@ -230,15 +230,16 @@ def test_another_table_of_the_same_name_is_not_used(suite, synthetic: ModuleType
 
 def test_what_was_tested_on_another_score_is_shown_against_it(make, tmp_path: Path, monkeypatch) -> None:
     made = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.5), "two": ("GNN", 0.8)}, budgets=(20, 78), seeds=2, protocol="tnasp")
-    for path in (made.store / "trials").glob("*.json"):
-        record = json.loads(path.read_text())
-        record["trial"]["target"], record["test"]["target"] = "valid", "accuracy"
-        path.write_text(json.dumps(record))
     table = made.load("toy-a")
     holes = [f"hole_{i}" for i in range(2)]
     scores = table.scores.assign(valid=-table.scores["accuracy"], **dict.fromkeys(holes, np.nan))
     metrics = table.card["metrics"] | {"valid": {"direction": "max", "repeats": holes}}
     table = dataclasses.replace(table, scores=scores, card=table.card | {"metrics": metrics})
+    for path in (made.store / "trials").glob("*.json"):
+        record = json.loads(path.read_text())
+        record["trial"]["target"], record["test"]["target"] = "valid", "accuracy"
+        record["trial"]["table"] = table.table
+        path.write_text(json.dumps(record))
     study = read_study([made.store], load=lambda name: table)
     (group,) = study.groups
     assert study.tested(group, "toy-a", "valid") == "accuracy"
