@@ -242,7 +242,7 @@ def _from_file(path: Path, name: str) -> EncoderInfo:
 def _from_module(module: str, name: str, origin: str) -> EncoderInfo:
     try:
         spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
+    except Exception:  # Whatever the packages it lies in do when they are imported.
         spec = None
     if spec is None or not spec.origin:
         raise ArchrankError(f"encoder '{module}:{name}': there is no importable module '{module}'")

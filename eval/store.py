@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.trials import Trial
+from archrank.eval.specs import parse
+from archrank.eval.trials import NUMERICS, Trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -175,16 +176,39 @@ def unreadable(folders: Iterable[Path | str], records: Iterable[dict[str, Any]])
 
 
 def latest(records: Iterable[dict[str, Any]]) -> tuple[list[dict[str, Any]], int]:
-    """The newest trial of every cell, in the order given, and how many older ones it replaces: an edited encoder leaves its older trials behind.
+    """The trials that count, in the order given, and how many others they leave behind: those of other programs, and older ones of a cell.
 
-    A failed trial that was stored without its search space gets that of the benchmark's other trials.
+    What a label did on one task is of one program (source, table, numerics), for a mean over two would be of neither: the one that its encoder is
+    now, where that can be found and has trials, else the one of the newest trial. A failed trial that was stored without its search space gets
+    that of the benchmark's other trials.
     """
     every = list(records)
     space = {record["trial"]["benchmark"]: record["space"] for record in every if record.get("space")}
-    newest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    tasks: dict[tuple[Any, ...], dict[tuple[Any, ...], list[dict[str, Any]]]] = {}
     for record in every:
-        cell = (record["label"], *(record["trial"][name] for name in ("benchmark", "target", "protocol", "recipe", "budget", "seed")))
-        newest[cell] = max(record, newest.get(cell, record), key=lambda one: (str((one.get("provenance") or {}).get("finished", "")), one["key"]))
-    kept = {record["key"] for record in newest.values()}
+        trial = record["trial"]
+        task = (record["label"], *(trial[name] for name in ("benchmark", "target", "protocol", "recipe")))
+        tasks.setdefault(task, {}).setdefault(tuple(trial[name] for name in ("source", "table", "numerics")), []).append(record)
+    kept = set()
+    for programs in tasks.values():
+        counted = max(programs.values(), key=lambda trials: (len(programs) > 1 and _is_current(trials[0]), max(map(_age, trials))))
+        newest: dict[tuple[int, int], dict[str, Any]] = {}
+        for record in counted:
+            cell = record["trial"]["budget"], record["trial"]["seed"]
+            newest[cell] = max(record, newest.get(cell, record), key=_age)
+        kept |= {record["key"] for record in newest.values()}
     found = [record | {"space": record.get("space") or space.get(record["trial"]["benchmark"])} for record in every if record["key"] in kept]
     return found, len(every) - len(found)
+
+
+def _age(record: dict[str, Any]) -> tuple[str, str]:
+    return str((record.get("provenance") or {}).get("finished", "")), record["key"]
+
+
+def _is_current(record: dict[str, Any]) -> bool:
+    """Whether the same command would train the same program now: False where its encoder is not to be found from here."""
+    try:
+        sources = [spec.info.source for spec in parse(str(record.get("reference") or record["label"]))]
+    except (ArchrankError, OSError):
+        return False
+    return record["trial"]["source"] in sources and record["trial"]["numerics"] == NUMERICS

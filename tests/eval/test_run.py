@@ -18,7 +18,7 @@ from archrank.datasets.errors import ArchrankError
 from archrank.eval.execute import with_costs
 from archrank.eval.run import run
 from archrank.eval.specs import parse_list
-from archrank.eval.store import Store, read_results, read_table, read_trials, unreadable
+from archrank.eval.store import Store, latest, read_results, read_table, read_trials, unreadable
 from archrank.eval.synthetic import synthetic
 from archrank.eval.trials import make_plan
 
@@ -107,6 +107,28 @@ def test_an_edited_encoder_is_trained_again_and_no_other(cells, tmp_path, mine):
     path.write_text(path.read_text().replace("nn.Dropout(0.2)", "nn.Dropout(0.1)"))
     again = run(plan_of(cells, f"{mine},path+ridge"), store, workers=0)
     assert (again.kept, again.trained) == (4, 4)
+
+
+def test_two_programs_of_one_label_are_never_mixed_and_the_present_one_counts(cells, tmp_path, mine):
+    store, path = tmp_path / "store", Path(mine.rpartition(":")[0])
+    first, second = PLUGIN, PLUGIN.replace("nn.Dropout(0.2)", "nn.Dropout(0.1)")
+    for day, (text, seeds, trained) in enumerate([(first, 4, 4), (second, 2, 2), (first, 4, 0)]):
+        path.write_text(text)
+        assert run(plan_of(cells, mine, [12], seeds), store, workers=0).trained == trained
+        for record in read_trials([store]):
+            if "day" not in record["provenance"]:
+                Store(store).write(record | {"provenance": record["provenance"] | {"day": day, "finished": f"2026-01-0{day + 1}"}})
+
+    def counted():
+        found, others = latest(read_trials([store]))
+        return {(record["provenance"]["day"], record["trial"]["seed"]) for record in found}, others
+
+    assert counted() == ({(0, seed) for seed in range(4)}, 2)
+    for text in (second, first.replace("0.2", "0.3")):  # a third program has no trials here: the newest ones count
+        path.write_text(text)
+        assert counted() == ({(1, 0), (1, 1)}, 4)
+    path.unlink()
+    assert counted() == ({(1, 0), (1, 1)}, 4)
 
 
 def test_code_that_was_edited_after_the_planning_is_not_stored_as_what_was_planned(cells, tmp_path, mine):
