@@ -11,6 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -81,14 +82,15 @@ class EncoderInfo:
             if key not in self.options:
                 raise unknown(f"option of encoder {self.name}", key, self.options)
             option = self.options[key]
-            if option.type is None:
-                checked[key] = value
-                continue
             try:
-                checked[key] = TypeAdapter(option.type).validate_python(value)
+                checked[key] = value if option.type is None else TypeAdapter(option.type).validate_python(value)
+                json.dumps(checked[key], allow_nan=False)
             except ValidationError as error:
                 problem = error.errors()[0]["msg"]
                 raise ArchrankError(f"encoder {self.name}: option {key}={value!r}: {problem}") from None
+            except (TypeError, ValueError):
+                raise ArchrankError(f"encoder {self.name}: option {key}={value!r} cannot be kept in a trial's record; "
+                                    "write a finite number, a word, true, null or (1,2)") from None
         if missing := [key for key, option in self.options.items() if option.required and key not in config]:
             raise ArchrankError(f"encoder {self.name}: option '{missing[0]}' has no default; say {self.name}[{missing[0]}=...]")
         return {key: value for key, value in sorted(checked.items()) if value != self.options[key].default}

@@ -14,6 +14,11 @@ from archrank.eval.trials import NUMERICS, make_plan
 from tests.eval.test_run import plan_of
 
 
+def infinite(graphs, space, *, top=1.0):
+    """An encoding whose option may be anything."""
+    return graphs.ops
+
+
 @pytest.mark.parametrize(
     "encoders, more, said",
     [
@@ -30,6 +35,10 @@ from tests.eval.test_run import plan_of
         ("gcn", {"targets": ["qualty"]}, "did you mean quality"),
         ("gcn", {"seeds": [-1]}, "seed -1: seeds are whole numbers from 0 on"),
         ("gcn[dim={]", {}, r"option 'dim=\{' has a value that cannot be read"),
+        ("gcn[dim=.inf]", {}, "option dim=inf"),
+        ([{"name": f"{__file__}:infinite", "top": (1.0, float("nan"))}], {}, r"option top=\(1.0, nan\) cannot be kept"),
+        (f"{__file__}:infinite[top=.inf]", {}, "option top=inf cannot be kept in a trial's record; write a finite number"),
+        (f"{__file__}:infinite[top=2026-01-01]", {}, "cannot be kept in a trial's record"),
         ([{"dim": 3}], {}, "has no name"),
         ("", {}, "no encoder given"),
     ],
