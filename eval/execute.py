@@ -26,7 +26,7 @@ from archrank.eval.labels import transform
 from archrank.eval.network import FixedEncoding, Network
 from archrank.eval.provenance import provenance
 from archrank.eval.recipes import HEADS, Recipe, prescribed, shared
-from archrank.eval.store import SCHEMA, Store, replace
+from archrank.eval.store import SCHEMA, NotWritten, Store, replace
 from archrank.eval.training import Outcome, train
 from archrank.eval.trials import Planned
 
@@ -56,7 +56,7 @@ class Events(Protocol):
 def execute(group: Group, context: Context, events: Events, benchmark: Benchmark | None = None) -> None:
     """Train, score and store the wanted trials of a group.
 
-    A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed.
+    A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed. NotWritten if the store cannot.
     """
     store = Store(context.store)
     outcomes: list[Any] = []
@@ -64,6 +64,8 @@ def execute(group: Group, context: Context, events: Events, benchmark: Benchmark
     hopeless = len(group.members) == 1
     try:
         outcomes = _outcomes(group, context, events, benchmark)
+    except NotWritten:
+        raise
     except Exception as error:
         failure = type(error).__name__, str(error), traceback.format_exc()
         hopeless = hopeless or isinstance(error, (ImportError, AttributeError, TypeError, NameError))

@@ -46,7 +46,8 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
 
     device: cpu, cuda, or auto (a GPU, if there is one and something to train). workers: processes of one thread each (default: one per core on a CPU;
     0: in this process). retry_failed: train failed trials again. compiled: train with compiled programs where an encoder can be (see `eval.compiled`).
-    ArchrankError for a device that is not there, or if an encoder cannot be imported or built on a benchmark's space: then nothing was trained or written.
+    ArchrankError for a device that is not there, or if an encoder cannot be imported or built on a benchmark's space: then nothing was trained or written;
+    and where the store cannot be written: then what was finished is kept.
     """
     watcher = watcher or Watcher()
     folder = Store(store)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archrank.datasets.errors import ArchrankError
+from archrank.datasets.errors import ArchrankError, one_line
 from archrank.eval.specs import parse
 from archrank.eval.trials import NUMERICS, Trial
 
@@ -24,15 +24,23 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 
+class NotWritten(ArchrankError):
+    """A file could not be written. No fault of a trial: the run ends."""
+
+
 def replace(path: Path, write: Callable[[Path], None]) -> None:
-    """`write` a file under a temporary name beside `path`, then give it its name: a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """`write` a file under a temporary name beside `path`, then give it its name: a reader never sees half of it. NotWritten if that fails."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     try:
-        write(scratch)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(scratch)
+            os.replace(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise NotWritten(f"{path} cannot be written ({error.strerror or one_line(error)}); make room there or choose another place (--store, --output); "
+                         "what was finished is kept, and the same command goes on from it") from None
 
 
 class Store:

@@ -67,6 +67,7 @@ def work(pipe: Connection, context: Context, threads: int, parent: int) -> None:
     import torch
 
     from archrank.eval.execute import execute
+    from archrank.eval.store import NotWritten
 
     torch.set_num_threads(threads)
     pipe.send(BEGAN)
@@ -92,7 +93,11 @@ def work(pipe: Connection, context: Context, threads: int, parent: int) -> None:
     while (task := _next(pipe)) is not None:
         number, group, benchmark = task
         telling = Telling(number)
-        execute(group, context, telling, benchmark)
+        try:
+            execute(group, context, telling, benchmark)
+        except NotWritten as error:
+            telling.tell("stopped", str(error))
+            return
         telling.tell("finished", None)
 
 
@@ -139,6 +144,8 @@ class Pool:
                     if message == BEGAN:
                         continue
                     number, what, value = message
+                    if what == "stopped":
+                        raise ArchrankError(value)
                     if what == "finished":
                         worker.doing = None
                         running.pop(number)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from archrank.datasets.errors import ArchrankError
 from archrank.eval.execute import Context, write_lost
 from archrank.eval.groups import make_groups
 from archrank.eval.run import run
@@ -79,3 +80,20 @@ def test_an_interrupt_while_a_worker_starts_is_neither_lost_nor_the_workers():
     with pytest.raises(KeyboardInterrupt):
         start(process, 1)
     assert process.held == "True" and dict(os.environ) == before
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_store_that_cannot_be_written_ends_the_run_with_one_line_and_keeps_what_is_done(tmp_path, workers):
+    """No failed trial, no traceback, and when there is room again the same command does the rest."""
+    store = tmp_path / "store"
+    plan = make_plan(parse_list("path+ridge"), benchmarks=["digits101"], budgets=[20], seeds=2)
+    run(plan, store, workers=0)
+    kept, lost = (item.trial.key for item in plan.trials)
+    (store / "trials" / f"{lost}.json").unlink()
+    (store / "trials" / f"{lost}.json").mkdir()
+    with pytest.raises(ArchrankError, match=rf"{lost}\.json cannot be written \(Is a directory\); make room there .* what was finished is kept") as stopped:
+        run(plan, store, workers=workers)
+    assert "\n" not in str(stopped.value) and Store(store).status() == {kept: "done"}
+    (store / "trials" / f"{lost}.json").rmdir()
+    summary = run(plan, store, workers=0)
+    assert (summary.kept, summary.trained) == (1, 1)
