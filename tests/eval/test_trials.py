@@ -1,7 +1,9 @@
 """Plans: what is refused before anything is trained, and what makes two trials the same."""
 
 import hashlib
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +11,8 @@ from archrank.datasets.errors import ArchrankError
 from archrank.eval.groups import make_groups
 from archrank.eval.recipes import COMMON, HEADS, QUICK_UPDATES
 from archrank.eval.specs import parse_list
-from archrank.eval.store import Store
-from archrank.eval.trials import NUMERICS, make_plan
+from archrank.eval.store import SCHEMA, Store
+from archrank.eval.trials import NUMERICS, Trial, make_plan
 from tests.eval.test_run import plan_of
 
 
@@ -83,3 +85,10 @@ def test_a_shared_recipe_is_changed_with_the_numerics_that_keys_name():
     # A key names a recipe, not what is in it: a change of the latter takes another NUMERICS, or stored trials pass for new ones.
     content = "".join([COMMON.model_dump_json(), str(QUICK_UPDATES), *(name + head.model_dump_json() for name, head in HEADS.items())])
     assert (NUMERICS, hashlib.sha256(content.encode()).hexdigest()[:12]) == (3, "96ba850d249a")
+
+
+def test_the_documented_trial_is_one_of_this_version():
+    text = (Path(__file__).parents[2] / "docs" / "store.md").read_text()
+    shown = text[text.index('"trial": {') : text.index('"label"')]
+    assert re.findall(r'^    "(\w+)":', shown, re.MULTILINE) == list(Trial.__dataclass_fields__) and f'"numerics": {NUMERICS} ' in shown
+    assert f'"schema": {SCHEMA},' in text
