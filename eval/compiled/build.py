@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import uuid
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -72,9 +74,18 @@ def operations(forward: Callable[[], Any], modules: list[nn.Module]) -> dict[nn.
     return counts
 
 
-def signature(module: nn.Module) -> str:
-    """The same for modules that compute the same from the same tensors."""
-    def settings(part: nn.Module) -> list[tuple[str, str]]:
-        return sorted((name, repr(value)) for name, value in vars(part).items() if not name.startswith("_") and name != "forward")
+def signature(module: nn.Module) -> tuple[Any, ...]:
+    """The same for modules that compute the same from the same parameters and buffers."""
+    def settings(part: nn.Module) -> tuple[tuple[str, bytes], ...]:
+        held = {name: [entry for entry, value in vars(part)[name].items() if value is not None] for name in ("_parameters", "_buffers", "_modules")}
+        return tuple((name, _written(value)) for name, value in (vars(part) | held).items())
 
-    return repr([(name, type(part), settings(part)) for name, part in module.named_modules()])
+    return tuple((name, type(part), settings(part)) for name, part in module.named_modules())
+
+
+def _written(value: Any) -> bytes:
+    """A value in full; of what cannot be written (a lambda, say) something unlike anything else."""
+    try:
+        return pickle.dumps(value)
+    except Exception:  # whatever a stranger's object objects to
+        return uuid.uuid4().bytes

@@ -30,11 +30,11 @@ class Parts:
         layers = [entry for entries in network.modules() if isinstance(entries, nn.ModuleList) for entry in entries if any(entry.children())]
         counts = operations(forward, [network, *layers])
         whole = counts.pop(network)
-        self.modules = [layer for layer, count in counts.items() if 0 < count <= MOST_IN_A_LAYER]
+        self.modules = [layer for layer, count in counts.items() if 0 < count <= MOST_IN_A_LAYER and "forward" not in vars(layer)]
         if not self.modules:
             raise ValueError(f"a forward pass takes {whole:,} operations, and it has no layers that are compiled one by one")
-        for module in self.modules:
-            module.forward = _Part(module, self)
+        for part in [_Part(module, self) for module in self.modules]:
+            part.module.forward = part
 
     def __str__(self) -> str:
         return f"{type(self.modules[0]).__name__} (each of {len(self.modules)}), {self.seconds:.0f} s to build, not counted in training"

@@ -3,12 +3,14 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from archrank.encoders.brp_nas import BRPNASRelation
 from archrank.encoders.gated_gcn import GatedGCN
 from archrank.encoders.gin import GIN
 from archrank.encoders.tart import Tart
 from archrank.eval.compiled import parts, step
+from archrank.eval.compiled.build import signature
 from archrank.eval.training import train
 from tests.eval.test_training import SHORT, Stubborn, TwoWay, members
 
@@ -53,6 +55,34 @@ def test_layers_that_are_alike_share_a_program(cells, monkeypatch):
     assert len(parts._programs) == before + 2 and "(each of 3)" in fused[0].notes[0]
     for one, other in zip(plain, fused):
         assert np.allclose(one.predictions, other.predictions, rtol=1e-9)
+
+
+def test_a_program_is_not_taken_for_another_configuration(cells, monkeypatch):
+    class Scaled(TwoWay):
+        def __init__(self, space, scale):
+            super().__init__(space)
+            self._scale = scale
+
+        def forward(self, graphs):
+            return super().forward(graphs) * self._scale
+
+    monkeypatch.setattr(step, "build", lambda function: function)
+    both(cells, lambda space: Scaled(space, 3.0), SHORT)
+    plain, fused = both(cells, lambda space: Scaled(space, 0.1), SHORT)
+    assert np.allclose(plain[0].predictions, fused[0].predictions, rtol=1e-9)
+
+
+def test_modules_have_one_signature_where_they_compute_the_same():
+    def made(**held):
+        module = nn.Sequential(nn.Linear(3, 3))
+        vars(module[0]).update(held)
+        return signature(module)
+
+    long, other = torch.zeros(2000), torch.zeros(2000)
+    other[1000] = 1
+    assert made() == made() and made(_act=torch.relu, size=[2]) == made(_act=torch.relu, size=[2]) and made(a=long.numpy()) == made(a=long.numpy())
+    settings = [{}, {"_scale": 1.0}, {"_scale": 2.0}, {"a": [long]}, {"a": [other]}, {"a": long.numpy()}, {"a": other.numpy()}, {"f": lambda: 1}, {"f": lambda: 1}]
+    assert len({made(**held) for held in settings}) == len(settings)
 
 
 def test_what_cannot_be_compiled_trains_as_it_did(cells, monkeypatch):
