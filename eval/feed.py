@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,10 +67,10 @@ class Batch:
 class Feed:
     """Makes batches. spaces: graphs [N] of the space, and where a recipe has a consistency loss their equivalents.
 
-    numbers: how many random numbers a network takes for an architecture.
+    numbers: how many random numbers a network takes for a batch, by its architectures.
     """
 
-    def __init__(self, members: Sequence[Member], spaces: Sequence[Graphs], recipe: Recipe, numbers: float) -> None:
+    def __init__(self, members: Sequence[Member], spaces: Sequence[Graphs], recipe: Recipe, numbers: Mapping[int, int]) -> None:
         # What is trained on is laid close together: a whole space does not fit into a processor's caches.
         used, places = np.unique(np.concatenate([member.train for member in members]), return_inverse=True)
         self.rows = np.split(places, np.cumsum([len(member.train) for member in members])[:-1])
@@ -92,7 +92,7 @@ class Feed:
         index = np.stack([rows[positions] for rows, positions in zip(self.rows, chosen)])
         labels = np.stack([member.labels[positions] for member, positions in zip(self.members, chosen)])
         rows, count = torch.from_numpy(index).to(self.device), index.shape[1]
-        views = (View(space[rows], noise.coarse(round(self.numbers * count)) if self.numbers else None,
+        views = (View(space[rows], noise.coarse(self.numbers[count]) if self.numbers[count] else None,
                       noise.fine(count, count) if self.matched else None) for space in self.spaces)
         return Batch(torch.from_numpy(labels).to(self.device, self.dtype), tuple(views))
 

@@ -113,13 +113,13 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
             networks.append(Network(build(member, probe).to(device), recipe.head, probe, pairs))
     for space in spaces:
         space.prepare(probe)
-    ensemble = Ensemble(networks, device)
+    ensemble = Ensemble(networks, device).train()
     task = "pairs" if pairs else "score"
     size = len(members[0].train)
-    first = min(recipe.batch, size)
-    numbers = ensemble.train().count_noise(graphs[torch.as_tensor(members[0].train[:first], device=device)], task) / first
+    counts = sizes(size, recipe)
+    numbers = {count: ensemble.count_noise(graphs[torch.as_tensor(members[0].train[:count], device=device)], task) for count in counts}
     feed = Feed(members, spaces, recipe, numbers)
-    samples = [feed.sample(count) for count in sizes(size, recipe)]
+    samples = [feed.sample(count) for count in counts]
     if one_program:
         ensemble.probe(samples[0].views[0], task)
     else:

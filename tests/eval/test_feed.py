@@ -11,7 +11,7 @@ DRAWING = COMMON.model_copy(update={"pairs_per_item": 0.5, "consistency": 0.5})
 def test_a_batch_holds_each_members_own_architectures(cells):
     company, positions = members(cells, 3), [np.array([4, 0, 7]), np.array([1, 1, 2]), np.array([11, 3, 5])]
     other = cells.graphs[torch.arange(len(cells.graphs)).roll(1)]
-    batch = Feed(company, [cells.graphs, other], DRAWING, 2.5)(positions)
+    batch = Feed(company, [cells.graphs, other], DRAWING, {3: 8})(positions)
     for m, (member, chosen) in enumerate(zip(company, positions)):
         rows = torch.from_numpy(member.train[chosen])
         for view, space in zip(batch.views, (cells.graphs, other)):
@@ -23,16 +23,16 @@ def test_a_batch_holds_each_members_own_architectures(cells):
 
 def test_a_sample_takes_nothing_from_the_training(cells):
     company, positions = members(cells, 2), [np.array([0, 1]), np.array([2, 3])]
-    one, other = (Feed(company, [cells.graphs], DRAWING, 4) for _ in range(2))
+    one, other = (Feed(company, [cells.graphs], DRAWING, {2: 8, 5: 20}) for _ in range(2))
     shape = one.sample(5).labels.shape
     found, expected = one(positions), other(positions)
     assert shape == (2, 5) and all(map(torch.equal, found.tensors(), expected.tensors()))
 
 
 def test_a_batch_is_made_again_from_its_tensors(cells):
-    batch = Feed(members(cells, 2), [cells.graphs, cells.graphs], DRAWING, 4).sample(4)
+    batch = Feed(members(cells, 2), [cells.graphs, cells.graphs], DRAWING, {4: 16}).sample(4)
     doubled = batch.with_tensors([tensor + tensor for tensor in batch.tensors()])
     assert torch.equal(doubled.labels, 2 * batch.labels) and torch.equal(doubled.views[1].matches, 2 * batch.views[1].matches)
     assert torch.equal(doubled.views[0].graphs.ops, 2 * batch.views[0].graphs.ops)
-    without = Feed(members(cells, 2), [cells.graphs], COMMON, 0).sample(4)
+    without = Feed(members(cells, 2), [cells.graphs], COMMON, {4: 0}).sample(4)
     assert without.views[0].drawn is None and without.with_tensors(without.tensors()).views[0].matches is None
