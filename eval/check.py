@@ -21,7 +21,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.catalog import where
 from archrank.eval.ensemble import Ensemble
-from archrank.eval.feed import Member
+from archrank.eval.feed import Member, View
 from archrank.eval.labels import transform
 from archrank.eval.metrics import kendall
 from archrank.eval.network import Network, parameters
@@ -240,7 +240,7 @@ def _cost(s: _Subject) -> tuple[Verdict, str]:
     with torch.no_grad():
         network.eval()(probe, "embed")
     graphs.prepare(probe)
-    ensemble.call(graphs[torch.arange(64)[None]], "embed")
+    ensemble.probe([View(graphs[torch.arange(64)[None]], None, None)], "embed")
     start = time.perf_counter()
     with torch.no_grad():
         ensemble.call(graphs[torch.arange(len(graphs))[None]], "embed")

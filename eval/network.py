@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.layers.noise import Dropout, own_dropout
@@ -20,7 +21,7 @@ class Network(nn.Module):
 
     def __init__(self, encoder: nn.Module, head: Head, probe: Graphs, pairs: bool = False) -> None:
         super().__init__()
-        self.encoder = own_dropout(encoder)
+        self.encoder = own_tensors(own_dropout(encoder))
         with torch.no_grad():
             was = encoder.training
             shape = encoder.eval()(probe).shape
@@ -56,6 +57,23 @@ class Network(nn.Module):
         assert self.head is not None
         score = self.head(embedding).squeeze(-1)
         return torch.sigmoid(score) if self.sigmoid else score
+
+
+def own_tensors(model: nn.Module) -> nn.Module:
+    """Make buffers of tensors that are plain attributes below `model`, in place, so that every member of an ensemble has its own."""
+    for module in model.modules():
+        for name, value in [*vars(module).items()]:
+            if isinstance(value, Tensor):
+                delattr(module, name)
+                module.register_buffer(name, value.detach())
+    return model
+
+
+def stateless(module: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Tensor]]:
+    """What `module` returns with these parameters and buffers, and the buffers as it leaves them, changed in place or replaced."""
+    state = {**parameters, **buffers}
+    result = functional_call(module, state, args, kwargs)
+    return result, {name: state[name] for name in buffers}
 
 
 def make_head(dim: int, head: Head) -> nn.Sequential:

@@ -113,7 +113,7 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
             networks.append(Network(build(member, probe).to(device), recipe.head, probe, pairs))
     for space in spaces:
         space.prepare(probe)
-    ensemble = Ensemble(networks, device).train()
+    ensemble = Ensemble(networks, device, [member.seed for member in members]).train()
     task = "pairs" if pairs else "score"
     size = len(members[0].train)
     counts = sizes(size, recipe)
@@ -121,7 +121,7 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
     feed = Feed(members, spaces, recipe, numbers)
     samples = [feed.sample(count) for count in counts]
     if one_program:
-        ensemble.probe(samples[0].views[0], task)
+        ensemble.probe([sample.views[0] for sample in samples], task)
     else:
         ensemble.fallback = "asked for"
     notes = [f"trained as a loop: {ensemble.fallback}"] if ensemble.fallback and one_program else []

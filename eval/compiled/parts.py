@@ -15,6 +15,7 @@ from torch.func import functional_call, vmap
 from archrank.encoders.layers.noise import Counter, Vector, noise, uniform
 from archrank.encoders.layers.stacked import in_front
 from archrank.eval.compiled.build import build, operations, signature
+from archrank.eval.network import stateless
 
 # Operations in a forward pass. Compiling takes about 0.05 s each.
 MOST_IN_A_LAYER = 1500
@@ -122,7 +123,7 @@ class Program:
         buffers = {name: buffer.clone() for name, buffer in zip(self.buffers, tensors[first:second])}
         args, kwargs = _put_together(self.call, tensors[second:])
         with noise(Vector(drawn)):
-            found = functional_call(self.part.module, (weights, buffers), args, kwargs)
+            found, buffers = stateless(self.part.module, weights, buffers, *args, **kwargs)
         results: list[Tensor] = []
         self.result = _take_apart(found, results, [])
         return (*buffers.values(), *results)

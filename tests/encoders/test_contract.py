@@ -51,6 +51,14 @@ def test_check_says_what_was_returned_and_where_an_error_is(tmp_path, body, said
     assert (finding.verdict, begun) == ("fail", ["output"]) and finding.said.endswith(said)
 
 
+@pytest.mark.parametrize("body", ["assert int(graphs.mask.sum()) > 0", "x = nn.functional.dropout(x, 0.05, self.training)"])
+def test_what_trains_as_a_loop_can_be_checked(tmp_path, body):
+    whole = f"x = self.embed(graphs.ops) * graphs.mask.unsqueeze(-1); {body}; return x.sum(-2)"
+    findings = {finding.name: finding for finding in check(bad(tmp_path, whole))}
+    assert "trained as a loop" in findings["ensemble"].said and "architectures/s" in findings["cost"].said
+    assert [finding.name for finding in findings.values() if finding.verdict == "fail"] == ["overfits"]  # as its nodes are only counted
+
+
 def test_a_fixed_encoding_that_forgets_to_return_is_told(tmp_path):
     path = tmp_path / "bad.py"
     path.write_text("from archrank import encoding\n@encoding('bad')\ndef bad(graphs, space):\n    pass\n")

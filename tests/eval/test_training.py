@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy.stats import norm
 from torch import nn
+from torch.nn.functional import dropout
 
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.gcn import NeuralPredictorGCN
@@ -11,7 +12,7 @@ from archrank.eval.labels import transform
 from archrank.eval.losses import hinge, pair_mask, relation, supervised
 from archrank.eval.network import FixedEncoding
 from archrank.eval.recipes import COMMON, make_recipe
-from archrank.eval.training import learning_rate, train
+from archrank.eval.training import fit, learning_rate, train
 from archrank.eval.update import clip
 
 SHORT = COMMON.model_copy(update={"updates": 6, "batch": 8})
@@ -47,16 +48,57 @@ class Stubborn(TwoWay):
         return super().forward(graphs)
 
 
-@pytest.mark.parametrize("kind", [TwoWay, Stubborn, NeuralPredictorGCN])
+class Drawing(TwoWay):
+    """Takes its random numbers from torch: cannot run as one program."""
+
+    def forward(self, graphs):
+        return dropout(super().forward(graphs), 0.3, self.training)
+
+
+class Stateful(TwoWay):
+    """Has a tensor of its own that is no buffer, and a buffer that it replaces."""
+
+    def __init__(self, space):
+        super().__init__(space)
+        self.project = torch.randn(16, 4)
+        self.register_buffer("scale", torch.ones(4))
+
+    def forward(self, graphs):
+        x = super().forward(graphs) @ self.project
+        out = x * self.scale
+        if self.training:
+            self.scale = 0.5 * self.scale + 0.5 / (1 + x.abs().mean(0))
+        return out
+
+
+class StubbornStateful(Stateful, Stubborn):
+    """The same in a loop."""
+
+
+class PartlyDrawn(TwoWay):
+    """Drops out rows of a table: as many random numbers for any batch."""
+
+    def forward(self, graphs):
+        x = self.drop(self.embed.weight)[graphs.ops] * graphs.mask.unsqueeze(-1)
+        return self.norm(graphs.adj.to(x.dtype) @ x).sum(-2)
+
+
+LOOPS = (Stubborn, Drawing, StubbornStateful)
+
+
+@pytest.mark.parametrize("kind", [TwoWay, PartlyDrawn, Stateful, NeuralPredictorGCN, *LOOPS])
 def test_a_member_is_the_same_alone(cells, kind):
     def build(member, probe):
         return kind(cells.space)
 
-    together = train(build, cells.graphs, members(cells, 3), SHORT)
+    # Batches of 8 and 4.
+    recipe = SHORT.model_copy(update={"updates": None, "epochs": 3})
+    together = train(build, cells.graphs, members(cells, 3), recipe)
     for m in range(3):
-        alone = train(build, cells.graphs, members(cells, 3)[m : m + 1], SHORT)[0]
+        torch.rand(m)
+        alone = train(build, cells.graphs, members(cells, 3)[m : m + 1], recipe)[0]
         assert np.allclose(together[m].predictions, alone.predictions, rtol=1e-4, atol=1e-6)
-    assert bool(together[0].notes) == (kind is Stubborn)
+    assert bool(together[0].notes) == (kind in LOOPS)
     assert not np.allclose(together[0].predictions, together[1].predictions)
 
 
@@ -71,6 +113,44 @@ def test_loop_and_one_program_agree_in_double_precision(cells):
         torch.set_default_dtype(torch.float32)
     for one, loop in zip(*both):
         assert np.allclose(one.predictions, loop.predictions, rtol=1e-6)
+
+
+def without_dropout(model):
+    model.drop = nn.Identity()
+    return model
+
+
+@pytest.mark.parametrize("kind", [Stateful, StubbornStateful])
+def test_a_buffer_that_is_replaced_moves_on_as_in_a_plain_loop(cells, kind):
+    company, still = members(cells, 2), SHORT.model_copy(update={"lr": 0.0, "weight_decay": 0.0})
+    trained = fit(lambda m, p: without_dropout(kind(cells.space)), cells.graphs, company, still)
+    assert bool(trained.notes) == (kind is StubbornStateful)
+    for m, member in enumerate(company):
+        state = {name.removeprefix("encoder."): tensor[m] for name, tensor in (trained.ensemble.parameters | trained.ensemble.buffers).items()}
+        plain = without_dropout(kind(cells.space))
+        plain.load_state_dict({name: state[name] for name, _ in plain.named_parameters()} | {"scale": torch.ones(4)})
+        plain.project = state["project"]
+        for chosen in batches(12, SHORT, member.seed):
+            plain(cells.graphs[torch.from_numpy(member.train[chosen])])
+        assert torch.allclose(plain.scale, state["scale"]) and not torch.allclose(plain.scale, torch.ones(4), rtol=0.1)
+
+
+def test_a_comparison_that_looks_at_its_data_trains_and_predicts_in_a_loop(cells):
+    class Relation(TwoWay):
+        def compare(self, first, second):
+            assert float(first.detach().abs().sum()) > 0
+            return (first - second).sum(-1)
+
+    looped, alone = (train(lambda m, p: Relation(cells.space), cells.graphs, company, SHORT, pairs=True) for company in (members(cells, 2), members(cells, 2)[1:]))
+    assert "trained as a loop" in looped[0].notes[0] and np.allclose(looped[1].predictions, alone[0].predictions, rtol=1e-4)
+
+
+def test_a_loop_leaves_torchs_generator_alone(cells):
+    torch.manual_seed(0)
+    ensemble = fit(lambda m, p: without_dropout(Drawing(cells.space)), cells.graphs, members(cells, 2), SHORT).ensemble.train()
+    state = torch.get_rng_state()
+    first, second = (ensemble.call(cells.graphs[torch.zeros(2, 8, dtype=torch.long)], "embed") for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), state) and not torch.equal(first, second)
 
 
 def test_one_diverging_member_does_not_touch_the_others(cells):
