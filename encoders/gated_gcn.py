@@ -41,9 +41,10 @@ class GatedGCN(nn.Module):
     backend: `dense` (padded, works in ensembles), or the same network on flat graphs by torch-geometric (`pyg`) or
     DGL (`dgl`), with the same parameters.
 
-    Departures: none in the layer. The size and training of `paper` are FGP's for this baseline (Kim et al., NeurIPS
-    2025); its loss is not stated, so the pairwise hinge of FlowerFormer stands in. FlowerFormer's own GatedGCN
-    baseline wraps the layer in a second residual and is not this one.
+    Departures: none in the layer. The size and training of `paper` are those of FGP's gated baseline (Kim et al., NeurIPS
+    2025), but that is another network: torch-geometric's ResGatedGraphConv behind a linear map of the input x_0, with no
+    states of edges, no normalisation of features or gates, and 0.2 x_0 + 0.8 x in place of the residual. Nor is FlowerFormer's
+    GatedGCN this one, which wraps the layer in a second residual. The values published for either are no mark for it.
     """
 
     def __init__(

@@ -56,7 +56,7 @@ class PygGCN(nn.Module):
 
 
 class PygGIN(nn.Module):
-    """`GINConv` with a trained epsilon, batch normalisation, and the outputs of all layers side by side."""
+    """`GINConv`, batch normalisation, and the outputs of all layers side by side."""
 
     def __init__(self, ours: GIN) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class PygGIN(nn.Module):
         self.convs, self.norms, self.drops = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         layers: Any = ours.layers
         for layer in layers:
-            conv = GINConv(nn.Sequential(linear(layer.wide), nn.ReLU(), linear(layer.narrow)), train_eps=True)
+            conv = GINConv(nn.Sequential(linear(layer.wide), nn.ReLU(), linear(layer.narrow)), train_eps=layer.eps.requires_grad)
             # Only now: the library's constructor draws the weights of what it is given anew.
             conv.nn[0].load_state_dict(layer.wide.state_dict())
             conv.nn[2].load_state_dict(layer.narrow.state_dict())

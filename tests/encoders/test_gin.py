@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,17 +12,20 @@ NB101 = spaces.nasbench101()
 
 
 @pytest.mark.parametrize("directed", [False, True])
-def test_one_layer_by_hand(directed):
+@pytest.mark.parametrize("faithful", [False, True])
+def test_one_layer_by_hand(directed, faithful):
     torch.manual_seed(0)
-    model = GIN(NB101, dim=4, layers=1, directed=directed, faithful=True).double()
+    model = GIN(NB101, dim=4, layers=1, directed=directed, faithful=faithful).double().eval()
     layer = model.layers[0]
-    torch.nn.init.constant_(layer.eps, 0.25)
+    if not faithful:
+        torch.nn.init.constant_(layer.eps, 0.25)
+        layer.norm = None
     ops, edges = g.C5
     x = model.embed.weight.T[torch.tensor(ops)]
     rows = []
     for v in range(5):
         near = [u for u, w in edges if w == v] + ([] if directed else [w for u, w in edges if u == v])
-        total = 1.25 * x[v] + sum((x[u] for u in near), torch.zeros(4, dtype=x.dtype))
+        total = (1 if faithful else 1.25) * x[v] + sum((x[u] for u in near), torch.zeros(4, dtype=x.dtype))
         rows.append(torch.relu(layer.narrow(torch.relu(layer.wide(total)))))
     assert torch.allclose(model(g.graphs(g.C5, nodes=7))[0], torch.stack(rows).mean(0), atol=1e-12)
 
@@ -57,6 +62,9 @@ def test_direction_is_seen_only_when_directed():
         assert torch.allclose(model(one), model(turned)) != directed
 
 
-def test_recipe_is_valid():
-    for space in (NB101, spaces.nasbench201()):
-        make_recipe("paper", GIN.paper_recipe(space))
+def test_published_form():
+    for space, margin in ((NB101, 0.5), (spaces.nasbench201(), 0.5), (replace(NB101, name="nasbench301"), 0.1)):
+        recipe = make_recipe("paper", GIN.paper_recipe(space))
+        assert (recipe.margin, recipe.clip) == (margin, 1.0)
+    model = GIN(NB101, **GIN.paper_config(NB101))
+    assert "layers.0.eps" not in dict(model.named_parameters()) and model.layers[0].eps.item() == 0 and model.layers[0].norm is None
