@@ -27,7 +27,7 @@ def canonical_path(graphs: Graphs, space: SearchSpace, *, longest: int | None = 
     nodes and to every rewriting by identities; not injective.
 
     Length 40 on NAS-Bench-201 (1 + 3 + 9 + 27: the first counts plain identities), 364 on NAS-Bench-101, 11,204 on
-    DARTS (there a skip that halves the resolution stays an operation).
+    NAS-Bench-301 (there a skip that halves the resolution stays an operation).
 
     longest: operations on the longest path counted; by default all a space allows, or as many as fit into 20,000
     features. Returns float32 [B, F], counts above 1e6 cut off. ArchrankError if `longest` needs more than 20,000

@@ -30,8 +30,8 @@ def path(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, fait
     """One bit per possible sequence of operations on a path from input to output.
 
     Length 364 on NAS-Bench-101 (direct edge, then 3 + 9 + 27 + 81 + 243), 155 on NAS-Bench-201 (5 + 25 + 125; `none`
-    and `skip_connect` count as operations, as in the paper's code), 11,204 on DARTS (four blocks of 1 + 7 + 49 + 343
-    + 2,401; sums are not operations).
+    and `skip_connect` count as operations, as in the paper's code), 18,724 on NAS-Bench-301 (four blocks of 1 + 8 + 64
+    + 512 + 4,096; `none` is among the tables' operations, sums are not), 11,204 on a DARTS space without `none`.
 
     longest: operations on the longest path kept; by default all a space allows, or as many as fit into 20,000 features.
     faithful: with the defects of NASLib: on NAS-Bench-201 the paths are read off edges in the wrong order, so that
@@ -45,8 +45,8 @@ def path(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, fait
 def path_truncated(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, faithful: bool = False) -> Tensor:
     """The path encoding without the long, rare paths: one bit per sequence of few operations.
 
-    Length 40 on NAS-Bench-101 (up to 3 operations), 30 on NAS-Bench-201 (up to 2), 228 on DARTS (up to 2 in each of
-    four blocks).
+    Length 40 on NAS-Bench-101 (up to 3 operations), 30 on NAS-Bench-201 (up to 2), 292 on NAS-Bench-301 (up to 2 in each
+    of four blocks; 228 without `none`).
 
     longest: operations on the longest path kept; by default half of those a space allows, rounded up, and no fewer than
     the shortest path has where all architectures have the same edges.

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,8 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archrank.datasets import ArchrankError
+from archrank.datasets.graphs import Graphs
+from archrank.datasets.sources import nasbench301
 from archrank.datasets.space import SearchSpace
 from archrank.encoders import path as p
+from archrank.encoders.canonical_path import canonical_path
 from tests.encoders import golden as g
 from tests.encoders import spaces
 
@@ -79,6 +83,17 @@ def test_lengths(encode, nb101, nb201, darts):
     space, graphs, _ = spaces.darts(3, 0)
     assert encode(graphs, space).shape == (3, darts)
     assert p.path_truncated(graphs, space, faithful=True).shape == (3, 100)
+
+
+def test_lengths_where_none_is_among_the_operations():
+    cell = tuple((node + turn, 0) for node in range(4) for turn in (0, 1))
+    ops, edges, cells = nasbench301.graph(cell, cell)
+    space = SearchSpace("nasbench301", nasbench301.OPS, 30, nasbench301.ROLES, 2)
+    adj = torch.zeros(1, 30, 30, dtype=torch.bool)
+    adj[0, [u for u, _ in edges], [v for _, v in edges]] = True
+    graphs = Graphs(torch.tensor([ops]), adj, torch.ones(1, 30, dtype=torch.bool), torch.tensor([cells]))
+    for encode, width in ((p.path, 18_724), (p.path_truncated, 292), (canonical_path, 11_204)):
+        assert encode(graphs, replace(space, support=adj[0].numpy())).shape == (1, width)
 
 
 def darts_paths(pairs, source):
