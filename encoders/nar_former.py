@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.layers.attention import Attention, Block, FeedForward, absent
@@ -30,7 +31,9 @@ class NarFormer(nn.Module):
     The code of a number is sines and cosines at frequencies evenly spaced up to 2^(m-1): at the published m = 32 the
     arguments are so large that what comes out is float32 rounding, a fixed hash of the number rather than a smooth
     position code. It is therefore computed in float32, on the CPU, in the published order of operations, whatever the
-    precision of the network.
+    precision of the network. At a small `dim` it repeats: every 30 numbers at 96, 14 at 48, 6 at 24, 2 at 12. A `dim` at which
+    two operations would have one code is refused; nodes have one code of their index where a space has more than that
+    many (at 96, more than 30 nodes).
 
     Shapes: graphs [B, V] -> [B, dim]; the sequence is [size token, n nodes, end token], padding masked out of every
     attention. `dim` is 6 times the number of frequencies. Two-cell spaces: both cells in one sequence, told apart by
@@ -40,7 +43,7 @@ class NarFormer(nn.Module):
     Departures: architectures of different size share a batch (the official code puts equal lengths together; masking
     gives the same numbers); a node other than the first without predecessors, which the official tokenizer cannot
     represent, has the source code of an input; attention projections start from independent random values (there they
-    are copies of one). As there, an architecture has at most one twin; here every architecture may have it, not only
+    are copies of one); weight decay acts on biases too (there on all weights but those). As there, an architecture has at most one twin; here every architecture may have it, not only
     the first 8,000.
     """
 
@@ -49,6 +52,9 @@ class NarFormer(nn.Module):
         super().__init__()
         if dim % 6 or dim % heads:
             raise ValueError(f"nar_former: dim {dim} must be a multiple of 6 and of heads {heads}")
+        if period(dim // 6) < len(space.ops):
+            raise ArchrankError(f"nar_former: at dim {dim} the code of a number repeats every {period(dim // 6)}, and space '{space.name}' has "
+                                f"{len(space.ops)} operations; choose another dim, such as 192")
         # Codes are buffers; tokens derived once per space would take gigabytes where there are 423,624 cells.
         self.place_codes: Tensor
         self.op_codes: Tensor
@@ -169,6 +175,13 @@ def scalar_code(numbers: Tensor, frequencies: int) -> Tensor:
     bands = torch.linspace(1.0, 2.0 ** (frequencies - 1), frequencies)
     angle = (numbers.float() * math.pi).unsqueeze(-1) * bands
     return torch.stack([torch.sin(angle), torch.cos(angle)], -1).flatten(-2)
+
+
+def period(frequencies: int) -> float:
+    """After how many numbers `scalar_code` repeats: when all frequencies, 1 + k (2^(m-1) - 1) / (m - 1), have made whole turns."""
+    gaps = max(frequencies - 1, 1)
+    numbers = 2 * gaps // math.gcd(gaps, 2 ** (frequencies - 1) - 1)
+    return numbers if numbers << frequencies < 2**24 else math.inf  # beyond, single precision does not know the half turns
 
 
 def _present(graphs: Graphs) -> Tensor:

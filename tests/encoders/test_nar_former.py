@@ -3,17 +3,17 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 
 from archrank import datasets
-from archrank.encoders.nar_former import NarFormer, scalar_code
+from archrank.encoders.nar_former import NarFormer, period, scalar_code
 from archrank.eval.recipes import make_recipe
 from tests.encoders import golden as g
 
 DIAMOND = ([0, 1, 2, 3, 4], ((0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4)))
-FORWARD = {"dim": 12, "heads": 3, "hidden": 24, "layers": 2}
+FORWARD = {"dim": 24, "heads": 3, "hidden": 24, "layers": 2}
 
 
-def small(space=None, seed=0):
+def small(space=None, seed=0, **options):
     torch.manual_seed(seed)
-    return NarFormer(space or g.space(7), **FORWARD).double().eval()
+    return NarFormer(space or g.space(7), **FORWARD | options).double().eval()
 
 
 def fill_attention(attention, codes):
@@ -29,7 +29,7 @@ def fill_feed(feed, code):
 
 
 def test_official_value_of_the_network():
-    model = small()
+    model = small(datasets.SearchSpace("two", ("input", "output"), 7), dim=12)
     for number, layer in enumerate(model.layers):
         at = 20 * number
         g.fill_norm(layer.norm, at + 1)
@@ -72,6 +72,18 @@ def test_published_codes():
             assert codes[number, 2 * i + 1].item() == pytest.approx(torch.cos(angle).item(), abs=1e-6)
     near = torch.nn.functional.cosine_similarity(codes[:, None], codes[None], -1) - torch.eye(9)
     assert near.abs().max() < 0.5
+
+
+def test_a_dim_at_which_operations_share_a_code_is_refused():
+    for frequencies in range(1, 25):
+        codes = scalar_code(torch.arange(20), frequencies)
+        alike = torch.nonzero(codes @ codes[0] > 0.95 * frequencies)[:, 0].tolist()[1:2]
+        assert alike == [period(frequencies)] * (period(frequencies) < 20)
+    assert [period(dim // 6) for dim in (12, 24, 48, 96, 192)] == [2, 6, 14, 30, float("inf")]
+    with pytest.raises(datasets.ArchrankError, match="at dim 12 the code of a number repeats every 2, and space '.*' has 5 operations"):
+        small(dim=12)
+    with pytest.raises(datasets.ArchrankError, match="every 30"):
+        NarFormer(datasets.SearchSpace("many", tuple(map(str, range(31))), 7))
 
 
 def test_tokens_of_a_cell():
@@ -148,7 +160,7 @@ def test_twins_of_a_whole_space():
 def test_two_cells_in_one_sequence():
     model = small(g.space(8, cells=2))
     found = model(g.graphs(g.C5, g.C3, together=True)), model(g.graphs(g.C3, g.C5, together=True))
-    assert found[0].shape == (1, 12) and (found[0] - found[1]).abs().max() > 1e-3
+    assert found[0].shape == (1, 24) and (found[0] - found[1]).abs().max() > 1e-3
 
 
 def test_stacked_members_equal_each_alone():
