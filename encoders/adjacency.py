@@ -127,17 +127,18 @@ def _compact(graphs: Graphs, number: Tensor, letters: tuple[int, ...], cell: int
     through = (graphs.adj & operation.unsqueeze(-2)).float() @ (graphs.adj & operation.unsqueeze(-1)).float()
     linked = graphs.adj | (through > 0)
     frame = here & ~operation
-    order = _first(frame, int(frame.sum(1).max()))
+    order = _first(frame)
     rows = torch.arange(len(graphs), device=graphs.device)[:, None]
     matrix = linked[rows[:, :, None], order[:, :, None], order[:, None, :]]
-    inner = _first(operation, int(operation.sum(1).max()))
+    inner = _first(operation)
     ops = torch.where(operation[rows, inner], number[graphs.ops[rows, inner]], -1)
     return matrix.flatten(1), ops
 
 
-def _first(where: Tensor, count: int) -> Tensor:
-    """Positions [B, count] of the True entries of where [B, V] in their order; any others behind them."""
-    return torch.argsort((~where).to(torch.int8), dim=1, stable=True)[:, :count]
+def _first(where: Tensor) -> Tensor:
+    """Positions [B, most in a row] of the True entries of where [B, V] in their order; any others behind them."""
+    most = max(where.sum(1).tolist(), default=0)
+    return torch.argsort((~where).to(torch.int8), dim=1, stable=True)[:, :most]
 
 
 def _scalars(letters: Tensor, count: int, space: SearchSpace, faithful: bool) -> Tensor:

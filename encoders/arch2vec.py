@@ -40,7 +40,7 @@ def arch2vec(graphs: Graphs, space: SearchSpace, *, latent: int = 16, hidden: in
     """
     with seeded(seed, graphs.device):
         model = GraphAutoencoder(len(space.ops), latent, hidden, layers, dropout).to(graphs.device)
-        if updates:
+        if updates and len(graphs):
             pretrain(model, graphs, updates=updates, batch=batch, lr=lr, kl=kl, faithful=faithful)
     model.eval()
 

@@ -39,7 +39,7 @@ def canonical_path(graphs: Graphs, space: SearchSpace, *, longest: int | None = 
     ops, adj, mask, cell = (tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
     chunk = max(1, _AT_ONCE // graphs.nodes**2)
     parts = []
-    for i in range(0, len(graphs), chunk):
+    for i in range(0, max(len(graphs), 1), chunk):
         part = slice(i, i + chunk)
         form = canonicalize(space, ops[part], adj[part], mask[part], cell[part])
         links = contract(form.links, form.mask & np.isin(form.ops, words.sums))

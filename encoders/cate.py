@@ -95,7 +95,7 @@ def pair_up(costs: Tensor, window: float, count: int) -> tuple[Tensor, Tensor]:
     """
     order = torch.argsort(costs, stable=True)
     ranked = costs[order]
-    reach = window * (ranked[-1] - ranked[0])
+    reach = window * (ranked[-1:] - ranked[:1])
     lowest = torch.searchsorted(ranked, ranked - reach - 1e-9 * reach)
     places = torch.arange(len(costs), device=costs.device)
     available = places - lowest

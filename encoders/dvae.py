@@ -46,7 +46,7 @@ def dvae(graphs: Graphs, space: SearchSpace, *, latent: int = 56, hidden: int = 
                             f"holds {NODES}; use another encoder here")
     with seeded(seed, graphs.device):
         model = DagAutoencoder(len(space.ops), graphs.nodes, space.cells, hidden, latent).to(graphs.device)
-        if updates:
+        if updates and len(graphs):
             pretrain(model, graphs, updates=updates, batch=batch, lr=lr, beta=beta)
     return in_chunks(lambda chunk: model.encode(chunk)[0], graphs, 4096).float()
 

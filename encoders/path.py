@@ -104,7 +104,7 @@ def path_counts(graphs: Graphs, space: SearchSpace, longest: int | None = None, 
     ops, adj, mask, cell = (tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
     chunk = max(1, _AT_ONCE // graphs.nodes**2)
     parts = []
-    for i in range(0, len(graphs), chunk):
+    for i in range(0, max(len(graphs), 1), chunk):
         part = slice(i, i + chunk)
         edges = adj[part] & mask[part, :, None] & mask[part, None, :]
         if faithful:
@@ -165,7 +165,7 @@ def count(
 
 def _sequences(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, letters: int, limit: int) -> Tensor:
     chunk = max(1, _AT_ONCE // (links.shape[1] * letters ** max(limit - 1, 0)))
-    parts = (slice(i, i + chunk) for i in range(0, len(links), chunk))
+    parts = (slice(i, i + chunk) for i in range(0, max(len(links), 1), chunk))
     return torch.cat([_chunk(links[p], start[p], leave[p], labels[p], letters, limit) for p in parts])
 
 

@@ -26,7 +26,7 @@ def absent(present: Tensor, dtype: torch.dtype) -> Tensor:
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[..., L, heads * d] -> [..., heads, L, d]."""
-    return x.reshape(*x.shape[:-1], heads, -1).transpose(-2, -3)
+    return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(-2, -3)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, *, allowed: Tensor | None = None, offset: Tensor | None = None,

@@ -69,6 +69,6 @@ def fit(loss: Callable[[Tensor], Tensor], count: int, optimizer: torch.optim.Opt
 
 def in_chunks(function: Callable[[Graphs], Tensor], graphs: Graphs, size: int) -> Tensor:
     """`function` of all graphs, `size` at a time, without gradients: [B, ...]."""
-    chunks: Iterable[Graphs] = (graphs[start : start + size] for start in range(0, len(graphs), size))
+    chunks: Iterable[Graphs] = (graphs[start : start + size] for start in range(0, max(len(graphs), 1), size))
     with torch.no_grad():
         return torch.cat([function(chunk) for chunk in chunks])

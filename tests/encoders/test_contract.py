@@ -1,5 +1,7 @@
 """Every registered encoder passes `archrank check`; a new one is tested without a test of its own."""
 
+from functools import partial
+
 import pytest
 
 from archrank.cli.check import new
@@ -7,6 +9,7 @@ from archrank.datasets.errors import ArchrankError
 from archrank.encoders import catalog
 from archrank.eval.check import check
 from archrank.eval.specs import parse
+from tests.encoders import spaces
 
 
 @pytest.mark.parametrize("name", catalog.builtin())
@@ -14,6 +17,18 @@ def test_is_fit_for_the_suite(name):
     findings = list(check(parse(name)[0]))
     assert len(findings) >= 7
     assert not [finding for finding in findings if finding.verdict == "fail"]
+
+
+@pytest.mark.parametrize("name", catalog.builtin())
+def test_no_architectures_give_no_rows(name):
+    info = parse(name)[0].info
+    options = {"updates": 2} if info.pretrained else {}
+    for space, graphs in ((spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 4, 0)), spaces.darts(4, 0)[:2]):
+        encode = info.load()(space).eval() if info.learned else partial(info.load(), space=space, **options)
+        few, none = encode(graphs), encode(graphs[:0])
+        # The adjacency of two cells is as wide as the largest of them that it is given.
+        varies = name.startswith("adjacency") and space.cells > 1
+        assert none.shape == (0, none.shape[1] if varies else few.shape[1])
 
 
 def bad(folder, body):
