@@ -70,3 +70,9 @@ def test_a_process_on_many_features_is_the_one_on_their_span():
     assert short[1].transform(short[0].transform(features)).shape == (60, 21)
     long = short[2].__class__(short[2].kernel, normalize_y=True, random_state=0).fit(features[:20] / 2.0, y[:20])
     assert np.allclose(short.predict(features), long.predict(features / 2.0), atol=1e-5)
+
+
+def test_what_a_regressor_draws_is_the_members_own_and_repeats_itself():
+    features, labels = problem(40)
+    one, again, other = (fit_predict(features, Member(seed, np.arange(20), labels[:20], np.arange(20, 40)), "boosting").predictions for seed in (1, 1, 2))
+    assert np.array_equal(one, again) and not np.allclose(one, other)
