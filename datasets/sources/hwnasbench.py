@@ -131,6 +131,6 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         "source": "github.com/GATECH-EIC/HW-NAS-Bench",
         "licence": "MIT",
         "citation": "C. Li et al. HW-NAS-Bench: Hardware-Aware Neural Architecture Search Benchmark. ICLR 2021.",
-        "facts": {"architectures": 15625, "classes": 6466, "missing": {"cifar10_edgetpu_latency": 4699}},
+        "facts": {"architectures": 15625, "classes": nasbench201.CLASSES, "missing": {"cifar10_edgetpu_latency": 4699}},
     }
     return frame, card

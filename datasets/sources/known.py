@@ -74,6 +74,7 @@ def _transnasbench101(space: str, count: str, file: str) -> Source:
         "the TransNAS-Bench-101 project (github.com/yawen-d/TransNASBench), transnas-bench_v10141024.pth, or the zip archives of JSON shards that "
         "NASLib users pass on",
         "transnasbench101",
+        version=2,
         variant=space,
     )
 
@@ -91,6 +92,7 @@ SOURCES: dict[str, Source] = {
             "the NAS-Bench-201 project (github.com/D-X-Y/NAS-Bench-201), NAS-Bench-201-v1_1-096897.pth (4.7 GB) on Google Drive, or an export of "
             "it to one CSV row per architecture",
             "nasbench201",
+            version=2,
         ),
         Source(
             "hwnasbench201",
@@ -98,6 +100,7 @@ SOURCES: dict[str, Source] = {
             "hwnasbench/HW-NAS-Bench-v1_0.pickle (or hwnasbench/hw_{cifar10,cifar100,ImageNet16-120}.csv)",
             "the HW-NAS-Bench project (github.com/GATECH-EIC/HW-NAS-Bench), HW-NAS-Bench-v1_0.pickle",
             "hwnasbench",
+            version=2,
         ),
         *(
             Source(
@@ -106,6 +109,7 @@ SOURCES: dict[str, Source] = {
                 f"natsbench/{folder} (the folder, or the .tar of it)",
                 f"the NATS-Bench project (github.com/D-X-Y/NATS-Bench), {folder}.tar on Google Drive",
                 "natsbench",
+                version=2,
                 variant=variant,
             )
             for variant, count, folder in (("topology", "15,625", "NATS-tss-v1_0-3ffb9-simple"),

@@ -25,6 +25,9 @@ STRING_ORDER = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
 OFFICIAL = ("NAS-Bench-201-v1_1-096897.pth", "NAS-Bench-201-v1_0-e61699.pth")
 
+# Classes of cells that compute the same function (see `canonical`).
+CLASSES = 4930
+
 COLUMNS = {
     "cifar10_val": ("c10_val_200_avg3", "CIFAR-10 validation accuracy, 200 epochs, mean of 3 seeds"),
     "cifar10_test": ("c10_test_200_avg3", "CIFAR-10 test accuracy, 200 epochs, mean of 3 seeds"),
@@ -56,24 +59,22 @@ def parse(arch: str) -> list[str]:
     return [op for op, _ in found]
 
 
-def canonical(ops: list[str]) -> str:
-    """A name shared by exactly the cells that the benchmark's authors count as one (6,466 classes in the space).
+def canonical(ops: list[str], strided: tuple[int, ...] = ()) -> str:
+    """A name shared by cells that compute the same function because of `none` and `skip_connect`.
 
-    Cell nodes are sums: each is written as the sorted list of what flows into it. A skip is written as the node it copies; `none`, and
-    whatever hangs on a `none` alone, as "#". A "#" stays in the list (the authors' count keeps it), though it adds nothing to the sum:
-    without it 5,390 classes would remain. The spelling is theirs too: the order of sorted terms, and so the count, depends on it.
+    Cell nodes are sums: each is the sorted list of what flows into it. A skip is replaced by what it copies, unless it comes from a `strided` cell
+    node, where it halves the resolution; `none`, and what hangs on nothing else, adds nothing and is dropped. A branch used twice and two equal
+    branches count as one class. (The benchmark's authors count 6,466 classes: they keep a sign for every `none`, and compare nested sums as they
+    are spelled. Each of their classes lies within one of ours.)
     """
-    value = {0: "0"}
-    for node in (1, 2, 3):
-        terms = []
-        for op, (source, target) in zip(ops, STRING_ORDER):
-            if target == node:
-                if op == "none" or value[source] == "#":
-                    terms.append("#")
-                else:
-                    terms.append(value[source] if op == "skip_connect" else f"({value[source]})@{op}")
-        value[node] = "+".join(sorted(terms))
-    return value[3]
+    value: list[list[str]] = [["x"], [], [], []]
+    for target in (1, 2, 3):
+        for op, (source, into) in zip(ops, STRING_ORDER, strict=True):
+            if into == target and op != "none" and value[source]:
+                copies = op == "skip_connect" and source not in strided
+                value[target] += value[source] if copies else [f"{op}({'+'.join(value[source])})"]
+        value[target].sort()
+    return "+".join(value[3])
 
 
 def locate(root: Path, variant: str = "") -> Path | None:
@@ -121,7 +122,7 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         "source": "github.com/D-X-Y/NAS-Bench-201, NAS-Bench-201-v1_1",
         "licence": "MIT",
         "citation": "X. Dong, Y. Yang. NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search. ICLR 2020.",
-        "facts": {"architectures": 15625, "classes": 6466, "best": {"cifar10_test": 94.3733, "cifar100_test": 73.5133,
+        "facts": {"architectures": 15625, "classes": CLASSES, "best": {"cifar10_test": 94.3733, "cifar100_test": 73.5133,
                                                                      "imagenet16_test": 47.3111, "cifar10_val": 91.6067}},
     }
     return frame, card

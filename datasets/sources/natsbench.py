@@ -181,7 +181,7 @@ def _card(frame: pd.DataFrame, variant: str) -> dict[str, Any]:
     whole = len(frame) == COUNTS[variant]
     facts: dict[str, Any] = {"architectures": len(frame)}
     if whole and variant == "topology":
-        facts = {"architectures": 15625, "classes": 6466, "best": {"cifar10_test": 94.3733, "cifar100_test": 73.5133,
+        facts = {"architectures": 15625, "classes": nasbench201.CLASSES, "best": {"cifar10_test": 94.3733, "cifar100_test": 73.5133,
                                                                    "imagenet16_test": 47.3111, "cifar10_val": 91.6067}}
     if variant == "topology":
         space = {"name": "nasbench201", "ops": list(nasbench201.OPS), "max_nodes": 8, "cells": 1,

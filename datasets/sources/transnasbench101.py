@@ -16,7 +16,7 @@ from archrank.datasets.bounded import parse_json, zip_members
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources import transnasbench101_pth
 from archrank.datasets.sources.common import flat, int_tuple, metric, number
-from archrank.datasets.sources.nasbench201 import EDGES, STRING_ORDER
+from archrank.datasets.sources.nasbench201 import EDGES, canonical
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ FILES = {"micro": "all_benchmarks_zen.zip", "macro": "tnb101_macro_zen.zip"}
 FACTS: dict[str, dict[str, Any]] = {
     "micro": {
         "architectures": 4096,
-        "classes": 871,
+        "classes": 1229,
         "best": {"class_scene": 54.9363, "class_object": 45.5862, "jigsaw": 95.3722, "room_layout": -0.6010,
                  "segmentsemantic": 94.6125, "normal": 0.5873, "autoencoder": 0.5772},
     },
@@ -56,29 +56,12 @@ def locate(root: Path, variant: str = "micro") -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def micro_key(digits: tuple[int, ...]) -> str:
-    """A name shared by cells that compute the same function because of `none` and `skip_connect`.
-
-    Cell nodes are sums: each is the sorted list of what flows into it. Skips are replaced by what they copy; `none`, and what
-    hangs on nothing else, is dropped, since it adds zero. All 169 disconnected cells share the name "". A branch used twice and
-    two equal branches count as one class, as in the count that NAS-Bench-201's authors give for theirs.
-    """
-    value: list[list[str]] = [["x"], [], [], []]
-    for target in (1, 2, 3):
-        for op, (source, into) in zip(digits, STRING_ORDER, strict=True):
-            if into != target or op == 0 or not value[source]:
-                continue
-            value[target] += value[source] if op == 1 else [f"{op}({'+'.join(value[source])})"]
-        value[target].sort()
-    return "+".join(value[3])
-
-
 def graph(variant: str, digits: tuple[int, ...], where: str) -> tuple[list[int], list[int], str]:
     """Op ids, flat edges and isomorphism key of an architecture given by its digits; DataError if it is not one."""
     if variant == "micro":
         if len(digits) != 6 or any(not 0 <= digit <= 3 for digit in digits):
             raise DataError(f"{where}: {digits} is not a micro cell: six digits from 0 (none) to 3 (conv 3x3)")
-        return [0, *(digit + 1 for digit in digits), 5], flat(EDGES), micro_key(digits)
+        return [0, *(digit + 1 for digit in digits), 5], flat(EDGES), canonical([MICRO_OPS[digit + 1] for digit in digits], strided=(0,))
     if not 4 <= len(digits) <= 6 or any(not 1 <= digit <= 4 for digit in digits):
         raise DataError(f"{where}: {digits} is not a macro network: four to six digits from 1 to 4")
     chain = [(node, node + 1) for node in range(len(digits) + 1)]
