@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from archrank.datasets.errors import ArchrankError
+from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.eval.device import check_device
 from archrank.eval.ensemble import Ensemble
 from archrank.eval.feed import Member
 from archrank.eval.labels import transform
@@ -45,6 +46,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
     def fit(self, X: Graphs, y: ArrayLike) -> Predictor:
         """Train on graphs [n] with scores [n]. ArchrankError if they do not fit the space or each other."""
+        check_device(self.device)
+        if not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
+            raise ArchrankError(f"seed {self.seed!r}: seeds are whole numbers from 0 on")
         if self.direction not in ("max", "min"):
             raise ArchrankError(f"direction is max or min, not '{self.direction}'")
         X = self._checked(X)
@@ -104,12 +108,20 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
     @classmethod
     def load(cls, path: Path | str, encoder: Any = None) -> Predictor:
-        """A saved predictor, ready to predict. encoder: needed only where it was a file of one's own that has moved."""
-        from safetensors import safe_open
+        """A saved predictor, ready to predict. encoder: needed only where it was a file of one's own that has moved.
 
-        with safe_open(str(path), "pt") as kept:
-            said = json.loads(kept.metadata()["archrank"])
-            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
+        ArchrankError for a file that `save` did not write.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), "pt") as kept:
+                tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
+                said = json.loads((kept.metadata() or {}).get("archrank", "null"))
+        except SafetensorError as error:
+            raise ArchrankError(f"{path} is no file of weights: {one_line(error)}") from None
+        if said is None:
+            raise ArchrankError(f"{path} holds weights, but not those of a saved predictor")
         card = json.loads(said["space"])
         support = tensors["space/support"].numpy() if "space/support" in tensors else None
         space = SearchSpace(card["name"], tuple(card["ops"]), card["max_nodes"], card["roles"], card["cells"], support, None,

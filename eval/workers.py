@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,7 @@ def start(process: Any, threads: int, **more: str) -> None:
     # What is held back here stays so in a process that is started; what comes all the same, through another thread, waits until it is there.
     # Only the main thread may say so.
     came: list[int] = []
+    resource_tracker.ensure_running()  # its start, else a part of the first process's, lets interrupts through again
     handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if threading.current_thread() is threading.main_thread() else None
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -186,6 +187,8 @@ class Pool:
         if not worker.began and code is not None and code > 0:
             raise ArchrankError(f"a worker process ended before it began (exit code {code}); a script must guard its entry with "
                                 "`if __name__ == '__main__':`, as Python's multiprocessing asks, or train in its own process (workers=0)")
+        if code in (-signal.SIGINT, -signal.SIGTERM):
+            raise ArchrankError(f"a worker process was ended from outside (signal {-code}): what is finished is stored, the same command does the rest")
         if worker.doing is not None:
             running.pop(worker.doing, None)
             why = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"

@@ -12,7 +12,7 @@ from archrank.eval.statistics import Bootstrap, rounded
 from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Heading, Leaderboard, Section, Table, Text
 from archrank.reports.cost import Bill, bills
 from archrank.reports.study import MAIN, MOST_DRAWS, Group, Study, View, intervals
-from archrank.reports.words import count, hole, rate, seconds, share
+from archrank.reports.words import count, hole, join, rate, seconds, share
 
 __all__ = ["boards"]
 
@@ -155,8 +155,11 @@ def _metrics(view: View) -> Table:
             known = value is not None and math.isfinite(value.estimate)
             row[f"m{i}"] = Cell(rounded(value), value.estimate) if known and value is not None else hole()
         rows.append(row)
-    why = sorted({found for found in map(view.other, names) if isinstance(found, str)})
-    caption = f"Every other metric, {view.title}. {intervals(view.boot.kind)}" + "".join(f" Left empty: {w}" for w in why)
+    empty = {name: found for name in names if isinstance(found := view.other(name), str)}
+    units = [name for name in empty if METRICS[name].unit == "target"]
+    why = [f"{join(units)}, in the unit of their target and without a mean over several"] if units else []
+    why += sorted({found for name, found in empty.items() if name not in units})
+    caption = f"Every other metric, {view.title}. {intervals(view.boot.kind)}" + "".join(f" Left empty: {one}." for one in why)
     return Table(f"metrics-{view.id}", caption, columns, tuple(rows), sortable=True, compact=True)
 
 

@@ -139,7 +139,8 @@ def _cards(study: Study) -> Table:
         for target in targets:
             metric = table.card["metrics"].get(target, {})
             arrow = "↓" if metric.get("direction") == "min" else "↑"
-            shown.append(f"{target} {arrow} ({metric.get('description', '')}, {metric.get('unit', '')})")
+            about = ", ".join(part for part in (metric.get("description", ""), metric.get("unit", "")) if part)
+            shown.append(f"{target} {arrow} ({about})" if about else f"{target} {arrow}")
         rows.append(
             {
                 "name": Cell(str(name)),

@@ -15,19 +15,28 @@ if TYPE_CHECKING:
     from archrank.eval.store import Store
     from archrank.eval.trials import Plan
 
-Encoders = Annotated[str | None, typer.Option("--encoders", "-e", help="Names, globs, file.py:Class; name[option=value] and +head allowed.")]
-Benchmarks = Annotated[str | None, typer.Option("--benchmark", "--benchmarks", "-b", help="Names, comma-separated (default digits101).")]
-Budgets = Annotated[str | None, typer.Option("--budgets", help="Labelled architectures, e.g. 20,78,156,390.")]
+Encoders = Annotated[list[str] | None, typer.Option("--encoders", "-e", help="Names, globs, file.py:Class; name[option=value] and +head allowed; comma-separated or given often.")]
+Benchmarks = Annotated[list[str] | None, typer.Option("--benchmark", "--benchmarks", "-b", help="Names, comma-separated (default digits101).")]
+Budgets = Annotated[list[str] | None, typer.Option("--budgets", help="Labelled architectures, e.g. 20,78,156,390.")]
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds (splits), from 0.")]
-Targets = Annotated[str | None, typer.Option("--target", "--targets", help="Metrics to predict (default: the benchmark's own).")]
+Targets = Annotated[list[str] | None, typer.Option("--target", "--targets", help="Metrics to predict (default: the benchmark's own).")]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="How splits are drawn (see `archrank list protocols`).")]
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="common (the same for all), paper (each encoder's own) or quick (common cut short).")]
 SuiteName = Annotated[str | None, typer.Option("--suite", "-s", help="A shipped suite or a YAML file; other options override its fields.")]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.")]
 
 
-def _plan(suite: str | None, encoders: str | None, benchmark: str | None, budgets: str | None, seeds: int | None, target: str | None,
-          protocol: str | None, recipe: str | None) -> tuple[Plan, dict[str, str]]:
+def _joined(option: str, values: list[str] | None) -> str | None:
+    """What an option that may be given often names, comma-separated."""
+    from archrank.datasets.errors import ArchrankError
+
+    if values and not all(value.strip() for value in values):
+        raise ArchrankError(f"{option} is empty: name something, or leave it out")
+    return ",".join(values) if values else None
+
+
+def _plan(suite: str | None, encoders: list[str] | None, benchmark: list[str] | None, budgets: list[str] | None, seeds: int | None,
+          target: list[str] | None, protocol: str | None, recipe: str | None) -> tuple[Plan, dict[str, str]]:
     """The plan, and the suite's optional benchmarks that are not at hand (name -> how to get it), each said in one line."""
     from archrank.datasets.errors import ArchrankError
     from archrank.eval.specs import parse_list
@@ -36,21 +45,23 @@ def _plan(suite: str | None, encoders: str | None, benchmark: str | None, budget
 
     declared = read_suite(suite) if suite else None
     base: dict[str, Any] = declared.model_dump() if declared else {}
+    wanted, named, sizes, targets = (_joined(option, values) for option, values in (
+        ("--encoders", encoders), ("--benchmark", benchmark), ("--budgets", budgets), ("--target", target)))
     try:
-        numbers = [int(part) for part in budgets.split(",")] if budgets is not None else base.get("budgets", [20, 78, 156, 390])
+        numbers = [int(part) for part in sizes.split(",")] if sizes else base.get("budgets", [20, 78, 156, 390])
     except ValueError:
-        raise ArchrankError(f"--budgets {budgets}: give whole numbers, e.g. --budgets 20,78,156,390") from None
-    chosen = encoders or base.get("encoders")
+        raise ArchrankError(f"--budgets {sizes}: give whole numbers, e.g. --budgets 20,78,156,390") from None
+    chosen = wanted or base.get("encoders")
     if not chosen:
         raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`) or --suite default")
     names, skipped = declared.at_hand() if declared else (["digits101"], {})
     optional = declared.optional if declared else []
-    if benchmark:
-        names, skipped, optional = benchmark.split(","), {}, []
+    if named:
+        names, skipped, optional = named.split(","), {}, []
     for name, remedy in skipped.items():
         typer.echo(f"skipped {name}: its table is not at hand; {remedy}", err=True)
     plan = make_plan(parse_list(chosen), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
-                     targets=target.split(",") if target else base.get("targets"), protocol=protocol or base.get("protocol", "clean"),
+                     targets=targets.split(",") if targets else base.get("targets"), protocol=protocol or base.get("protocol", "clean"),
                      recipe=recipe or base.get("recipe", "common"), optional=optional)
     for what, reason in plan.left_out:
         typer.echo(f"left out {what}: {reason}", err=True)

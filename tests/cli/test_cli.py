@@ -19,7 +19,8 @@ def archrank(*words, cwd=None):
         (["run", "-e", "gcn", "--budgets", "999999"], "budget 999999"),
         (["run", "-e", "nowhere.py:E"], "nowhere.py does not exist"),
         (["run"], "no encoder given"),
-        (["run", "-e", "gcn", "--budgets", ""], "give whole numbers"),
+        (["run", "-e", "gcn", "--budgets", ""], "--budgets is empty"),
+        (["run", "-e", "gcn", "-b", ""], "--benchmark is empty"),
         (["run", "--suite", "defalt"], "unknown suite 'defalt': did you mean default"),
         (["run", "--suite", "no.yaml"], "suite file no.yaml does not exist"),
         (["plan", "-e", "gcn", "--device"], "No such option"),
@@ -31,6 +32,11 @@ def test_wrong_usage_is_one_line_and_exit_code_2(words, said, tmp_path):
     done = archrank(*words, cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_options_given_often_add_up(tmp_path):
+    done = archrank("plan", "-e", "gcn", "-e", "gin,path+ridge", "--budgets", "20", "--budgets", "30", "--seeds", "1", cwd=tmp_path)
+    assert done.stdout.strip().endswith("6 trials, 0 stored, 6 to train")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

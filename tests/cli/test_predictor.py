@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
@@ -59,5 +60,16 @@ def test_wrong_input_is_one_line(cells):
                                  (cells.graphs[:2].pad(9), [1.0, 2.0], "use Graphs.pad")):
         with pytest.raises(ArchrankError, match=said):
             model.fit(graphs, scores)
+    for more, said in (({"seed": "a"}, "seed 'a'"), ({"device": "tpu"}, "unknown device 'tpu'")):
+        with pytest.raises(ArchrankError, match=said):
+            Predictor("gcn", cells.space, **more).fit(cells.graphs[:2], [1.0, 2.0])
     with pytest.raises(ArchrankError, match="fixed encoding"):
         Predictor("path", cells.space).fit(cells.graphs[:5], range(5))
+
+
+def test_a_file_that_is_no_saved_predictor_is_one_line(tmp_path):
+    save_file({"x": torch.zeros(2)}, tmp_path / "other.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights")
+    for name, said in (("other", "not those of a saved predictor"), ("text", "is no file of weights")):
+        with pytest.raises(ArchrankError, match=said):
+            Predictor.load(tmp_path / f"{name}.safetensors")

@@ -49,6 +49,15 @@ def test_a_worker_that_dies_again_is_a_failure_again(tmp_path):
         assert (summary.kept, summary.trained, summary.failed) == (0, 0, 2)
 
 
+def test_a_worker_that_is_ended_from_outside_stores_no_failure(tmp_path):
+    path = tmp_path / "ended.py"
+    path.write_text(DYING.replace("os._exit(3)", "os.kill(os.getpid(), 15)").replace("dying", "ended"))
+    plan = make_plan(parse_list(f"{path}:ended+ridge"), benchmarks=["digits101"], budgets=[20], seeds=1)
+    with pytest.raises(ArchrankError, match=r"ended from outside \(signal 15\)"):
+        run(plan, tmp_path / "store", workers=1)
+    assert not Store(tmp_path / "store").keys()
+
+
 def test_what_was_done_before_a_worker_died_stays_done(cells, tmp_path):
     store = tmp_path / "store"
     plan = make_plan(parse_list("path+ridge"), benchmarks=[cells], budgets=[12], seeds=2)
