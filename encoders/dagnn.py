@@ -39,8 +39,8 @@ class DAGNN(nn.Module):
     since no output depends on them.
 
     Departures: the released code trains it inside a variational auto-encoder; here it is the encoder of a predictor,
-    trained end to end. `paper` keeps that auto-encoder's width, rate and epochs, meant for nine tenths of 19,020
-    architectures, some 53,500 steps: at a hundred labels it makes 400, for a network of millions of weights.
+    trained end to end. `paper` keeps that auto-encoder's width, rate and epochs, meant for a
+    training set of many thousand architectures: at a hundred labels it makes 400 steps, for a network of millions of weights.
     """
 
     def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 2, faithful: bool = False) -> None:
