@@ -74,4 +74,4 @@ def test_boosting_on_it_ranks_nasbench201():
     model = GradientBoostingRegressor(random_state=0, n_estimators=300, learning_rate=0.05, max_depth=3, subsample=0.5)
     guess = model.fit(code[train], labels).predict(code[split.test])
     assert np.isfinite(guess).all()
-    assert kendalltau(guess, y[split.test]).statistic > 0.78
+    assert kendalltau(guess, y[split.test]).statistic > 0.75
