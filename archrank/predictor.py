@@ -18,7 +18,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.eval.device import check_device
 from archrank.eval.ensemble import Ensemble
-from archrank.eval.feed import Member
+from archrank.eval.feed import Member, View
 from archrank.eval.labels import transform
 from archrank.eval.metrics import kendall
 from archrank.eval.network import Network
@@ -98,8 +98,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         check_is_fitted(self, "ensemble_")
         assert self.space is not None
         weights = self.weights_ or self.ensemble_.parameters
+        kept = self.ensemble_.skeleton.state_dict().keys()
         tensors = {f"parameter/{k}": v[0].detach().contiguous() for k, v in weights.items()}
-        tensors |= {f"buffer/{k}": v[0].contiguous() for k, v in self.ensemble_.buffers.items()}
+        tensors |= {f"buffer/{k}": v[0].contiguous() for k, v in self.ensemble_.buffers.items() if k in kept}
         said = {"encoder": self._spec()[0].address, "recipe": self.recipe, "direction": self.direction, "seed": str(self.seed),
                 "space": json.dumps(self.space.to_card()), "nodes": str(self.n_features_in_)}
         if self.space.support is not None:
@@ -134,8 +135,13 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         pairs = "compare" in spec.info.hooks
         network = Network(spec.info.load()(space, **config), recipe.head, probe, pairs)
         state = {name.split("/", 1)[1]: tensor for name, tensor in tensors.items() if not name.startswith("space/")}
-        network.load_state_dict(state)
-        predictor.ensemble_, predictor.weights_, predictor.pairs_ = Ensemble([network]).train(False), None, pairs
+        try:
+            network.load_state_dict(state)
+        except RuntimeError:
+            raise ArchrankError(f"{path} was saved from another version of {said['encoder']}; fit it again") from None
+        predictor.ensemble_, predictor.weights_, predictor.pairs_ = Ensemble([network]), None, pairs
+        predictor.ensemble_.probe([View(probe[torch.zeros(1, 1, dtype=torch.long)], None, None)], "embed")
+        predictor.ensemble_.train(False)
         predictor.n_features_in_ = nodes
         return predictor
 

@@ -43,7 +43,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int, per_epoch: int) -> floa
         at, total, warmup = step // per_epoch, recipe.epochs, recipe.warmup
     else:
         total, at = steps, step
-        warmup = recipe.warmup * (steps if recipe.updates is not None or recipe.warmup < 1 else per_epoch)
+        warmup = recipe.warmup * (steps if recipe.updates is not None else per_epoch)
     if at < warmup:
         return max(1e-6, at / warmup)
     share = (at - warmup) / max(total - warmup, 1)

@@ -34,11 +34,16 @@ class Vector:
         self.values, self.taken = values, 0
 
     def take(self, like: Tensor) -> Tensor:
-        """The next numbers, in the shape of `like`."""
+        """The next numbers, in the shape of `like`.
+
+        Of flat graphs a batch has as many nodes as it has: what the vector falls short of comes from torch's generator.
+        """
         count = math.prod(like.shape)
-        part = self.values[self.taken : self.taken + count].reshape(like.shape)
+        part = self.values[self.taken : self.taken + count]
         self.taken += count
-        return part
+        if len(part) < count:
+            part = torch.cat([part, torch.rand(count - len(part), dtype=part.dtype, device=part.device)])
+        return part.reshape(like.shape)
 
 
 _current: ContextVar[Counter | Vector | None] = ContextVar("noise", default=None)

@@ -26,6 +26,15 @@ def test_fits_ranks_saves_and_loads(cells, tmp_path):
     assert model.score(graphs[rows[80:]], scores[rows[80:]]) == kendall(scores[rows[80:]], predicted)
 
 
+# Tensors beside the weights, kept and made anew; and a network that only runs as a loop.
+@pytest.mark.parametrize("encoder", ["nar_former[dim=24,layers=1]", "gated_gcn[dim=8]", "brp_nas[dim=8]", "gcn[dim=8,backend=pyg]"])
+def test_what_is_saved_predicts_the_same(cells, tmp_path, encoder):
+    model = Predictor(encoder, cells.space, recipe="quick").fit(cells.graphs[:20], cells.target()[:20])
+    model.save(tmp_path / "p.safetensors")
+    again = Predictor.load(tmp_path / "p.safetensors")
+    assert again.predict(cells.graphs[:30]) == pytest.approx(model.predict(cells.graphs[:30]), rel=1e-5, abs=1e-6)
+
+
 def test_a_file_of_ones_own_is_found_again_from_anywhere(cells, tmp_path, monkeypatch):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "own.py").write_text("from archrank.encoders.gin import GIN\n\n\nclass Own(GIN):\n    def __init__(self, space, *, sizes: "

@@ -1,6 +1,7 @@
 import importlib.util
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +10,9 @@ from archrank.encoders.gated_gcn import GatedGCN
 from archrank.encoders.gcn import NeuralPredictorGCN
 from archrank.encoders.gin import GIN
 from archrank.encoders.layers.messages import messages
+from archrank.eval.feed import Member
+from archrank.eval.recipes import COMMON
+from archrank.eval.training import train
 from tests.encoders import spaces
 
 BACKENDS = [
@@ -49,6 +53,22 @@ def test_twins_are_equal(backend, kind, options, dtype, close):
         for (name, one), other in zip(dense.named_parameters(), twin.parameters()):
             if one.grad is not None:
                 assert torch.allclose(one.grad, other.grad, atol=max(1e-8, 50 * close), rtol=1e-3), name
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_training_with_dropout(backend):
+    space, graphs = spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 30, 0)
+    members = [Member(seed, np.arange(20), np.linspace(-1, 1, 20), np.arange(20, 30)) for seed in (0, 1)]
+
+    def trained(chosen):
+        recipe = COMMON.model_copy(update={"updates": 5})
+        return train(lambda *_: NeuralPredictorGCN(space, dim=8, layers=2, backend=backend, dropout=0.5), graphs.plain(), chosen, recipe)
+
+    together = trained(members)
+    assert "trained as a loop" in together[0].notes[0] and np.isfinite(together[0].predictions).all()
+    # Batches of flat graphs have any number of nodes, and yet each member has random numbers of its own.
+    for member, one in zip(members, together):
+        assert np.array_equal(trained([member])[0].predictions, one.predictions)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
