@@ -69,7 +69,7 @@ class EncoderInfo:
             return getattr(module, self.object)
         except ArchrankError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ArchrankError(f"encoder {self.path.name}:{self.object} cannot be imported{where(error, self.path)}: "
                                 f"{type(error).__name__}: {error}") from error
 

@@ -59,7 +59,7 @@ def check(spec: Spec, begun: Callable[[str], None] | None = None) -> Iterator[Fi
             verdict, said = step(subject)
         except ArchrankError as error:
             verdict, said = "fail", str(error)
-        except Exception as error:  # whatever a stranger's code raises is what this command is for
+        except (Exception, SystemExit) as error:  # whatever a stranger's code raises is what this command is for
             verdict, said = "fail", f"{one_line(error)}{where(error, spec.info.path)}"
         yield Finding(name, verdict, said)
         if verdict == "fail" and name == "output":

@@ -66,7 +66,7 @@ def execute(group: Group, context: Context, events: Events, benchmark: Benchmark
         outcomes = _outcomes(group, context, events, benchmark)
     except NotWritten:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failure = type(error).__name__, str(error), traceback.format_exc()
         hopeless = hopeless or isinstance(error, (ImportError, AttributeError, TypeError, NameError))
     if failure is not None:

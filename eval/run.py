@@ -51,14 +51,11 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     """
     watcher = watcher or Watcher()
     folder = Store(store)
-    stored = folder.keys()
-    failed: set[str] = set()
-    for key in stored.intersection(item.trial.key for item in plan.trials):
-        status = (folder.read(key) or {}).get("status")
-        if status == "failed" and not retry_failed:
-            failed.add(key)
-        elif status != "done" or not folder.has_predictions(key):
-            stored.remove(key)
+    if workers is not None and workers < 0:
+        raise ArchrankError(f"workers is 0 (train in this process) or more, not {workers}")
+    settled = folder.settled(item.trial.key for item in plan.trials)
+    failed = {key for key, status in settled.items() if status == "failed" and not retry_failed}
+    stored = {key for key, status in settled.items() if status == "done"} | failed
     pending = [item for item in plan.trials if item.trial.key not in stored]
     if pending:
         _check_encoders(plan, pending)
@@ -128,7 +125,7 @@ def _check_encoders(plan: Plan, pending: list[Any]) -> None:
                 probe(item, benchmark)
             except ArchrankError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise ArchrankError(f"encoder {item.spec.label} cannot be used on {benchmark.name}{where(error, item.spec.info.path)}: "
                                     f"{one_line(error)}") from error
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
+# Without these no command can tell what a trial is.
+NEEDED = {"schema", "key", "status", "label", "trial"}
 
 
 class NotWritten(ArchrankError):
@@ -58,6 +60,15 @@ class Store:
         folder = self.folder / "trials"
         return {name[:-5] for name in os.listdir(folder) if name.endswith(".json") and name[0] != "."} if folder.is_dir() else set()
 
+    def settled(self, keys: Iterable[str]) -> dict[str, str]:
+        """Key -> `done` or `failed` of those of the trials that are stored whole; damaged files and lost predictions count as not stored."""
+        found = {}
+        for key in self.keys().intersection(keys):
+            record = self.read(key)
+            if record is not None and (record["status"] == "failed" or self.has_predictions(key)):
+                found[key] = record["status"]
+        return found
+
     def records(self) -> Iterator[dict[str, Any]]:
         """Every stored trial, by key. A file that is not a whole JSON object is passed over (it will be trained again)."""
         for key in sorted(self.keys()):
@@ -70,7 +81,8 @@ class Store:
             record = json.loads((self.folder / "trials" / f"{key}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return record if isinstance(record, dict) and record.get("key") == key and record.get("schema") == SCHEMA else None
+        whole = isinstance(record, dict) and record.keys() >= NEEDED and record["key"] == key and record["schema"] == SCHEMA
+        return record if whole else None
 
     def has_predictions(self, key: str) -> bool:
         """Whether the predictions of a trial are there."""

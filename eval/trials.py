@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 from archrank.datasets import Benchmark, Split, load, make_split
@@ -81,6 +82,8 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
     for what, values in (("budget", budgets), ("seed", numbers)):
         if not values:
             raise ArchrankError(f"no {what} given")
+        if wrong := [value for value in values if not isinstance(value, Integral)]:
+            raise ArchrankError(f"{what} {wrong[0]!r} is no whole number")
         if len(set(values)) != len(values):
             raise ArchrankError(f"a {what} is given twice: {', '.join(map(str, values))}")
     if numbers and min(numbers) < 0:
@@ -88,6 +91,8 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
     plan = Plan()
     for item in benchmarks:
         benchmark = load(item) if isinstance(item, str) else item
+        if not isinstance(benchmark, Benchmark):
+            raise ArchrankError(f"a benchmark is a name or a Benchmark, not {benchmark!r}")
         if benchmark.name in plan.benchmarks:
             same = plan.benchmarks[benchmark.name].table == benchmark.table
             raise ArchrankError(f"benchmark '{benchmark.name}' is given twice" if same else
@@ -117,6 +122,8 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
                     Planned(Trial(spec.info.name, spec.config, spec.head, source, benchmark.name, benchmark.table, target,
                                   protocol, budget, drawn[seed].digest, seed, recipe), spec, benchmark.space.name, seed == numbers[0])
                     for budget in budgets for seed in numbers]
+    if not plan.benchmarks:
+        raise ArchrankError("no benchmark given")
     if not plan.trials:
         raise ArchrankError("nothing is left to run: " + "; ".join(f"{what}: {why}" for what, why in plan.left_out))
     return plan

@@ -36,8 +36,8 @@ def plural(number: int, one: str, many: str = "") -> str:
 
 
 def replaced(number: int) -> str:
-    """Said wherever the newest trial of a cell counts."""
-    return f"{plural(number, 'older trial')} of edited encoders replaced by newer ones"
+    """Said wherever trials of one program of a label count."""
+    return f"{plural(number, 'trial')} of other versions of an encoder or its table left out"
 
 
 def seconds(value: float) -> str:

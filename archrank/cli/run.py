@@ -75,7 +75,7 @@ def plan(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmar
     from archrank.eval.store import Store
 
     planned, _ = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
-    stored = Store(store).keys()
+    stored = Store(store).settled(item.trial.key for item in planned.trials)
     rows: dict[tuple[str, str, str], list[int]] = {}
     for item in planned.trials:
         row = rows.setdefault((item.spec.label, item.trial.benchmark, item.trial.target), [0, 0])

@@ -44,8 +44,8 @@ def test_twins_are_equal(backend, kind, options, dtype, close):
         dense = kind(space, dim=16, **options).to(dtype)
         twin = kind(space, dim=16, backend=backend, **options).to(dtype)
         assert not twin.load_state_dict(dense.state_dict())[0]
-        for train in (True, False):
-            a, b = dense.train(train)(graphs), twin.train(train)(graphs)
+        for mode in (True, False):
+            a, b = dense.train(mode)(graphs), twin.train(mode)(graphs)
             assert a.shape == b.shape
             assert (a - b).abs().max() < close
         a.square().sum().backward()

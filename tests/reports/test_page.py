@@ -326,7 +326,7 @@ def test_an_edited_encoder_counts_once(make, tmp_path: Path) -> None:
             (made.store / "trials" / f"{record['key']}.json").write_text(json.dumps(record))
     build([made.store], tmp_path, formats=("md",), load=made.load)
     text = (tmp_path / "report.md").read_text()
-    assert "2 older trials of edited encoders replaced by newer ones" in text
+    assert "2 trials of other versions of an encoder or its table left out" in text
     assert "-0.5" not in text
 
 
