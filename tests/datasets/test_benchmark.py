@@ -83,6 +83,7 @@ def test_whatever_makes_numbers_makes_another_table(change):
         frame, card = table()
         card["metrics"] = {name: dict(metric) for name, metric in card["metrics"].items()}
         card["metrics"]["accuracy"]["repeats"] = ["run"]
+        card["space"] = {**card["space"], "cells": 2}
         return frame.assign(run=[0.5, 0.6, 0.7]), card
 
     frame, card = made()

@@ -21,7 +21,7 @@ def write(folder, label, budget, seed, tau, benchmark="nasbench201", target="c10
         "schema": 1,
         "key": key,
         "status": status,
-        "trial": {"encoder": label, "config": {}, "head": "mlp", "benchmark": benchmark, "target": target}
+        "trial": {"encoder": label, "config": {}, "head": "mlp", "benchmark": benchmark, "target": target, "source": "s", "table": "t", "numerics": 1}
         | {
             "protocol": "clean",
             "budget": budget,
