@@ -134,8 +134,10 @@ def zip_members(path: Path, suffix: str, limit: int = MEMBER_LIMIT) -> Iterator[
             except Exception as error:  # zlib.error and lzma.LZMAError share no base class
                 raise DataError(f"{path}: member '{name}' is damaged ({error}); fetch the file again") from None
             total += len(data)
-            if len(data) > limit or total > ARCHIVE_LIMIT:
+            if len(data) > limit:
                 raise DataError(f"{path}: member '{name}' unpacks to more than {limit:,} bytes; refused")
+            if total > ARCHIVE_LIMIT:
+                raise DataError(f"{path}: unpacks to more than {ARCHIVE_LIMIT:,} bytes; refused")
             yield name, data
 
 

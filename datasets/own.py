@@ -33,7 +33,8 @@ _ROLE_NAMES = {
     "skip": ("skip", "skip_connect", "identity", "skip_connection"),
 }
 # Direction a metric has when none is given and its name says so.
-_SMALLER_IS_BETTER = re.compile(r"latency|loss|error|energy|param|flops|macs|seconds|time|perplexity|memory|cost", re.IGNORECASE)
+_SMALLER_IS_BETTER = re.compile(r"latency|loss|error|energy|param|flops|seconds|runtime|perplexity|memory|"
+                                r"(?<![a-z])(time|cost|macs|err|mse|rmse|mae|nll|ppl|wer)(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,8 @@ def _numeric(frame: pd.DataFrame, rows: Sequence[str], path: Path) -> tuple[list
         words = filled[pd.to_numeric(filled, errors="coerce").isna()]
         if not len(filled):
             left_out[name] = "empty"
+        elif not name.strip() or name.startswith("Unnamed: "):
+            left_out[name] = "it has no name; the numbers of rows, if pandas wrote them"
         elif len(words) < 0.5 * len(filled):
             found.append(name)
         elif filled.str.contains(r"\d").mean() >= 0.5 or set(words.str.lower()) <= _LOGICAL:

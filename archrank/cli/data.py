@@ -249,8 +249,9 @@ def _said(card: Path) -> None:
     described = json.loads(card.read_text(encoding="utf-8"))
     count = described.get("facts", {}).get("architectures")
     size = f"{count:,} architectures, " if isinstance(count, int) else ""
-    typer.echo(f"imported as {described['name']}: {size}metrics {', '.join(list(described['metrics'])[:6])}"
-               f"{', ...' if len(described['metrics']) > 6 else ''}")
+    target = described["default_target"]
+    named = [f"{name} ({metric.get('direction', 'max')}{', the target' if name == target else ''})" for name, metric in described["metrics"].items()]
+    typer.echo(f"imported as {described['name']}: {size}metrics {', '.join(named[:6])}{', ...' if len(named) > 6 else ''}")
     for column, why in described.get("facts", {}).get("left_out", {}).items():
         typer.echo(f"left out: column '{column}' ({why})")
     typer.echo(f"{card.with_suffix('.parquet')}")

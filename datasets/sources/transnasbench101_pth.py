@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from archrank.datasets import torch_file
+from archrank.datasets import safe_pickle, torch_file
 from archrank.datasets.errors import DataError
 from archrank.datasets.sources.common import number
 
@@ -55,6 +55,7 @@ def _reduced(found: dict[Any, Any], where: str) -> dict[str, float] | None:
     """The values kept of one trained network; None for a dictionary that is not its results."""
     if not {"metrics", "model_info"} <= found.keys():
         return None
+    safe_pickle.check_parts(found, where)
     metrics, info = found["metrics"], found["model_info"]
     if not isinstance(metrics, dict) or not isinstance(info, dict):
         raise DataError(f"{where}: 'metrics' and 'model_info' of a network must be dictionaries")

@@ -90,7 +90,7 @@ def test_own_table_from_beginning_to_end(place, capsys):
         "a,input conv3x3 output,0>1 1>2,91.2,3.1\nb,input conv1x1 output,0>1 1>2,90.0,1.2\n"
         "c,input conv3x3 conv1x1 output,0>1 1>2 2>3 0>3,92.5,4.0\nd,input output,0>1,70.1,0.4\n")
     code, out, _ = run(capsys, "import", "mine.csv", "--units", "accuracy=%,latency=ms", "--target", "latency")
-    assert code == 0 and "imported as mine: 4 architectures, metrics accuracy, latency" in out and "left out" not in out
+    assert code == 0 and "imported as mine: 4 architectures, metrics accuracy (max), latency (min, the target)" in out and "left out" not in out
     benchmark = catalog.load("mine")
     assert benchmark.default_target == "latency" and benchmark.direction("latency") == "min"
     assert catalog.available()["mine"] == "own table" and run(capsys, "verify", "mine")[0] == 0

@@ -62,6 +62,19 @@ def test_every_library_gives_the_same_benchmark(form):
     np.testing.assert_array_equal(found.graphs.depth[0], [0, 1, 2, 3])
 
 
+@pytest.mark.parametrize("name, direction", [("sentiment_acc", "max"), ("timestep_accuracy", "max"), ("train_time", "min"), ("val-err", "min"), ("RMSE", "min"),
+                                             ("latency_ms", "min"), ("ppl", "min"), ("n_params", "min"), ("costar", "max")])
+def test_names_that_say_less_is_better(name, direction):
+    assert from_graphs([as_pair(*cell) for cell in CELLS], {name: [1.0, 2.0, 3.0]}, ops=OPS).direction(name) == direction
+
+
+def test_the_numbers_of_rows_are_no_metric(tmp_path):
+    cells = {"ops": ["input conv pool output", "input pool output", "input conv output"], "edges": ["0>1 1>2 2>3", "0>1 1>2", "0>1 1>2 0>2"]}
+    pd.DataFrame({**cells, "accuracy": [91.5, 88, 90]}).to_csv(tmp_path / "mine.csv")
+    _, card = read_own(tmp_path / "mine.csv", ops=OPS)
+    assert list(card["metrics"]) == ["accuracy"] and "no name" in card["facts"]["left_out"]["Unnamed: 0"]
+
+
 def test_csv_parquet_and_graphs_agree(tmp_path):
     text = ["ops,edges,accuracy,latency", "input conv pool output,0>1 1>2 2>3,91.5,3", "input;pool;output,0-1;1-2,88,1",
             '"[""input"",""conv"",""output""]","[[0,1],[1,2],[0,2]]",90,2']
