@@ -47,6 +47,9 @@ def encoding(name: str, *, family: str = "yours", pretrained: bool = False, rank
 
 def _mark(mark: Mark) -> Callable[[T], T]:
     def attach(thing: T) -> T:
+        if mark.learned is not isinstance(thing, type):
+            raise TypeError(f"@{'encoder' if mark.learned else 'encoding'} marks a {'class' if mark.learned else 'function'}, "
+                            f"which {getattr(thing, '__name__', thing)} is not; see @{'encoding' if mark.learned else 'encoder'}")
         setattr(thing, MARK, mark)
         return thing
 

@@ -180,9 +180,12 @@ def verify(
 
 
 def _source(name: str) -> Source:
-    from archrank.datasets.errors import unknown
+    from archrank.datasets.catalog import embedded
+    from archrank.datasets.errors import ArchrankError, unknown
     from archrank.datasets.sources import SOURCES
 
+    if name in embedded():
+        raise ArchrankError(f"benchmark {name} ships with archrank: there is nothing to fetch")
     if name not in SOURCES:
         raise unknown("benchmark", name, SOURCES)
     return SOURCES[name]

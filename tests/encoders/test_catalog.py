@@ -2,6 +2,7 @@
 
 import pytest
 
+from archrank import encoder
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders import catalog
 
@@ -60,3 +61,11 @@ def test_a_broken_helper_is_named(tmp_path):
     info, = catalog.find(f"{tmp_path / 'enc.py'}:E")
     with pytest.raises(ArchrankError, match=r"helper\.py, line 1: "):
         _ = info.source
+
+
+def test_the_other_decorator_is_named():
+    with pytest.raises(TypeError, match="@encoder marks a class, which count is not; see @encoding"):
+
+        @encoder("count")
+        def count(graphs, space):
+            return graphs.mask.sum(-1, keepdim=True)
