@@ -324,4 +324,4 @@ def _view(
         compared = tuple(pairs(frame, MAIN, labels, scope=scope)) if len(labels) > 1 else ()
         boot = bootstrap(frame, MAIN, labels, scope=scope, draws=MOST_DRAWS)
         view = View(view_id, title, frame, board, boot, compared, coverage(frame, MAIN, labels), scope)
-        return view if title else replace(view, title=view.over)
+        return view if title else replace(view, title="search spaces like these" if boot.kind == "spaces" else view.over)

@@ -81,7 +81,7 @@ def test_leaderboard_repeats_the_statistics(suite, built: Path) -> None:
     section = next(s for s in document["sections"] if s["id"] == "leaderboard")
     views = next(b for b in section["blocks"] if "leaderboard" in b)["views"]
     expected = leaderboard(read_results([suite.store]))
-    rows = views["all budgets and benchmarks"]["rows"]
+    rows = views["search spaces like these"]["rows"]
     assert [row["label"]["text"] for row in rows] == list(expected["label"])
     assert [row["tier"]["text"] for row in rows] == list(expected["tier"])
     assert [row["value"]["value"] for row in rows] == pytest.approx(list(expected["mean"]))
@@ -278,7 +278,7 @@ def test_only_recomputes_among_those_named(suite, tmp_path: Path) -> None:
     build([suite.store], tmp_path, formats=("json",), only=["gcn", "adjacency"], load=suite.load)
     document = json.loads((tmp_path / "report.json").read_text())
     section = next(s for s in document["sections"] if s["id"] == "leaderboard")
-    rows = next(b for b in section["blocks"] if "leaderboard" in b)["views"]["all budgets and benchmarks"]["rows"]
+    rows = next(b for b in section["blocks"] if "leaderboard" in b)["views"]["search spaces like these"]["rows"]
     frame = read_results([suite.store])
     expected = leaderboard(frame, labels=["gcn", "adjacency"])
     assert [row["label"]["text"] for row in rows] == list(expected["label"])
