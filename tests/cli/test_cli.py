@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -37,6 +38,19 @@ def test_wrong_usage_is_one_line_and_exit_code_2(words, said, tmp_path):
 def test_options_given_often_add_up(tmp_path):
     done = archrank("plan", "-e", "gcn", "-e", "gin,path+ridge", "--budgets", "20", "--budgets", "30", "--seeds", "1", cwd=tmp_path)
     assert done.stdout.strip().endswith("6 trials, 0 stored, 6 to train")
+
+
+def test_plan_and_run_agree_on_what_is_stored(tmp_path):
+    words = ("-e", "path+ridge", "--budgets", "20", "--seeds", "4", "--store", "s")
+    assert archrank("run", *words, "--workers", "0", cwd=tmp_path).returncode == 0
+    first, second, third, _ = sorted((tmp_path / "s" / "trials").glob("*.json"))
+    first.write_text(first.read_text()[:100])
+    second.write_text(json.dumps({name: value for name, value in json.loads(second.read_text()).items() if name != "label"}))
+    (tmp_path / "s" / "predictions" / f"{third.stem}.parquet").unlink()
+    assert "4 trials, 1 stored, 3 to train" in archrank("plan", *words, cwd=tmp_path).stdout
+    for command in ("status", "failures"):
+        assert "Traceback" not in archrank(command, "--store", "s", cwd=tmp_path).stderr
+    assert "4 trials: 1 kept, 3 trained, 0 failed" in archrank("run", *words, "--workers", "0", cwd=tmp_path).stdout
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):

@@ -19,10 +19,10 @@ import pandas as pd
 import pytest
 
 from archrank.datasets import ArchrankError
-from archrank.eval.statistics import leaderboard, noise_ceiling
+from archrank.eval.statistics import LEFT_OUT, leaderboard, noise_ceiling
 from archrank.eval.store import read_results
 from archrank.reports import build
-from archrank.reports.sec_verdict import _beyond, baselines, headline
+from archrank.reports.sec_verdict import _beyond, _per_view, baselines, headline
 from archrank.reports.study import _group, read_study
 
 
@@ -152,6 +152,27 @@ def test_whom_only_one_pair_alone_sets_apart_does_not_beat_a_baseline() -> None:
 def test_it_carries_over_only_where_the_same_one_leads_here(first: tuple[float, ...], said: str) -> None:
     group = _group("clean", "common", trials_of({"a": first, "b": (0.5, 0.5, 0.5)}, ("u", "v", "w", "x", "y")))
     assert said in words(_beyond(group.views[0], group.here))
+
+
+def test_who_leads_at_each_budget_is_said_of_these_benchmarks() -> None:
+    spread = (-0.01, 0.0, 0.012, 0.004)
+    parts = [trials_of({"a": tuple(a + x for x in spread), "b": tuple(0.5 - x for x in spread)}, ("u", "v")).assign(budget=budget)
+             for a, budget in ((0.7, 390), (0.5, 78))]  # fmt: skip
+    group = _group("clean", "common", pd.concat(parts))
+    assert [(view.id, view.scope) for view in group.views if view.id.startswith("b")] == [("b78", "splits"), ("b390", "splits")]
+    few, many = (words(part) for part in _per_view(group, "b", "At"))
+    assert few.startswith("At 78 labels a has the highest mean (τ 0.50") and "not separable from b." in few
+    assert many.startswith("At 390 labels a leads alone: τ 0.70") and "+0.20" in many and "over b." in many
+
+
+def test_means_say_which_budgets_dropped_out() -> None:
+    full = pd.concat([trials_of({"a": (0.6, 0.61, 0.62), "b": (0.5, 0.52, 0.51)}).assign(budget=budget) for budget in (20, 78)])
+    assert _group("clean", "common", full).here.over == "all budgets and benchmarks"
+    for failed, more in (({0, 1, 2}, False), ({0, 1}, True)):
+        lost = full.assign(kendall=full["kendall"].where(~((full["label"] == "b") & (full["budget"] == 20) & full["seed"].isin(failed))))
+        view = _group("clean", "common", lost).here
+        assert view.over == view.title == "78 labels, all benchmarks"
+        assert any(note.startswith(LEFT_OUT) for note in view.boot.notes) is more
 
 
 @pytest.mark.parametrize("spaces", [1, 2])

@@ -7,6 +7,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from archrank.cli import main
@@ -121,6 +122,29 @@ def test_diff_finds_what_moved_and_only_that(suite, store: Path, capsys: pytest.
     assert verdicts["dagnn"] == {"within"}
     assert run("diff", str(suite.store), str(store)) == 1
     assert "6 moved" in capsys.readouterr().out
+
+
+def test_diff_corrects_for_the_cells_it_compares(suite, store: Path) -> None:
+    random = np.random.default_rng(0)
+    for path in sorted((store / "trials").glob("*.json")):
+        record = json.loads(path.read_text())
+        record["metrics"]["kendall"] += random.normal(0, 0.01)
+        path.write_text(json.dumps(record))
+    rows = between(suite.store, store)
+    assert {row.verdict for row in rows} == {"within"} and len(rows) == 36
+    # Without the correction some of these cells, which moved by noise alone, would count as moved.
+    alone = [abs(np.mean(moved)) / (np.std(moved, ddof=1) / np.sqrt(3)) > 4.303 for moved in _moves(suite.store, store)]
+    assert any(alone)
+
+
+def _moves(first: Path, second: Path) -> list[list[float]]:
+    """By how much every cell's seeds moved."""
+    found: dict[tuple[object, ...], list[float]] = {}
+    for path in sorted((first / "trials").glob("*.json")):
+        before, after = (json.loads((folder / "trials" / path.name).read_text()) for folder in (first, second))
+        cell = before["label"], before["trial"]["benchmark"], before["trial"]["budget"]
+        found.setdefault(cell, []).append(after["metrics"]["kendall"] - before["metrics"]["kendall"])
+    return list(found.values())
 
 
 def test_diff_names_what_only_one_store_has(suite, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
