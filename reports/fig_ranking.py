@@ -67,7 +67,7 @@ def forest(rows: Sequence[Interval], palette: Palette) -> Drawing:
         figure = canvas(460, height)
         longest = max((len(palette.name(row.label)) for row in rows), default=4)
         left = (longest * 7.9 + 14) / 460
-        span = 1 - left - 104 / 460
+        span = 1 - left - (62 + max([42.0, *(7.6 * len(row.tier) for row in rows)])) / 460
         ax = figure.add_axes((left, 40 / height, span, 1 - 48 / height))
         for place, row in enumerate(rows):
             y = len(rows) - 1 - place
