@@ -195,10 +195,10 @@ def _matrix(study: Study, group: Group, view: View, order: Sequence[str], number
     for i, a in enumerate(labels):
         for j, b in enumerate(labels):
             if i != j:
-                interval, _ = view.boot.difference(a, b)
-                difference[i, j] = interval.estimate
+                found, _ = view.boot.difference(a, b)
+                difference[i, j] = found.estimate
                 covers[i, j] = not view.comparison(a, b).real
-                text[i, j] = _bare(interval.estimate, interval.half_width)
+                text[i, j] = _bare(found.estimate, found.half_width)
     title = ("These\nbenchmarks" if number == 0 else "Spaces like\nthese") if many > 1 else ""
     shown = fig_ranking.pairwise(labels, difference, covers, study.palette, text, title)
     alt = f"{_real(view)} of {len(view.pairs)} pairs are separable{_where(view)}; order: {join(labels, 30)}"

@@ -187,7 +187,7 @@ def _per_view(group: Group, kind: str, word: str) -> list[tuple[Inline, ...]]:
         else:
             rest = f" has the highest mean ({value}), not separable from {join([t for t in top if t != leader], 4)}."
         out.append((f"{word} {view.title} ", Bold(leader), rest))
-    return out if len(out) <= 8 else out[:8]
+    return out[:8]
 
 
 def _labels_needed(study: Study, view: View) -> list[tuple[Inline, ...]]:
@@ -212,10 +212,12 @@ def _ceiling(study: Study, group: Group) -> list[tuple[Inline, ...]]:
     parts = []
     for benchmark, target in group.tasks:
         limit = study.ceiling(group, benchmark, target)
+        if limit is None:
+            continue
         rows = group.task(benchmark, target)
         means = values(rows[rows["budget"] == rows["budget"].max()], MAIN)
         means = means[means["mean"].notna()].sort_values("mean")
-        if limit is None or means.empty:
+        if means.empty:
             continue
         best = means.iloc[-1]
         parts.append(f"{rounded(limit)} on {task_name(benchmark, target)} (highest mean so far {rounded(interval(best))}, {best['label']})")

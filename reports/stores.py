@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from archrank.datasets.errors import ArchrankError
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Moved", "alike", "cells", "encoder_argument", "find", "moved", "progress", "read", "repeat_trial"]
 
 CELL = ["label", "benchmark", "target", "protocol", "recipe", "budget"]
-EQUAL = "0"
 
 
 def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -149,17 +147,17 @@ def moved(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]], met
 
     ArchrankError if one of them has no trial with the metric.
     """
-    from archrank.eval.statistics.tiers import holm
+    from archrank.eval.statistics import as_family
 
     frames = [as_frame(records) for records in (first, second)]
     for side, frame in zip(("first", "second"), frames):
         if metric not in frame:
             raise ArchrankError(f"no trial in the {side} store has the metric '{metric}'")
     groups = [dict(list(frame.groupby(CELL))) for frame in frames]
-    found = {cell: _paired(groups[0][cell], groups[1][cell], metric) for cell in groups[0] if cell in groups[1]}
+    pairs = {cell: _paired(groups[0][cell], groups[1][cell], metric) for cell in groups[0] if cell in groups[1]}
+    found = {cell: _difference(groups[0][cell], groups[1][cell], metric) for cell, pair in pairs.items() if not _equal(pair, metric)}
     compared = {cell: one for cell, one in found.items() if not isinstance(one, str)}
-    adjusted = holm(np.array([one.p for one in compared.values()]))
-    found |= {cell: one.adjusted(float(p), len(compared)) for (cell, one), p in zip(compared.items(), adjusted)}
+    found |= zip(compared, as_family([*compared.values()]))
     out = []
     for cell in sorted(set(groups[0]) | set(groups[1])):
         if cell not in groups[1] or cell not in groups[0]:
@@ -168,20 +166,22 @@ def moved(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]], met
             both = (mean, float("nan")) if side == "first" else (float("nan"), mean)
             out.append(Moved(cell, 0, *both, "", f"only in the {side}"))
         else:
-            out.append(_moved(cell, groups[0][cell], groups[1][cell], metric, found[cell]))
+            out.append(_moved(cell, groups[0][cell], groups[1][cell], metric, pairs[cell], found.get(cell)))
     return out
 
 
-def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, metric: str, found: Comparison | str) -> Moved:
+def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, metric: str, pair: pd.DataFrame,
+           found: Comparison | str | None) -> Moved:
     from archrank.eval.statistics import rounded
 
     if (before["status"] != "done").all() or (after["status"] != "done").all():
         state = "equal" if (before["status"] != "done").all() and (after["status"] != "done").all() else "moved"
         return Moved(cell, 0, before[metric].mean(), after[metric].mean(), "failed", state)
-    pair = _seeds_of_both(before, after, metric)
     means = (pair[metric].mean(), pair[f"{metric}_2"].mean())
-    if isinstance(found, str):
-        difference, verdict = found, "equal" if found == EQUAL else "not comparable"
+    if found is None:
+        difference, verdict = "0", "equal"
+    elif isinstance(found, str):
+        difference, verdict = found, "not comparable"
     else:
         known = found.difference.kind in ("spaces", "splits")
         difference, verdict = rounded(found.difference, signed=True), "moved" if found.real else "within" if known else "no interval"
@@ -192,19 +192,20 @@ def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, met
     return Moved(cell, len(pair), *means, difference, verdict)
 
 
-def _seeds_of_both(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """A row per seed that both have; those of the second end in _2."""
+def _paired(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A row per seed that both have; columns of the second end in _2."""
     pair = before.merge(after, on="seed", suffixes=("", "_2"))
     return pair[pair[metric].notna() & pair[f"{metric}_2"].notna()]
 
 
-def _paired(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> Comparison | str:
-    """The difference over the seeds both have, or in words that there is none, or why it cannot be taken."""
+def _equal(pair: pd.DataFrame, metric: str) -> bool:
+    return len(pair) > 0 and bool((pair[metric] == pair[f"{metric}_2"]).all())
+
+
+def _difference(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> Comparison | str:
+    """The difference over the seeds both have, or why it cannot be taken."""
     from archrank.eval.statistics import ComparisonError, compare
 
-    pair = _seeds_of_both(before, after, metric)
-    if len(pair) and (pair[metric] == pair[f"{metric}_2"]).all():
-        return EQUAL
     try:
         return compare(pd.concat([before.assign(label="first"), after.assign(label="second")]), "second", "first", metric)
     except ComparisonError as error:

@@ -13,7 +13,7 @@ from archrank.eval.statistics.coverage import Coverage, coverage
 from archrank.eval.statistics.efficiency import Efficiency, area_under_curve, label_efficiency
 from archrank.eval.statistics.friedman import Friedman, friedman
 from archrank.eval.statistics.results import ALPHA, KINDS, Comparison, ComparisonError, Interval, IntervalKind
-from archrank.eval.statistics.tiers import compare, compare_each, leaderboard, pairs, tiers
+from archrank.eval.statistics.tiers import as_family, compare, compare_each, leaderboard, pairs, tiers
 from archrank.eval.statistics.verdict import rounded, sentence
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "IntervalKind",
     "NoiseCeiling",
     "area_under_curve",
+    "as_family",
     "bootstrap",
     "compare",
     "compare_each",

@@ -26,7 +26,7 @@ from archrank.eval.statistics.bootstrap import (
 from archrank.eval.statistics.coverage import coverage
 from archrank.eval.statistics.results import ALPHA, Comparison, ComparisonError, Interval
 
-__all__ = ["compare", "compare_each", "holm", "leaderboard", "letters", "pairs", "tiers", "win_rates"]
+__all__ = ["as_family", "compare", "compare_each", "holm", "leaderboard", "letters", "pairs", "tiers", "win_rates"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -168,8 +168,13 @@ def compare_each(
     for _, group in results.tasks.groupby(list(by), observed=True):
         only = results.take(results.tasks.index.isin(group.index))
         found.append(_two(*aggregate(only, metric, direction, "auto"), a, b))
-    adjusted = holm(np.array([one.p for one in found], dtype=float))
-    return [one.adjusted(float(p), len(found)) for one, p in zip(found, adjusted)]
+    return as_family(found)
+
+
+def as_family(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons that were made together, Holm-adjusted over all of them."""
+    adjusted = holm(np.array([one.p for one in comparisons], dtype=float))
+    return [one.adjusted(float(p), len(comparisons)) for one, p in zip(comparisons, adjusted)]
 
 
 def pairs(

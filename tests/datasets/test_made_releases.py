@@ -32,7 +32,7 @@ def asr(folder, change=lambda seed, rows: rows, kind="training"):
 def test_speech_release(tmp_path):
     asr(tmp_path / "nasbench_asr")
     frame, card = nasbench_asr.read(nasbench_asr.locate(tmp_path))
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     assert list(benchmark.arch) == ["linear1-conv500-conv7d2010", "zero0-zero00-zero000", "conv5d20-conv711-linear111"]
     np.testing.assert_allclose(benchmark.target(), [0.31235, 0.41235, 0.51235])
     np.testing.assert_allclose(benchmark.repeats("val_per")[0], [0.31234, 0.31235, 0.31236])
@@ -109,7 +109,7 @@ def deepnets(folder, sizes, change=lambda part, number, lengths, nodes: (lengths
 def test_whole_networks_in_the_official_layout(tmp_path, packed):
     deepnets(tmp_path / "deepnets1m", (5, 12, 300), packed=packed)
     frame, card = deepnets1m.read(deepnets1m.locate(tmp_path))
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     assert list(benchmark.arch) == ["val/0", "val/1", "val/2", "test/0", "test/1", "test/2"]
     assert benchmark.mask.sum(1).tolist() == [5, 12, 300] * 2 and benchmark.adj.sum((1, 2)).tolist() == [5, 12, 300] * 2
     words = [benchmark.space.ops[op] for op in benchmark.ops[1, :8]]
@@ -184,7 +184,7 @@ def test_onnx_networks(tmp_path):
     (folder / "onnx" / "b.onnx").write_bytes(onnx(NETWORK[:1], outputs=("a",)))
     (folder / "gt.txt").write_text("0 onnx/a.onnx 1 2.5 resnet 23 train\n1 onnx/b.onnx 1 1.5 resnet 23 test\n2 onnx/a.onnx 1 9 resnet 3 train\n")
     frame, card = nnlqp.read(nnlqp.locate(tmp_path))
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     assert benchmark.space.ops == ("input", "Add", "Conv", "Relu", "output") and list(benchmark.arch) == ["onnx/a", "onnx/b"]
     assert benchmark.ops[0].tolist() == [0, 2, 3, 1, 4] and benchmark.ops[1, :3].tolist() == [0, 2, 4]
     assert np.argwhere(benchmark.adj[0]).tolist() == [[0, 1], [1, 2], [1, 3], [2, 3], [3, 4]]

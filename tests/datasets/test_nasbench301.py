@@ -22,7 +22,7 @@ def genotype(normal=CELL, reduce=CELL, concat="[2, 3, 4, 5]"):
 @pytest.mark.parametrize(("variant", "count"), [("trained", 1000), ("surrogate", 1218)])
 def test_tables_have_their_counts_and_two_cells(real_data, variant, count):
     frame, card = source.read(source.locate(real_data, variant), variant)
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     assert len(benchmark) == count and benchmark.space.cells == 2 and benchmark.ops.shape == (count, 30)
     assert (benchmark.cell.sum(1) == 15).all() and benchmark.mask.all()
     assert not benchmark.adj[:, :15, 15:].any()  # the cells are apart
@@ -63,7 +63,7 @@ def test_csv_is_read(tmp_path):
     path.write_text("".join(f'"{genotype(((op, 3), *CELL[1:]))}",{80 + op}.5\n' for op in (0, 1)))
     frame, card = source.read(path, "trained")
     assert frame["cifar10_val"].tolist() == [80.5, 81.5] and frame["arch"][0].startswith("03.10.02.24.15.36.41.00_03.10")
-    assert build(frame, dict(card, sha256="")).repeats("cifar10_val") is None
+    assert build(frame, card).repeats("cifar10_val") is None
 
 
 @pytest.mark.parametrize(("line", "says"), [

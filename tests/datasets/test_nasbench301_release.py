@@ -56,7 +56,7 @@ def test_release_is_read_from_its_folder_and_from_its_zip(tmp_path, packed):
                 archive.writestr(f"home/data/nb_301_v13/{name}", content if isinstance(content, str) else json.dumps(content))
         folder.rename(tmp_path / "elsewhere")
     frame, card = source.read(source.locate(tmp_path))
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     assert sorted(benchmark.target()) == [80.0, 91.0] and "1 trainings at other epochs" in card["metrics"]["cifar10_val"]["description"]
     row = int(np.argmax(benchmark.target()))
     assert benchmark.target("cifar10_test")[row] == 89.5 and benchmark.target("parameters")[row] == 1_500_000

@@ -22,7 +22,7 @@ def names(recipe):
 @pytest.mark.data
 def test_wikitext2_part(real_data):
     frame, card = source.read(source.locate(real_data))
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     assert len(benchmark) == 291 and len(set(benchmark.key)) == 265
     val = benchmark.target()
     assert benchmark.direction("val_loss") == "min" and np.isnan(val).sum() == 2 and 4.5 < np.nanmin(val) < 5
@@ -69,7 +69,7 @@ def test_runs_of_one_recipe_are_averaged_and_broken_ones_left_out(tmp_path):
     other = {"h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]}}
     path = write(tmp_path / "a.zip", log(), log((4.4, 4.2)), log((1.0,), "loss is nan!"), log((1.0,), "loss is nan!", other, recepie_id=8))
     frame, card = source.read(path)
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     np.testing.assert_allclose(benchmark.target(), [4.1, np.nan])
     np.testing.assert_allclose(benchmark.target("test_loss"), [3.6, np.nan])
     assert list(benchmark.arch) == ["7", "8"] and benchmark.repeats("val_loss").shape == (2, 2)

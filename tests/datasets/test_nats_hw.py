@@ -16,7 +16,7 @@ from archrank.datasets.sources import hwnasbench, nasbench201, natsbench
 @pytest.mark.data
 def test_topology_sample_agrees_with_the_full_table(real_data):
     frame, card = natsbench.read(natsbench.locate(real_data, "topology"), "topology")
-    sample = build(frame, dict(card, sha256=""))
+    sample = build(frame, card)
     table, _ = nasbench201.read(nasbench201.locate(real_data))
     same = table.set_index("arch").loc[sample.arch]
     for name in ("cifar10_val", "cifar10_test", "cifar100_test", "imagenet16_test", "cifar10_val_12", "cifar100_val_12", "train_seconds"):
@@ -30,7 +30,7 @@ def test_topology_sample_agrees_with_the_full_table(real_data):
 @pytest.mark.data
 def test_size_sample_is_a_chain_of_channels(real_data):
     frame, card = natsbench.read(natsbench.locate(real_data, "size"), "size")
-    sample = build(frame, dict(card, sha256=""))
+    sample = build(frame, card)
     assert list(sample.arch) == ["8:8:8:8:8", "8:8:8:16:32", "8:8:40:32:40"]
     assert sample.ops[2].tolist() == [0, 1, 1, 5, 4, 5, 9] and sample.depth[2].tolist() == list(range(7))
     assert sample.repeats("cifar10_val_12").shape == (3, 3) and sample.repeats("cifar10_val") is None
@@ -40,7 +40,7 @@ def test_size_sample_is_a_chain_of_channels(real_data):
 @pytest.mark.data
 def test_hardware_table_covers_the_space(real_data):
     frame, card = hwnasbench.read(hwnasbench.locate(real_data))
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     assert len(benchmark) == 15625 and len(set(benchmark.key)) == nasbench201.CLASSES
     assert np.isnan(benchmark.target("cifar10_edgetpu_latency")).sum() == 4699
     assert len(benchmark.targets) == 30 and benchmark.direction("cifar10_fpga_energy") == "min"
@@ -73,7 +73,7 @@ def test_official_pickle_form(tmp_path):
     path.write_bytes(pickle.dumps(hardware(ARCHS, edgetpu_latency=[-1, 2.0, 3.0, 4.0, 5.0])))
     assert hwnasbench.locate(tmp_path) == path
     frame, card = hwnasbench.read(path)
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     np.testing.assert_array_equal(benchmark.target("imagenet16_edgetpu_latency"), [np.nan, 2, 3, 4, 5])
 
 

@@ -69,7 +69,7 @@ def test_nasbench201_in_the_official_layout(tmp_path, zipped):
     path = save(official(), tmp_path / "nasbench201" / "NAS-Bench-201-v1_1-096897.pth", zipped)
     assert nasbench201.locate(tmp_path) == path
     frame, card = nasbench201.read(path)
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     assert list(benchmark.arch) == ARCHS and benchmark.name == "nasbench201" and "5 of 15,625" in card["title"]
     assert benchmark.target().tolist() == [57.5 + i for i in range(5)] and benchmark.target("cifar100_test_12").tolist() == [57.0 + i for i in range(5)]
     assert benchmark.repeats("cifar10_test").tolist() == [[57.0 + i, 58.0 + i] for i in range(5)]
@@ -204,7 +204,7 @@ def test_transnasbench101_in_the_official_layout(tmp_path, zipped):
     path = save(transnas(), tmp_path / "transnasbench101" / "transnas-bench_v10141024.pth", zipped)
     assert transnasbench101.locate(tmp_path, "micro") == transnasbench101.locate(tmp_path, "macro") == path
     frame, card = transnasbench101.read(path, "micro")
-    benchmark = build(frame, dict(card, sha256=""))
+    benchmark = build(frame, card)
     # node 1: skip of 0; node 2: none of 0, conv 1x1 of 1; node 3: conv 3x3 of all (the README's example).
     assert list(benchmark.arch) == ["102333", "300120"]
     words = [benchmark.space.ops[op] for op in benchmark.ops[0]]
