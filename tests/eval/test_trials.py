@@ -13,7 +13,7 @@ from archrank.eval.recipes import COMMON, HEADS, QUICK_UPDATES
 from archrank.eval.specs import parse_list
 from archrank.eval.store import SCHEMA, Store
 from archrank.eval.trials import NUMERICS, Trial, make_plan
-from tests.eval.test_run import plan_of
+from tests.eval.runs import plan_of
 
 
 def infinite(graphs, space, *, top=1.0):

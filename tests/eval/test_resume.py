@@ -1,0 +1,176 @@
+"""What a repeated run keeps and what it trains again, after an edit, an interruption, a kill or damage."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archrank.datasets.benchmark import write_benchmark
+from archrank.datasets.errors import ArchrankError
+from archrank.eval.run import run
+from archrank.eval.store import Store, latest, read_results, read_table, read_trials, unreadable
+from archrank.eval.synthetic import synthetic
+from tests.eval.runs import PLUGIN, content, plan_of
+
+pytestmark = pytest.mark.usefixtures("short_training")
+
+
+def test_a_run_its_repetition_and_its_results(cells, tmp_path, mine):
+    store = tmp_path / "store"
+    plan = plan_of(cells, f"{mine},path+ridge,adjacency")
+    first = run(plan, store, workers=0)
+    assert (first.planned, first.kept, first.trained, first.failed) == (12, 0, 12, 0)
+    before = content(store)
+    second = run(plan_of(cells, f"{mine},path+ridge,adjacency"), store, workers=0)
+    assert (second.kept, second.trained) == (12, 0) and content(store) == before
+    frame = read_results([store])
+    assert sorted(frame["label"].unique()) == ["adjacency", "mine", "path+ridge"] and frame["kendall"].between(-1, 1).all()
+    assert list(Store(store).journals()) == []
+    for key in frame["key"]:
+        kept = read_table(store, "predictions", key)
+        record = Store(store).read(key)
+        assert not set(kept["index"]) & set(plan.splits[record["trial"]["split"]].train(20))
+    # Every encoder met the same test architectures.
+    assert all(group["split"].nunique() == 1 for _, group in frame.groupby("seed"))
+
+
+def test_adding_seeds_trains_only_the_new_ones(cells, tmp_path, mine):
+    store = tmp_path / "store"
+    run(plan_of(cells, mine, seeds=2), store, workers=0)
+    more = run(plan_of(cells, mine, seeds=3), store, workers=0)
+    assert (more.kept, more.trained) == (4, 2)
+
+
+def test_an_edited_encoder_is_trained_again_and_no_other(cells, tmp_path, mine):
+    store = tmp_path / "store"
+    run(plan_of(cells, f"{mine},path+ridge"), store, workers=0)
+    path = Path(mine.rpartition(":")[0])
+    path.write_text(path.read_text().replace("nn.Dropout(0.2)", "nn.Dropout(0.1)"))
+    again = run(plan_of(cells, f"{mine},path+ridge"), store, workers=0)
+    assert (again.kept, again.trained) == (4, 4)
+
+
+def test_two_programs_of_one_label_are_never_mixed_and_the_present_one_counts(cells, tmp_path, mine):
+    store, path = tmp_path / "store", Path(mine.rpartition(":")[0])
+    first, second = PLUGIN, PLUGIN.replace("nn.Dropout(0.2)", "nn.Dropout(0.1)")
+    for day, (text, seeds, trained) in enumerate([(first, 4, 4), (second, 2, 2), (first, 4, 0)]):
+        path.write_text(text)
+        assert run(plan_of(cells, mine, [12], seeds), store, workers=0).trained == trained
+        for record in read_trials([store]):
+            if "day" not in record["provenance"]:
+                Store(store).write(record | {"provenance": record["provenance"] | {"day": day, "finished": f"2026-01-0{day + 1}"}})
+
+    def counted():
+        found, others = latest(read_trials([store]))
+        return {(record["provenance"]["day"], record["trial"]["seed"]) for record in found}, others
+
+    assert counted() == ({(0, seed) for seed in range(4)}, 2)
+    for text in (second, first.replace("0.2", "0.3")):  # a third program has no trials here: the newest ones count
+        path.write_text(text)
+        assert counted() == ({(1, 0), (1, 1)}, 4)
+    path.unlink()
+    assert counted() == ({(1, 0), (1, 1)}, 4)
+
+
+def test_code_that_was_edited_after_the_planning_is_not_stored_as_what_was_planned(cells, tmp_path, mine):
+    path, plan = Path(mine.rpartition(":")[0]), plan_of(cells, mine, [12])
+    path.write_text(path.read_text().replace("nn.Dropout(0.2)", "nn.Dropout(0.15)"))
+    assert run(plan, tmp_path / "store", workers=0).failed == 2
+    said = set(read_results([tmp_path / "store"])["error"])
+    assert said == {"RuntimeError: the source of mine.py is not the one that was planned: it was edited since; run the same command again, which plans anew"}
+    assert run(plan_of(cells, mine, [12]), tmp_path / "store", workers=0).trained == 2
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_what_an_interruption_lost_comes_back_to_the_last_bit(cells, tmp_path, mine, lost):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    run(plan_of(cells, mine, seeds=3), whole, workers=0)
+    plan = plan_of(cells, mine, seeds=3)
+    from archrank.eval.groups import make_groups
+
+    make_groups(plan.trials, set(), Store(broken))  # the journal as it is when training starts
+    run(plan, broken, workers=0)
+    make_groups(plan.trials, set(), Store(broken))
+    for key in sorted(Store(broken).keys())[:lost]:
+        (broken / "trials" / f"{key}.json").unlink()
+        (broken / "predictions" / f"{key}.parquet").unlink()
+    summary = run(plan_of(cells, mine, seeds=3), broken, workers=0)
+    assert summary.trained == lost and content(broken) == content(whole)
+
+
+def test_a_journal_that_was_left_open_behind_finished_trials_is_closed(cells, tmp_path, mine):
+    store = tmp_path / "store"
+    run(plan_of(cells, mine), store, workers=0)
+    Store(store).open_journal([item.trial for item in plan_of(cells, mine).trials])
+    assert run(plan_of(cells, mine), store, workers=0).trained == 0 and not Store(store).journals()
+
+
+def test_a_half_written_trial_is_not_taken_for_one(cells, tmp_path):
+    store = tmp_path / "store"
+    run(plan_of(cells, "path+ridge"), store, workers=0)
+    victim = sorted((store / "trials").glob("*.json"))[0]
+    victim.write_text(victim.read_text()[:50])
+    assert len(read_results([store])) == 3
+    again = run(plan_of(cells, "path+ridge"), store, workers=0)
+    assert (again.kept, again.trained) == (3, 1) and len(read_results([store])) == 4
+
+
+def test_damaged_files_are_named(cells, tmp_path):
+    store = tmp_path / "store"
+    run(plan_of(cells, "path+ridge"), store, workers=0)
+    first, second = sorted(Store(store).keys())[:2]
+    (store / "trials" / f"{first}.json").write_text("{}")
+    (store / "predictions" / f"{second}.parquet").write_text("x")
+    assert unreadable([store], read_trials([store])) == [store / "trials" / f"{first}.json"]
+    with pytest.raises(ArchrankError, match="is damaged .*delete it and repeat the run") as refused:
+        read_table(store, "predictions", second)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_trial_without_its_predictions_is_trained_again(cells, tmp_path):
+    store = tmp_path / "store"
+    run(plan_of(cells, "path+ridge"), store, workers=0)
+    sorted((store / "predictions").iterdir())[0].unlink()
+    assert run(plan_of(cells, "path+ridge"), store, workers=0).trained == 1 and len(list((store / "predictions").iterdir())) == 4
+
+
+def test_kill_at_random_moments_then_resume(tmp_path, mine):
+    """kill -9 of the run and its workers, five times; what comes out in the end equals an uninterrupted run, bit for bit."""
+    data = tmp_path / "data"
+    bench = synthetic(200, seed=3)
+    frame = bench.scores.assign(arch=bench.arch, ops=[o[m].tolist() for o, m in zip(bench.ops, bench.mask)],
+                                edges=[np.argwhere(a).reshape(-1).tolist() for a in bench.adj])
+    write_benchmark(data, frame, bench.card)
+
+    def start(store):
+        command = [sys.executable, "-m", "archrank", "run", "-b", bench.name, "-e", f"{mine},path+boosting", "--budgets", "12,20", "--seeds", "2",
+                   "--store", str(store), "--workers", "2"]
+        env = dict(os.environ, ARCHRANK_DATA=str(data), OMP_NUM_THREADS="1")
+        return subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path)
+
+    whole = start(tmp_path / "whole")
+    began = time.monotonic()
+    said, _ = whole.communicate(timeout=900)
+    took = time.monotonic() - began
+    assert whole.returncode == 0, said.decode()
+    rng = random.Random(7)
+    for _ in range(5):
+        broken = start(tmp_path / "broken")
+        try:
+            broken.wait(timeout=rng.uniform(0.2, 0.9) * took)
+        except subprocess.TimeoutExpired:
+            broken.send_signal(signal.SIGKILL)
+            broken.wait()
+        broken.stdout.close()
+    last = start(tmp_path / "broken")
+    said, _ = last.communicate(timeout=900)
+    assert last.returncode == 0, said.decode()
+    assert b"8 kept" in start(tmp_path / "broken").communicate(timeout=900)[0]
+    assert content(tmp_path / "broken") == content(tmp_path / "whole")
+    assert list((tmp_path / "broken" / "ensembles").iterdir()) == []
