@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from archrank.datasets.graphs import Graphs
     from archrank.datasets.space import SearchSpace
     from archrank.encoders.registry import encoder, encoding
-    from archrank.predictor import Predictor
+    from archrank.eval.predictor import Predictor
 
 __version__ = "0.1.0"
 __all__ = ["ArchrankError", "Benchmark", "Graphs", "Predictor", "Results", "SearchSpace", "encoder", "encoding", "load", "run"]
 
 _HOME = {
     "api": ("run", "Results"),
-    "predictor": ("Predictor",),
+    "eval.predictor": ("Predictor",),
     "datasets.benchmark": ("Benchmark",),
     "datasets.catalog": ("load",),
     "datasets.errors": ("ArchrankError",),

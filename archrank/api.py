@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archrank.datasets.benchmark import Benchmark
-    from archrank.eval.run import Summary
+    from archrank.eval.runners.run import Summary
     from archrank.eval.statistics import Comparison
 
 
@@ -28,7 +28,7 @@ class Results:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per trial of the run (columns: docs/store.md), failed ones included."""
-        from archrank.eval.store import read_results
+        from archrank.eval.trials.store import read_results
 
         every = read_results([self.store])
         return every[every["key"].isin(self.keys)].reset_index(drop=True)
@@ -70,9 +70,9 @@ def run(encoders: str | Sequence[Any], *, benchmarks: str | Benchmark | Sequence
     ArchrankError for anything unknown or impossible, before anything is trained; a warning for an encoder that cannot hold a benchmark's
     architectures and is left out of it, and for trials that failed.
     """
-    from archrank.eval.run import run as run_plan
-    from archrank.eval.specs import parse_list
-    from archrank.eval.trials import make_plan
+    from archrank.eval.runners.run import run as run_plan
+    from archrank.eval.trials.specs import parse_list
+    from archrank.eval.trials.trial import make_plan
 
     plan = make_plan(parse_list(encoders), benchmarks=_several(benchmarks), budgets=_several(budgets), seeds=seeds,
                      targets=None if targets is None else _several(targets), protocol=protocol, recipe=recipe)

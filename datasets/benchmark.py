@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from archrank.datasets.bounded import read_parquet, shown
 from archrank.datasets.errors import DataError, unknown
+from archrank.datasets.io.bounded import read_parquet, shown
 from archrank.datasets.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ class Benchmark:
 
     @classmethod
     def from_graphs(cls, graphs: Sequence[Any], scores: Any, **options: Any) -> Benchmark:
-        """A benchmark of one's own graphs (networkx, PyG, DGL): see `archrank.datasets.own.from_graphs`."""
-        from archrank.datasets.own import from_graphs
+        """A benchmark of one's own graphs (networkx, PyG, DGL): see `archrank.datasets.custom.graphs.from_graphs`."""
+        from archrank.datasets.custom.graphs import from_graphs
 
         return from_graphs(graphs, scores, **options)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import ArchrankError, DataError, DataMissing, one_line, unknown
-from archrank.datasets.sources import SOURCES, Source
+from archrank.datasets.importers import SOURCES, Source
 
 if TYPE_CHECKING:
     from archrank.datasets.benchmark import Benchmark
@@ -110,7 +110,7 @@ def _read(path: Path, _modified: int) -> Benchmark:
 
 
 def _module(source: Source) -> Any:
-    return importlib.import_module(f"archrank.datasets.sources.{source.module}")
+    return importlib.import_module(f"archrank.datasets.importers.{source.module}")
 
 
 def _locate(source: Source) -> Path | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from archrank.datasets.bounded import read_bytes
 from archrank.datasets.errors import DataError, DataMissing
+from archrank.datasets.io.bounded import read_bytes
 
 GATES_FILES = ("gates_split_train_hashes.txt", "gates_split_test_hashes.txt")
 GATES_COUNT = 7290

@@ -100,8 +100,8 @@ class EncoderInfo:
 def builtin() -> dict[str, EncoderInfo]:
     """The encoders of this package by name."""
     found: dict[str, EncoderInfo] = {}
-    for path in sorted(HERE.glob("*.py")):
-        for info in scan(path, module=f"archrank.encoders.{path.stem}", origin="built-in"):
+    for path in sorted(HERE.glob("*/*.py"), key=lambda path: path.stem):
+        for info in scan(path, module=f"archrank.encoders.{path.parent.name}.{path.stem}", origin="built-in"):
             found[info.name] = info
     return dict(sorted(found.items()))
 

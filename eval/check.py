@@ -20,15 +20,15 @@ from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.catalog import where
-from archrank.eval.ensemble import Ensemble
-from archrank.eval.feed import Member, View
-from archrank.eval.labels import transform
+from archrank.eval.engine.batching import Member, View
+from archrank.eval.engine.ensemble import Ensemble
+from archrank.eval.engine.labels import transform
+from archrank.eval.engine.network import Network, parameters
+from archrank.eval.engine.recipes import COMMON, Recipe
+from archrank.eval.engine.training import Outcome, train
 from archrank.eval.metrics import kendall
-from archrank.eval.network import Network, parameters
-from archrank.eval.recipes import COMMON, Recipe
-from archrank.eval.specs import Spec
 from archrank.eval.synthetic import synthetic
-from archrank.eval.training import Outcome, train
+from archrank.eval.trials.specs import Spec
 
 Verdict = Literal["pass", "fail", "fact"]
 CLOSE = 1e-4
@@ -158,7 +158,7 @@ def _same_seed(s: _Subject) -> tuple[Verdict, str]:
         model = s.make().eval()
         with torch.no_grad():
             one, two = torch.cat([one, model(s.graphs[:16].plain())]), torch.cat([two, model(s.graphs[:16].plain())])
-    return ("pass", "bit-equal") if torch.equal(one, two) else ("fail", "asked twice under one seed, it answers differently; use layers.noise.Dropout for randomness in training, and none in evaluation")
+    return ("pass", "bit-equal") if torch.equal(one, two) else ("fail", "asked twice under one seed, it answers differently; use archrank.encoders.ensembling.noise.Dropout for randomness in training, and none in evaluation")
 
 
 def _gradient(s: _Subject) -> tuple[Verdict, str]:

@@ -10,7 +10,7 @@ from archrank.eval.bench.case import VARIANTS, WHOLE
 from archrank.eval.bench.growth import PARTS
 from archrank.eval.bench.results import Sample
 from archrank.eval.bench.summary import Spread, clock, distinct, floor_seconds, growth, ratios, select, spread
-from archrank.reports.fig_bench import Line, growth_figure, ratio_figure
+from archrank.reports.figures.bench import Line, growth_figure, ratio_figure
 from archrank.reports.style import Palette
 from archrank.reports.svg import as_file
 

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from archrank.datasets import Benchmark
-from archrank.eval.store import read_table
+from archrank.eval.trials.store import read_table
 from archrank.reports.study import Study
 
 __all__ = ["Encoded", "encoded", "principal", "smoothness", "tsne"]

@@ -9,20 +9,20 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from archrank.datasets import ArchrankError, Benchmark
-from archrank.eval.store import replace
+from archrank.eval.trials.store import replace
 from archrank.reports import FORMATS
 from archrank.reports.blocks import Block, Details, Figure, Panel, Section
-from archrank.reports.render_html import render_html
-from archrank.reports.render_text import render_json, render_markdown, render_tables
-from archrank.reports.sec_appendix import appendix
-from archrank.reports.sec_cost import costs
-from archrank.reports.sec_curves import pairwise, sample_efficiency
-from archrank.reports.sec_failures import failures
-from archrank.reports.sec_leaderboard import boards
-from archrank.reports.sec_map import encoding_maps
-from archrank.reports.sec_run import what_was_run
-from archrank.reports.sec_verdict import verdict
-from archrank.reports.sec_where import where
+from archrank.reports.renderers.html import render_html
+from archrank.reports.renderers.text import render_json, render_markdown, render_tables
+from archrank.reports.sections.appendix import appendix
+from archrank.reports.sections.cost import costs
+from archrank.reports.sections.curves import pairwise, sample_efficiency
+from archrank.reports.sections.failures import failures
+from archrank.reports.sections.leaderboard import boards
+from archrank.reports.sections.map import encoding_maps
+from archrank.reports.sections.run import what_was_run
+from archrank.reports.sections.verdict import verdict
+from archrank.reports.sections.where import where
 from archrank.reports.study import Study, read_study
 from archrank.reports.svg import as_file
 from archrank.reports.words import join, plural

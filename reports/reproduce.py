@@ -10,7 +10,7 @@ import pandas as pd
 
 from archrank.datasets.catalog import available
 from archrank.datasets.errors import ArchrankError
-from archrank.datasets.sources import SOURCES
+from archrank.datasets.importers import SOURCES
 from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import Interval, values
 from archrank.reports.published import published

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.store import Store, as_frame, read_trials
+from archrank.eval.trials.store import Store, as_frame, read_trials
 
 if TYPE_CHECKING:
     from archrank.eval.statistics import Comparison

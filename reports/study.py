@@ -31,8 +31,8 @@ from archrank.eval.statistics import (
     noise_ceiling,
     pairs,
 )
-from archrank.eval.store import as_frame, latest, read_trials, unreadable
-from archrank.eval.suite import read_skipped
+from archrank.eval.trials.store import as_frame, latest, read_trials, unreadable
+from archrank.eval.trials.suite import read_skipped
 from archrank.reports.style import Palette
 from archrank.reports.words import join
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from archrank.datasets import Benchmark
-from archrank.eval.store import read_table
+from archrank.eval.trials.store import read_table
 from archrank.reports.study import Study
 
 __all__ = ["Prediction", "op_slopes", "percentile", "predictions", "residual_by_depth"]

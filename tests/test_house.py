@@ -31,6 +31,20 @@ def test_imports_run_one_way(floor):
                     assert above in allowed - {"archrank"}, f"{path.relative_to(ROOT)}:{node.lineno} imports {name}"
 
 
+# Inside `eval`: what a room may import of the others. Rooms not named here stand above all of these.
+ROOMS = {"metrics": set(), "statistics": {"metrics"}, "engine": {"metrics"}, "trials": {"engine", "metrics"}, "runners": {"trials", "engine", "metrics"}}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_of_eval_import_one_way(room):
+    for path in [*(ROOT / "eval").glob(f"{room}/**/*.py"), *(ROOT / "eval").glob(f"{room}.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("archrank.eval"):
+                parts = node.module.split(".")
+                rooms = {parts[2]} if len(parts) > 2 else {alias.name for alias in node.names}
+                assert rooms <= ROOMS[room] | {room}, f"{path.relative_to(ROOT)}:{node.lineno} imports {node.module}"
+
+
 @pytest.mark.parametrize("command", [["--help"], ["list"], ["list", "encoders"], ["run", "--help"], ["report", "--help"], ["data", "--help"],
                                      ["plan", "-b", "digits101", "-e", "gcn,path", "--budgets", "20"]])
 def test_no_torch_for(command, tmp_path):

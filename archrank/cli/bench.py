@@ -46,7 +46,7 @@ def bench(
         from archrank.eval.bench.compare import compare
         from archrank.eval.bench.growth import ENCODERS, grow
         from archrank.eval.bench.results import Results
-        from archrank.eval.device import check_device
+        from archrank.eval.engine.device import check_device
 
         check_device(device)
         parts, chosen = _parts(growth), _labels(encoders or ([] if growth or plan else DEFAULT))
@@ -76,7 +76,7 @@ def bench(
 def _labels(encoders: Sequence[str]) -> list[str]:
     """Globs spelt out; ArchrankError for what is unknown or trained by scikit-learn."""
     from archrank.datasets.errors import ArchrankError
-    from archrank.eval.specs import parse_list
+    from archrank.eval.trials.specs import parse_list
 
     specs = parse_list(list(encoders)) if encoders else []
     for spec in specs:

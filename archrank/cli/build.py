@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from archrank.datasets.errors import ArchrankError, unknown
-from archrank.eval.device import check_device
+from archrank.eval.engine.device import check_device
 
 BUILDABLE = {"digits101": "digits101: NAS-Bench-101 cells trained on handwritten digits"}
 
@@ -34,8 +34,8 @@ def build(
         return
     import os
 
-    from archrank.datasets.digits.builder import SEEDS, digits101_plan, run
-    from archrank.datasets.digits.card import assemble
+    from archrank.datasets.digits101.builder import SEEDS, digits101_plan, run
+    from archrank.datasets.digits101.card import assemble
 
     if workers is None:
         workers = (os.cpu_count() or 1) if device == "cpu" else 1
@@ -60,9 +60,9 @@ def _check(cells: int | None, seeds: int | None, workers: int | None, device: st
 
 def _verify(name: str, cells: int) -> None:
     from archrank.datasets import load
-    from archrank.datasets.digits.task import digits
-    from archrank.datasets.digits.training import Recipe
-    from archrank.datasets.digits.verify import verify
+    from archrank.datasets.digits101.task import digits
+    from archrank.datasets.digits101.training import Recipe
+    from archrank.datasets.digits101.verify import verify
 
     benchmark = load(name)
     verdict = verify(benchmark, digits(), Recipe(), cells)

@@ -42,7 +42,7 @@ class {cls}(nn.Module):
 TEST = '''from pathlib import Path
 
 from archrank.eval.check import check
-from archrank.eval.specs import parse
+from archrank.eval.trials.specs import parse
 
 HERE = Path(__file__).parent
 
@@ -56,7 +56,7 @@ def test_{module}_is_fit_for_the_suite():
 def check(encoders: Annotated[list[str], typer.Argument(help="Names, globs or file.py:Class.")],
           as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False) -> None:
     """Is an encoder fit for the suite? Needs no data and no GPU. Exit code 1 if a check fails."""
-    from archrank.eval.specs import parse_list
+    from archrank.eval.trials.specs import parse_list
 
     specs = parse_list(",".join(encoders))
     import torch

@@ -35,7 +35,7 @@ def compare(
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.metrics import METRICS
     from archrank.eval.statistics import ComparisonError, compare_each
-    from archrank.eval.store import as_frame, latest, read_trials
+    from archrank.eval.trials.store import as_frame, latest, read_trials
     from archrank.reports.words import replaced
 
     if metric not in METRICS:

@@ -13,7 +13,7 @@ import typer
 from archrank.cli.build import build
 
 if TYPE_CHECKING:
-    from archrank.datasets.sources import Source
+    from archrank.datasets.importers import Source
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
                   help="Benchmark tables: list, get, import, info, verify, build.")
@@ -89,8 +89,8 @@ def get(
 ) -> None:
     """Download the official files of a benchmark (checked, resumed where it broke off) and import them."""
     from archrank.datasets.catalog import import_file
-    from archrank.datasets.download import get as fetch
-    from archrank.datasets.sources import SOURCES
+    from archrank.datasets.importers import SOURCES
+    from archrank.datasets.io.download import get as fetch
 
     source = _source(name)
     folder = to or _data_folder()
@@ -130,7 +130,7 @@ def import_(
         _said(card)
         return
     from archrank.datasets.benchmark import write_benchmark
-    from archrank.datasets.own_files import read_own
+    from archrank.datasets.custom.files import read_own
 
     folder = to or own_folder()
     frame, described = read_own(file, name=name, ops=_words(ops), metrics=_words(metrics), minimize=_words(minimize),
@@ -182,7 +182,7 @@ def verify(
 def _source(name: str) -> Source:
     from archrank.datasets.catalog import embedded
     from archrank.datasets.errors import ArchrankError, unknown
-    from archrank.datasets.sources import SOURCES
+    from archrank.datasets.importers import SOURCES
 
     if name in embedded():
         raise ArchrankError(f"benchmark {name} ships with archrank: there is nothing to fetch")
@@ -194,7 +194,7 @@ def _source(name: str) -> Source:
 def _guess(file: Path, name: str | None) -> Source | None:
     """The benchmark a file belongs to by its name, or the one that was named; None for a table of one's own."""
     from archrank.datasets.errors import ArchrankError
-    from archrank.datasets.sources import SOURCES
+    from archrank.datasets.importers import SOURCES
 
     if name in SOURCES:
         return SOURCES[name]
@@ -211,7 +211,7 @@ def _guess(file: Path, name: str | None) -> Source | None:
 def _module(source: Source) -> Any:
     from importlib import import_module
 
-    return import_module(f"archrank.datasets.sources.{source.module}")
+    return import_module(f"archrank.datasets.importers.{source.module}")
 
 
 def _data_folder() -> Path:
@@ -279,7 +279,7 @@ def _progress(title: str) -> Iterator[Callable[[int, int | None], None] | None]:
 @contextmanager
 def _watched(title: str) -> Iterator[None]:
     """Progress through the file that an importer reads."""
-    from archrank.datasets.bounded import WATCH
+    from archrank.datasets.io.bounded import WATCH
 
     with _progress(title) as progress:
         token = WATCH.set(progress)

@@ -28,7 +28,7 @@ def encoders_page() -> str:
                  "auxiliary_loss": "a loss of its own", "compare": "pairs, ranked by Borda count"}
         offers = ", ".join(hooks[hook] for hook in info.hooks)
         lines = [f"### `{info.name}`", "", info.doc, "", f"*{kind.capitalize()}.* Options: {options}." + (f" Offers: {offers}." if offers else ""),
-                 "", f"Source: `encoders/{info.path.name}`, checked by `tests/encoders/test_{info.path.stem}.py` and the contract tests.", ""]
+                 "", f"Source: `encoders/{info.path.parent.name}/{info.path.name}`, checked by `tests/encoders/test_{info.path.stem}.py` and the contract tests.", ""]
         families.setdefault(info.family, []).append("\n".join(lines))
     for family in sorted(families):
         parts += [f"## {family[:1].upper()}{family[1:]}", "", *families[family]]

@@ -56,7 +56,7 @@ def _protocols() -> list[dict[str, Any]]:
 
 
 def _suites() -> list[dict[str, Any]]:
-    from archrank.eval.suite import read_suite, shipped
+    from archrank.eval.trials.suite import read_suite, shipped
 
     rows = []
     for name in shipped():
@@ -75,8 +75,8 @@ def doctor() -> None:
     import torch
 
     from archrank.datasets.catalog import cache_folder, data_folders
-    from archrank.eval.device import accelerator
-    from archrank.eval.provenance import provenance
+    from archrank.eval.engine.device import accelerator
+    from archrank.eval.trials.provenance import provenance
 
     for name, value in provenance(accelerator(), torch.get_num_threads()).items():
         if name != "finished":  # of a trial, not of a machine

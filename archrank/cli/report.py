@@ -48,7 +48,7 @@ def _labels(text: str) -> list[str]:
 
 def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
     """How far the stores have come: trials done and failed by predictor. Exit code 1 if any failed."""
-    from archrank.eval.store import latest, unreadable
+    from archrank.eval.trials.store import latest, unreadable
     from archrank.reports.stores import progress, read, training
     from archrank.reports.words import replaced
 
@@ -83,7 +83,7 @@ def failures(
     traceback: Annotated[bool, typer.Option("--traceback", help="With the whole traceback.")] = False,
 ) -> None:
     """Failed trials and why, equal errors together under the key of the first. Exit code 1 if there are any."""
-    from archrank.eval.store import latest
+    from archrank.eval.trials.store import latest
     from archrank.reports.stores import alike, cells, read
 
     found = [record for record in latest(read(store))[0] if record["status"] != "done"]
@@ -138,8 +138,8 @@ def diff(
     every: Annotated[bool, typer.Option("--all", help="Also the cells that did not move.")] = False,
 ) -> None:
     """Which numbers moved between two stores: seeds paired, tests adjusted for all cells. Exit code 0 if none did and both have the same cells and seeds."""
-    from archrank.eval.store import latest
-    from archrank.reports.render_text import finite
+    from archrank.eval.trials.store import latest
+    from archrank.reports.renderers.text import finite
     from archrank.reports.stores import moved, read
     from archrank.reports.words import replaced
 

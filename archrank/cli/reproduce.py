@@ -15,8 +15,8 @@ import typer
 from archrank.cli.console import console
 
 if TYPE_CHECKING:
-    from archrank.eval.specs import Spec
-    from archrank.eval.trials import Plan
+    from archrank.eval.trials.specs import Spec
+    from archrank.eval.trials.trial import Plan
     from archrank.reports.reproduce import Claim, Outcome, Task
 
 WIDTH_OF_A_PIPE = 160
@@ -36,10 +36,10 @@ def reproduce(
 ) -> None:
     """Train an encoder by its paper's recipe under its paper's protocol, and show our mean and interval beside the published values."""
     from archrank.datasets.errors import ArchrankError, unknown
-    from archrank.eval.device import chosen_device
-    from archrank.eval.specs import parse_list
+    from archrank.eval.engine.device import chosen_device
+    from archrank.eval.trials.specs import parse_list
     from archrank.reports.published import published
-    from archrank.reports.render_text import finite
+    from archrank.reports.renderers.text import finite
     from archrank.reports.reproduce import claims, outcomes, tasks
 
     spec, *more = parse_list(encoder)
@@ -88,16 +88,16 @@ def _numbers(text: str | None) -> list[int] | None:
 
 
 def _plan(spec: Spec, task: Task, seeds: int) -> Plan:
-    from archrank.eval.trials import make_plan
+    from archrank.eval.trials.trial import make_plan
 
     return make_plan([spec], benchmarks=[task.benchmark], budgets=task.budgets, seeds=seeds, targets=[task.target], protocol=task.protocol, recipe="paper")
 
 
 def _announcement(spec: Spec, task: Task, plan: Plan, store: Path, seeds: int, device: str, workers: int | None) -> str:
     """What will be run, and roughly how long it takes: timed on what is not stored yet."""
-    from archrank.eval.estimate import training_seconds
-    from archrank.eval.store import Store
-    from archrank.eval.trials import Plan
+    from archrank.eval.trials.estimate import training_seconds
+    from archrank.eval.trials.store import Store
+    from archrank.eval.trials.trial import Plan
 
     stored = Store(store).keys()
     pending = Plan([item for item in plan.trials if item.trial.key not in stored], plan.benchmarks, plan.splits)
@@ -119,13 +119,13 @@ def _duration(seconds: float) -> str:
 def _run(plans: list[Plan], store: Path, device: str, workers: int | None, compiled: bool) -> int:
     """Train what is not stored; the number of failed trials."""
     from archrank.cli.run import _watcher
-    from archrank.eval.run import run
+    from archrank.eval.runners.run import run
 
     return sum(run(plan, store, device=device, workers=workers, compiled=compiled, watcher=_watcher()).failed for plan in plans)
 
 
 def _rows(plans: list[Plan], store: Path) -> Any:
-    from archrank.eval.store import read_results
+    from archrank.eval.trials.store import read_results
 
     frame = read_results([store])
     return frame[frame["key"].isin({item.trial.key for plan in plans for item in plan.trials})]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from archrank.eval.groups import Group
-    from archrank.eval.store import Store
-    from archrank.eval.trials import Plan
+    from archrank.eval.trials.groups import Group
+    from archrank.eval.trials.store import Store
+    from archrank.eval.trials.trial import Plan
 
 Encoders = Annotated[list[str] | None, typer.Option("--encoders", "-e", help="Names, globs, file.py:Class; name[option=value] and +head allowed; comma-separated or given often.")]
 Benchmarks = Annotated[list[str] | None, typer.Option("--benchmark", "--benchmarks", "-b", help="Names, comma-separated (default digits101).")]
@@ -39,9 +39,9 @@ def _plan(suite: str | None, encoders: list[str] | None, benchmark: list[str] | 
           target: list[str] | None, protocol: str | None, recipe: str | None) -> tuple[Plan, dict[str, str]]:
     """The plan, and the suite's optional benchmarks that are not at hand (name -> how to get it), each said in one line."""
     from archrank.datasets.errors import ArchrankError
-    from archrank.eval.specs import parse_list
-    from archrank.eval.suite import read_suite
-    from archrank.eval.trials import make_plan
+    from archrank.eval.trials.specs import parse_list
+    from archrank.eval.trials.suite import read_suite
+    from archrank.eval.trials.trial import make_plan
 
     declared = read_suite(suite) if suite else None
     base: dict[str, Any] = declared.model_dump() if declared else {}
@@ -72,7 +72,7 @@ def plan(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmar
          target: Targets = None, protocol: ProtocolName = None, recipe: RecipeName = None, store: StoreFolder = Path("results/store"),
          as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False) -> None:
     """Show the trials of a run: which are stored, which would be trained. Writes nothing, imports no torch."""
-    from archrank.eval.store import Store
+    from archrank.eval.trials.store import Store
 
     planned, _ = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
     stored = Store(store).settled(item.trial.key for item in planned.trials)
@@ -101,9 +101,9 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
     """Train and test encoders on identical splits. Always resumes: what the store has is kept, the rest is done."""
     started = time.monotonic()
     planned, skipped = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
-    from archrank.eval.run import run as run_plan
-    from archrank.eval.store import Store
-    from archrank.eval.suite import note_skipped
+    from archrank.eval.runners.run import run as run_plan
+    from archrank.eval.trials.store import Store
+    from archrank.eval.trials.suite import note_skipped
 
     if suite and not benchmark:
         note_skipped(store, suite, skipped)
@@ -125,7 +125,7 @@ def _not_compiled(plan: Plan, store: Store) -> set[tuple[str, str]]:
 
 def _watcher() -> Any:
     """Progress bars on a terminal, plain lines elsewhere."""
-    from archrank.eval.run import Watcher
+    from archrank.eval.runners.run import Watcher
 
     class Lines(Watcher):
         def begin(self, planned: int, kept: int, groups: list[Group]) -> None:

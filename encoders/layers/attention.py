@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from archrank.encoders.layers.noise import Dropout
-from archrank.encoders.layers.stacked import over_members
+from archrank.encoders.ensembling.noise import Dropout
+from archrank.encoders.ensembling.stacked import over_members
 
 BARRED = -1e9  # a pair that may not look at each other
 # Padding is far below BARRED, so that a row with every pair barred spreads over what is there, never over padding.

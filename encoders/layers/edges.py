@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.layers.fused import fused, row_sums
+from archrank.encoders.ensembling.fused import fused, row_sums
 
 MOST_SLOTS = 256
 

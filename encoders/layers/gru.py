@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from archrank.encoders.layers.stacked import over_members
+from archrank.encoders.ensembling.stacked import over_members
 
 
 class GRU(nn.Module):

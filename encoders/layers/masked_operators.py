@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from archrank.encoders.ensembling.noise import Dropout
 from archrank.encoders.layers.attention import Block
-from archrank.encoders.layers.noise import Dropout
 
 SMOOTHING = 0.1
 

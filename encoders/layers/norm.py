@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from archrank.encoders.layers.noise import Dropout, uniform
-from archrank.encoders.layers.stacked import over_members
+from archrank.encoders.ensembling.noise import Dropout, uniform
+from archrank.encoders.ensembling.stacked import over_members
 
 
 class MaskedBatchNorm(nn.Module):

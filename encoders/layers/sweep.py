@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from archrank.encoders.ensembling.stacked import over_members
 from archrank.encoders.layers.gru import GRU, gate, gate_slopes
-from archrank.encoders.layers.stacked import over_members
 
 # Logits are cut to +-LIMIT, beyond which a softmax of float32 gives 0 or 1 anyway.
 LIMIT = 60.0

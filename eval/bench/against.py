@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.bench.clock import peak_memory
 from archrank.eval.bench.results import Results
-from archrank.eval.workers import environment
+from archrank.eval.runners.processes import environment
 
 if TYPE_CHECKING:
     from archrank.eval.bench.case import Case

@@ -14,18 +14,18 @@ from torch_geometric.loader import DataLoader
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
-from archrank.encoders.flowerformer import FlowerFormer
-from archrank.encoders.gated_gcn import GatedGCN
-from archrank.encoders.gcn import NeuralPredictorGCN
-from archrank.encoders.gin import GIN
-from archrank.encoders.layers.noise import Dropout
+from archrank.encoders.ensembling.noise import Dropout
+from archrank.encoders.flow.flowerformer import FlowerFormer
+from archrank.encoders.gnn.gated_gcn import GatedGCN
+from archrank.encoders.gnn.gcn import NeuralPredictorGCN
+from archrank.encoders.gnn.gin import GIN
 from archrank.eval.bench.pyg_flowerformer import PygFlowerFormer
 from archrank.eval.bench.pyg_networks import PygGatedGCN, PygGCN, PygGIN
 from archrank.eval.bench.subject import Subject
-from archrank.eval.feed import steps_per_epoch
-from archrank.eval.losses import supervised
-from archrank.eval.network import Network
-from archrank.eval.training import learning_rate
+from archrank.eval.engine.batching import steps_per_epoch
+from archrank.eval.engine.losses import supervised
+from archrank.eval.engine.network import Network
+from archrank.eval.engine.training import learning_rate
 
 FORMS: dict[type[nn.Module], Callable[[Any], Any]] = {
     NeuralPredictorGCN: PygGCN,

@@ -15,7 +15,7 @@ from archrank.eval.bench.floor import floor
 from archrank.eval.bench.made_up import random_cells
 from archrank.eval.bench.runners import Engine, Runner, make_runner
 from archrank.eval.bench.subject import Subject, prepare
-from archrank.eval.feed import steps_per_epoch
+from archrank.eval.engine.batching import steps_per_epoch
 
 
 class Desk:

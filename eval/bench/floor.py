@@ -12,9 +12,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from archrank.eval.bench.subject import Subject
-from archrank.eval.feed import steps_per_epoch
-from archrank.eval.network import Network
-from archrank.eval.training import synchronize
+from archrank.eval.engine.batching import steps_per_epoch
+from archrank.eval.engine.network import Network
+from archrank.eval.engine.training import synchronize
 
 TRIES, TRY_S = 5, 0.05
 COPIED = 64 * 2**20

@@ -16,7 +16,7 @@ from torch_geometric.nn import MessagePassing, global_mean_pool
 from torch_geometric.utils import softmax
 
 from archrank.datasets.errors import ArchrankError
-from archrank.encoders.flowerformer import FlowerFormer
+from archrank.encoders.flow.flowerformer import FlowerFormer
 from archrank.eval.bench.pyg_networks import linear, norm
 
 

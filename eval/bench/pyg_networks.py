@@ -16,9 +16,9 @@ from torch_geometric.nn import GCNConv, GINConv, MessagePassing, global_mean_poo
 from torch_geometric.utils import add_self_loops, scatter
 
 from archrank.datasets.errors import ArchrankError
-from archrank.encoders.gated_gcn import EPSILON, GatedGCN
-from archrank.encoders.gcn import NeuralPredictorGCN
-from archrank.encoders.gin import GIN
+from archrank.encoders.gnn.gated_gcn import EPSILON, GatedGCN
+from archrank.encoders.gnn.gcn import NeuralPredictorGCN
+from archrank.encoders.gnn.gin import GIN
 
 Transform = Callable[[Data], Data]
 

@@ -13,9 +13,9 @@ import torch
 
 from archrank.datasets.graphs import Graphs
 from archrank.eval.bench.subject import Subject
-from archrank.eval.feed import steps_per_epoch
-from archrank.eval.recipes import Recipe
-from archrank.eval.training import Trained, fit, predict, synchronize
+from archrank.eval.engine.batching import steps_per_epoch
+from archrank.eval.engine.recipes import Recipe
+from archrank.eval.engine.training import Trained, fit, predict, synchronize
 
 
 class Runner(Protocol):

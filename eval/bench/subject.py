@@ -16,11 +16,11 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.eval.bench.case import Case
 from archrank.eval.bench.made_up import random_cells, random_dags
-from archrank.eval.feed import Member, Rows
-from archrank.eval.labels import transform
-from archrank.eval.network import FixedEncoding
-from archrank.eval.recipes import COMMON, HEADS, Recipe, prescribed
-from archrank.eval.specs import Spec, parse_list
+from archrank.eval.engine.batching import Member, Rows
+from archrank.eval.engine.labels import transform
+from archrank.eval.engine.network import FixedEncoding
+from archrank.eval.engine.recipes import COMMON, HEADS, Recipe, prescribed
+from archrank.eval.trials.specs import Spec, parse_list
 
 
 @dataclass(eq=False)

@@ -10,7 +10,7 @@ import torch
 from archrank.eval.bench.case import Case
 from archrank.eval.bench.runners import Engine
 from archrank.eval.bench.subject import prepare
-from archrank.eval.feed import steps_per_epoch
+from archrank.eval.engine.batching import steps_per_epoch
 
 
 def main(job: str) -> None:

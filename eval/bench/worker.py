@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from archrank.datasets.errors import ArchrankError, one_line
-from archrank.eval.workers import start
+from archrank.eval.runners.processes import start
 
 
 class Worker:

@@ -8,7 +8,7 @@ from sklearn.model_selection import cross_val_score
 
 from archrank import ArchrankError, Predictor
 from archrank.eval.metrics import kendall
-from archrank.eval.specs import parse
+from archrank.eval.trials.specs import parse
 
 
 def test_fits_ranks_saves_and_loads(cells, tmp_path):
@@ -37,7 +37,7 @@ def test_what_is_saved_predicts_the_same(cells, tmp_path, encoder):
 
 def test_a_file_of_ones_own_is_found_again_from_anywhere(cells, tmp_path, monkeypatch):
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "own.py").write_text("from archrank.encoders.gin import GIN\n\n\nclass Own(GIN):\n    def __init__(self, space, *, sizes: "
+    (tmp_path / "sub" / "own.py").write_text("from archrank.encoders.gnn.gin import GIN\n\n\nclass Own(GIN):\n    def __init__(self, space, *, sizes: "
                                              "tuple[int, ...] = (4, 4), scale: float | None = 1.0):\n        super().__init__(space, dim=sizes[0])\n")
     monkeypatch.chdir(tmp_path)
     written = "sub/own.py:Own[scale=null,sizes=(6,2)]"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from archrank.datasets.sources import deepnets1m, natsbench
+from archrank.datasets.importers import deepnets1m, natsbench
 from tests.datasets import test_made_releases as forms
 from tests.datasets.test_nats_hw import size_info, write_release
 

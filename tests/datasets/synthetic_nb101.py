@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from archrank.datasets import nb101_cells, tfrecord
+from archrank.datasets import nb101_cells
+from archrank.datasets.io import tfrecord
 
 BLOCK = 1 << 13
 NAMES = {0: "input", 1: "conv1x1-bn-relu", 2: "conv3x3-bn-relu", 3: "maxpool3x3", 4: "output"}
@@ -108,7 +109,7 @@ def main():
         write(path, count)
         print(f"{count:,} cells written: {path.stat().st_size / 1e6:.0f} MB, {time.time() - started:.0f} s", flush=True)
         from archrank.datasets.benchmark import read_benchmark, write_benchmark
-        from archrank.datasets.sources import nasbench101
+        from archrank.datasets.importers import nasbench101
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         started = time.time()

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from archrank.datasets import bounded
 from archrank.datasets.errors import DataError
+from archrank.datasets.io import bounded
 
 
 def make_zip(path, **members):

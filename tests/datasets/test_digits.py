@@ -13,13 +13,13 @@ import torch
 from sklearn.datasets import load_digits
 
 from archrank.datasets.benchmark import read_benchmark
-from archrank.datasets.digits import builder
-from archrank.datasets.digits.builder import Plan, read_journal, run, single_thread
-from archrank.datasets.digits.card import assemble, noise_ceiling, reliability
-from archrank.datasets.digits.network import Program, Skeleton, cost, vertex_channels
-from archrank.datasets.digits.task import Task, digits
-from archrank.datasets.digits.training import Recipe, Trainer, rate, shift_weights, shifted
-from archrank.datasets.digits.verify import verify
+from archrank.datasets.digits101 import builder
+from archrank.datasets.digits101.builder import Plan, read_journal, run, single_thread
+from archrank.datasets.digits101.card import assemble, noise_ceiling, reliability
+from archrank.datasets.digits101.network import Program, Skeleton, cost, vertex_channels
+from archrank.datasets.digits101.task import Task, digits
+from archrank.datasets.digits101.training import Recipe, Trainer, rate, shift_weights, shifted
+from archrank.datasets.digits101.verify import verify
 from archrank.datasets.errors import DataError
 from archrank.datasets.nb101_cells import Cell
 

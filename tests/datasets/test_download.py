@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from archrank.datasets import download
 from archrank.datasets.errors import DataError, DataMissing
-from archrank.datasets.sources import SOURCES, Download, Source
+from archrank.datasets.importers import SOURCES, Download, Source
+from archrank.datasets.io import download
 
 BODY = bytes(range(256)) * 400
 

@@ -3,12 +3,12 @@
 import pytest
 
 from archrank.datasets import load
-from archrank.eval import recipes
-from archrank.eval.run import run
-from archrank.eval.specs import parse_list
-from archrank.eval.store import Store
-from archrank.eval.suite import read_suite
-from archrank.eval.trials import make_plan
+from archrank.eval.engine import recipes
+from archrank.eval.runners.run import run
+from archrank.eval.trials.specs import parse_list
+from archrank.eval.trials.store import Store
+from archrank.eval.trials.suite import read_suite
+from archrank.eval.trials.trial import make_plan
 from tests.datasets import made
 
 BENCHMARKS = ("deepnets1m", "nnlqp", "nasbench_asr", "natsbench_size")

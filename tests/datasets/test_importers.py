@@ -9,11 +9,12 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from archrank.datasets import bounded, load
+from archrank.datasets import load
 from archrank.datasets.benchmark import build
 from archrank.datasets.canonical import isomorphism_key
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources import deepnets1m, hwnasbench, nasbench101, nnlqp
+from archrank.datasets.importers import deepnets1m, hwnasbench, nasbench101, nnlqp
+from archrank.datasets.io import bounded
 from tests.datasets.test_made_releases import NETWORK, deepnets, onnx
 from tests.datasets.test_nats_hw import ARCHS, hardware
 

@@ -10,7 +10,7 @@ import pytest
 
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources import deepnets1m, nasbench_asr, nnlqp
+from archrank.datasets.importers import deepnets1m, nasbench_asr, nnlqp
 
 VECTORS = [[[0, 1], [1, 0, 0], [4, 0, 1, 0]], [[5, 0], [5, 0, 0], [5, 0, 0, 0]], [[2, 0], [3, 1, 1], [0, 1, 1, 1]]]
 

@@ -7,10 +7,11 @@ import struct
 import numpy as np
 import pytest
 
-from archrank.datasets import nb101_cells, tfrecord
+from archrank.datasets import nb101_cells
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources import nasbench101 as source
+from archrank.datasets.importers import nasbench101 as source
+from archrank.datasets.io import tfrecord
 from tests.datasets import synthetic_nb101 as made
 
 CELL = nb101_cells.Cell((0, 1, 2, 4), ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3)))

@@ -8,7 +8,7 @@ import pytest
 
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources import nasbench301 as source
+from archrank.datasets.importers import nasbench301 as source
 
 CELL = ((0, 3), (1, 0), (0, 2), (2, 4), (1, 5), (3, 6), (4, 1), (0, 0))
 

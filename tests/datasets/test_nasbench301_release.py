@@ -9,8 +9,8 @@ import pytest
 
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources import nasbench301
-from archrank.datasets.sources import nasbench301_release as source
+from archrank.datasets.importers import nasbench301
+from archrank.datasets.importers import nasbench301_release as source
 
 # The cells of the one result file in the official repository.
 EDGES = {

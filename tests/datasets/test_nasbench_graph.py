@@ -7,7 +7,7 @@ import pytest
 
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources import nasbench_graph as source
+from archrank.datasets.importers import nasbench_graph as source
 
 ENTRY = {"valid_perf": 0.8, "perf": 0.79, "latency": 0.01, "para": 1.5}
 

@@ -8,7 +8,7 @@ import pytest
 
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources import nasbench_nlp as source
+from archrank.datasets.importers import nasbench_nlp as source
 
 RECIPE = {"h_new_0": {"op": "activation_tanh", "input": ["f"]}, "f": {"op": "linear", "input": ["x", "h_prev_0"]}}
 

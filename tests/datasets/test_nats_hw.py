@@ -10,7 +10,7 @@ import pytest
 
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources import hwnasbench, nasbench201, natsbench
+from archrank.datasets.importers import hwnasbench, nasbench201, natsbench
 
 
 @pytest.mark.data

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 from archrank.datasets.benchmark import Benchmark, read_benchmark, write_benchmark
+from archrank.datasets.custom.files import read_own
+from archrank.datasets.custom.graphs import from_graphs
 from archrank.datasets.errors import DataError
-from archrank.datasets.own import from_graphs
-from archrank.datasets.own_files import read_own
 
 OPS = ["input", "conv", "pool", "output"]
 CELLS = [([0, 1, 2, 3], [(0, 1), (1, 2), (2, 3)]), ([0, 2, 3], [(0, 1), (1, 2)]), ([0, 1, 3], [(0, 1), (1, 2), (0, 2)])]

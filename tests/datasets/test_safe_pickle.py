@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archrank.datasets import safe_pickle
 from archrank.datasets.errors import DataError
+from archrank.datasets.io import safe_pickle
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 values = st.recursive(
@@ -134,5 +134,5 @@ def test_consecutive_pickles_and_size_limit(tmp_path):
 
 
 def test_reader_needs_no_torch():
-    code = "import sys; import archrank.datasets.safe_pickle, archrank.datasets.catalog; sys.exit('torch' in sys.modules)"
+    code = "import sys; import archrank.datasets.io.safe_pickle, archrank.datasets.catalog; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from archrank.datasets import safe_pickle, torch_file
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources import nasbench201, natsbench, transnasbench101
+from archrank.datasets.importers import nasbench201, natsbench, transnasbench101
+from archrank.datasets.io import safe_pickle
+from archrank.datasets.io import torch_files as torch_file
 from tests.datasets.test_nats_hw import stage
 
 ARCHS = [f"|none~0|+|none~0|none~1|+|none~0|{op}~1|none~2|" for op in nasbench201.OPS[1:-1]]
@@ -178,7 +179,7 @@ def test_memory_grows_with_architectures_and_not_with_their_results(tmp_path):
 
 
 def test_reader_needs_no_torch():
-    code = "import sys; import archrank.datasets.torch_file, archrank.datasets.sources.nasbench201_pth; assert 'torch' not in sys.modules"
+    code = "import sys; import archrank.datasets.io.torch_files, archrank.datasets.importers.nasbench201_pth; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

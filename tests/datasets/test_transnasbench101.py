@@ -9,7 +9,7 @@ import pytest
 
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
-from archrank.datasets.sources import transnasbench101 as source
+from archrank.datasets.importers import transnasbench101 as source
 
 
 @pytest.mark.data

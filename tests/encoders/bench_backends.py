@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from archrank.datasets.graphs import Graphs
-from archrank.encoders.gated_gcn import GatedGCN
-from archrank.encoders.gcn import NeuralPredictorGCN
-from archrank.encoders.gin import GIN
+from archrank.encoders.gnn.gated_gcn import GatedGCN
+from archrank.encoders.gnn.gcn import NeuralPredictorGCN
+from archrank.encoders.gnn.gin import GIN
 from archrank.encoders.layers.messages import messages
 from tests.encoders import spaces
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from archrank.datasets import ArchrankError
 from archrank.datasets.space import SearchSpace
-from archrank.encoders import adjacency as a
+from archrank.encoders.features import adjacency as a
 from tests.encoders import golden as g
 from tests.encoders import spaces
 

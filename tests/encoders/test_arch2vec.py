@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from archrank.encoders.arch2vec import GraphAutoencoder, arch2vec, pretrain
+from archrank.encoders.autoencoders.arch2vec import GraphAutoencoder, arch2vec, pretrain
 from tests.encoders import golden as g
 
 TINY = {"latent": 4, "hidden": 8, "layers": 2, "updates": 3, "batch": 8}

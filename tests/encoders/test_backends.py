@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from archrank.datasets import ArchrankError
-from archrank.encoders.gated_gcn import GatedGCN
-from archrank.encoders.gcn import NeuralPredictorGCN
-from archrank.encoders.gin import GIN
+from archrank.encoders.gnn.gated_gcn import GatedGCN
+from archrank.encoders.gnn.gcn import NeuralPredictorGCN
+from archrank.encoders.gnn.gin import GIN
 from archrank.encoders.layers.messages import messages
-from archrank.eval.feed import Member
-from archrank.eval.recipes import COMMON
-from archrank.eval.training import train
+from archrank.eval.engine.batching import Member
+from archrank.eval.engine.recipes import COMMON
+from archrank.eval.engine.training import train
 from tests.encoders import spaces
 
 BACKENDS = [

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from archrank import datasets
-from archrank.encoders.bag_of_ops import bag_of_ops
+from archrank.encoders.features.bag_of_ops import bag_of_ops
 from tests.encoders import golden as g
 
 

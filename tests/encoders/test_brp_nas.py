@@ -5,9 +5,9 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from archrank.datasets import canonical
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.brp_nas import BRPNAS, BRPNASRelation
+from archrank.encoders.gnn.brp_nas import BRPNAS, BRPNASRelation
 from archrank.encoders.layers.dataflow import dataflow
-from archrank.eval.recipes import make_recipe
+from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
 

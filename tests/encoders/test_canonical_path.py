@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archrank.datasets import available, load, make_split
-from archrank.encoders.canonical_path import canonical_path
-from archrank.encoders.path import path_counts
+from archrank.encoders.paths.canonical_path import canonical_path
+from archrank.encoders.paths.path import path_counts
 from tests.encoders import spaces
 
 NB101, NB201 = spaces.nasbench101(), spaces.nasbench201()

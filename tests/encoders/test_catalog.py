@@ -44,11 +44,11 @@ def test_an_edit_of_what_an_encoder_is_built_on_is_another_source(tmp_path, enco
     assert info.source != before
 
 
-@pytest.mark.parametrize("statement", ["from archrank.encoders.gcn import GCN", "from archrank.encoders import gcn", "import archrank.encoders.gcn as g"])
+@pytest.mark.parametrize("statement", ["from archrank.encoders.gnn.gcn import GCN", "from archrank.encoders.gnn import gcn", "import archrank.encoders.gnn.gcn as g"])
 def test_every_form_of_import_of_a_built_in_encoder_counts(tmp_path, statement):
     lay(tmp_path, {"enc.py": f"import torch\nfrom archrank import encoder\n{statement}" + ENCODER})
     own, *others = catalog._built_on(tmp_path / "enc.py")
-    assert own == tmp_path / "enc.py" and others == sorted(catalog._built_on(catalog.HERE / "gcn.py")) and len(others) > 1
+    assert own == tmp_path / "enc.py" and others == sorted(catalog._built_on(catalog.HERE / "gnn" / "gcn.py")) and len(others) > 1
 
 
 def test_installed_packages_are_not_followed(tmp_path):

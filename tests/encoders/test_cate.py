@@ -7,7 +7,7 @@ import torch
 from archrank import datasets
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.cate import cate, pair_loss, pair_up, pretrain, read_out, sequence
+from archrank.encoders.cross_attention.cate import cate, pair_loss, pair_up, pretrain, read_out, sequence
 from archrank.encoders.layers.complexity import complexity, operation_cost
 from archrank.encoders.layers.masked_operators import GraphEncoder, PairModel, corrupt, guess_loss
 from tests.encoders import golden as g

@@ -8,7 +8,7 @@ from archrank.cli.check import new
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders import catalog
 from archrank.eval.check import check
-from archrank.eval.specs import parse
+from archrank.eval.trials.specs import parse
 from tests.encoders import spaces
 
 

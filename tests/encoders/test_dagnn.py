@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from archrank.encoders.dagnn import DAGNN
-from archrank.eval.recipes import make_recipe
+from archrank.encoders.gnn.dagnn import DAGNN
+from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
 

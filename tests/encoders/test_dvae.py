@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from archrank.datasets.errors import ArchrankError
-from archrank.encoders.dvae import dvae, pretrain
+from archrank.encoders.autoencoders.dvae import dvae, pretrain
 from archrank.encoders.layers.dag_autoencoder import DagAutoencoder
 from tests.encoders import golden as g
 

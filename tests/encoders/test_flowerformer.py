@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.flowerformer import FlowerFormer
+from archrank.encoders.flow.flowerformer import FlowerFormer
 from tests.encoders import golden as g
 
 

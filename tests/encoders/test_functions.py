@@ -6,10 +6,10 @@ from torch import nn
 from torch.autograd import gradcheck
 from torch.func import vmap
 
+from archrank.encoders.ensembling.fused import row_sums
+from archrank.encoders.ensembling.noise import Dropout, Vector, noise
 from archrank.encoders.layers.attention import masked_softmax
-from archrank.encoders.layers.fused import row_sums
 from archrank.encoders.layers.gru import GRU, Gated
-from archrank.encoders.layers.noise import Dropout, Vector, noise
 from archrank.encoders.layers.norm import MaskedBatchNorm, Normalise
 from archrank.encoders.layers.sweep import Sweep, Swept, nodes_first
 

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from archrank.encoders.gated_gcn import GatedGCN
+from archrank.encoders.ensembling.fused import fusing
+from archrank.encoders.gnn.gated_gcn import GatedGCN
 from archrank.encoders.layers.edges import Lists, Slots, slots, slots_at
-from archrank.encoders.layers.fused import fusing
-from archrank.eval.recipes import make_recipe
+from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
 

@@ -3,8 +3,8 @@ import torch
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.gcn import NeuralPredictorGCN
-from archrank.eval.recipes import make_recipe
+from archrank.encoders.gnn.gcn import NeuralPredictorGCN
+from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
 

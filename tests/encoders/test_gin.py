@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from archrank.encoders.gin import GIN
-from archrank.eval.recipes import make_recipe
+from archrank.encoders.gnn.gin import GIN
+from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
 

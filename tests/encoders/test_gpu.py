@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from archrank.eval import feed
-from archrank.eval.specs import parse
-from archrank.eval.training import train
+from archrank.eval.engine import batching as feed
+from archrank.eval.engine.training import train
+from archrank.eval.trials.specs import parse
 from tests.encoders.test_members import LEARNED, SHORT
 from tests.eval.test_training import members
 

@@ -2,8 +2,8 @@ from itertools import pairwise
 
 import torch
 
-from archrank.encoders.gru_gnn import GRUGNN
-from archrank.eval.recipes import make_recipe
+from archrank.encoders.gnn.gru_gnn import GRUGNN
+from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import contract, spaces
 from tests.encoders import golden as g
 

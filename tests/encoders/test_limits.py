@@ -10,8 +10,8 @@ from archrank.datasets.benchmark import Benchmark, build
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders import catalog
 from archrank.encoders.limits import MOST_NODES, PAIRS, PATHS, unfit
-from archrank.eval.specs import parse
-from archrank.eval.trials import make_plan
+from archrank.eval.trials.specs import parse
+from archrank.eval.trials.trial import make_plan
 from tests.encoders import spaces
 
 
@@ -75,7 +75,10 @@ def test_told_in_advance_is_what_the_encoder_says(kind):
 
 
 def test_limits_are_the_encoders_own():
-    from archrank.encoders import adjacency, cate, dvae, limits
+    from archrank.encoders import limits
+    from archrank.encoders.autoencoders import dvae
+    from archrank.encoders.cross_attention import cate
+    from archrank.encoders.features import adjacency
 
     assert {"cate": cate.NODES, "dvae": dvae.NODES} == MOST_NODES and adjacency.WIDEST == limits.WIDEST
     table = made("long")

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from archrank.encoders import catalog
-from archrank.eval.recipes import COMMON
-from archrank.eval.specs import parse
-from archrank.eval.training import train
+from archrank.eval.engine.recipes import COMMON
+from archrank.eval.engine.training import train
+from archrank.eval.trials.specs import parse
 from tests.eval.test_training import members
 
 CLOSE = {torch.float32: 1e-4, torch.float64: 1e-9}

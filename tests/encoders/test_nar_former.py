@@ -3,8 +3,8 @@ import torch
 from torch.func import functional_call, stack_module_state, vmap
 
 from archrank import datasets
-from archrank.encoders.nar_former import NarFormer, period, scalar_code
-from archrank.eval.recipes import make_recipe
+from archrank.encoders.sequence.nar_former import NarFormer, period, scalar_code
+from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import golden as g
 
 DIAMOND = ([0, 1, 2, 3, 4], ((0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4)))

@@ -6,14 +6,14 @@ import torch
 
 from archrank import datasets
 from archrank.datasets.errors import ArchrankError
+from archrank.encoders.features.parameters import parameters
 from archrank.encoders.layers.complexity import complexity
-from archrank.encoders.parameters import parameters
-from archrank.eval.execute import with_costs
 from archrank.eval.metrics import kendall
-from archrank.eval.run import run
-from archrank.eval.specs import parse, parse_list
-from archrank.eval.store import read_results, read_table
-from archrank.eval.trials import make_plan
+from archrank.eval.runners.run import run
+from archrank.eval.trials.execute import with_costs
+from archrank.eval.trials.specs import parse, parse_list
+from archrank.eval.trials.store import read_results, read_table
+from archrank.eval.trials.trial import make_plan
 
 
 def counted(cells, column):

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from archrank.datasets import ArchrankError
 from archrank.datasets.graphs import Graphs
-from archrank.datasets.sources import nasbench301
+from archrank.datasets.importers import nasbench301
 from archrank.datasets.space import SearchSpace
-from archrank.encoders import path as p
-from archrank.encoders.canonical_path import canonical_path
+from archrank.encoders.paths import path as p
+from archrank.encoders.paths.canonical_path import canonical_path
 from tests.encoders import golden as g
 from tests.encoders import spaces
 

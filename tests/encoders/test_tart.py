@@ -4,7 +4,7 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.tart import Layer, Tart
+from archrank.encoders.sequence.tart import Layer, Tart
 from tests.encoders import golden as g
 
 PRIMITIVES = SearchSpace("deepnets1m", tuple(map(str, range(15))), 600)

@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from archrank.eval.specs import parse_list
-from archrank.eval.trials import make_plan
+from archrank.eval.trials.specs import parse_list
+from archrank.eval.trials.trial import make_plan
 
 PLUGIN = """
 import torch

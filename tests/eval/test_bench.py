@@ -8,10 +8,10 @@ from torch_geometric.loader import DataLoader
 
 from archrank.cli import main
 from archrank.datasets import ArchrankError
-from archrank.encoders.flowerformer import FlowerFormer
-from archrank.encoders.gated_gcn import GatedGCN
-from archrank.encoders.gcn import NeuralPredictorGCN
-from archrank.encoders.gin import GIN
+from archrank.encoders.flow.flowerformer import FlowerFormer
+from archrank.encoders.gnn.gated_gcn import GatedGCN
+from archrank.encoders.gnn.gcn import NeuralPredictorGCN
+from archrank.encoders.gnn.gin import GIN
 from archrank.eval.bench import compare as compare_module
 from archrank.eval.bench import growth as growth_module
 from archrank.eval.bench.against import against, plan, timed
@@ -25,8 +25,8 @@ from archrank.eval.bench.results import Results, read, read_all
 from archrank.eval.bench.subject import prepare
 from archrank.eval.bench.summary import growth, ratios, spread
 from archrank.eval.bench.worker import Worker
-from archrank.eval.network import Network
-from archrank.eval.recipes import Head
+from archrank.eval.engine.network import Network
+from archrank.eval.engine.recipes import Head
 from archrank.reports.bench_page import write_page
 
 TINY = Case("gcn[dim=8,layers=1]", "digits101", budget=14, members=2, predicted=20)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from archrank.eval.classical import LastHidden, fit_predict, regressor
-from archrank.eval.feed import Member
+from archrank.eval.engine.batching import Member
+from archrank.eval.engine.regressors import LastHidden, fit_predict, regressor
 
 
 def problem(count, seed=0):

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from archrank.encoders.brp_nas import BRPNASRelation
-from archrank.encoders.gated_gcn import GatedGCN
-from archrank.encoders.gin import GIN
-from archrank.encoders.tart import Tart
-from archrank.eval.compiled import parts, step
-from archrank.eval.compiled.build import signature
-from archrank.eval.training import train
+from archrank.encoders.gnn.brp_nas import BRPNASRelation
+from archrank.encoders.gnn.gated_gcn import GatedGCN
+from archrank.encoders.gnn.gin import GIN
+from archrank.encoders.sequence.tart import Tart
+from archrank.eval.engine.compiled import parts, step
+from archrank.eval.engine.compiled.build import signature
+from archrank.eval.engine.training import train
 from tests.eval.test_training import SHORT, Stubborn, TwoWay, members
 
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")

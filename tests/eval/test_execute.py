@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from archrank.eval.feed import Member
-from archrank.eval.groups import make_groups
-from archrank.eval.recipes import COMMON, make_recipe
-from archrank.eval.run import run
-from archrank.eval.specs import parse_list
-from archrank.eval.store import Store, read_table
-from archrank.eval.training import train
-from archrank.eval.trials import make_plan
+from archrank.eval.engine.batching import Member
+from archrank.eval.engine.recipes import COMMON, make_recipe
+from archrank.eval.engine.training import train
+from archrank.eval.runners.run import run
+from archrank.eval.trials.groups import make_groups
+from archrank.eval.trials.specs import parse_list
+from archrank.eval.trials.store import Store, read_table
+from archrank.eval.trials.trial import make_plan
 
 PLUGIN = """
 from pathlib import Path

@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from archrank.eval.feed import Feed
-from archrank.eval.recipes import COMMON
+from archrank.eval.engine.batching import Feed
+from archrank.eval.engine.recipes import COMMON
 from tests.eval.test_training import members
 
 DRAWING = COMMON.model_copy(update={"pairs_per_item": 0.5, "consistency": 0.5})

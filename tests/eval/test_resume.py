@@ -13,9 +13,9 @@ import pytest
 
 from archrank.datasets.benchmark import write_benchmark
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.run import run
-from archrank.eval.store import Store, latest, read_results, read_table, read_trials, unreadable
+from archrank.eval.runners.run import run
 from archrank.eval.synthetic import synthetic
+from archrank.eval.trials.store import Store, latest, read_results, read_table, read_trials, unreadable
 from tests.eval.runs import PLUGIN, content, plan_of
 
 pytestmark = pytest.mark.usefixtures("short_training")
@@ -92,7 +92,7 @@ def test_what_an_interruption_lost_comes_back_to_the_last_bit(cells, tmp_path, m
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run(plan_of(cells, mine, seeds=3), whole, workers=0)
     plan = plan_of(cells, mine, seeds=3)
-    from archrank.eval.groups import make_groups
+    from archrank.eval.trials.groups import make_groups
 
     make_groups(plan.trials, set(), Store(broken))  # the journal as it is when training starts
     run(plan, broken, workers=0)

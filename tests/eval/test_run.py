@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.execute import with_costs
-from archrank.eval.run import run
-from archrank.eval.specs import parse_list
-from archrank.eval.store import Store, read_results
-from archrank.eval.trials import make_plan
+from archrank.eval.runners.run import run
+from archrank.eval.trials.execute import with_costs
+from archrank.eval.trials.specs import parse_list
+from archrank.eval.trials.store import Store, read_results
+from archrank.eval.trials.trial import make_plan
 from tests.eval.runs import PLUGIN, plan_of
 
 pytestmark = pytest.mark.usefixtures("short_training")
@@ -66,8 +66,8 @@ def test_boosting_is_what_scikit_learn_gives(cells, tmp_path):
     from sklearn.ensemble import GradientBoostingRegressor
 
     from archrank.datasets import make_split
-    from archrank.encoders.path import path
-    from archrank.eval.labels import transform
+    from archrank.encoders.paths.path import path
+    from archrank.eval.engine.labels import transform
 
     store = tmp_path / "store"
     run(plan_of(cells, "path+boosting", budgets=[80], seeds=3), store, workers=0)
@@ -88,8 +88,8 @@ def test_boosting_on_the_real_table_is_what_scikit_learn_gives(tmp_path):
     from sklearn.ensemble import GradientBoostingRegressor
 
     from archrank.datasets import load, make_split
-    from archrank.encoders.path import path
-    from archrank.eval.labels import transform
+    from archrank.encoders.paths.path import path
+    from archrank.eval.engine.labels import transform
 
     table, store = load("nasbench201"), tmp_path / "store"
     run(make_plan(parse_list("path+boosting"), benchmarks=[table], budgets=[390], seeds=3), store, workers=0)
@@ -152,7 +152,7 @@ def test_encodings_are_kept_for_the_first_seed_of_a_run(cells, tmp_path):
 
 
 def test_what_filled_the_memory_is_gone_when_members_are_tried_alone(cells, tmp_path, mine, monkeypatch):
-    from archrank.eval import execute
+    from archrank.eval.trials.trial import execute
 
     kept, whole = [], execute._outcomes
 
@@ -174,8 +174,8 @@ def test_what_filled_the_memory_is_gone_when_members_are_tried_alone(cells, tmp_
 
 def test_a_record_says_whether_it_was_compiled_not_whether_that_was_asked_for(cells, tmp_path, mine, monkeypatch):
     from archrank.cli.run import _not_compiled
-    from archrank.eval import training
-    from archrank.eval.update import Update
+    from archrank.eval.engine import training
+    from archrank.eval.engine.update import Update
 
     plan = plan_of(cells, mine, [12], 1)
     for said in ("not compiled: no compiler", "compiled: 3 programs"):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.suite import Suite, note_skipped, read_skipped, read_suite, shipped
+from archrank.eval.trials.suite import Suite, note_skipped, read_skipped, read_suite, shipped
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from torch import nn
 from torch.nn.functional import dropout
 
 from archrank.datasets.graphs import Graphs
-from archrank.encoders.gcn import NeuralPredictorGCN
-from archrank.eval.feed import Member, Noise, batches, steps_per_epoch
-from archrank.eval.labels import transform
-from archrank.eval.losses import hinge, pair_mask, relation, supervised
-from archrank.eval.network import FixedEncoding
-from archrank.eval.recipes import COMMON, make_recipe
-from archrank.eval.training import fit, learning_rate, train
-from archrank.eval.update import clip
+from archrank.encoders.gnn.gcn import NeuralPredictorGCN
+from archrank.eval.engine.batching import Member, Noise, batches, steps_per_epoch
+from archrank.eval.engine.labels import transform
+from archrank.eval.engine.losses import hinge, pair_mask, relation, supervised
+from archrank.eval.engine.network import FixedEncoding
+from archrank.eval.engine.recipes import COMMON, make_recipe
+from archrank.eval.engine.training import fit, learning_rate, train
+from archrank.eval.engine.update import clip
 
 SHORT = COMMON.model_copy(update={"updates": 6, "batch": 8})
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.groups import make_groups
-from archrank.eval.recipes import COMMON, HEADS, QUICK_UPDATES
-from archrank.eval.specs import parse_list
-from archrank.eval.store import SCHEMA, Store
-from archrank.eval.trials import NUMERICS, Trial, make_plan
+from archrank.eval.engine.recipes import COMMON, HEADS, QUICK_UPDATES
+from archrank.eval.trials.groups import make_groups
+from archrank.eval.trials.specs import parse_list
+from archrank.eval.trials.store import SCHEMA, Store
+from archrank.eval.trials.trial import NUMERICS, Trial, make_plan
 from tests.eval.runs import plan_of
 
 

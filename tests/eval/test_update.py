@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from archrank.eval.feed import Member, batches, derive_seed
-from archrank.eval.network import Network
-from archrank.eval.recipes import Recipe
-from archrank.eval.training import fit, train
+from archrank.eval.engine.batching import Member, batches, derive_seed
+from archrank.eval.engine.network import Network
+from archrank.eval.engine.recipes import Recipe
+from archrank.eval.engine.training import fit, train
 from tests.eval.test_training import SHORT, TwoWay, members
 
 STRICT = {"lr": 0.02, "weight_decay": 0.3, "betas": (0.7, 0.95), "eps": 1e-3, "clip": 0.02, "batch": 8}

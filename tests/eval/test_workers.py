@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.execute import Context, write_lost
-from archrank.eval.groups import make_groups
-from archrank.eval.run import run
-from archrank.eval.specs import parse_list
-from archrank.eval.store import Store, read_results
-from archrank.eval.trials import make_plan
-from archrank.eval.workers import start
+from archrank.eval.runners.processes import start
+from archrank.eval.runners.run import run
+from archrank.eval.trials.execute import Context, write_lost
+from archrank.eval.trials.groups import make_groups
+from archrank.eval.trials.specs import parse_list
+from archrank.eval.trials.store import Store, read_results
+from archrank.eval.trials.trial import make_plan
 
 DYING = """
 import os, torch

@@ -20,9 +20,9 @@ import pytest
 
 from archrank.datasets import ArchrankError
 from archrank.eval.statistics import LEFT_OUT, leaderboard, noise_ceiling
-from archrank.eval.store import read_results
+from archrank.eval.trials.store import read_results
 from archrank.reports import build
-from archrank.reports.sec_verdict import _beyond, _per_view, baselines, headline
+from archrank.reports.sections.verdict import _beyond, _per_view, baselines, headline
 from archrank.reports.study import _group, read_study
 
 

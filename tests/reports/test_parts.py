@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from archrank.reports.blocks import Bold, Cell, Code, Column, Section, Table, Text
 from archrank.reports.encodings import Encoded, principal, smoothness
-from archrank.reports.fig_cost_map import Price, _front
-from archrank.reports.fig_truth import architecture
+from archrank.reports.figures.cost_map import Price, _front
+from archrank.reports.figures.truth import architecture
 from archrank.reports.published import matching, published
-from archrank.reports.render_text import render_markdown, render_tables
+from archrank.reports.renderers.text import render_markdown, render_tables
 from archrank.reports.style import COLOURS, Palette, spread
 from archrank.reports.truth import Prediction, op_slopes, percentile, residual_by_depth
 from archrank.reports.words import count, join, plural, rate, seconds

@@ -12,8 +12,8 @@ import pytest
 
 from archrank.cli import main
 from archrank.datasets import ArchrankError
-from archrank.eval.specs import parse_list
-from archrank.reports.sec_run import repeat
+from archrank.eval.trials.specs import parse_list
+from archrank.reports.sections.run import repeat
 from archrank.reports.stores import Moved, encoder_argument, find, moved, progress, read
 from archrank.reports.study import read_study
 

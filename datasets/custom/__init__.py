@@ -1,0 +1,1 @@
+"""Custom benchmarks: graphs of common libraries and rows of files become a benchmark."""

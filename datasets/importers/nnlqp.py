@@ -1,0 +1,145 @@
+"""NNLQP (Liu et al., ICPP 2022): latency of whole ONNX networks on deployment platforms.
+
+Graph: one node per ONNX operator, `input` in front of what is fed in and `output` behind what comes out; weights are no nodes. The file
+format is read directly (ONNX is a protocol-buffer message), so neither onnx nor its runtime is needed, and nothing in a file is run.
+
+Reads a folder with `gt.txt`, one measurement per line: id, ONNX file, batch size, milliseconds, family, platform number, stage. Written
+from the published reader and tested on ONNX files made by hand; the release itself was not at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archrank.datasets.errors import DataError
+from archrank.datasets.importers.common import flat, graph_keys, metric
+from archrank.datasets.io import tfrecord
+from archrank.datasets.io.bounded import JSON_LIMIT, read_bytes, safe_member, tell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ONNX_LIMIT = 2 << 30
+LARGEST = 2000
+INPUT, OUTPUT = "input", "output"
+Parsed = tuple[list[str], list[tuple[int, int]]]
+
+
+def locate(root: Path, variant: str = "") -> Path | None:
+    """The folder with `gt.txt` below a data folder, or None."""
+    for folder in (root / "nnlqp", root / "nnlqp" / "unseen_structure"):
+        if (folder / "gt.txt").is_file():
+            return folder
+    return None
+
+
+def files(path: Path, variant: str = "") -> list[Path]:
+    """The file to watch for changes."""
+    return [path / "gt.txt"]
+
+
+def _texts(message: bytes, tag: int) -> list[str]:
+    return [value.decode("utf-8", errors="replace") for number, _, value in tfrecord.fields(message)
+            if number == tag and isinstance(value, bytes)]
+
+
+def parse_onnx(data: bytes, where: str) -> Parsed:
+    """Operator names and edges of an ONNX model, in its (topological) order; DataError if it is damaged, cyclic or empty.
+
+    ModelProto: 7 graph. GraphProto: 1 node, 5 initializer, 11 input, 12 output. NodeProto: 1 input, 2 output, 4 op_type.
+    """
+    try:
+        graphs = [value for number, _, value in tfrecord.fields(data) if number == 7 and isinstance(value, bytes)]
+        parts: dict[int, list[bytes]] = {1: [], 5: [], 11: [], 12: []}
+        for number, _, value in tfrecord.fields(graphs[0]) if graphs else ():
+            if number in parts and isinstance(value, bytes):
+                parts[number].append(value)
+        weights = {name for part in parts[5] for name in _texts(part, 8)}
+        inputs = [name for part in parts[11] for name in _texts(part, 1) if name not in weights]
+        outputs = [name for part in parts[12] for name in _texts(part, 1)]
+        steps = [(_texts(part, 1), _texts(part, 2), _texts(part, 4)) for part in parts[1]]
+    except ValueError as error:
+        raise DataError(f"{where}: not a complete ONNX file ({error})") from None
+    if not steps or len(steps) > LARGEST:
+        raise DataError(f"{where}: holds {len(steps)} operators; 1 to {LARGEST} make sense here; is it an ONNX file?")
+    made_later = {name for _, results, _ in steps for name in results}
+    ops, edges, maker = [INPUT], set(), dict.fromkeys(inputs, 0)
+    for sources, results, kind in steps:
+        for source in sources:
+            if source in maker:
+                edges.add((maker[source], len(ops)))
+            elif source in made_later:
+                raise DataError(f"{where}: operator {len(ops)} reads '{source[:60]}' before it is made; the graph is cyclic or out of order")
+        maker |= dict.fromkeys(results, len(ops))
+        ops.append(kind[0] if kind else "unknown")
+    edges |= {(maker[name], len(ops)) for name in outputs if name in maker}
+    return [*ops, OUTPUT], sorted(edges)
+
+
+def _measurements(path: Path) -> dict[tuple[str, int], dict[str, float]]:
+    rows: dict[tuple[str, int], dict[str, float]] = {}
+    for line, text in enumerate(read_bytes(path, JSON_LIMIT).decode("utf-8", errors="replace").splitlines(), 1):
+        where, items = f"{path}: line {line}", text.split()
+        if not items:
+            continue
+        try:
+            name, batch, milliseconds, platform = items[1], int(items[2]), float(items[3]), int(items[5])
+        except (IndexError, ValueError):
+            raise DataError(f"{where}: needs id, ONNX file, batch size, milliseconds, family, platform, stage") from None
+        safe_member(name, where)
+        if not np.isfinite(milliseconds) or milliseconds <= 0 or batch < 1:
+            raise DataError(f"{where}: {milliseconds} ms at batch {batch} is no measurement")
+        row = rows.setdefault((name, batch), {})
+        if f"latency_{platform}" in row:
+            raise DataError(f"{where}: repeats {name} at batch {batch} on platform {platform}")
+        row[f"latency_{platform}"] = milliseconds
+    if not rows:
+        raise DataError(f"{path}: holds no measurement")
+    return rows
+
+
+def _vocabulary(parsed: Mapping[str, Parsed]) -> list[str]:
+    return [INPUT, *sorted({op for ops, _ in parsed.values() for op in ops} - {INPUT, OUTPUT}), OUTPUT]
+
+
+def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Frame and card, networks in the order of `gt.txt`; one metric per platform."""
+    import pandas as pd
+
+    rows = _measurements(path / "gt.txt")
+    parsed: dict[str, Parsed] = {}
+    for name, _ in rows:
+        if name not in parsed:
+            tell(len(parsed), len(rows))
+            parsed[name] = parse_onnx(read_bytes(path / name, ONNX_LIMIT), str(path / name))
+    vocabulary = _vocabulary(parsed)
+    place = {op: number for number, op in enumerate(vocabulary)}
+    ops = [[place[op] for op in parsed[name][0]] for name, _ in rows]
+    edges = [parsed[name][1] for name, _ in rows]
+    platforms = sorted({platform for row in rows.values() for platform in row}, key=lambda text: int(text.split("_")[1]))
+    several = len({batch for _, batch in rows}) > 1
+    frame = pd.DataFrame({
+        "arch": [name.removesuffix(".onnx") + (f"@{batch}" if several else "") for name, batch in rows],
+        "ops": ops,
+        "edges": [flat(pairs) for pairs in edges],
+        "key": [f"{key}@{batch}" for key, (_, batch) in zip(graph_keys(ops, edges), rows)],
+        **{platform: [row.get(platform, np.nan) for row in rows.values()] for platform in platforms},
+    })
+    card = {
+        "name": "nnlqp",
+        "title": "NNLQP",
+        "space": {"name": "nnlqp", "ops": vocabulary, "max_nodes": max(map(len, ops)), "cells": 1,
+                  "roles": {"input": 0, "output": len(vocabulary) - 1}},
+        "metrics": {platform: metric(f"latency on platform {platform.split('_')[1]}", "ms", "min") for platform in platforms},
+        "default_target": platforms[0],
+        "source": "github.com/ModelTC/NNLQP, release v1.0-data",
+        "licence": "see the release",
+        "citation": "L. Liu et al. NNLQP: A Multi-Platform Neural Network Latency Query and Prediction System with An Evolving Database. "
+                    "ICPP 2022.",
+        "facts": {"architectures": len(rows)},
+    }
+    return frame, card

@@ -1,0 +1,1 @@
+"""Reading strangers' files: bounded, and without running anything they hold."""

@@ -1,0 +1,1 @@
+"""Encodings pre-trained by reconstructing graphs."""

@@ -1,0 +1,1 @@
+"""Encodings pre-trained by cross-attention between architectures."""

@@ -1,0 +1,1 @@
+"""What lets many members train as one: per-member noise, stacked and fused functions."""

@@ -1,0 +1,1 @@
+"""Encodings by plain features: adjacency, operations, sizes."""

@@ -1,0 +1,1 @@
+"""Encodings by paths from input to output."""

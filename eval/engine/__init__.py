@@ -1,0 +1,1 @@
+"""Training: recipes, heads, losses, batches, ensembles of members, one step, whole trainings."""

@@ -1,0 +1,184 @@
+"""Training: all members of an ensemble in one loop, data resident on the device, each exactly as it would train alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from archrank.datasets.graphs import Graphs
+from archrank.eval.engine.batching import Feed, Member, Rows, batches, derive_seed, sizes, steps_per_epoch
+from archrank.eval.engine.compiled.step import compiled_update
+from archrank.eval.engine.ensemble import Ensemble
+from archrank.eval.engine.network import Network, parameters
+from archrank.eval.engine.recipes import Recipe
+from archrank.eval.engine.update import Update
+
+Progress = Callable[[float], None]
+
+
+@dataclass(eq=False)
+class Outcome:
+    """What came out of a member: predictions [tests], higher is better; seconds are its share of the ensemble's."""
+
+    predictions: NDArray[np.float64]
+    fit_s: float
+    predict_s: float
+    parameters: int
+    dim: int
+    encodings: NDArray[np.float32] | None = None
+    notes: list[str] = field(default_factory=list)
+    problem: str | None = None
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int, per_epoch: int) -> float:
+    """The factor on the learning rate at a step (0-based)."""
+    if recipe.schedule_per == "epoch" and recipe.epochs is not None:
+        at, total, warmup = step // per_epoch, recipe.epochs, recipe.warmup
+    else:
+        total, at = steps, step
+        warmup = recipe.warmup * (steps if recipe.updates is not None else per_epoch)
+    if at < warmup:
+        return max(1e-6, at / warmup)
+    share = (at - warmup) / max(total - warmup, 1)
+    if recipe.schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * share))
+    return 1 - share if recipe.schedule == "linear" else 1.0
+
+
+@dataclass(eq=False)
+class Trained:
+    """A trained ensemble in evaluation mode. average: the moving average of the weights, where the recipe keeps one."""
+
+    ensemble: Ensemble
+    graphs: Graphs
+    average: dict[str, Tensor] | None
+    pairs: bool
+    seconds: float
+    finite: Tensor
+    notes: list[str]
+
+
+def train(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: Sequence[Member], recipe: Recipe, *,
+          device: torch.device | str = "cpu", twins: Graphs | None = None, pairs: bool = False,
+          progress: Progress | None = None, one_program: bool = True, compiled: bool = False) -> list[Outcome]:
+    """Train `build(member, probe)` for every member as one ensemble (see `fit`) and predict each member's test rows.
+
+    A member whose loss stops being finite gets a `problem`; the others are not touched by it.
+    """
+    trained = fit(build, graphs, members, recipe, device=device, twins=twins, pairs=pairs, progress=progress, one_program=one_program,
+                  compiled=compiled)
+    ensemble = trained.ensemble
+    start = time.perf_counter()
+    predictions = predict(ensemble, trained.graphs, [member.test for member in members], pairs, trained.average)
+    synchronize(device)
+    predict_s = (time.perf_counter() - start) / len(members)
+    network = ensemble.skeleton
+    assert isinstance(network, Network)
+    outcomes = []
+    for m, member in enumerate(members):
+        problem = None if bool(trained.finite[m]) else "the loss stopped being finite during training"
+        outcome = Outcome(predictions[m], trained.seconds / len(members), predict_s, parameters(network), network.dim,
+                          notes=list(trained.notes), problem=problem)
+        if member.encode is not None and len(member.encode):
+            outcome.encodings = encode(ensemble, trained.graphs, m, member.encode, trained.average)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: Sequence[Member], recipe: Recipe, *,
+        device: torch.device | str = "cpu", twins: Graphs | None = None, pairs: bool = False,
+        progress: Progress | None = None, one_program: bool = True, compiled: bool = False) -> Trained:
+    """Train `build(member, probe)` for every member as one ensemble.
+
+    build: makes an encoder; called under the member's own seed. graphs: the whole space. All members must have batches of one shape (equal
+    numbers of training rows, or a recipe in `updates` with at least a batch each).
+    twins: for a recipe with a consistency loss, an equivalent of every architecture. pairs: train through the encoder's `compare`.
+    one_program: False trains the members one after the other on the same stacked parameters (for measuring). compiled: see `eval.compiled`; what
+    became of it is in the notes, and the time that building programs takes is not in `seconds`.
+    """
+    graphs = graphs.to(device)
+    spaces = [graphs, twins.to(device)] if recipe.consistency and twins is not None else [graphs]
+    probe = graphs[torch.as_tensor(members[0].train[:2], device=device)]
+    networks = []
+    for member in members:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(member.seed, "weights"))
+            networks.append(Network(build(member, probe).to(device), recipe.head, probe, pairs))
+    for space in spaces:
+        space.prepare(probe)
+    ensemble = Ensemble(networks, device, [member.seed for member in members]).train()
+    task = "pairs" if pairs else "score"
+    size = len(members[0].train)
+    counts = sizes(size, recipe)
+    numbers = {count: ensemble.count_noise(graphs[torch.as_tensor(members[0].train[:count], device=device)], task) for count in counts}
+    feed = Feed(members, spaces, recipe, numbers)
+    samples = [feed.sample(count) for count in counts]
+    if one_program:
+        ensemble.probe([sample.views[0] for sample in samples], task)
+    else:
+        ensemble.fallback = "asked for"
+    notes = [f"trained as a loop: {ensemble.fallback}"] if ensemble.fallback and one_program else []
+    if compiled and ensemble.fallback is None:
+        update, note = compiled_update(ensemble, recipe, task, samples)
+        notes.append(note)
+    else:
+        update = Update(ensemble, recipe, task)
+
+    per_epoch = steps_per_epoch(size, recipe)
+    steps = recipe.updates if recipe.updates is not None else recipe.epochs * per_epoch  # type: ignore[operator]
+    finite = torch.ones(len(members), dtype=torch.bool, device=device)
+    synchronize(device)
+    start = time.perf_counter()
+    for step, chosen in enumerate(zip(*(batches(len(member.train), recipe, member.seed) for member in members))):
+        loss = update(feed(chosen), recipe.lr * learning_rate(recipe, step, steps, per_epoch))
+        finite &= loss.isfinite()
+        if progress is not None and step % 10 == 0:
+            progress(step / steps)
+    synchronize(device)
+    seconds = time.perf_counter() - start
+    return Trained(ensemble.train(False), graphs, update.average, pairs, seconds, finite, notes)
+
+
+@torch.no_grad()
+def predict(ensemble: Ensemble, graphs: Graphs, tests: Sequence[Rows], pairs: bool = False,
+            weights: dict[str, Tensor] | None = None, chunk: int = 4096) -> list[NDArray[np.float64]]:
+    """Scores of each member's own test rows (any numbers of rows), in few large batches; with `pairs` Borda counts over its test rows."""
+    longest = max(len(test) for test in tests)
+    index = torch.stack([torch.as_tensor(np.resize(test, longest), device=graphs.device) for test in tests])
+    width = max(64, chunk // ensemble.size)
+    parts = []
+    for start in range(0, longest, width):
+        out = ensemble.call(graphs[index[:, start : start + width]], "embed" if pairs else "score", parameters=weights)
+        parts.append(out if pairs else out[0])
+    scores = torch.cat(parts, 1)
+    if pairs:
+        scores = borda(ensemble, scores, [len(test) for test in tests], weights)
+    return [scores[m, : len(test)].double().cpu().numpy() for m, test in enumerate(tests)]
+
+
+def borda(ensemble: Ensemble, embeddings: Tensor, counts: Sequence[int], weights: dict[str, Tensor] | None, chunk: int = 256) -> Tensor:
+    """Borda count [M, N] of embeddings [M, N, dim]: the expected number of the member's own test architectures each one beats."""
+    real = torch.arange(embeddings.shape[1], device=embeddings.device) < torch.tensor(counts, device=embeddings.device)[:, None]
+    parts = [(torch.sigmoid(ensemble.compare(embeddings[:, i : i + chunk], embeddings, weights)) * real.unsqueeze(1)).sum(-1)
+             for i in range(0, embeddings.shape[1], chunk)]
+    return torch.cat(parts, 1)
+
+
+@torch.no_grad()
+def encode(ensemble: Ensemble, graphs: Graphs, member: int, rows: Rows, weights: dict[str, Tensor] | None = None) -> NDArray[np.float32]:
+    """Embeddings [n, dim] that one member gives some rows."""
+    index = torch.as_tensor(rows, device=graphs.device).expand(ensemble.size, -1)
+    return ensemble.call(graphs[index], "embed", parameters=weights)[member].float().cpu().numpy()
+
+
+def synchronize(device: torch.device | str) -> None:
+    """Wait for the device, so that a clock read means what it says."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)

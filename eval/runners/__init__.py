@@ -1,0 +1,1 @@
+"""Who trains the groups of a plan: this process, or worker processes."""

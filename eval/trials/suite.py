@@ -1,0 +1,92 @@
+"""Suites: a declared set of trials in YAML, and what a run of one leaves in its store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from archrank.datasets.catalog import available
+from archrank.datasets.errors import ArchrankError, unknown
+from archrank.datasets.importers import SOURCES
+
+SHIPPED = Path(__file__).parent / "suites"
+
+
+class Suite(BaseModel):
+    """Fields of a suite file.
+
+    benchmarks: always run; one that is not at hand stops the run. optional: run where their tables are at hand, skipped with a line elsewhere.
+    seeds: how many, from 0, or a list. targets: none means each benchmark's default.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    benchmarks: list[str] = Field(min_length=1)
+    optional: list[str] = []
+    encoders: list[str | dict[str, Any]] = Field(min_length=1)
+    budgets: list[int] = Field(min_length=1)
+    seeds: int | list[int] = 5
+    targets: list[str] | None = None
+    protocol: str = "clean"
+    recipe: str = "common"
+
+    def at_hand(self) -> tuple[list[str], dict[str, str]]:
+        """The benchmarks to run here, and those to skip: name -> how to get it. ArchrankError for an optional name nobody knows."""
+        state = available()
+        skipped = {}
+        for name in self.optional:
+            if name not in state:
+                raise unknown("benchmark", name, state)
+            if state[name] == "missing":
+                skipped[name] = f"put {SOURCES[name].file} into a data folder; get it from {SOURCES[name].obtain}"
+        return self.benchmarks + [name for name in self.optional if name not in skipped], skipped
+
+
+def shipped() -> Iterable[str]:
+    """Names of the suites inside the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def read_suite(name: str) -> Suite:
+    """A shipped suite by name, or a YAML file. ArchrankError, one line, for anything wrong in it."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
+    if not path.is_file():
+        raise ArchrankError(f"suite file {name} does not exist") if path == Path(name) else unknown("suite", name, shipped())
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Suite.model_validate(fields)
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
+        raise ArchrankError(f"suite {path}, line {line}: not valid YAML") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ArchrankError(f"suite {path}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from None
+
+
+def note_skipped(store: Path, suite: str, skipped: Mapping[str, str]) -> None:
+    """Leave in the store which benchmarks of a suite were not run and how to get them, so that a report can say so; a later run replaces it."""
+    from archrank.eval.trials.store import replace  # reads and writes tables; reading a suite needs neither
+
+    name = Path(suite).stem
+    text = json.dumps({"suite": name, "skipped": dict(skipped)}, indent=1, ensure_ascii=False) + "\n"
+
+    def write(path: Path) -> None:
+        path.write_text(text, encoding="utf-8")
+
+    replace(store / "suites" / f"{name}.json", write)
+
+
+def read_skipped(stores: Iterable[Path]) -> dict[str, dict[str, str]]:
+    """Suite -> benchmark that was not run -> how to get it, from `note_skipped`; a file that is not whole is passed over."""
+    found: dict[str, dict[str, str]] = {}
+    for path in (path for store in stores for path in sorted((store / "suites").glob("*.json"))):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            found.setdefault(str(record["suite"]), {}).update(record["skipped"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found

@@ -1,0 +1,138 @@
+"""Trials: what is trained once, scored once and stored once, and what makes two of them the same. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from numbers import Integral
+from typing import Any
+
+from archrank.datasets import Benchmark, Split, load, make_split
+from archrank.datasets.errors import ArchrankError
+from archrank.datasets.splits import LEAST_TRAINED
+from archrank.encoders.limits import unfit
+from archrank.eval.engine.recipes import RECIPES
+from archrank.eval.trials.specs import Spec
+
+# Raise when a change to the harness changes results: every stored trial is then trained again.
+NUMERICS = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One (predictor, benchmark, target, protocol, budget, seed, recipe). Its key names these and nothing else."""
+
+    encoder: str
+    config: dict[str, Any]
+    head: str
+    source: str
+    benchmark: str
+    table: str
+    target: str
+    protocol: str
+    budget: int
+    split: str
+    seed: int
+    recipe: str
+    numerics: int = NUMERICS
+
+    @cached_property
+    def key(self) -> str:
+        """sha256 over the fields."""
+        # Not `asdict`: it copies every value, which took most of the time of a large plan.
+        named = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial with what it takes to run it. encode: whether encodings of test architectures are kept, as they are for a plan's first seed."""
+
+    trial: Trial
+    spec: Spec
+    space: str
+    encode: bool = False
+
+
+@dataclass
+class Plan:
+    """The trials of a run, in a fixed order, the benchmarks and splits they use, and what is left out: (what, why)."""
+
+    trials: list[Planned] = field(default_factory=list)
+    benchmarks: dict[str, Benchmark] = field(default_factory=dict)
+    splits: dict[str, Split] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+
+def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], budgets: Sequence[int], seeds: int | Sequence[int] = 5,
+              targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common", optional: Collection[str] = ()) -> Plan:
+    """All combinations, checked before anything is trained.
+
+    benchmarks: names or objects. targets: metrics that every benchmark has (None: each benchmark's default). seeds: how many, from 0, or which.
+    optional: benchmarks that are left out where they lack a target or a split cannot give the budgets. An encoder that is known not to hold a
+    benchmark's architectures is left out of it. ArchrankError for an unknown name, a budget that a split cannot give, an empty list, anything given
+    twice, or when nothing is left.
+    """
+    if recipe not in RECIPES:
+        raise ArchrankError(f"unknown recipe '{recipe}': known: {', '.join(RECIPES)}")
+    numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    for what, values in (("budget", budgets), ("seed", numbers)):
+        if not values:
+            raise ArchrankError(f"no {what} given")
+        if wrong := [value for value in values if not isinstance(value, Integral)]:
+            raise ArchrankError(f"{what} {wrong[0]!r} is no whole number")
+        if len(set(values)) != len(values):
+            raise ArchrankError(f"a {what} is given twice: {', '.join(map(str, values))}")
+    if numbers and min(numbers) < 0:
+        raise ArchrankError(f"seed {min(numbers)}: seeds are whole numbers from 0 on")
+    plan = Plan()
+    for item in benchmarks:
+        benchmark = load(item) if isinstance(item, str) else item
+        if not isinstance(benchmark, Benchmark):
+            raise ArchrankError(f"a benchmark is a name or a Benchmark, not {benchmark!r}")
+        if benchmark.name in plan.benchmarks:
+            same = plan.benchmarks[benchmark.name].table == benchmark.table
+            raise ArchrankError(f"benchmark '{benchmark.name}' is given twice" if same else
+                                f"two tables are called '{benchmark.name}'; results are stored by name, so give one of them another")
+        plan.benchmarks[benchmark.name] = benchmark
+        for target in targets or [benchmark.default_target]:
+            try:
+                benchmark.check_target(target)
+                drawn = {seed: make_split(benchmark, protocol, seed, target) for seed in numbers}
+                for budget in budgets:
+                    for split in drawn.values():
+                        _check_budget(split, budget, benchmark.name)
+            except ArchrankError as error:
+                if item not in optional:
+                    raise
+                plan.left_out.append((benchmark.name, str(error)))
+                continue
+            plan.splits |= {split.digest: split for split in drawn.values()}
+            for spec in specs:
+                if reason := unfit(spec.info.name, spec.config, benchmark):
+                    plan.left_out.append((f"{spec.label} on {benchmark.name}", reason))
+                    continue
+                if recipe == "paper" and "paper_recipe" not in spec.info.hooks and spec.neural:
+                    raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common")
+                source = spec.info.source
+                plan.trials += [
+                    Planned(Trial(spec.info.name, spec.config, spec.head, source, benchmark.name, benchmark.table, target,
+                                  protocol, budget, drawn[seed].digest, seed, recipe), spec, benchmark.space.name, seed == numbers[0])
+                    for budget in budgets for seed in numbers]
+    if not plan.benchmarks:
+        raise ArchrankError("no benchmark given")
+    if not plan.trials:
+        raise ArchrankError("nothing is left to run: " + "; ".join(f"{what}: {why}" for what, why in plan.left_out))
+    return plan
+
+
+def _check_budget(split: Split, budget: int, benchmark: str) -> None:
+    if budget < LEAST_TRAINED:
+        raise ArchrankError(f"budget {budget}: fewer than {LEAST_TRAINED} labelled architectures cannot be ranked")
+    try:
+        split.train(budget)
+    except ArchrankError as error:
+        raise ArchrankError(f"benchmark {benchmark}: {error}") from None

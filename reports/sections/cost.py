@@ -1,0 +1,97 @@
+"""Section 8: what it costs, one machine at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from archrank.eval.statistics import rounded
+from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
+from archrank.reports.cost import Bill, bills
+from archrank.reports.figures import cost_map as fig_cost_map
+from archrank.reports.study import Group, Study, View, intervals
+from archrank.reports.words import count, hole, rate, seconds
+
+__all__ = ["costs"]
+
+MOST_DRAWN = 16
+
+
+def costs(study: Study) -> Section:
+    """Pareto panels and the table, per group and hardware string."""
+    blocks: list[Block] = [
+        Text(
+            (
+                "Seconds are a trial's share of the ensemble it trained in, without evaluation and compilation, with unsupervised pre-training "
+                "added; the median over seeds, the geometric mean over benchmarks. Machines are never averaged.",
+            ),
+            "note",
+        )
+    ]
+    for group in study.groups:
+        blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))
+        if not group.views:
+            blocks.append(Text((group.problem,), "warning"))
+            continue
+        view = next((v for v in reversed(group.views) if v.id.startswith("b")), group.here)
+        budget = max(int(b) for b in view.boot.budgets)
+        found, refused = bills(view, budget)
+        for number, (machine, paid) in enumerate(found.items()):
+            blocks += _machine(study, group, view, machine, paid, budget, number)
+        blocks += [Text((sentence,), "warning") for sentence in refused]
+        if not found and not refused:
+            blocks.append(Text(("The trials record no timings.",)))
+    return Section("cost", "Cost", blocks)
+
+
+def _machine(study: Study, group: Group, view: View, machine: str, paid: Mapping[str, Bill], budget: int, number: int) -> list[Block]:
+    panels = []
+    for kind, axis, unit, cheap in (
+        ("fit_s", "time to train one trial  (cheaper ←)", "s", "low"),
+        ("rate", "architectures predicted per second  (faster →)", "", "high"),
+    ):
+        points = []
+        for label, bill in list(paid.items())[:MOST_DRAWN]:
+            value = view.boot.value(label)
+            price = getattr(bill, kind)
+            if math.isfinite(price) and price > 0:
+                low, high = (value.low, value.high) if math.isfinite(value.low) else (value.estimate, value.estimate)
+                points.append(fig_cost_map.Price(label, value.estimate, low, high, price))
+        if points:
+            svg = fig_cost_map.pareto(points, study.palette, "Training" if kind == "fit_s" else "Prediction", axis, cheap=cheap, unit=unit)
+            alt = "; ".join(f"{p.label}: tau {p.value:.3f} at {p.cost:.3g}" for p in points)
+            panels.append(Panel(f"{kind.replace('_', '')}-{group.id}-{number}", svg, alt))
+    columns = (
+        Column("label", "predictor", "", False),
+        Column("value", "Kendall τ", "up"),
+        Column("fit", "train one trial", "down"),
+        Column("rate", "architectures/s", "up"),
+        Column("size", "parameters", "down"),
+    )
+    rows = []
+    for label, bill in paid.items():
+        value = view.boot.value(label)
+        rows.append(
+            {
+                "label": Cell(label, label=label),
+                "value": Cell(rounded(value), value.estimate),
+                "fit": Cell(seconds(bill.fit_s), bill.fit_s) if math.isfinite(bill.fit_s) else hole(),
+                "rate": Cell(rate(bill.rate), bill.rate) if math.isfinite(bill.rate) else hole(),
+                "size": Cell(count(bill.parameters), bill.parameters) if math.isfinite(bill.parameters) else hole(),
+            }
+        )
+    ends = f"τ: {intervals(view.boot.kind)}"
+    caption = f"On {machine}, {budget} labels, {group.title}. The dashed line joins what no other predictor beats in both. {ends}"
+    out: list[Block] = [Figure(f"cost-{group.id}-{number}", caption, tuple(panels), 400)] if panels else []
+    return [
+        *out,
+        Table(
+            f"cost-table-{group.id}-{number}",
+            f"Cost on {machine}, {budget} labels, {group.title}. {ends}",
+            columns,
+            tuple(rows),
+            sortable=True,
+            paper=True,
+            compact=True,
+        ),
+    ]

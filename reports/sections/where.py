@@ -1,0 +1,173 @@
+"""Section 6: where a predictor is right and wrong, benchmark by benchmark."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from archrank.datasets import Benchmark
+from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
+from archrank.reports.figures import truth as fig_truth
+from archrank.reports.study import MAIN, Group, Study, task_name
+from archrank.reports.truth import Prediction, op_slopes, predictions, residual_by_depth
+from archrank.reports.words import hole, plural
+
+__all__ = ["where"]
+
+MOST_LABELS = 10
+MOST_TASKS = 8
+
+
+def where(study: Study) -> Section:
+    """Rank density, the truly best, residuals and single architectures for each task of the first group."""
+    blocks: list[Block] = []
+    groups = [g for g in study.groups if g.views][:1]
+    for group in groups:
+        blocks.append(
+            Text(
+                (
+                    f"At the largest budget, {group.title}, all seeds together. Ranks are percentiles inside each test set; a "
+                    "residual is the predicted minus the true percentile, so above 0 means over-rated.",
+                ),
+                "note",
+            )
+        )
+        for number, (benchmark, target) in enumerate(group.tasks[:MOST_TASKS]):
+            blocks.append(Heading(task_name(benchmark, target)))
+            table = study.table(benchmark)
+            if isinstance(table, str):
+                blocks.append(Text((table,), "note"))
+                continue
+            blocks += _task(study, group, table, benchmark, target, number)
+        if len(group.tasks) > MOST_TASKS:
+            blocks.append(Text((f"{plural(len(group.tasks) - MOST_TASKS, 'more benchmark target')} not drawn here.",), "note"))
+    if not groups:
+        blocks.append(Text(("No group of trials could be ranked.",)))
+    return Section("where", "Where it is right and wrong", blocks, "Where")
+
+
+def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int) -> list[Block]:
+    rows = group.task(benchmark, target)
+    order = group.views[0].order[:MOST_LABELS]
+    done = rows[(rows["status"] == "done") & rows["label"].isin(order)]
+    if done.empty:
+        return [Text((f"No ranked predictor has a trial on {task_name(benchmark, target)}.",), "note")]
+    budget = int(done["budget"].max())
+    tested = study.tested(group, benchmark, target)
+    found = predictions(study, table, rows[rows["budget"] == budget], order, tested)
+    if not found:
+        return [Text((f"No predictions are stored for {task_name(benchmark, target)} at {budget} labels.",), "note")]
+    tau = rows[rows["budget"] == budget].groupby("label")[MAIN].mean()
+    panels = []
+    for i, (label, p) in enumerate(found.items()):
+        note = f"τ {tau[label]:.2f}"
+        svg = fig_truth.density(p.true, p.predicted, label, study.palette, note)
+        panels.append(Panel(f"density-{number}-{i}", svg, f"{label}: predicted against true rank, mean tau {tau[label]:.2f}"))
+    seeds = max(len(np.unique(p.seed)) for p in found.values())
+    name = task_name(benchmark, target) + (f", tested on {tested}," if tested != target else "")
+    blocks: list[Block] = [
+        Figure(
+            f"density-{number}",
+            f"Predicted against true rank on {name} at {budget} labels, "
+            f"{plural(seeds, 'seed')}. Darker is more architectures; the diagonal is perfect; the dashed "
+            "square holds the best tenth of both.",
+            tuple(panels),
+            190,
+        )
+    ]
+    blocks.append(_best(found, name, budget, number))
+    depths, by_depth = residual_by_depth(table, found)
+    ops, by_op = op_slopes(table, found)
+    residuals = []
+    if len(depths) > 1:
+        svg = fig_truth.residual_by_depth(depths, by_depth, study.palette)
+        residuals.append(Panel(f"depth-{number}", svg, f"Mean residual by depth on {name}"))
+    if ops:
+        chosen = dict(list(by_op.items())[:6])
+        svg = fig_truth.residual_by_op(ops[:12], {label: v[:12] for label, v in chosen.items()}, study.palette)
+        residuals.append(Panel(f"ops-{number}", svg, f"Residual per additional operation on {name}"))
+    if residuals:
+        blocks.append(
+            Figure(
+                f"residuals-{number}",
+                f"Residuals on {name}, in percentile points: mean by depth of the graph, and, in the same colours, slope on "
+                "the number of nodes of each operation" + (f" (the first six predictors of {len(by_op)})." if len(by_op) > 6 else "."),
+                tuple(residuals),
+                400,
+            )
+        )
+    blocks += _graphs(table, next(iter(found.values())), tested, name, number)
+    return blocks
+
+
+def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> Table:
+    columns = (
+        Column("label", "predictor", "", False),
+        Column("median", "median place of the true top 1 %", "down", help="per cent from the top of the predicted order"),
+        Column("worst", "worst place of the true top 1 %", "down"),
+        Column("first", "true place of the predicted first", "down", help="per cent from the top, mean over seeds"),
+    )
+    rows = []
+    for label, p in found.items():
+        median, worst = p.place_of_best(0.01)
+        first = float(np.mean([100 * (1 - p.true[p.seed == s][np.argmax(p.predicted[p.seed == s])]) for s in np.unique(p.seed)]))
+        rows.append(
+            {
+                "label": Cell(label, label=label),
+                "median": Cell(_top(median), median),
+                "worst": Cell(_top(worst), worst),
+                "first": Cell(_top(first), first) if first == first else hole(),
+            }
+        )
+    return Table(
+        f"best-{number}",
+        f"The truly best architectures on {name} at {budget} labels: where each predictor puts them (means over seeds).",
+        columns,
+        tuple(rows),
+        sortable=True,
+        paper=True,
+        compact=True,
+    )
+
+
+def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number: int) -> list[Block]:
+    """Four architectures of the leading predictor: its first, the best there is, the most over- and under-rated."""
+    means = leader.by_architecture
+    chosen = {
+        "Predicted best": _extreme(means["predicted"]),
+        "Truly best": _extreme(means["true"]),
+        "Most over-rated": _extreme(means["residual"]),
+        "Most under-rated": _extreme(-means["residual"]),
+    }
+    score = table.target(target)
+    unit = str(table.card["metrics"][target].get("unit", ""))
+    unit = "" if unit == "fraction" else f" {unit}"
+    panels, rows = [], []
+    for i, (title, row) in enumerate(chosen.items()):
+        mask = table.mask[row]
+        if mask.sum() > fig_truth.LARGEST_DRAWN:
+            most = int(table.mask.sum(1).max())
+            return [Text((f"Architectures of {table.name} have up to {most} nodes: too many to draw as small graphs.",), "note")]
+        ops = table.ops[row][mask]
+        none = table.space.roles.get("none")
+        names = [table.space.ops[op] for op in ops]
+        true, predicted = (_top(100 * (1 - means[column][row])) for column in ("true", "predicted"))
+        note = f"true {true}, predicted {predicted}"
+        svg = fig_truth.architecture(names, table.adj[row][np.ix_(mask, mask)], [op == none for op in ops], title, note)
+        panels.append(Panel(f"arch-{number}-{i}", svg, f"{title}: {table.arch[row]}; operations {', '.join(names)}"))
+        rows.append({"which": Cell(title), "score": Cell(f"{score[row]:.4g}{unit}", float(score[row])), "true": Cell(true),
+                     "predicted": Cell(predicted), "arch": Cell(str(table.arch[row]))})  # fmt: skip
+    columns = (Column("which", "", "", False), Column("score", target), Column("true", "true rank"), Column("predicted", "predicted rank"),
+               Column("arch", "architecture", "", False))  # fmt: skip
+    caption = f"Four architectures of {name} as {leader.label} sees them; the ranks are means over seeds."
+    return [Figure(f"architectures-{number}", caption, tuple(panels), 200),
+            Table(f"architecture-names-{number}", "", columns, tuple(rows), compact=True)]  # fmt: skip
+
+
+def _extreme(values: pd.Series) -> int:
+    """The index of the largest value, the first of equals."""
+    return int(values.index.to_numpy()[int(values.to_numpy().argmax())])
+
+
+def _top(percent: float) -> str:
+    return "top 0.1 %" if percent < 0.1 else f"top {percent:.1f} %"
