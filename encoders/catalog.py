@@ -24,8 +24,8 @@ from archrank.datasets.errors import ArchrankError, unknown
 from archrank.encoders.registry import Mark
 
 HERE = Path(__file__).resolve().parent
-# No encoder is built on these, whichever imports them.
-MARKS = frozenset(HERE / name for name in ("__init__.py", "registry.py", "catalog.py"))
+# No encoder is built on these, whichever imports them; nor on the docstrings that name a family's folder.
+MARKS = frozenset([HERE / "registry.py", HERE / "catalog.py", *HERE.rglob("__init__.py")])
 HOOKS = ("paper_recipe", "paper_config", "twins", "auxiliary_loss", "compare")
 PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": None}
 
