@@ -15,11 +15,11 @@ from typing import Any, Protocol, get_args
 import numpy as np
 import torch
 
-from archrank.datasets import Benchmark, load, make_split
+from archrank.datasets import Benchmark, Split, load, make_split
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.layers.complexity import Metric
 from archrank.eval import metrics
-from archrank.eval.engine.batching import Member
+from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding, Network
 from archrank.eval.engine.recipes import HEADS, Recipe, prescribed, shared
@@ -59,11 +59,11 @@ def execute(group: Group, context: Context, events: Events, benchmark: Benchmark
     A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed. NotWritten if the store cannot.
     """
     store = Store(context.store)
-    outcomes: list[Any] = []
+    finished: list[Finished] = []
     failure: tuple[str, str, str] | None = None
     hopeless = len(group.members) == 1
     try:
-        outcomes = _outcomes(group, context, events, benchmark)
+        finished = _train_group(group, context, events, benchmark)
     except NotWritten:
         raise
     except (Exception, SystemExit) as error:
@@ -78,73 +78,112 @@ def execute(group: Group, context: Context, events: Events, benchmark: Benchmark
             elif item.trial.key in group.wanted:
                 execute(Group((item,), frozenset([item.trial.key]), group.journal), context, events, benchmark)
         return
-    for item, (record, index, outcome, encoded) in zip(group.members, outcomes):
+    for item, trial in zip(group.members, finished):
         if item.trial.key not in group.wanted:
             continue
-        if record["status"] == "failed":
-            store.write(record)
+        if trial.record["status"] == "failed":
+            store.write(trial.record)
         else:
-            store.write(record, index, outcome.predictions, (encoded, outcome.encodings) if outcome.encodings is not None else None)
-        events.stored(item.trial.key, record["status"])
+            encodings = trial.outcome.encodings
+            kept = (trial.encoded, encodings) if trial.encoded is not None and encodings is not None else None
+            store.write(trial.record, trial.tested, trial.outcome.predictions, kept)
+        events.stored(item.trial.key, trial.record["status"])
 
 
-def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchmark | None) -> list[Any]:
+def _train_group(group: Group, context: Context, events: Events, benchmark: Benchmark | None) -> list[Finished]:
+    prepared = _prepare(group, benchmark or load(group.first.benchmark))
+    return _finish(group, prepared, _train(group, prepared, context, events), context)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A group ready to train: its encoder as it is configured, how it is trained, and the rows and labels of every member."""
+
+    benchmark: Benchmark
+    encoder: Any
+    config: dict[str, Any]
+    recipe: Recipe
+    splits: list[Split]
+    members: list[Member]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gave: an outcome per member, and the seconds that pre-training and encoding the whole benchmark took."""
+
+    outcomes: list[Outcome]
+    pretrain_s: float = 0.0
+    encode_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial as it is stored: its record, the tested rows, what the member gave, and the rows whose encodings are kept."""
+
+    record: dict[str, Any]
+    tested: Rows
+    outcome: Outcome
+    encoded: Rows | None
+
+
+def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
+    """Load what the group needs. RuntimeError where table, source or a split is not the one that was planned."""
     trial, spec = group.first, group.members[0].spec
-    benchmark = benchmark or load(trial.benchmark)
     if benchmark.table != trial.table:
         raise RuntimeError(f"the table of {trial.benchmark} is not the one that was planned")
-    direction = benchmark.direction(trial.target)
-    unit = benchmark.unit(trial.target)
-    target = spec.info.load()
+    encoder = spec.info.load()
     if spec.info.source != trial.source:
         raise RuntimeError(f"the source of {spec.info.path.name} is not the one that was planned: it was edited since; run the same command again, which plans anew")
-    config = dict(trial.config)
+    recipe, config = shared(trial.recipe).model_copy(update={"head": HEADS["mlp"]}), dict(trial.config)
     if spec.info.learned:
-        recipe, config = prescribed(trial.recipe, target, config, spec.head, benchmark.space)
-    else:
-        recipe = shared(trial.recipe).model_copy(update={"head": HEADS["mlp"]})
-    members = []
-    splits = []
+        recipe, config = prescribed(trial.recipe, encoder, config, spec.head, benchmark.space)
+    kind = recipe.labels if spec.neural else "normal"
+    splits, members = [], []
     for item in group.members:
         split = make_split(benchmark, trial.protocol, item.trial.seed, trial.target)
         if split.digest != item.trial.split:
             raise RuntimeError(f"the split of seed {item.trial.seed} is not the one that was planned")
         rows = split.train(item.trial.budget)
-        scores = benchmark.target(split.train_target or trial.target)
-        kind = recipe.labels if spec.neural else "normal"
-        encode = split.test[:ENCODED] if item.encode else None
-        members.append(Member(item.trial.seed, rows, transform(scores[rows], kind, direction, unit), split.test, encode))
+        scores = benchmark.target(split.train_target or trial.target)[rows]
+        labels = transform(scores, kind, benchmark.direction(trial.target), benchmark.unit(trial.target))
         splits.append(split)
-    pretrain_s = encode_s = 0.0
+        members.append(Member(item.trial.seed, rows, labels, split.test, split.test[:ENCODED] if item.encode else None))
+    return Prepared(benchmark, encoder, config, recipe, splits, members)
+
+
+def _train(group: Group, prepared: Prepared, context: Context, events: Events) -> Trained:
+    """Train the members: a learned encoder as an ensemble, heads on a fixed encoding as one, regressors one after the other."""
+    spec, benchmark, members, recipe = group.members[0].spec, prepared.benchmark, prepared.members, prepared.recipe
     if spec.info.learned:
-        twins = None
-        if recipe.consistency:
-            twins = target.twins(benchmark.graphs)
-        outcomes = train(lambda member, probe: target(benchmark.space, **config), benchmark.graphs, members, recipe, device=context.device,
-                         twins=twins, pairs="compare" in spec.info.hooks, progress=events.progress, compiled=context.compiled)
+        twins = prepared.encoder.twins(benchmark.graphs) if recipe.consistency else None
+        return Trained(train(lambda member, probe: prepared.encoder(benchmark.space, **prepared.config), benchmark.graphs, members, recipe,
+                             device=context.device, twins=twins, pairs="compare" in spec.info.hooks, progress=events.progress, compiled=context.compiled))
+    features, seconds = encode_all(group.members[0], prepared.encoder, benchmark, context)
+    array = features.double().numpy()
+    outcomes = []
+    if spec.neural:
+        graphs, name = benchmark.graphs.plain(), f"encoding/{spec.label}"
+        graphs.derive(name, lambda _: features.float())
+        outcomes = train(lambda member, probe: FixedEncoding(name, _never, array[member.train]), graphs, members, recipe,
+                         device=context.device, progress=events.progress, compiled=context.compiled)
     else:
-        features, seconds = encode_all(group.members[0], target, benchmark, context)
-        pretrain_s, encode_s = (seconds, 0.0) if spec.info.pretrained else (0.0, seconds)
-        array = features.double().numpy()
-        if spec.neural:
-            graphs = benchmark.graphs.plain()
-            name = f"encoding/{spec.label}"
-            graphs.derive(name, lambda _: features.float())
-            outcomes = train(lambda member, probe: FixedEncoding(name, _never, array[member.train]), graphs, members, recipe,
-                             device=context.device, progress=events.progress, compiled=context.compiled)
-        else:
-            outcomes = []
-            for number, member in enumerate(members):
-                outcomes.append(fit_predict(array, member, spec.head))
-                events.progress((number + 1) / len(members))
+        for number, member in enumerate(members):
+            outcomes.append(fit_predict(array, member, spec.head))
+            events.progress((number + 1) / len(members))
+    return Trained(outcomes, pretrain_s=seconds) if spec.info.pretrained else Trained(outcomes, encode_s=seconds)
+
+
+def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context) -> list[Finished]:
+    """Score every member and write down what it was and what it cost."""
+    trial, spec, benchmark = group.first, group.members[0].spec, prepared.benchmark
     finished = []
-    for item, member, split, outcome in zip(group.members, members, splits, outcomes):
-        record = _record(item, context, recipe if spec.neural else None)
-        record["config"] = config
-        predict_s = outcome.predict_s + encode_s * len(split.test) / len(benchmark)
-        record["timings"] = {"fit_s": outcome.fit_s, "predict_s": predict_s, "pretrain_s": pretrain_s,
+    for item, member, split, outcome in zip(group.members, prepared.members, prepared.splits, trained.outcomes):
+        record = _record(item, context, prepared.recipe if spec.neural else None)
+        predict_s = outcome.predict_s + trained.encode_s * len(split.test) / len(benchmark)
+        record["config"] = prepared.config
+        record["timings"] = {"fit_s": outcome.fit_s, "predict_s": predict_s, "pretrain_s": trained.pretrain_s,
                              "architectures_per_s": len(split.test) / predict_s if predict_s > 0 else None,
-                             "members": len(members) if spec.neural else 1}
+                             "members": len(prepared.members) if spec.neural else 1}
         record["model"] = {"parameters": outcome.parameters, "dim": outcome.dim}
         record["test"] = {"architectures": len(split.test), "set": split.test_digest, "train": len(member.train), "validation": len(split.validation)}
         record["notes"] = outcome.notes
@@ -153,8 +192,8 @@ def _outcomes(group: Group, context: Context, events: Events, benchmark: Benchma
         if tested != trial.target:
             record["test"]["target"] = tested
             record["notes"] = [*outcome.notes, f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it"]
-        _judge(record, outcome, benchmark.target(tested)[split.test], direction)
-        finished.append((record, split.test, outcome, member.encode))
+        _judge(record, outcome, benchmark.target(tested)[split.test], benchmark.direction(trial.target))
+        finished.append(Finished(record, split.test, outcome, member.encode))
     return finished
 
 

@@ -152,9 +152,9 @@ def test_encodings_are_kept_for_the_first_seed_of_a_run(cells, tmp_path):
 
 
 def test_what_filled_the_memory_is_gone_when_members_are_tried_alone(cells, tmp_path, mine, monkeypatch):
-    from archrank.eval.trials.trial import execute
+    from archrank.eval.trials import execute
 
-    kept, whole = [], execute._outcomes
+    kept, whole = [], execute._train_group
 
     class Heap:
         pass
@@ -168,7 +168,7 @@ def test_what_filled_the_memory_is_gone_when_members_are_tried_alone(cells, tmp_
         assert kept[0]() is None
         return whole(group, *rest)
 
-    monkeypatch.setattr(execute, "_outcomes", full)
+    monkeypatch.setattr(execute, "_train_group", full)
     assert run(plan_of(cells, mine, [12]), tmp_path / "store", workers=0).trained == 2 and kept
 
 
