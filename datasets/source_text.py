@@ -1,0 +1,194 @@
+"""What Python source text says of a definition: its name, summary and keyword-only options. Nothing is imported, so nobody's code runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, Union
+
+from archrank.datasets.errors import ArchrankError, unknown
+
+PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": None}
+SUMMARIES = ("summary", "description", "title")
+
+
+@dataclass(frozen=True)
+class Option:
+    """A keyword-only argument.
+
+    type: what its annotation stands for; None unless it is made of int, float, bool, str, Literal, tuple, list and `|`.
+    default: its value, or its text where it is no literal; None without one. required: whether it has no default.
+    """
+
+    type: Any
+    default: Any
+    required: bool
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A class, function or record at the top of a module.
+
+    object: its name there. marker, name: the call that registers it, such as `@loss("hinge")` or `KENDALL = Metric("kendall", ...)`; empty
+    without one. summary: the first line of its docstring, or a record's literal summary, description or title. options: by name.
+    """
+
+    object: str
+    marker: str = ""
+    name: str = ""
+    summary: str = ""
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+
+def definitions(path: Path) -> list[Definition]:
+    """Every definition at the top of a source file, in its order. ArchrankError, with the line, for a file that is no Python."""
+    return list(_definitions(path, path.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=256)
+def _definitions(path: Path, _modified: int) -> tuple[Definition, ...]:
+    tree = parsed(path)
+    constants = literals(tree)
+    found = []
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            marker, name = next((call for call in map(_marking, node.decorator_list) if call[0]), ("", ""))
+            doc = (ast.get_docstring(node) or "").strip()
+            found.append(Definition(node.name, marker, name, doc.split("\n")[0], keyword_options(node, constants)))
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name):
+                found.append(Definition(target.id, *_marking(node.value), _stated_summary(node.value)))
+    return tuple(found)
+
+
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file. ArchrankError for one that is missing or no Python."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except FileNotFoundError:
+        raise ArchrankError(f"file {path} does not exist") from None
+    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise ArchrankError(f"file {path}{line}: {getattr(error, 'msg', error)}") from None
+
+
+def _marking(node: ast.expr) -> tuple[str, str]:
+    """`("loss", "hinge")` of `loss("hinge", ...)`; empty texts for anything else."""
+    if not isinstance(node, ast.Call):
+        return "", ""
+    called = node.func
+    marker = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
+    first = node.args[0] if node.args else next((word.value for word in node.keywords if word.arg == "name"), None)
+    return (marker, first.value) if isinstance(first, ast.Constant) and isinstance(first.value, str) else ("", "")
+
+
+def _stated_summary(node: ast.expr) -> str:
+    stated = {word.arg: word.value.value for word in getattr(node, "keywords", ()) if isinstance(word.value, ast.Constant)}
+    return next((str(stated[name]) for name in SUMMARIES if name in stated), "")
+
+
+def literals(tree: ast.Module) -> dict[str, Any]:
+    """Names that the top of a module gives a literal value, such as `POSITIONS = 600`."""
+    values: dict[str, Any] = {}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        for name in (target.id for target in targets if isinstance(target, ast.Name)):
+            try:
+                values[name] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+            except (ValueError, TypeError):
+                values.pop(name, None)
+    return values
+
+
+def keyword_options(node: ast.ClassDef | ast.FunctionDef, constants: Mapping[str, Any]) -> dict[str, Option]:
+    """The keyword-only arguments of a function, or of a class's `__init__`. constants: see `literals`."""
+    function: ast.stmt | None = node
+    if isinstance(node, ast.ClassDef):
+        function = next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
+    if not isinstance(function, ast.FunctionDef):
+        return {}
+    options = {}
+    for argument, default in zip(function.args.kwonlyargs, function.args.kw_defaults):
+        value: Any = None
+        if default is not None:
+            try:
+                value = ast.literal_eval(default)
+            except ValueError:
+                text = ast.unparse(default)
+                value = constants.get(text, text)
+        options[argument.arg] = Option(plain_type(argument.annotation), value, default is None)
+    return options
+
+
+def plain_type(node: ast.expr | None) -> Any:
+    """The Python type an annotation stands for, or None where it is not made of int, float, bool, str, Literal, tuple, list and `|`."""
+    if isinstance(node, ast.Name) and node.id in PLAIN:
+        return PLAIN[node.id]
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        if node.value.id == "Literal":
+            return Literal[tuple(ast.literal_eval(item) for item in inner)]
+        if node.value.id in ("tuple", "list") and (item := plain_type(inner[0])) is not None:
+            return tuple[item, ...] if node.value.id == "tuple" else list[item]  # type: ignore[valid-type]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        parts = [type(None) if isinstance(part, ast.Constant) and part.value is None else plain_type(part) for part in (node.left, node.right)]
+        return None if None in parts else Union[tuple(parts)]  # noqa: UP007
+    return None
+
+
+def checked_options(what: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given` with values brought to their declared types, without those that equal their default, sorted by name.
+
+    what: such as "encoder gcn", for messages. ArchrankError for a misspelt or missing option, a wrong value, or one that JSON cannot hold.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    checked: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in options:
+            raise unknown(f"option of {what}", key, options)
+        option = options[key]
+        try:
+            checked[key] = value if option.type is None else TypeAdapter(option.type).validate_python(value)
+            json.dumps(checked[key], allow_nan=False)
+        except ValidationError as error:
+            raise ArchrankError(f"{what}: option {key}={value!r}: {error.errors()[0]['msg']}") from None
+        except (TypeError, ValueError):
+            raise ArchrankError(f"{what}: option {key}={value!r} cannot be kept in a trial's record; "
+                                "write a finite number, a word, true, null or (1,2)") from None
+    if missing := [key for key, option in options.items() if option.required and key not in given]:
+        raise ArchrankError(f"{what}: option '{missing[0]}' has no default; say [{missing[0]}=...]")
+    return {key: value for key, value in sorted(checked.items()) if value != options[key].default}
+
+
+def module_file(module: str) -> Path | None:
+    """The source file of an importable module, found without importing it or the packages around it; None where there is none."""
+    top, *parts = module.split(".")
+    file, folders = _located(top, None)
+    for depth, part in enumerate(parts):
+        inside = [path for folder in folders for path in (folder / part / "__init__.py", folder / f"{part}.py") if path.is_file()]
+        spaces = [folder / part for folder in folders if (folder / part).is_dir()]  # packages without __init__.py
+        if inside:
+            file, folders = inside[0], [inside[0].parent] if inside[0].name == "__init__.py" else []
+        elif spaces:
+            file, folders = None, spaces
+        else:  # a package whose parts lie elsewhere, as an editable installation has it
+            file, folders = _located(".".join([top, *parts[: depth + 1]]), folders)
+    return file
+
+
+def _located(module: str, folders: list[Path] | None) -> tuple[Path | None, list[Path]]:
+    """The file of a module and the folders of its parts, as the finders of `sys.meta_path` say."""
+    places = None if folders is None else [str(folder) for folder in folders]
+    found = (finder.find_spec(module, places) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+    spec = next((spec for spec in found if spec is not None), None)
+    if spec is None:
+        return None, []
+    file = Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    return file, [Path(place) for place in spec.submodule_search_locations or ()]
