@@ -23,8 +23,8 @@ from archrank.eval.bench.pyg_flowerformer import PygFlowerFormer
 from archrank.eval.bench.pyg_networks import PygGatedGCN, PygGCN, PygGIN
 from archrank.eval.bench.subject import Subject
 from archrank.eval.engine.batching import steps_per_epoch
-from archrank.eval.engine.losses import supervised
 from archrank.eval.engine.network import Network
+from archrank.eval.engine.supervised import supervised
 from archrank.eval.engine.training import learning_rate
 
 FORMS: dict[type[nn.Module], Callable[[Any], Any]] = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.engine.losses import LOSSES
 
 
 class Head(BaseModel):
@@ -27,8 +28,8 @@ HEADS: dict[str, Head] = {"linear": Head(), "mlp": Head(hidden=(128, 128))}
 class Recipe(BaseModel):
     """Everything about training but the encoder itself.
 
-    loss: `hinge` (mean over pairs of max(0, margin - sign(y_i - y_j)(s_i - s_j))), `mse`, `l1`, `bpr` (mean over pairs of softplus), `relation` (pairs
-        through the encoder's `compare`: KL to the softmax of the two labels).
+    loss: a name of `LOSSES` (`archrank list losses`), and loss_options: its options. margin: that of a loss which has one. An encoder with `compare`
+        is trained on its own odds, by `relation` unless the loss is another one of odds.
     labels: what the loss sees of the training scores (turned so that higher is better): `normal` scores of their ranks, `standard`ised,
         `raw`, or `unit` (percent divided by 100).
     pairs_per_item: at most this many pairs per architecture of a batch, drawn at random (None: all pairs).
@@ -45,7 +46,8 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
-    loss: Literal["hinge", "mse", "l1", "bpr", "relation"] = "hinge"
+    loss: str = "hinge"
+    loss_options: dict[str, Any] = {}
     margin: float = Field(default=0.1, ge=0)
     pairs_per_item: float | None = None
     difference: float = 0.0
@@ -65,6 +67,11 @@ class Recipe(BaseModel):
     clip: float | None = None
     head: Head = Head()
     ema: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _known_loss(self) -> Recipe:
+        object.__setattr__(self, "loss_options", LOSSES.find(self.loss).validate(self.loss_options))
+        return self
 
 
 COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=2e-3, weight_decay=1e-4, eps=1e-6, updates=1000,

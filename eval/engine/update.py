@@ -9,8 +9,8 @@ from torch import Tensor
 
 from archrank.eval.engine.batching import Batch
 from archrank.eval.engine.ensemble import Ensemble
-from archrank.eval.engine.losses import relation, supervised
 from archrank.eval.engine.recipes import Recipe
+from archrank.eval.engine.supervised import compared, supervised
 
 
 def losses(ensemble: Ensemble, recipe: Recipe, task: str, batch: Batch, weights: dict[str, Tensor] | None = None,
@@ -19,7 +19,7 @@ def losses(ensemble: Ensemble, recipe: Recipe, task: str, batch: Batch, weights:
     found = [ensemble.call(view.graphs, task, view.drawn, weights, buffers) for view in batch.views]
     out, extra = found[0]
     if task == "pairs":
-        return relation(out, batch.labels) + extra
+        return compared(recipe, out, batch.labels) + extra
     loss = torch.stack([supervised(recipe, scores, batch.labels, view.matches) for (scores, _), view in zip(found, batch.views)]).mean(0)
     for scores, _ in found[1:]:
         loss = loss + recipe.consistency * (out - scores).abs().mean(-1)

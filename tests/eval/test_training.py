@@ -9,9 +9,10 @@ from archrank.datasets.graphs import Graphs
 from archrank.encoders.gnn.gcn import NeuralPredictorGCN
 from archrank.eval.engine.batching import Member, Noise, batches, steps_per_epoch
 from archrank.eval.engine.labels import transform
-from archrank.eval.engine.losses import hinge, pair_mask, relation, supervised
+from archrank.eval.engine.losses.pairwise import hinge, pair_mask, relation
 from archrank.eval.engine.network import FixedEncoding
 from archrank.eval.engine.recipes import COMMON, make_recipe
+from archrank.eval.engine.supervised import supervised
 from archrank.eval.engine.training import fit, learning_rate, train
 from archrank.eval.engine.update import clip
 
@@ -221,8 +222,8 @@ def test_clipping_is_each_members_own_and_equals_torchs():
 
 def test_hinge_on_a_pair_by_hand():
     labels, scores = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.2, 0.1]])
-    assert hinge(scores, labels, 0.5, pair_mask(labels, None, None)).item() == pytest.approx(0.4)
-    assert hinge(scores, labels * 0, 0.5, pair_mask(labels * 0, None, None)).item() == 0.0
+    assert hinge(scores, labels, pair_mask(labels, None, None), margin=0.5).item() == pytest.approx(0.4)
+    assert hinge(scores, labels * 0, pair_mask(labels * 0, None, None), margin=0.5).item() == 0.0
 
 
 @pytest.mark.parametrize("loss", ["hinge", "mse", "l1", "bpr"])
