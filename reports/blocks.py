@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from archrank.reports.style import Drawing
+if TYPE_CHECKING:
+    from archrank.reports.style import Drawing
 
 __all__ = [
     "Block",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from archrank.reports.blocks import Bold, Cell, Inline
 
-__all__ = ["bold_join", "count", "hole", "join", "plural", "rate", "replaced", "seconds", "share"]
+__all__ = ["bold_join", "count", "finite", "hole", "join", "plural", "rate", "replaced", "seconds", "share"]
 
 
 def join(names: Sequence[str], most: int = 8) -> str:
@@ -78,3 +79,14 @@ def share(value: float, most: int = 0) -> str:
 def hole(text: str = "–") -> Cell:
     """A cell that says there is nothing."""
     return Cell(text, tone="hole")
+
+
+def finite(value: Any) -> Any:
+    """A value as JSON may hold it: NaN and infinities have no form there; null says the same."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(v) for v in value]
+    return value

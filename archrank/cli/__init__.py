@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from inspect import unwrap
+from typing import Any, NoReturn, get_type_hints
 
 import typer
+
+from archrank.cli.console import echo, flush, open_streams
+from archrank.datasets.errors import ArchrankError
 
 # Command -> (module of this package, object in it). Imported only when the command is used or asked for help.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -46,6 +53,8 @@ SUMMARIES = {
     "docs": "Write the generated documentation pages.",
     "doctor": "Versions and hardware, for a bug report.",
 }
+# What help calls a type -> how Python spells it.
+TYPES = {"PATH": "Path", "INTEGER": "int", "FLOAT": "float"}
 # What Typer makes of an interrupt.
 INTERRUPTED = 130
 
@@ -67,12 +76,31 @@ def application(wanted: str | None) -> typer.Typer:
     return app
 
 
+def command(wanted: str | None) -> Any:
+    """The application as one command whose help names types as a person does: PATH, INTEGER."""
+    made = typer.main.get_command(application(wanted))
+    _name_types(made)
+    return made
+
+
+def _name_types(made: Any) -> None:
+    for inner in getattr(made, "commands", {}).values():
+        _name_types(inner)
+    if made.callback is None:
+        return
+    hints = get_type_hints(unwrap(made.callback))
+    for parameter in made.params:
+        if parameter.param_type_name == "option" and not parameter.is_flag and parameter.metavar is None:
+            said = str(hints.get(parameter.name, ""))
+            parameter.metavar = next((name for name, kind in TYPES.items() if kind in said), "TEXT")
+
+
 def top(version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True)) -> None:
     """Which way of encoding an architecture ranks unseen architectures best, from how few labels, at what cost, and is the difference real?"""
     if version:
         from archrank import __version__
 
-        typer.echo(f"archrank {__version__}")
+        echo(f"archrank {__version__}")
         raise typer.Exit
 
 
@@ -82,25 +110,30 @@ def _not_called() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Exit codes: 0 done, 1 some trials failed, 2 wrong usage or bad input, 130 interrupted."""
-    from archrank.datasets.errors import ArchrankError
-
     words = list(sys.argv[1:] if arguments is None else arguments)
+    open_streams()
     try:
-        application(next((word for word in words if not word.startswith("-")), None))(words, prog_name="archrank")
+        command(next((word for word in words if not word.startswith("-")), None))(words, prog_name="archrank")
     except ArchrankError as error:
         if os.environ.get("ARCHRANK_DEBUG"):
             raise
         _stop(str(error), 2)
     except OSError as error:
-        if os.environ.get("ARCHRANK_DEBUG") or error.filename is None:
+        full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+        if os.environ.get("ARCHRANK_DEBUG") or (error.filename is None and not full):
             raise
+        if full:
+            _stop(f"the output cannot be written: {error.strerror}", 2)
         _stop(f"{error.filename}: {error.strerror}; choose another place (--store, --output, --to, $ARCHRANK_CACHE)", 2)
     except SystemExit as stopped:
         if stopped.code != INTERRUPTED:
             raise
         _stop("interrupted; what was finished is kept, repeat the command to go on", INTERRUPTED)
+    finally:
+        flush()
 
 
-def _stop(message: str, code: int) -> None:
-    typer.echo(f"archrank: {message}", err=True)
+def _stop(message: str, code: int) -> NoReturn:
+    with suppress(ArchrankError, OSError):  # standard error cannot be written either: the exit code says it alone
+        echo(f"archrank: {message}", err=True)
     sys.exit(code)

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from archrank.cli.console import echo
+
 # One or two of each family: paths, cross attention, token sequences, graph networks, flow transformer.
 DEFAULT = ("path", "cate", "nar_former", "gcn", "gin", "gated_gcn", "flowerformer")
 
@@ -61,16 +63,16 @@ def bench(
         cases = [Case(label, benchmark, recipe, budget, members, batch, device) for label in chosen]
         if parts:
             grow(parts, chosen or ENCODERS, results, benchmark=benchmark, device=device, sizes=numbers, repeats=repeats or 3, seconds=seconds / 2,
-                 updates=updates, threads=threads, say=typer.echo)
+                 updates=updates, threads=threads, say=echo)
         if plan:
-            commands.plan(results("plan"), repeats=repeats or 5, say=typer.echo)
+            commands.plan(results("plan"), repeats=repeats or 5, say=echo)
         if against:
             commands.against(against, cases[0], results("against"), repeats=repeats or 5, members=against_members, updates=updates, threads=threads,
-                             say=typer.echo)
+                             say=echo)
         elif not parts and not plan:
-            compare(cases, drawn_ways, results("encoders"), repeats=repeats or 5, updates=updates, seconds=seconds, threads=threads, say=typer.echo)
+            compare(cases, drawn_ways, results("encoders"), repeats=repeats or 5, updates=updates, seconds=seconds, threads=threads, say=echo)
     for path in write_page(read_all(page or [output]), output):
-        typer.echo(f"wrote {path}")
+        echo(f"wrote {path}")
 
 
 def _labels(encoders: Sequence[str]) -> list[str]:

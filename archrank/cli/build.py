@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from archrank.cli.console import echo
 from archrank.datasets.errors import ArchrankError, unknown
 from archrank.eval.engine.device import check_device
 
@@ -66,7 +67,7 @@ def _verify(name: str, cells: int) -> None:
 
     benchmark = load(name)
     verdict = verify(benchmark, digits(), Recipe(), cells)
-    typer.echo(f"{name}: {verdict}")
+    echo(f"{name}: {verdict}")
     if not verdict.passed:
         raise typer.Exit(1)
 
@@ -77,10 +78,10 @@ def _told(table: Path) -> bool:
 
     card = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
     counts = card["cells"]
-    typer.echo(f"{table}: {counts['trained']} of {counts['planned']} cells, {card['made']['core_seconds']} core-seconds")
+    echo(f"{table}: {counts['trained']} of {counts['planned']} cells, {card['made']['core_seconds']} core-seconds")
     for fact in ("reliability", "noise_ceiling"):
         if "test_accuracy" in card[fact]:
-            typer.echo(f"{fact.replace('_', ' ')} of test accuracy: tau {card[fact]['test_accuracy']}")
+            echo(f"{fact.replace('_', ' ')} of test accuracy: tau {card[fact]['test_accuracy']}")
     for arch in counts["failed"]:
-        typer.echo(f"failed: {arch} (its scores are not finite)", err=True)
+        echo(f"failed: {arch} (its scores are not finite)", err=True)
     return bool(counts["failed"])

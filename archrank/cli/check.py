@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from archrank.cli.console import echo, emit, is_terminal, only_json, overwritten
 
 ENCODER = '''"""{title}: an encoder of your own."""
 
@@ -68,23 +68,24 @@ def check(encoders: Annotated[list[str], typer.Argument(help="Names, globs or fi
     failed, found = 0, {}
     for spec in specs:
         if not as_json:
-            typer.echo(spec.label)
+            echo(spec.label)
         findings = []
-        for finding in examine(spec, _begun if sys.stdout.isatty() and not as_json else None):
-            findings.append(finding)
-            failed += finding.verdict == "fail"
-            if not as_json:
-                typer.echo(f"  {finding.verdict:<4}  {finding.name:<16}  {finding.said}")
+        with only_json(as_json):
+            for finding in examine(spec, _begun if is_terminal() and not as_json else None):
+                findings.append(finding)
+                failed += finding.verdict == "fail"
+                if not as_json:
+                    echo(f"  {finding.verdict:<4}  {finding.name:<16}  {finding.said}")
         found[spec.label] = summary(findings)
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        emit(found)
     if failed:
         raise typer.Exit(1)
 
 
 def _begun(name: str) -> None:
     """Says on a terminal what is being checked; the finding is written over it."""
-    typer.echo(f"  ...   {name}\r", nl=False)
+    overwritten(f"  ...   {name}")
 
 
 def new(name: Annotated[str, typer.Argument(help="Name of the encoder, e.g. my-encoder.")],
@@ -107,5 +108,6 @@ def new(name: Annotated[str, typer.Argument(help="Name of the encoder, e.g. my-e
     folder.mkdir(parents=True, exist_ok=True)
     for path, template in files.items():
         path.write_text(template.format(**words), encoding="utf-8")
-        typer.echo(f"wrote {path}")
-    typer.echo(f"next: archrank check {folder / module}.py:{cls}\n      archrank run --encoders {folder / module}.py:{cls},gcn,path")
+        echo(f"wrote {path}")
+    echo(f"next: archrank check {folder / module}.py:{cls}")
+    echo(f"      archrank run --encoders {folder / module}.py:{cls},gcn,path")

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archrank.cli.console import console
+from archrank.cli.console import echo, emit, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from archrank.eval.statistics import Comparison
-
-WIDTH_OF_A_PIPE = 140
 
 
 def compare(
@@ -54,11 +51,11 @@ def compare(
     if as_json:
         told: dict[str, Any] = {"a": a, "b": b, "metric": metric, **under, "rows": [_plain(row) for row in rows]}
         told |= {"overall": [_plain(one) for one in overall], "sentences": sentences, "replaced": older}
-        typer.echo(json.dumps(told, indent=1, allow_nan=False))
+        emit(told)
         return
     _print_table(frame, rows, under)
     for text in sentences + ([f"In the store, {replaced(older)}."] if older else []):
-        typer.echo(text)
+        echo(text)
 
 
 def _chosen(frame: pd.DataFrame, a: str, b: str, wanted: dict[str, str | None], where: str) -> pd.DataFrame:
@@ -138,29 +135,23 @@ def _plain(row: Comparison) -> dict[str, Any]:
 
 
 def _print_table(frame: pd.DataFrame, rows: list[Comparison], under: dict[str, str]) -> None:
-    """One line per benchmark and budget: both means, the paired difference, how many splits, the verdict."""
-    from rich.table import Table
-
+    """One line per benchmark and label budget: both means, the paired difference, how many splits, which is significantly better."""
     from archrank.eval.metrics import METRICS
     from archrank.eval.statistics import rounded, values
 
     a, b, metric = rows[0].a, rows[0].b, rows[0].metric
     means = values(frame, metric, [a, b], common=True)
     shown = means.assign(task=means["benchmark"] + "/" + means["target"]).set_index(["task", "budget", "label"])["mean"]
-    table = Table(
-        title=f"{a} - {b}: {METRICS[metric].description} {METRICS[metric].arrow}, protocol {under['protocol']}, "
-        f"recipe {under['recipe']}",
-        caption=f"95 % intervals of paired differences; verdicts after Holm's correction for {len(rows)} comparison"
-        f"{'' if len(rows) == 1 else 's'}",
-        show_edge=False,
-    )
-    table.add_column("benchmark")
-    for name in ("budget", a, b, "difference", "splits"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
+    right: dict[str, Any] = {"justify": "right"}
+    lines = []
     for row in rows:
         at = (row.benchmarks[0], row.budgets[0])
         own = [f"{shown[(*at, label)]:.3f}" for label in (a, b)]
-        verdict = f"{row.winner} better" if row.winner else "not separable"
-        table.add_row(at[0], str(at[1]), *own, rounded(row.difference, signed=True), str(row.units), verdict)
-    console(WIDTH_OF_A_PIPE).print(table)
+        found = f"{row.winner} significantly better" if row.winner else "no significant difference"
+        lines.append((at[0], str(at[1]), *own, rounded(row.difference, signed=True), str(row.units), found))
+    print_table(
+        f"{a} - {b}: {METRICS[metric].description} {METRICS[metric].arrow}, protocol {under['protocol']}, recipe {under['recipe']}",
+        [("benchmark", {}), *((name, right) for name in ("labels", a, b, "difference", "splits")), ("test", {})],
+        lines,
+        f"95 % intervals of paired differences; paired tests at 5 % after Holm's correction for {len(rows)} comparison{'' if len(rows) == 1 else 's'}",
+    )

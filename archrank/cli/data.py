@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archrank.cli.build import build
+from archrank.cli.console import echo, emit
 
 if TYPE_CHECKING:
     from archrank.datasets.importers import Source
@@ -28,11 +29,11 @@ def list_(as_json: Json = False) -> None:
     called = titles()
     rows = [{"name": name, "state": state, "title": called.get(name, "")} for name, state in available().items()]
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        emit(rows)
         return
     width, wide = (max(len(row[column]) for row in rows) for column in ("name", "state"))
     for row in rows:
-        typer.echo(f"{row['name']:<{width}}  {row['state']:<{wide}}  {row['title']}".rstrip())
+        echo(f"{row['name']:<{width}}  {row['state']:<{wide}}  {row['title']}".rstrip())
 
 
 @app.command()
@@ -44,27 +45,27 @@ def info(name: Annotated[str, typer.Argument(help="A benchmark, or the path of a
     path = card_path(name)
     card = read_card(path)
     if as_json:
-        typer.echo(json.dumps(card, indent=1, ensure_ascii=False))
+        emit(card)
         return
     space = card["space"]
-    typer.echo(f"{card['title']} ({card['name']})")
+    echo(f"{card['title']} ({card['name']})")
     for label, text in (("source", card.get("source")), ("licence", card.get("licence")), ("citation", card.get("citation")),
                         ("table", path.with_suffix(".parquet")), ("sha256", card["sha256"])):
         if text:
-            typer.echo(f"  {label:<9} {text}")
-    typer.echo(f"  {'space':<9} {space['name']}: {len(space['ops'])} operations, up to {space['max_nodes']} nodes, "
+            echo(f"  {label:<9} {text}")
+    echo(f"  {'space':<9} {space['name']}: {len(space['ops'])} operations, up to {space['max_nodes']} nodes, "
                f"{space.get('cells', 1)} cell{'s' if space.get('cells', 1) > 1 else ''}")
     for fact, value in card.get("facts", {}).items():
-        typer.echo(f"  {fact:<14} {json.dumps(value)}")
+        echo(f"  {fact:<14} {json.dumps(value)}")
     for fact, text in _measured(card):
-        typer.echo(f"  {fact:<14} {text}")
-    typer.echo("  metrics")
+        echo(f"  {fact:<14} {text}")
+    echo("  metrics")
     width = max(map(len, card["metrics"]))
     for metric, said in card["metrics"].items():
         mark = "*" if metric == card["default_target"] else " "
         runs = f", {len(said['repeats'])} runs" if said.get("repeats") else ""
         unit = f"[{said['unit']}] " if said.get("unit") else ""
-        typer.echo(f"  {mark} {metric:<{width}}  {said.get('direction', 'max')}  {unit}{said.get('description', '')}{runs}")
+        echo(f"  {mark} {metric:<{width}}  {said.get('direction', 'max')}  {unit}{said.get('description', '')}{runs}")
 
 
 def _measured(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -97,12 +98,12 @@ def get(
     with _progress(f"{name}: fetching") as progress:
         files = fetch(source, folder, progress)
     for file in files:
-        typer.echo(f"{file}")
+        echo(f"{file}")
     found = _module(source).locate(folder, source.variant)
     assert found is not None and source.name in SOURCES
     with _watched(f"{name}: importing"):
         card = import_file(source, found)
-    typer.echo(f"imported as {name}: {card.with_suffix('.parquet')}")
+    echo(f"imported as {name}: {card.with_suffix('.parquet')}")
 
 
 @app.command("import")
@@ -138,7 +139,7 @@ def import_(
     kept = {} if units is not None else _kept_units(folder / f"{described['name']}.json", described["metrics"])
     _said(write_benchmark(folder, frame, described).with_suffix(".json"))
     if kept:
-        typer.echo(f"units kept from the last import: {', '.join(f'{metric}={unit}' for metric, unit in kept.items())}")
+        echo(f"units kept from the last import: {', '.join(f'{metric}={unit}' for metric, unit in kept.items())}")
 
 
 @app.command()
@@ -168,13 +169,13 @@ def verify(
         bad = sum(not item["ok"] for item in checks)
         failed += bad > 0
         if not as_json:
-            typer.echo(f"{name}: {'ok' if not bad else f'{bad} of {len(checks)} checks FAILED'}")
+            echo(f"{name}: {'ok' if not bad else f'{bad} of {len(checks)} checks FAILED'}")
             for item in checks:
-                typer.echo(f"  {'ok  ' if item['ok'] else 'FAIL'} {item['what']}: {item['found']}")
+                echo(f"  {'ok  ' if item['ok'] else 'FAIL'} {item['what']}: {item['found']}")
     if as_json:
-        typer.echo(json.dumps(report, indent=1))
+        emit(report)
     elif len(wanted) > 1:
-        typer.echo(f"{len(wanted) - failed} of {len(wanted)} benchmarks pass")
+        echo(f"{len(wanted) - failed} of {len(wanted)} benchmarks pass")
     if failed:
         raise typer.Exit(1)
 
@@ -254,10 +255,10 @@ def _said(card: Path) -> None:
     size = f"{count:,} architectures, " if isinstance(count, int) else ""
     target = described["default_target"]
     named = [f"{name} ({metric.get('direction', 'max')}{', the target' if name == target else ''})" for name, metric in described["metrics"].items()]
-    typer.echo(f"imported as {described['name']}: {size}metrics {', '.join(named[:6])}{', ...' if len(named) > 6 else ''}")
+    echo(f"imported as {described['name']}: {size}metrics {', '.join(named[:6])}{', ...' if len(named) > 6 else ''}")
     for column, why in described.get("facts", {}).get("left_out", {}).items():
-        typer.echo(f"left out: column '{column}' ({why})")
-    typer.echo(f"{card.with_suffix('.parquet')}")
+        echo(f"left out: column '{column}' ({why})")
+    echo(f"{card.with_suffix('.parquet')}")
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from archrank.cli.console import echo
+
 HEAD = """# Encoders
 
 Generated from the encoders' own docstrings by `archrank docs` (a test keeps it true). Learned encoders are trained by the harness and end in a linear head;
@@ -40,4 +42,4 @@ def docs(folder: Annotated[Path, typer.Option("--output", "-o", help="The docs f
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "encoders.md"
     path.write_text(encoders_page(), encoding="utf-8")
-    typer.echo(f"wrote {path}")
+    echo(f"wrote {path}")

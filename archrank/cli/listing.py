@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
+
+from archrank.cli.console import echo, emit
 
 KINDS = ("encoders", "benchmarks", "protocols", "suites")
 
@@ -19,15 +20,17 @@ def list_(kind: Annotated[str, typer.Argument(help="encoders, benchmarks, protoc
         raise unknown("kind of thing to list", kind, (*KINDS, "all"))
     found = {name: _GATHER[name]() for name in (KINDS if kind == "all" else (kind,))}
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        emit(found)
         return
     for number, (name, rows) in enumerate(found.items()):
-        typer.echo(("\n" if number else "") + name.upper())
+        if number:
+            echo()
+        echo(name.upper())
         width = max((len(str(row["name"])) for row in rows), default=0)
         for row in rows:
-            typer.echo(f"  {row['name']:<{width}}  {row['about']}")
+            echo(f"  {row['name']:<{width}}  {row['about']}")
             if row.get("detail"):
-                typer.echo(f"  {'':<{width}}  {row['detail']}")
+                echo(f"  {'':<{width}}  {row['detail']}")
 
 
 def _encoders() -> list[dict[str, Any]]:
@@ -80,6 +83,6 @@ def doctor() -> None:
 
     for name, value in provenance(accelerator(), torch.get_num_threads()).items():
         if name != "finished":  # of a trial, not of a machine
-            typer.echo(f"{name:<14}{value}")
-    typer.echo(f"{'data folders':<14}{', '.join(map(str, data_folders())) or 'none (set ARCHRANK_DATA)'}")
-    typer.echo(f"{'cache':<14}{cache_folder()}")
+            echo(f"{name:<14}{value}")
+    echo(f"{'data folders':<14}{', '.join(map(str, data_folders())) or 'none (set ARCHRANK_DATA)'}")
+    echo(f"{'cache':<14}{cache_folder()}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from archrank.cli.console import echo, emit, print_columns
 
 Stores = Annotated[list[Path], typer.Option("--store", help="Folder of results; give it several times to take stores together.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For a machine.")]
@@ -30,9 +31,9 @@ def report(
     pictures = [path for path in files if path.parent != output]
     for path in files:
         if path.parent == output:
-            typer.echo(f"{path}  {path.stat().st_size / 1000:,.0f} kB")
+            echo(f"{path}  {path.stat().st_size / 1000:,.0f} kB")
     if pictures:
-        typer.echo(f"{pictures[0].parent}/  {len(pictures)} figures")
+        echo(f"{pictures[0].parent}/  {len(pictures)} figures")
 
 
 def _labels(text: str) -> list[str]:
@@ -58,11 +59,11 @@ def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
     left = training(store)
     failed = sum(row.failed for row in rows)
     if as_json:
-        typer.echo(json.dumps({"predictors": [asdict(row) for row in rows], "in_training": left, "replaced": older}, indent=1))
+        emit({"predictors": [asdict(row) for row in rows], "in_training": left, "replaced": older})
     else:
         for group in dict.fromkeys((row.protocol, row.recipe) for row in rows):
-            typer.echo(f"protocol {group[0]}, recipe {group[1]}")
-            _table(
+            echo(f"protocol {group[0]}, recipe {group[1]}")
+            print_columns(
                 ("predictor", "done", "failed", "seeds", "budgets", "benchmarks"),
                 [
                     (row.label, row.done, row.failed, row.seeds, ",".join(map(str, row.budgets)), " ".join(row.tasks))
@@ -70,10 +71,10 @@ def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
                     if (row.protocol, row.recipe) == group
                 ],
             )
-        typer.echo(f"{sum(row.done for row in rows):,} done, {failed:,} failed" + (f", {left:,} begun and not finished" if left else "")
+        echo(f"{sum(row.done for row in rows):,} done, {failed:,} failed" + (f", {left:,} begun and not finished" if left else "")
                    + (f"; {replaced(older)}" if older else ""))
         for path in unreadable(store, every):
-            typer.echo(f"unreadable: {path}; the next run trains it again", err=True)
+            echo(f"unreadable: {path}; the next run trains it again", err=True)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -88,14 +89,14 @@ def failures(
 
     found = [record for record in latest(read(store))[0] if record["status"] != "done"]
     if as_json:
-        typer.echo(json.dumps([{"key": r["key"], "label": r["label"], "trial": r["trial"], "error": r["error"]} for r in found], indent=1))
+        emit([{"key": r["key"], "label": r["label"], "trial": r["trial"], "error": r["error"]} for r in found])
     elif not found:
-        typer.echo("no trial failed")
+        echo("no trial failed")
     for (label, task, kind, message, protocol, recipe), records in alike([] if as_json else found, "protocol", "recipe").items():
-        typer.echo(f"{records[0]['key'][:12]}  {label} on {task}, {protocol}/{recipe}: {kind}: {message}\n"
-                   f"  {len(records)} trial{'s' if len(records) > 1 else ''}, labels/seed: {', '.join(cells(records))}")
+        echo(f"{records[0]['key'][:12]}  {label} on {task}, {protocol}/{recipe}: {kind}: {message}")
+        echo(f"  {len(records)} trial{'s' if len(records) > 1 else ''}, labels/seed: {', '.join(cells(records))}")
         if traceback and (records[0]["error"] or {}).get("traceback"):
-            typer.echo(str(records[0]["error"]["traceback"]).rstrip())
+            echo(str(records[0]["error"]["traceback"]).rstrip(), lines=True)
     raise typer.Exit(1 if found else 0)
 
 
@@ -109,25 +110,29 @@ def show(
 
     record = find(read(store), trial)
     if as_json:
-        typer.echo(json.dumps(record, indent=1))
+        emit(record)
         return
     head = record["trial"]
-    typer.echo(f"{record['label']} on {head['benchmark']}/{head['target']}, {head['budget']} labels, seed {head['seed']}: {record['status']}")
-    typer.echo(f"key {record['key']}\n")
+    echo(f"{record['label']} on {head['benchmark']}/{head['target']}, {head['budget']} labels, seed {head['seed']}: {record['status']}")
+    echo(f"key {record['key']}")
+    echo()
     for name in ("metrics", "timings", "model", "test", "trial", "recipe", "provenance", "error"):
         if record.get(name):
-            typer.echo(name)
+            echo(name)
             _pairs(record[name])
     for note in record.get("notes") or []:
-        typer.echo(f"note: {note}")
-    typer.echo(f"\nrun it again (in another store): {repeat_trial(record)} --store again")
+        echo(f"note: {note}")
+    echo()
+    echo(f"run it again (in another store): {repeat_trial(record)} --store again")
 
 
 def _pairs(values: dict[str, Any]) -> None:
     width = max(len(name) for name in values)
     for name, value in values.items():
-        text = f"{value:.6g}" if isinstance(value, float) else str(value).rstrip().replace("\n", f"\n  {'':<{width}}  ")
-        typer.echo(f"  {name:<{width}}  {text}")
+        first, *more = (f"{value:.6g}" if isinstance(value, float) else str(value).rstrip()).split("\n")
+        echo(f"  {name:<{width}}  {first}")
+        for line in more:
+            echo(f"  {'':<{width}}  {line}")
 
 
 def diff(
@@ -139,7 +144,6 @@ def diff(
 ) -> None:
     """Which numbers moved between two stores: seeds paired, tests adjusted for all cells. Exit code 0 if none did and both have the same cells and seeds."""
     from archrank.eval.trials.store import latest
-    from archrank.reports.renderers.text import finite
     from archrank.reports.stores import moved, read
     from archrank.reports.words import replaced
 
@@ -147,11 +151,11 @@ def diff(
     rows = moved(before, after, metric)
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)}
     if as_json:
-        typer.echo(json.dumps(finite([asdict(row) for row in rows]), indent=1, allow_nan=False))
+        emit([asdict(row) for row in rows])
     else:
         shown = [row for row in rows if every or row.verdict not in ("equal", "within")]
         if shown:
-            _table(
+            print_columns(
                 ("predictor", "task", "labels", "seeds", "first", "second", "second - first", "verdict"),
                 [
                     (
@@ -167,15 +171,7 @@ def diff(
                     for row in shown
                 ],
             )
-        typer.echo(f"{len(rows)} cells of {metric}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+        echo(f"{len(rows)} cells of {metric}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     if older + older_after:
-        typer.echo(replaced(older + older_after), err=as_json)
+        echo(replaced(older + older_after), err=as_json)
     raise typer.Exit(0 if counts.keys() <= {"equal", "within", "no interval"} else 1)
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Aligned columns; plain text, so that it can be piped."""
-    lines = [head, *[tuple(str(value) for value in row) for row in rows]]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    for line in lines:
-        typer.echo("  " + "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())

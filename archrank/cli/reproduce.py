@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archrank.cli.console import console
+from archrank.cli.console import echo, emit, only_json, print_table
 
 if TYPE_CHECKING:
     from archrank.eval.trials.specs import Spec
     from archrank.eval.trials.trial import Plan
     from archrank.reports.reproduce import Claim, Outcome, Task
 
-WIDTH_OF_A_PIPE = 160
 
 
 def reproduce(
@@ -39,7 +35,6 @@ def reproduce(
     from archrank.eval.engine.device import chosen_device
     from archrank.eval.trials.specs import parse_list
     from archrank.reports.published import published
-    from archrank.reports.renderers.text import finite
     from archrank.reports.reproduce import claims, outcomes, tasks
 
     spec, *more = parse_list(encoder)
@@ -61,20 +56,20 @@ def reproduce(
     plans = [_plan(spec, task, seeds) for task in runs]
     device = chosen_device(device)
     for task, plan in zip(runs, plans):
-        typer.echo(_announcement(spec, task, plan, store, seeds, device, workers), err=as_json)
+        echo(_announcement(spec, task, plan, store, seeds, device, workers), err=as_json)
     results, failed = [], 0
     if not dry:
-        with redirect_stdout(sys.stderr if as_json else sys.stdout):  # progress is no part of the document
+        with only_json(as_json):  # progress is no part of the document
             failed = _run(plans, store, device, workers, compiled)
         results = outcomes(found, _rows(plans, store))
     if as_json:
         told = {"encoder": spec.label, "runs": [asdict(task) for task in runs], "compared": [_plain(one) for one in results],
                 "not_compared": [asdict(one) for one in found if one.reason]}
-        typer.echo(json.dumps(finite(told), indent=1, allow_nan=False))
+        emit(told)
     elif not dry:
         _print(spec, results)
     if failed:
-        typer.echo(f"{failed} trials failed; why: archrank failures --store {store}", err=True)
+        echo(f"{failed} trials failed; why: archrank failures --store {store}", err=True)
         raise typer.Exit(1)
 
 
@@ -138,7 +133,7 @@ def _refused(found: list[Claim]) -> None:
             reasons.setdefault(claim.reason, []).append(claim)
     for reason, group in reasons.items():
         listed = "; ".join(dict.fromkeys(f"{c.value:g} at {c.budget if c.budget is not None else '?'} labels on {c.as_published.split(';')[0]} ({c.paper})" for c in group))
-        typer.echo(f"not comparable because {reason}: {listed}")
+        echo(f"not comparable because {reason}: {listed}")
 
 
 def _plain(one: Outcome) -> dict[str, Any]:
@@ -147,26 +142,24 @@ def _plain(one: Outcome) -> dict[str, Any]:
 
 
 def _print(spec: Spec, results: list[Outcome]) -> None:
-    from rich.table import Table
-
     from archrank.eval.statistics import rounded
 
-    table = Table(title=f"{spec.label}, recipe paper: ours and published", show_edge=False,
-                  caption="ours: mean over seeds with its 95 % interval, which does not hold the published value's own noise")
-    for name in ("benchmark", "protocol"):
-        table.add_column(name)
-    for name in ("labels", "seeds", "ours", "published"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("inside")
-    table.add_column("source", overflow="fold")
+    right: dict[str, Any] = {"justify": "right", "no_wrap": True}
+    rows = []
     for one in results:
         claim = one.claim
         spread = "" if claim.std != claim.std else f" ± {claim.std:g}"
         inside = {True: "yes", False: "no", None: "no interval"}[one.inside]
         quoted = " (as quoted by others)" if claim.confidence != "primary" else ""
-        table.add_row(f"{claim.benchmark}/{claim.target}", claim.protocol, str(claim.budget), str(one.seeds), rounded(one.ours),
-                      f"{claim.value:g}{spread}", inside, f"{claim.encoder} in {claim.paper}{quoted}{'; ' + claim.remark if claim.remark else ''}")
-    console(WIDTH_OF_A_PIPE).print(table)
+        rows.append((f"{claim.benchmark}/{claim.target}", claim.protocol, str(claim.budget), str(one.seeds), rounded(one.ours),
+                      f"{claim.value:g}{spread}", inside, f"{claim.encoder} in {claim.paper}{quoted}{'; ' + claim.remark if claim.remark else ''}"))
+    print_table(
+        f"{spec.label}, recipe paper: ours and published",
+        [("benchmark", {}), ("protocol", {}), *((name, right) for name in ("labels", "seeds", "ours", "published")), ("inside", {}),
+         ("source", {"overflow": "fold"})],
+        rows,
+        "ours: mean over seeds with its 95 % interval, which does not hold the published value's own noise",
+    )
     known = [one for one in results if one.inside is not None]
     if known:
-        typer.echo(f"{sum(bool(one.inside) for one in known)} of {len(known)} published values lie in the interval of our mean.")
+        echo(f"{sum(bool(one.inside) for one in known)} of {len(known)} published values lie in the interval of our mean.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from archrank.cli.console import echo, emit, is_terminal
+from archrank.datasets.io.visible import visible
 
 if TYPE_CHECKING:
     from archrank.eval.trials.groups import Group
@@ -59,12 +60,12 @@ def _plan(suite: str | None, encoders: list[str] | None, benchmark: list[str] | 
     if named:
         names, skipped, optional = named.split(","), {}, []
     for name, remedy in skipped.items():
-        typer.echo(f"skipped {name}: its table is not at hand; {remedy}", err=True)
+        echo(f"skipped {name}: its table is not at hand; {remedy}", err=True)
     plan = make_plan(parse_list(chosen), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
                      targets=targets.split(",") if targets else base.get("targets"), protocol=protocol or base.get("protocol", "clean"),
                      recipe=recipe or base.get("recipe", "common"), optional=optional)
     for what, reason in plan.left_out:
-        typer.echo(f"left out {what}: {reason}", err=True)
+        echo(f"left out {what}: {reason}", err=True)
     return plan, skipped
 
 
@@ -82,14 +83,14 @@ def plan(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmar
         row[0] += 1
         row[1] += item.trial.key in stored
     if as_json:
-        typer.echo(json.dumps([{"encoder": label, "benchmark": name, "target": metric, "trials": total, "stored": done}
-                               for (label, name, metric), (total, done) in rows.items()], indent=1))
+        emit([{"encoder": label, "benchmark": name, "target": metric, "trials": total, "stored": done}
+              for (label, name, metric), (total, done) in rows.items()])
         return
     width = max(len(label) for label, *_ in rows)
     for (label, name, metric), (total, done) in rows.items():
-        typer.echo(f"{label:<{width}}  {name} {metric}: {total} trials, {done} stored, {total - done} to train")
+        echo(f"{label:<{width}}  {name} {metric}: {total} trials, {done} stored, {total - done} to train")
     total, done = (sum(row[i] for row in rows.values()) for i in (0, 1))
-    typer.echo(f"{total} trials, {done} stored, {total - done} to train")
+    echo(f"{total} trials, {done} stored, {total - done} to train")
 
 
 def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmarks = None, budgets: Budgets = None, seeds: Seeds = None,
@@ -108,12 +109,12 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
     if suite and not benchmark:
         note_skipped(store, suite, skipped)
     summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, compiled=compiled, watcher=_watcher())
-    typer.echo(f"{summary.planned} trials: {summary.kept} kept, {summary.trained} trained, {summary.failed} failed, "
+    echo(f"{summary.planned} trials: {summary.kept} kept, {summary.trained} trained, {summary.failed} failed, "
                f"{time.monotonic() - started:.0f} s. Results in {store}; next: archrank report --store {store}")
     for label, why in sorted(_not_compiled(planned, Store(store))) if compiled else ():
-        typer.echo(f"--compile had no effect for {label}: {why}", err=True)
+        echo(f"--compile had no effect for {label}: {why}", err=True)
     if summary.failed:
-        typer.echo(f"why: archrank failures --store {store}; again: the same command with --retry-failed", err=True)
+        echo(f"why: archrank failures --store {store}; again: the same command with --retry-failed", err=True)
         raise typer.Exit(1)
 
 
@@ -131,7 +132,7 @@ def _watcher() -> Any:
         def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
             self.groups, self.done, self.total = groups, kept, planned
             if groups:
-                typer.echo(f"{planned} trials, {kept} stored, {planned - kept} to train in {len(groups)} ensembles")
+                echo(f"{planned} trials, {kept} stored, {planned - kept} to train in {len(groups)} ensembles")
 
         def told(self, number: int, what: str, value: Any) -> None:
             if what == "stored":
@@ -139,9 +140,8 @@ def _watcher() -> Any:
             elif what in ("finished", "lost"):
                 first = self.groups[number]
                 note = "" if what == "finished" else f" lost: {value}"
-                typer.echo(f"[{self.done}/{self.total}] {first.members[0].spec.label} on {first.first.benchmark}, budgets "
+                echo(f"[{self.done}/{self.total}] {first.members[0].spec.label} on {first.first.benchmark}, budgets "
                            f"{', '.join(map(str, sorted({m.trial.budget for m in first.members})))}{note}")
-                sys.stdout.flush()
 
     class Bars(Lines):
         def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
@@ -159,18 +159,18 @@ def _watcher() -> Any:
                 return
             group = self.groups[number]
             if what == "started":
-                self.tasks[number] = self.bar.add_task(f"  {group.members[0].spec.label} on {group.first.benchmark}", total=100)
+                self.tasks[number] = self.bar.add_task(visible(f"  {group.members[0].spec.label} on {group.first.benchmark}"), total=100)
             elif what == "progress":
                 self.bar.update(self.tasks[number], completed=round(100 * value))
             elif what == "stored":
                 self.bar.advance(self.trials)
             else:
                 if what == "lost":
-                    self.bar.console.print(f"lost {group.members[0].spec.label}: {value}", markup=False)
+                    self.bar.console.print(visible(f"lost {group.members[0].spec.label}: {value}"), markup=False)
                 self.bar.remove_task(self.tasks.pop(number))
 
         def end(self) -> None:
             if self.bar is not None:
                 self.bar.stop()
 
-    return Bars() if sys.stdout.isatty() else Lines()
+    return Bars() if is_terminal() else Lines()

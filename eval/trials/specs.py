@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from archrank.datasets.errors import ArchrankError, unknown
+from archrank.datasets.errors import ArchrankError, one_line, unknown
+from archrank.datasets.io.bounded import shown
 from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo
+from archrank.eval.trials.plain_yaml import read_plain_text
 
 NEURAL = ("linear", "mlp")
 REGRESSORS = ("ridge", "gp", "forest", "boosting", "dngo", "none")
@@ -83,11 +83,13 @@ def parse(item: str | Any) -> list[Spec]:
     """The specs one item means (several for a glob): text as at the top of this module, a class, or {name: ..., option: value}."""
     if isinstance(item, dict):
         if not isinstance(item.get("name"), str):
-            raise ArchrankError(f"encoder {item} has no name; write {{name: ..., option: value}}")
+            raise ArchrankError(f"encoder {str(item)[:80]} has no name; write {{name: ..., option: value}}")
+        if not isinstance(item.get("head"), str | None):
+            raise ArchrankError(f"encoder {item['name']}: its head is not text; known: {', '.join(HEADS)}")
         options = {key: value for key, value in item.items() if key not in ("name", "head")}
-        return [_spec(info, options, item.get("head")) for info in catalog.find(item["name"])]
+        return [_spec(info, options, item.get("head")) for info in _find(item["name"])]
     if not isinstance(item, str):
-        return [_spec(info, {}, None) for info in catalog.find(item)]
+        return [_spec(info, {}, None) for info in _find(item)]
     matched = re.fullmatch(r"([^\[\]+]+)(?:\[(.*)\])?(?:\+(\w+))?", item)
     if not matched:
         raise ArchrankError(f"encoder '{item}' is not of the form name[option=value,...]+head")
@@ -98,7 +100,17 @@ def parse(item: str | Any) -> list[Spec]:
         if not equals:
             raise ArchrankError(f"encoder '{item}': option '{part}' has no value; write {reference}[{part}=...]")
         options[key.strip()] = _value(value, f"encoder '{item}': option '{part}'")
-    return [_spec(info, options, head) for info in catalog.find(reference)]
+    return [_spec(info, options, head) for info in _find(reference)]
+
+
+def _find(reference: Any) -> list[EncoderInfo]:
+    """The encoders a reference means; a path that no file system takes is one line too."""
+    try:
+        return catalog.find(reference)
+    except ArchrankError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ArchrankError(f"encoder {shown(reference)}: {one_line(error, 80)}") from None
 
 
 def _spec(info: EncoderInfo, options: dict[str, Any], head: str | None) -> Spec:
@@ -117,10 +129,10 @@ def _value(text: str, what: str) -> Any:
     """The value of an option: a YAML scalar, or several in parentheses."""
     if text.startswith("(") and text.endswith(")"):
         text = f"[{text[1:-1]}]"
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ArchrankError(f"{what} has a value that cannot be read; write a number, a word, true, null or (1,2)") from None
+    value = read_plain_text(text, what)
+    if isinstance(value, dict):
+        raise ArchrankError(f"{what} is no value of an option; write a number, a word, true, null or (1,2)")
+    return value
 
 
 def _text(value: Any) -> str:

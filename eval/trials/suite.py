@@ -7,20 +7,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from archrank.datasets.catalog import available
-from archrank.datasets.errors import ArchrankError, unknown
+from archrank.datasets.errors import ArchrankError, DataError, unknown
 from archrank.datasets.importers import SOURCES
+from archrank.datasets.io.bounded import read_bytes
+from archrank.eval.trials.plain_yaml import read_plain_file
 
 SHIPPED = Path(__file__).parent / "suites"
+MOST_NOTE = 1 << 20
 
 
 class Suite(BaseModel):
     """Fields of a suite file.
 
-    benchmarks: always run; one that is not at hand stops the run. optional: run where their tables are at hand, skipped with a line elsewhere.
+    benchmarks: always run; one that is not available locally stops the run. optional: run where their tables are available locally, skipped with a line elsewhere.
     seeds: how many, from 0, or a list. targets: none means each benchmark's default.
     """
 
@@ -56,15 +58,20 @@ def read_suite(name: str) -> Suite:
     path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
     if not path.is_file():
         raise ArchrankError(f"suite file {name} does not exist") if path == Path(name) else unknown("suite", name, shipped())
+    fields = read_plain_file(path, f"suite {path}")
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Suite.model_validate(fields)
-    except yaml.YAMLError as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", -1) + 1
-        raise ArchrankError(f"suite {path}, line {line}: not valid YAML") from None
     except ValidationError as error:
         first = error.errors()[0]
         raise ArchrankError(f"suite {path}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from None
+
+
+class SkippedNote(BaseModel):
+    """What `note_skipped` leaves in a store: benchmark that was not run -> how to get it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    suite: str
+    skipped: dict[str, str]
 
 
 def note_skipped(store: Path, suite: str, skipped: Mapping[str, str]) -> None:
@@ -85,8 +92,8 @@ def read_skipped(stores: Iterable[Path]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for path in (path for store in stores for path in sorted((store / "suites").glob("*.json"))):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            found.setdefault(str(record["suite"]), {}).update(record["skipped"])
-        except (ValueError, KeyError, TypeError):
+            note = SkippedNote.model_validate_json(read_bytes(path, MOST_NOTE))
+        except (DataError, ValidationError):
             continue
+        found.setdefault(note.suite, {}).update(note.skipped)
     return found

@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from numbers import Integral
 from typing import Any
 
@@ -19,6 +20,8 @@ from archrank.eval.trials.specs import Spec
 
 # Raise when a change to the harness changes results: every stored trial is then trained again.
 NUMERICS = 3
+MOST_SEEDS = 1_000
+MOST_TRIALS = 500_000
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,8 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
     """
     if recipe not in RECIPES:
         raise ArchrankError(f"unknown recipe '{recipe}': known: {', '.join(RECIPES)}")
+    benchmarks = list(benchmarks)
+    _check_size(specs, benchmarks, budgets, seeds, targets)
     numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     for what, values in (("budget", budgets), ("seed", numbers)):
         if not values:
@@ -127,6 +132,19 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
     if not plan.trials:
         raise ArchrankError("nothing is left to run: " + "; ".join(f"{what}: {why}" for what, why in plan.left_out))
     return plan
+
+
+def _check_size(specs: Sequence[Spec], benchmarks: Sequence[str | Benchmark], budgets: Sequence[int], seeds: int | Sequence[int],
+                targets: Sequence[str] | None) -> None:
+    """Refuse, before anything is made, what is more than memory holds: every seed keeps its split, every trial its key."""
+    drawn = seeds if isinstance(seeds, int) else len(seeds)
+    parts = {"encoder": len(specs), "benchmark": len(benchmarks), "target": len(targets or [""]), "budget": len(budgets), "seed": max(drawn, 0)}
+    total = prod(parts.values())
+    listed = " x ".join(f"{count:,} {name}{'s' if count != 1 else ''}" for name, count in parts.items() if count != 1) or "1 seed"
+    if drawn > MOST_SEEDS:
+        raise ArchrankError(f"{total:,} trials asked for ({listed}): a plan has at most {MOST_SEEDS:,} seeds")
+    if total > MOST_TRIALS:
+        raise ArchrankError(f"{total:,} trials asked for ({listed}): a plan has at most {MOST_TRIALS:,}; split it over several runs into one store")
 
 
 def _check_budget(split: Split, budget: int, benchmark: str) -> None:

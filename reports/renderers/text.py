@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from archrank.reports.blocks import (
     Table,
     Text,
 )
+from archrank.reports.words import finite
 
 __all__ = ["render_json", "render_markdown", "render_tables", "tables_of"]
 
@@ -211,14 +211,3 @@ def _json_table(table: Table) -> dict[str, Any]:
         for row in table.rows
     ]
     return {"id": table.id, "caption": table.caption, "columns": {c.key: c.title for c in table.columns}, "rows": rows}
-
-
-def finite(value: Any) -> Any:
-    """NaN and infinities have no JSON form; null says the same."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {k: finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(v) for v in value]
-    return value
