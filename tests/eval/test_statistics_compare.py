@@ -60,10 +60,10 @@ def call(*words):
 def test_table_and_sentence(store):
     result = call("flow", "gcn", "--store", store)
     assert result.exit_code == 0, result.output
-    assert result.output.count("flow better") == 2
+    assert result.output.count("flow significantly better") == 2
     assert "Holm's correction for 2 comparisons" in result.output
     assert "flow ranks better than gcn on nasbench201/c10_val over 78 and 390 labels: tau +0.0" in result.output
-    assert "not separable" in call("gcn", "tree", "--store", store).output
+    assert "no significant difference" in call("gcn", "tree", "--store", store).output
 
 
 def test_json_is_the_same_comparison(store):
