@@ -149,7 +149,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         spec = parse(self.encoder)[0]
         if not spec.info.learned:
             raise ArchrankError(f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)")
-        return spec, *prescribed(self.recipe, spec.info.load(), spec.config, spec.head, self.space)
+        return spec, *prescribed(self.recipe, spec.info.load(), spec.config, spec.layers(), self.space)
 
     def _checked(self, graphs: Graphs | Sequence[Graphs]) -> Graphs:
         """The graphs, put together where scikit-learn took them apart; ArchrankError if they are none or do not fit the space."""

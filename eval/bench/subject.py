@@ -19,7 +19,7 @@ from archrank.eval.bench.made_up import random_cells, random_dags
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding
-from archrank.eval.engine.recipes import COMMON, HEADS, Recipe, prescribed
+from archrank.eval.engine.recipes import COMMON, Recipe, prescribed
 from archrank.eval.trials.specs import Spec, parse_list
 
 
@@ -63,7 +63,7 @@ def prepare(case: Case) -> Subject:
     if not spec.info.learned:
         return _fixed(case, spec, target, space, graphs, members, rows)
     published = case.recipe == "common" or "paper_recipe" in spec.info.hooks
-    recipe, config = prescribed(case.recipe if published else "common", target, spec.config, spec.head, space)
+    recipe, config = prescribed(case.recipe if published else "common", target, spec.config, spec.layers(), space)
     notes = [] if published else [f"{spec.info.name} publishes no recipe of its own: common"]
     subject = Subject(case, spec, space, graphs, members, _with_batch(recipe, case.batch), lambda member, probe: target(space, **config), rows,
                       "compare" in spec.info.hooks, notes=notes)
@@ -109,7 +109,7 @@ def _fixed(case: Case, spec: Spec, target: Any, space: SearchSpace, graphs: Grap
     name = f"encoding/{spec.label}"
     graphs = graphs.plain()
     graphs.derive(name, lambda _: features)
-    recipe = _with_batch(COMMON.model_copy(update={"head": HEADS[spec.head]}), case.batch)
+    recipe = _with_batch(COMMON.model_copy(update={"head": spec.layers()}), case.batch)
     subject = Subject(case, spec, space, graphs, members, recipe, lambda m, probe: FixedEncoding(name, _unused, features[m.train].double().numpy()),
                       rows, notes=notes)
     if not spec.info.pretrained:

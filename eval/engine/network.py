@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.ensembling.noise import Dropout, own_dropout
-from archrank.eval.engine.recipes import Head
+from archrank.eval.engine.heads.layers import Head
 
 
 class Network(nn.Module):

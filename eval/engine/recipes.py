@@ -8,21 +8,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.engine.heads import head_layers
+from archrank.eval.engine.heads.layers import Head
 from archrank.eval.engine.losses import LOSSES
-
-
-class Head(BaseModel):
-    """From an embedding [B, dim] to one score: hidden layers (none: linear), each with `activation` and `dropout`, then one output."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    hidden: tuple[int, ...] = ()
-    bias: bool = True
-    activation: Literal["relu", "tanh", "none"] = "relu"
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    output: Literal["identity", "sigmoid"] = "identity"
-
-
-HEADS: dict[str, Head] = {"linear": Head(), "mlp": Head(hidden=(128, 128))}
 
 
 class Recipe(BaseModel):
@@ -85,7 +73,7 @@ def make_recipe(name: str, fields: dict[str, Any]) -> Recipe:
     """A checked recipe from an encoder's `paper_recipe`; `head` may be a name. ArchrankError names the field that is wrong."""
     fields = dict(fields)
     if isinstance(fields.get("head"), str):
-        fields["head"] = HEADS[fields["head"]]
+        fields["head"] = head_layers(fields["head"])
     try:
         recipe = Recipe(name=name, **fields)
     except ValidationError as error:
@@ -113,8 +101,11 @@ def resolve(name: str, encoder: Any, space: Any) -> Recipe:
     return make_recipe("paper", hook(space))
 
 
-def prescribed(name: str, encoder: Any, config: dict[str, Any], head: str, space: Any) -> tuple[Recipe, dict[str, Any]]:
-    """Recipe and full configuration of a learned encoder: under `paper` its published size, with `config` on top; `head` mlp replaces the recipe's."""
+def prescribed(name: str, encoder: Any, config: dict[str, Any], head: Head | None, space: Any) -> tuple[Recipe, dict[str, Any]]:
+    """Recipe and full configuration of a learned encoder: under `paper` its published size, with `config` on top.
+
+    head: in place of the recipe's; None: the recipe's own.
+    """
     recipe = resolve(name, encoder, space)
     published = dict(encoder.paper_config(space)) if name == "paper" and hasattr(encoder, "paper_config") else {}
-    return recipe.model_copy(update={"head": HEADS["mlp"]}) if head == "mlp" else recipe, published | config
+    return recipe.model_copy(update={"head": head}) if head is not None else recipe, published | config

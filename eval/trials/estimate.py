@@ -32,7 +32,7 @@ def training_seconds(plan: Plan, device: str = "cpu", steps: int = TIMED) -> flo
     for (label, name, *_, budget), items in companies.items():
         benchmark, item = plan.benchmarks[name], items[0]
         encoder = item.spec.info.load()
-        recipe, config = prescribed(item.trial.recipe, encoder, item.trial.config, item.spec.head, benchmark.space)
+        recipe, config = prescribed(item.trial.recipe, encoder, item.trial.config, item.spec.layers(), benchmark.space)
         kind = (label, name, min(recipe.batch, budget), len(items))
         if kind not in known:
             rng = np.random.default_rng(0)

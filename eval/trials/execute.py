@@ -22,7 +22,7 @@ from archrank.eval import metrics
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding, Network
-from archrank.eval.engine.recipes import HEADS, Recipe, prescribed, shared
+from archrank.eval.engine.recipes import Recipe, prescribed, shared
 from archrank.eval.engine.regressors import fit_predict
 from archrank.eval.engine.training import Outcome, train
 from archrank.eval.trials.groups import Group
@@ -134,9 +134,11 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
     encoder = spec.info.load()
     if spec.info.source != trial.source:
         raise RuntimeError(f"the source of {spec.info.path.name} is not the one that was planned: it was edited since; run the same command again, which plans anew")
-    recipe, config = shared(trial.recipe).model_copy(update={"head": HEADS["mlp"]}), dict(trial.config)
+    recipe, config = shared(trial.recipe), dict(trial.config)
     if spec.info.learned:
-        recipe, config = prescribed(trial.recipe, encoder, config, spec.head, benchmark.space)
+        recipe, config = prescribed(trial.recipe, encoder, config, spec.layers(), benchmark.space)
+    elif spec.neural:
+        recipe = recipe.model_copy(update={"head": spec.layers()})
     kind = recipe.labels if spec.neural else "normal"
     splits, members = [], []
     for item in group.members:
@@ -168,7 +170,7 @@ def _train(group: Group, prepared: Prepared, context: Context, events: Events) -
                          device=context.device, progress=events.progress, compiled=context.compiled)
     else:
         for number, member in enumerate(members):
-            outcomes.append(fit_predict(array, member, spec.head))
+            outcomes.append(fit_predict(array, member, spec.head, spec.head_config))
             events.progress((number + 1) / len(members))
     return Trained(outcomes, pretrain_s=seconds) if spec.info.pretrained else Trained(outcomes, encode_s=seconds)
 
@@ -200,13 +202,14 @@ def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context
 def probe(item: Planned, benchmark: Benchmark) -> None:
     """Import an encoder and use it once on two architectures of a benchmark (unless it is pre-trained); raises whatever goes wrong."""
     target = item.spec.info.load()
+    item.spec.check_head()
     if item.spec.info.pretrained:
         return
     if not item.spec.info.learned:
         target(benchmark.graphs[:2].plain(), benchmark.space, **item.trial.config)
         return
-    _, config = prescribed(item.trial.recipe, target, item.trial.config, item.spec.head, benchmark.space)
-    Network(target(benchmark.space, **config), HEADS["linear"], benchmark.graphs[:2], "compare" in item.spec.info.hooks)
+    recipe, config = prescribed(item.trial.recipe, target, item.trial.config, item.spec.layers(), benchmark.space)
+    Network(target(benchmark.space, **config), recipe.head, benchmark.graphs[:2], "compare" in item.spec.info.hooks)
 
 
 def _never(_: Graphs) -> torch.Tensor:
@@ -262,7 +265,7 @@ def _record(item: Planned, context: Context, recipe: Recipe | None) -> dict[str,
     fields = {name: getattr(trial, name) for name in trial.__dataclass_fields__}
     return {"schema": SCHEMA, "key": trial.key, "status": "done", "trial": fields, "label": item.spec.label, "reference": item.spec.reference,
             "family": item.spec.info.family, "space": item.space, "metrics": {}, "timings": {}, "model": {},
-            "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": "normal", "regressor": item.spec.head},
+            "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": "normal", "regressor": item.trial.head},
             "notes": [], "provenance": provenance(context.device, context.threads), "error": None}
 
 

@@ -1,4 +1,4 @@
-"""How a predictor is written: `encoder[option=value,...]+head`, for example `flowerformer[layers=3]` or `path+gp`. No torch here."""
+"""How a predictor is written: `encoder[option=value,...]+head[option=value,...]`, such as `flowerformer[layers=3]` or `path+gp`. No torch here."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from archrank.datasets.errors import ArchrankError, one_line, unknown
+from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.io.bounded import shown
 from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo
+from archrank.eval.engine import heads
+from archrank.eval.engine.heads.layers import Head
 from archrank.eval.trials.plain_yaml import read_plain_text
-
-NEURAL = ("linear", "mlp")
-REGRESSORS = ("ridge", "gp", "forest", "boosting", "dngo", "none")
-HEADS = (*NEURAL, *REGRESSORS)
 
 
 @dataclass(frozen=True)
 class Spec:
-    """An encoder with its configuration (only what differs from the defaults) and a head."""
+    """An encoder and a head, each with its configuration (only what differs from the defaults)."""
 
     info: EncoderInfo
     config: dict[str, Any] = field(default_factory=dict)
     head: str = "linear"
+    head_config: dict[str, Any] = field(default_factory=dict)
 
     @property
     def default_head(self) -> str:
@@ -35,8 +34,18 @@ class Spec:
     @property
     def label(self) -> str:
         """What tables and figures call it."""
-        options = ",".join(f"{key}={_text(value)}" for key, value in self.config.items())
-        return self.info.name + (f"[{options}]" if options else "") + (f"+{self.head}" if self.head != self.default_head else "")
+        return self.info.name + _bracketed(self.config) + (f"+{self.head_text}" if self.head_text != self.default_head else "")
+
+    @property
+    def head_text(self) -> str:
+        """The head with its options, as it is written."""
+        return self.head + _bracketed(self.head_config)
+
+    @property
+    def head_identity(self) -> str:
+        """What a trial's key says of the head: its text, and for one from outside archrank the hash of its source."""
+        source = heads.HEADS.find(self.head).source
+        return self.head_text + (f"@{source[:16]}" if source else "")
 
     @property
     def reference(self) -> str:
@@ -57,7 +66,19 @@ class Spec:
     @property
     def neural(self) -> bool:
         """Whether it is trained by the harness (else by scikit-learn, or not at all)."""
-        return self.head in NEURAL
+        return heads.is_neural(self.head)
+
+    def layers(self) -> Head | None:
+        """The layers of a neural head; None where a learned encoder leaves them to its recipe, and for a regressor."""
+        if not self.neural or (self.info.learned and self.head == "linear"):
+            return None
+        return heads.head_layers(self.head, **self.head_config)
+
+    def check_head(self) -> None:
+        """Import the head. ArchrankError where that fails, or where it needs a package that is not installed."""
+        head = heads.HEADS[self.head]
+        if isinstance(head, heads.Regressor):
+            head.check_installed()
 
 
 def parse_list(text: str | Sequence[str | Any]) -> list[Spec]:
@@ -85,22 +106,30 @@ def parse(item: str | Any) -> list[Spec]:
         if not isinstance(item.get("name"), str):
             raise ArchrankError(f"encoder {str(item)[:80]} has no name; write {{name: ..., option: value}}")
         if not isinstance(item.get("head"), str | None):
-            raise ArchrankError(f"encoder {item['name']}: its head is not text; known: {', '.join(HEADS)}")
+            raise ArchrankError(f"encoder {item['name']}: its head is not text; known: {', '.join(heads.HEADS)}")
         options = {key: value for key, value in item.items() if key not in ("name", "head")}
-        return [_spec(info, options, item.get("head")) for info in _find(item["name"])]
+        head, head_options = _parts(item["head"], f"head {item['head']}") if item.get("head") else (None, {})
+        return [_spec(info, options, head, head_options) for info in _find(item["name"])]
     if not isinstance(item, str):
-        return [_spec(info, {}, None) for info in _find(item)]
-    matched = re.fullmatch(r"([^\[\]+]+)(?:\[(.*)\])?(?:\+(\w+))?", item)
+        return [_spec(info, {}, None, {}) for info in _find(item)]
+    matched = re.fullmatch(r"([^\[\]+]+(?:\[.*?\])?)(?:\+([^\[\]+]+(?:\[.*\])?))?", item)
     if not matched:
         raise ArchrankError(f"encoder '{item}' is not of the form name[option=value,...]+head")
-    reference, text, head = matched.groups()
+    reference, options = _parts(matched[1], f"encoder '{item}'")
+    head, head_options = _parts(matched[2], f"encoder '{item}'") if matched[2] else (None, {})
+    return [_spec(info, options, head, head_options) for info in _find(reference)]
+
+
+def _parts(text: str, what: str) -> tuple[str, dict[str, Any]]:
+    """`name[option=value,...]` in its parts. what: for messages."""
+    name, _, inside = text.rstrip("]").partition("[")
     options = {}
-    for part in re.split(r",(?![^(]*\))", text) if text else []:
+    for part in re.split(r",(?![^(]*\))", inside) if inside else []:
         key, equals, value = part.partition("=")
         if not equals:
-            raise ArchrankError(f"encoder '{item}': option '{part}' has no value; write {reference}[{part}=...]")
-        options[key.strip()] = _value(value, f"encoder '{item}': option '{part}'")
-    return [_spec(info, options, head) for info in _find(reference)]
+            raise ArchrankError(f"{what}: option '{part}' has no value; write {name}[{part}=...]")
+        options[key.strip()] = _value(value, f"{what}: option '{part}'")
+    return name, options
 
 
 def _find(reference: Any) -> list[EncoderInfo]:
@@ -113,16 +142,16 @@ def _find(reference: Any) -> list[EncoderInfo]:
         raise ArchrankError(f"encoder {shown(reference)}: {one_line(error, 80)}") from None
 
 
-def _spec(info: EncoderInfo, options: dict[str, Any], head: str | None) -> Spec:
+def _spec(info: EncoderInfo, options: dict[str, Any], head: str | None, head_options: dict[str, Any]) -> Spec:
     spec = Spec(info, info.validate(options))
     head = head or spec.default_head
-    if head not in HEADS:
-        raise unknown("head", head, HEADS)
-    if info.learned and head in REGRESSORS:
+    entry = heads.HEADS.find(head)
+    head_config = entry.validate(head_options)
+    if info.learned and entry.marker == "regressor":
         raise ArchrankError(f"encoder {info.name} is learned with its head; +{head} needs a fixed encoding such as path or adjacency")
     if head == "none" and not info.ranks:
         raise ArchrankError(f"encoder {info.name} does not rank by itself; +none needs one that does, such as parameters")
-    return Spec(info, spec.config, head)
+    return Spec(info, spec.config, head, head_config)
 
 
 def _value(text: str, what: str) -> Any:
@@ -133,6 +162,11 @@ def _value(text: str, what: str) -> Any:
     if isinstance(value, dict):
         raise ArchrankError(f"{what} is no value of an option; write a number, a word, true, null or (1,2)")
     return value
+
+
+def _bracketed(config: dict[str, Any]) -> str:
+    """`[option=value,...]`, or nothing where there are none."""
+    return "[" + ",".join(f"{key}={_text(value)}" for key, value in config.items()) + "]" if config else ""
 
 
 def _text(value: Any) -> str:

@@ -124,7 +124,7 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
                     raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common")
                 source = spec.info.source
                 plan.trials += [
-                    Planned(Trial(spec.info.name, spec.config, spec.head, source, benchmark.name, benchmark.table, target,
+                    Planned(Trial(spec.info.name, spec.config, spec.head_identity, source, benchmark.name, benchmark.table, target,
                                   protocol, budget, drawn[seed].digest, seed, recipe), spec, benchmark.space.name, seed == numbers[0])
                     for budget in budgets for seed in numbers]
     if not plan.benchmarks:

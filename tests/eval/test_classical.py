@@ -5,7 +5,9 @@ import pytest
 from scipy.optimize import minimize
 
 from archrank.eval.engine.batching import Member
-from archrank.eval.engine.regressors import LastHidden, fit_predict, regressor
+from archrank.eval.engine.heads.kernels import gp_pipeline
+from archrank.eval.engine.heads.linear_models import LastHidden, dngo_pipeline
+from archrank.eval.engine.regressors import fit_predict, fit_regressor
 
 
 def problem(count, seed=0):
@@ -16,7 +18,7 @@ def problem(count, seed=0):
 
 def test_dngo_is_bayesian_linear_regression_at_the_highest_marginal_likelihood():
     features, labels = problem(90)
-    model = regressor("dngo", seed=0).set_params(lasthidden__passes=80)
+    model = dngo_pipeline(seed=0, passes=80)
     model.fit(features, labels)
     hidden = model[:-1].transform(features)
     assert hidden.shape == (90, 50) and np.abs(hidden).max() <= 1
@@ -40,7 +42,7 @@ def test_dngo_is_bayesian_linear_regression_at_the_highest_marginal_likelihood()
     weights = np.linalg.solve(noise * x.T @ x + precision * np.eye(50), noise * x.T @ y)
     expected = (model[:-1].transform(fresh) - centre) @ weights + mean
     assert model.predict(fresh) == pytest.approx(expected, abs=0.02 * np.ptp(expected))
-    line = regressor("ridge", seed=0).fit(features, labels).predict(fresh)
+    line = fit_regressor("ridge", features, labels, 0).predict(fresh)
     assert np.corrcoef(expected, scores)[0, 1] > 0.7 > np.corrcoef(line, scores)[0, 1] + 0.1
 
 
@@ -66,7 +68,7 @@ def test_none_predicts_the_number_itself_whatever_the_labels():
 def test_a_process_on_many_features_is_the_one_on_their_span():
     rng = np.random.default_rng(0)
     features, y = (rng.random((60, 300)) < 0.1).astype(float), rng.standard_normal(60)
-    short = regressor("gp", 0, 2.0).fit(features[:20], y[:20])
+    short = gp_pipeline(0, 2.0).fit(features[:20], y[:20])
     assert short[1].transform(short[0].transform(features)).shape == (60, 21)
     long = short[2].__class__(short[2].kernel, normalize_y=True, random_state=0).fit(features[:20] / 2.0, y[:20])
     assert np.allclose(short.predict(features), long.predict(features / 2.0), atol=1e-5)
