@@ -22,7 +22,7 @@ Budgets = Annotated[list[str] | None, typer.Option("--budgets", help="Labelled a
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds (splits), from 0.")]
 Targets = Annotated[list[str] | None, typer.Option("--target", "--targets", help="Metrics to predict (default: the benchmark's own).")]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="How splits are drawn (see `archrank list protocols`).")]
-RecipeName = Annotated[str | None, typer.Option("--recipe", help="common (the same for all), paper (each encoder's own) or quick (common cut short).")]
+RecipeName = Annotated[str | None, typer.Option("--recipe", help="common (the same for all), paper (each encoder's own), quick (common cut short), or a YAML file: fields over common.")]
 SuiteName = Annotated[str | None, typer.Option("--suite", "-s", help="A shipped suite or a YAML file; other options override its fields.")]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.")]
 

@@ -10,7 +10,7 @@ from torch import nn
 from archrank.datasets import Benchmark
 from archrank.datasets.graphs import Graphs
 from archrank.eval.engine.batching import Member, steps_per_epoch
-from archrank.eval.engine.recipes import prescribed
+from archrank.eval.engine.recipes import resolve_recipe
 from archrank.eval.engine.training import fit
 from archrank.eval.trials.trial import Plan, Planned
 
@@ -32,7 +32,7 @@ def training_seconds(plan: Plan, device: str = "cpu", steps: int = TIMED) -> flo
     for (label, name, *_, budget), items in companies.items():
         benchmark, item = plan.benchmarks[name], items[0]
         encoder = item.spec.info.load()
-        recipe, config = prescribed(item.trial.recipe, encoder, item.trial.config, item.spec.layers(), benchmark.space)
+        recipe, config = resolve_recipe(item.recipe, encoder, item.trial.config, item.spec.layers(), benchmark.space)
         kind = (label, name, min(recipe.batch, budget), len(items))
         if kind not in known:
             rng = np.random.default_rng(0)

@@ -22,7 +22,7 @@ from archrank.eval import metrics
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding, Network
-from archrank.eval.engine.recipes import Recipe, prescribed, shared
+from archrank.eval.engine.recipes import Recipe, check_hooks, common_recipe, resolve_recipe
 from archrank.eval.engine.regressors import fit_predict
 from archrank.eval.engine.training import Outcome, train
 from archrank.eval.trials.groups import Group
@@ -134,12 +134,12 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
     encoder = spec.info.load()
     if spec.info.source != trial.source:
         raise RuntimeError(f"the source of {spec.info.path.name} is not the one that was planned: it was edited since; run the same command again, which plans anew")
-    recipe, config = shared(trial.recipe), dict(trial.config)
+    choice = group.members[0].recipe
+    recipe, config = common_recipe(choice), dict(trial.config)
     if spec.info.learned:
-        recipe, config = prescribed(trial.recipe, encoder, config, spec.layers(), benchmark.space)
+        recipe, config = resolve_recipe(choice, encoder, config, spec.layers(), benchmark.space)
     elif spec.neural:
         recipe = recipe.model_copy(update={"head": spec.layers()})
-    kind = recipe.labels if spec.neural else "normal"
     splits, members = [], []
     for item in group.members:
         split = make_split(benchmark, trial.protocol, item.trial.seed, trial.target)
@@ -147,7 +147,7 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
             raise RuntimeError(f"the split of seed {item.trial.seed} is not the one that was planned")
         rows = split.train(item.trial.budget)
         scores = benchmark.target(split.train_target or trial.target)[rows]
-        labels = transform(scores, kind, benchmark.direction(trial.target), benchmark.unit(trial.target))
+        labels = transform(scores, recipe.labels, benchmark.direction(trial.target), benchmark.unit(trial.target))
         splits.append(split)
         members.append(Member(item.trial.seed, rows, labels, split.test, split.test[:ENCODED] if item.encode else None))
     return Prepared(benchmark, encoder, config, recipe, splits, members)
@@ -206,9 +206,10 @@ def probe(item: Planned, benchmark: Benchmark) -> None:
     if item.spec.info.pretrained:
         return
     if not item.spec.info.learned:
+        check_hooks(common_recipe(item.recipe), target)
         target(benchmark.graphs[:2].plain(), benchmark.space, **item.trial.config)
         return
-    recipe, config = prescribed(item.trial.recipe, target, item.trial.config, item.spec.layers(), benchmark.space)
+    recipe, config = resolve_recipe(item.recipe, target, item.trial.config, item.spec.layers(), benchmark.space)
     Network(target(benchmark.space, **config), recipe.head, benchmark.graphs[:2], "compare" in item.spec.info.hooks)
 
 
@@ -265,7 +266,7 @@ def _record(item: Planned, context: Context, recipe: Recipe | None) -> dict[str,
     fields = {name: getattr(trial, name) for name in trial.__dataclass_fields__}
     return {"schema": SCHEMA, "key": trial.key, "status": "done", "trial": fields, "label": item.spec.label, "reference": item.spec.reference,
             "family": item.spec.info.family, "space": item.space, "metrics": {}, "timings": {}, "model": {},
-            "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": "normal", "regressor": item.trial.head},
+            "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": common_recipe(item.recipe).labels, "regressor": item.trial.head},
             "notes": [], "provenance": provenance(context.device, context.threads), "error": None}
 
 

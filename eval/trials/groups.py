@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archrank.eval.engine.recipes import COMMON
+from archrank.eval.engine.recipes import Recipe
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import Planned, Trial
 
@@ -35,11 +35,11 @@ class Group:
         return json.dumps([trial.source, trial.config, trial.table], sort_keys=True)
 
 
-def shape(trial: Trial) -> int:
+def shape(item: Planned) -> int:
     """Trials of one ensemble need equal numbers here: batches of the same shape in every step."""
-    if trial.recipe != "paper" and COMMON.updates is not None:
-        return min(COMMON.batch, trial.budget)
-    return trial.budget
+    if isinstance(item.recipe, Recipe) and item.recipe.updates is not None:
+        return min(item.recipe.batch, item.trial.budget)
+    return item.trial.budget
 
 
 def make_groups(planned: Sequence[Planned], stored: set[str], store: Store, device: str = "cpu") -> list[Group]:
@@ -64,7 +64,7 @@ def make_groups(planned: Sequence[Planned], stored: set[str], store: Store, devi
         if key in waiting:
             trial = item.trial
             identity = [getattr(trial, name) for name in ("encoder", "config", "head", "source", "benchmark", "table", "target", "protocol", "recipe")]
-            alike.setdefault(json.dumps([*identity, shape(trial) if item.spec.neural else 0], sort_keys=True), []).append(item)
+            alike.setdefault(json.dumps([*identity, shape(item) if item.spec.neural else 0], sort_keys=True), []).append(item)
     width = WIDTH["cuda" if device.startswith("cuda") else "cpu"]
     for company in alike.values():
         company.sort(key=lambda item: (item.trial.budget, item.trial.seed))
