@@ -9,6 +9,7 @@ from tests.encoders.contract import check_ensemble
 
 SMALL = {"dim": 8, "layers": 2, "heads": 2, "width": 4, "hidden": 10}
 N4 = [4, 2, 3, 1, 5, 4]  # |nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|none~0|avg_pool_3x3~1|nor_conv_3x3~2|
+STACKED = [(spaces.nasbench201(), spaces.nasbench201_graphs([N4, [1] * 6, [2, 1, 5, 3, 4, 1]])), spaces.darts(3, 0)[:2]]
 
 
 def fill_tokens(tokens):
@@ -84,7 +85,7 @@ def test_padding_counts_only_in_the_published_form():
     assert (default(alone) - published(alone)).abs().max() > 1e-2
 
 
-def test_stacked_members_equal_each_alone():
-    for space, graphs in ((spaces.nasbench201(), spaces.nasbench201_graphs([N4, [1] * 6, [2, 1, 5, 3, 4, 1]])), spaces.darts(3, 0)[:2]):
-        for faithful in (False, True):
-            check_ensemble(lambda: TNASP(space, **SMALL, faithful=faithful), graphs)
+@pytest.mark.parametrize("faithful", [False, True])
+@pytest.mark.parametrize("space, graphs", STACKED, ids=["201", "darts"])
+def test_stacked_members_equal_each_alone(space, graphs, faithful):
+    check_ensemble(lambda: TNASP(space, **SMALL, faithful=faithful), graphs)
