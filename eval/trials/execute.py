@@ -6,16 +6,16 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from archrank.datasets import Benchmark, Split, load, make_split
+from archrank.datasets.errors import message_of, without_surrogates
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.layers.complexity import Metric
 from archrank.eval import metrics
@@ -25,61 +25,50 @@ from archrank.eval.engine.network import FixedEncoding, Network
 from archrank.eval.engine.recipes import Recipe, check_hooks, common_recipe, resolve_recipe
 from archrank.eval.engine.regressors import fit_predict
 from archrank.eval.engine.training import Outcome, train
-from archrank.eval.trials.groups import Group
+from archrank.eval.trials.context import Context
+from archrank.eval.trials.groups import Group, ensemble_id
 from archrank.eval.trials.provenance import provenance
 from archrank.eval.trials.store import SCHEMA, NotWritten, Store, replace
 from archrank.eval.trials.trial import Planned
 
+# Test architectures of a run's first seed whose encodings are kept.
 ENCODED = 500
+OnEvent = Callable[[str, Any], None]
 
 
-@dataclass(frozen=True)
-class Context:
-    """Where and on what a group runs."""
+def execute(group: Group, context: Context, on_event: OnEvent, benchmark: Benchmark | None = None) -> None:
+    """Train, score and store the pending trials of a group.
 
-    store: Path
-    device: str = "cpu"
-    threads: int = 1
-    compiled: bool = False
+    A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed.
 
+    on_event: called with `progress` and the share of the training that is done, or with `stored` and the (key, status) of a trial that was written;
+        often, so it must be quick. benchmark: the table (None: it is loaded by its name).
 
-class Events(Protocol):
-    """What a group tells while it runs. Each is called often and must be quick."""
-
-    def progress(self, share: float) -> None:
-        """Share of the group's training done, 0 to 1."""
-
-    def stored(self, key: str, status: str) -> None:
-        """A trial was written."""
-
-
-def execute(group: Group, context: Context, events: Events, benchmark: Benchmark | None = None) -> None:
-    """Train, score and store the wanted trials of a group.
-
-    A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed. NotWritten if the store cannot.
+    Raises:
+        NotWritten: the store cannot be written.
     """
     store = Store(context.store)
     finished: list[Finished] = []
-    failure: tuple[str, str, str] | None = None
-    hopeless = len(group.members) == 1
+    failure: Failure | None = None
     try:
-        finished = _train_group(group, context, events, benchmark)
+        finished = _train_group(group, context, on_event, benchmark)
     except NotWritten:
         raise
-    except (Exception, SystemExit) as error:
-        failure = type(error).__name__, str(error), traceback.format_exc()
-        hopeless = hopeless or isinstance(error, (ImportError, AttributeError, TypeError, NameError))
-    if failure is not None:
-        # Out of the `except` block: inside it the traceback would keep alive whatever filled the memory.
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and not context.isolated:
+            raise
+        failure = Failure(error)
+    # Out of the `except` block: inside it the traceback would keep alive whatever filled the memory.
+    if failure is not None and (len(group.members) == 1 or failure.hopeless):
         for item in group.members:
-            if item.trial.key in group.wanted and hopeless:
-                _write_failure(store, item, context, *failure)
-                events.stored(item.trial.key, "failed")
-            elif item.trial.key in group.wanted:
-                execute(Group((item,), frozenset([item.trial.key]), group.journal), context, events, benchmark)
-        return
+            if item.trial.key in group.pending_keys:
+                _write_failure(store, item, context, failure.kind, failure.message, failure.traceback)
+                on_event("stored", (item.trial.key, "failed"))
+    elif failure is not None:
+        for alone in group.alone():
+            execute(alone, context, on_event, benchmark)
     for item, trial in zip(group.members, finished):
-        if item.trial.key not in group.wanted:
+        if item.trial.key not in group.pending_keys:
             continue
         if trial.record["status"] == "failed":
             store.write(trial.record)
@@ -87,12 +76,21 @@ def execute(group: Group, context: Context, events: Events, benchmark: Benchmark
             encodings = trial.outcome.encodings
             kept = (trial.encoded, encodings) if trial.encoded is not None and encodings is not None else None
             store.write(trial.record, trial.tested, trial.outcome.predictions, kept)
-        events.stored(item.trial.key, trial.record["status"])
+        on_event("stored", (item.trial.key, trial.record["status"]))
 
 
-def _train_group(group: Group, context: Context, events: Events, benchmark: Benchmark | None) -> list[Finished]:
+class Failure:
+    """What an exception said, as text. hopeless: members trained alone would raise it too."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.kind, self.message = type(error).__name__, message_of(error)
+        self.traceback = without_surrogates(traceback.format_exc())
+        self.hopeless = isinstance(error, (ImportError, AttributeError, TypeError, NameError))
+
+
+def _train_group(group: Group, context: Context, on_event: OnEvent, benchmark: Benchmark | None) -> list[Finished]:
     prepared = _prepare(group, benchmark or load(group.first.benchmark))
-    return _finish(group, prepared, _train(group, prepared, context, events), context)
+    return _finish(group, prepared, _train(group, prepared, context, on_event), context)
 
 
 @dataclass(frozen=True)
@@ -153,13 +151,14 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
     return Prepared(benchmark, encoder, config, recipe, splits, members)
 
 
-def _train(group: Group, prepared: Prepared, context: Context, events: Events) -> Trained:
+def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent) -> Trained:
     """Train the members: a learned encoder as an ensemble, heads on a fixed encoding as one, regressors one after the other."""
     spec, benchmark, members, recipe = group.members[0].spec, prepared.benchmark, prepared.members, prepared.recipe
+    progress = partial(on_event, "progress")
     if spec.info.learned:
         twins = prepared.encoder.twins(benchmark.graphs) if recipe.consistency else None
         return Trained(train(lambda member, probe: prepared.encoder(benchmark.space, **prepared.config), benchmark.graphs, members, recipe,
-                             device=context.device, twins=twins, pairs="compare" in spec.info.hooks, progress=events.progress, compiled=context.compiled))
+                             device=context.device, twins=twins, pairs="compare" in spec.info.hooks, progress=progress, compiled=context.compiled))
     features, seconds = encode_all(group.members[0], prepared.encoder, benchmark, context)
     array = features.double().numpy()
     outcomes = []
@@ -167,11 +166,11 @@ def _train(group: Group, prepared: Prepared, context: Context, events: Events) -
         graphs, name = benchmark.graphs.plain(), f"encoding/{spec.label}"
         graphs.derive(name, lambda _: features.float())
         outcomes = train(lambda member, probe: FixedEncoding(name, _never, array[member.train]), graphs, members, recipe,
-                         device=context.device, progress=events.progress, compiled=context.compiled)
+                         device=context.device, progress=progress, compiled=context.compiled)
     else:
         for number, member in enumerate(members):
             outcomes.append(fit_predict(array, member, spec.head, spec.head_config))
-            events.progress((number + 1) / len(members))
+            progress((number + 1) / len(members))
     return Trained(outcomes, pretrain_s=seconds) if spec.info.pretrained else Trained(outcomes, encode_s=seconds)
 
 
@@ -188,12 +187,13 @@ def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context
                              "members": len(prepared.members) if spec.neural else 1}
         record["model"] = {"parameters": outcome.parameters, "dim": outcome.dim}
         record["test"] = {"architectures": len(split.test), "set": split.test_digest, "train": len(member.train), "validation": len(split.validation)}
-        record["notes"] = outcome.notes
+        record["notes"] = [without_surrogates(note) for note in outcome.notes]
+        record["provenance"]["ensemble"] = ensemble_id(group.members)
         record["provenance"]["compiled"] = any(note.startswith("compiled:") for note in outcome.notes)
         tested = split.test_target or trial.target
         if tested != trial.target:
             record["test"]["target"] = tested
-            record["notes"] = [*outcome.notes, f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it"]
+            record["notes"] = [*record["notes"], f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it"]
         _judge(record, outcome, benchmark.target(tested)[split.test], benchmark.direction(trial.target))
         finished.append(Finished(record, split.test, outcome, member.encode))
     return finished
@@ -291,11 +291,16 @@ def _write_failure(store: Store, item: Planned, context: Context, kind: str, mes
     store.write(record)
 
 
-def write_lost(group: Group, context: Context, reason: str, told: Set[str] = frozenset()) -> set[str]:
-    """Store the wanted trials of a group whose worker died as failed, but for those done or `told` before that; returns their keys."""
+def write_lost(group: Group, context: Context, kind: str, reason: str) -> dict[str, str]:
+    """Store the pending trials of a group that could not be trained as failed, for a `reason` of some `kind`, but for those that are done.
+
+    Returns:
+        Key -> `done` or `failed` of all pending trials.
+    """
     store = Store(context.store)
-    lost = {key for key in group.wanted - told if (store.read(key) or {}).get("status") != "done"}
+    status = {key: "done" for key, stored in store.settled(group.pending_keys).items() if stored == "done"}
     for item in group.members:
-        if item.trial.key in lost:
-            _write_failure(store, item, context, "WorkerLost", reason, None)
-    return lost
+        if item.trial.key in group.pending_keys - status.keys():
+            _write_failure(store, item, context, kind, reason, None)
+            status[item.trial.key] = "failed"
+    return status
