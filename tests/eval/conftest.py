@@ -9,10 +9,11 @@ from tests.eval.runs import PLUGIN
 def short_training(monkeypatch):
     """Sixty steps instead of the recipe's; what is tested here does not depend on how long a predictor trains."""
     from archrank.eval.engine import recipes
+    from archrank.eval.trials import groups
 
     short = recipes.COMMON.model_copy(update={"updates": 60})
-    monkeypatch.setattr(recipes, "COMMON", short)
-    monkeypatch.setitem(recipes.RECIPES._loaded, "common", short)
+    for module in (groups, recipes):
+        monkeypatch.setattr(module, "COMMON", short)
 
 
 @pytest.fixture

@@ -1,1 +1,0 @@
-"""Transformers over the nodes of an architecture: every node may look at every other, and the graph says how."""
