@@ -5,8 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from archrank.datasets.io.visible import visible
-
 
 class ArchrankError(Exception):
     """Wrong use or bad input. The command line prints its message and exits with 2; nothing was written."""
@@ -20,13 +18,23 @@ class DataMissing(DataError):
     """A benchmark whose official file is not on this machine."""
 
 
+def message_of(error: BaseException) -> str:
+    """What an error says, as text that can be written and shown, even where the error's own `__str__` raises."""
+    try:
+        return without_surrogates(str(error))
+    except BaseException as second:
+        return f"(no message: its __str__ raises {type(second).__name__})"
+
+
+def without_surrogates(text: str) -> str:
+    """The text with half characters, which no encoding knows, written as `\\udc80`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def one_line(error: BaseException, most: int | None = None) -> str:
     """An error that some other code raised: its type, and the first line of what it says (of that, at most so many characters)."""
-    try:
-        lines = str(error).strip().splitlines()
-    except BaseException:  # the message of a stranger's error is a stranger's code
-        lines = ["(its message cannot be read)"]
-    return f"{type(error).__name__}: {visible(lines[0][:most])}" if lines else type(error).__name__
+    lines = message_of(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:most]}" if lines else type(error).__name__
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ArchrankError:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from archrank.datasets.errors import ArchrankError, one_line, unknown
 from archrank.datasets.source_text import Definition, Option, checked_options, definitions, module_file
@@ -76,13 +76,14 @@ class Registry(Mapping[str, T], Generic[T]):
         kind: what one entry is called in messages: "loss".
         group: what all of them are called, in `archrank list GROUP` and as the entry-point group `archrank.GROUP`: "losses".
         home: the package or module (`__name__`) whose source text holds the built-in entries, in the order of files and lines.
-        accepts: the class that entries are instances of.
-        markers: the names of the decorators, or of the record class, that mark an entry in source text; by default the name of `accepts`.
+        accepts: the class, or classes, that entries are instances of.
+        markers: the names of what makes an entry in source text: decorators, classes or functions; by default those of `accepts`.
     """
 
-    def __init__(self, kind: str, group: str, home: str, accepts: type[T], markers: tuple[str, ...] = ()) -> None:
-        self.kind, self.group, self.home, self.accepts = kind, group, home, accepts
-        self.markers = markers or (accepts.__name__,)
+    def __init__(self, kind: str, group: str, home: str, accepts: type[T] | tuple[type, ...], markers: tuple[str, ...] = ()) -> None:
+        self.kind, self.group, self.home = kind, group, home
+        self.accepts = accepts if isinstance(accepts, tuple) else (accepts,)
+        self.markers = markers or tuple(kind.__name__ for kind in self.accepts)
         self._loaded: dict[str, T] = {}
 
     @cached_property
@@ -115,9 +116,10 @@ class Registry(Mapping[str, T], Generic[T]):
             entry = self.find(reference)
             loaded = entry.load()
             if not isinstance(loaded, self.accepts):
+                wanted = " or ".join(kind.__name__ for kind in self.accepts)
                 raise ArchrankError(f"{self.kind} '{reference}' ({entry.origin}): {entry.place} is of type {type(loaded).__name__}; it must be "
-                                    f"of type {self.accepts.__name__}, as @{self.markers[0]}(...) or {self.accepts.__name__}(...) makes it")
-            self._loaded[reference] = loaded
+                                    f"of type {wanted}, as {self.markers[0]}(...) makes it")
+            self._loaded[reference] = cast(T, loaded)
         return self._loaded[reference]
 
     def get(self, name: str, default: Any = None) -> Any:

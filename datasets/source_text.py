@@ -35,7 +35,8 @@ class Definition:
     """A class, function or record at the top of a module.
 
     object: its name there. marker, name: the call that registers it, such as `@loss("hinge")` or `KENDALL = Metric("kendall", ...)`; empty
-    without one. summary: the first line of its docstring, or a record's literal summary, description or title. options: by name.
+    without one. summary: the first line of its docstring; of a record a literal argument summary, description or title, or the first line of the text
+    that follows it. options: by name.
     """
 
     object: str
@@ -55,7 +56,7 @@ def _definitions(path: Path, _modified: int) -> tuple[Definition, ...]:
     tree = parsed(path)
     constants = literals(tree)
     found = []
-    for node in tree.body:
+    for node, following in zip(tree.body, [*tree.body[1:], None]):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             marker, name = next((call for call in map(_marking, node.decorator_list) if call[0]), ("", ""))
             doc = (ast.get_docstring(node) or "").strip()
@@ -63,7 +64,7 @@ def _definitions(path: Path, _modified: int) -> tuple[Definition, ...]:
         elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name):
-                found.append(Definition(target.id, *_marking(node.value), _stated_summary(node.value)))
+                found.append(Definition(target.id, *_marking(node.value), _stated_summary(node.value) or _text_of(following)))
     return tuple(found)
 
 
@@ -91,6 +92,13 @@ def _marking(node: ast.expr) -> tuple[str, str]:
 def _stated_summary(node: ast.expr) -> str:
     stated = {word.arg: word.value.value for word in getattr(node, "keywords", ()) if isinstance(word.value, ast.Constant)}
     return next((str(stated[name]) for name in SUMMARIES if name in stated), "")
+
+
+def _text_of(node: ast.stmt | None) -> str:
+    """The first line of a statement that is nothing but a text, as it documents the assignment before it."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return node.value.value.strip().split("\n")[0]
+    return ""
 
 
 def literals(tree: ast.Module) -> dict[str, Any]:
@@ -164,7 +172,7 @@ def checked_options(what: str, options: Mapping[str, Option], given: Mapping[str
                                 "write a finite number, a word, true, null or (1,2)") from None
     if missing := [key for key, option in options.items() if option.required and key not in given]:
         raise ArchrankError(f"{what}: option '{missing[0]}' has no default; say [{missing[0]}=...]")
-    return {key: value for key, value in sorted(checked.items()) if options[key].required or value != options[key].default}
+    return {key: value for key, value in sorted(checked.items()) if value != options[key].default}
 
 
 def module_file(module: str) -> Path | None:

@@ -21,9 +21,10 @@ from archrank.eval.engine.device import check_device
 from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import Network
-from archrank.eval.engine.recipes import prescribed
+from archrank.eval.engine.recipes import resolve_recipe
 from archrank.eval.engine.training import fit, predict
 from archrank.eval.metrics import kendall
+from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import parse
 
 
@@ -31,7 +32,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     """Ranks architectures: `Predictor("gcn", space).fit(graphs, scores).predict(more_graphs)`.
 
     encoder: a learned encoder as on the command line (`flowerformer[layers=3]`). space: the search space the graphs belong to; a graph must
-    have no edge outside `space.support`. recipe: `common` or `paper`. direction: `max` if high scores are good. seed: weights, order, dropout.
+    have no edge outside `space.support`. recipe: a name, or a YAML file. direction: `max` if high scores are good. seed: weights, order, dropout.
     A prediction is a score that orders architectures, higher is better; it is not in the unit of the labels.
     """
 
@@ -149,7 +150,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         spec = parse(self.encoder)[0]
         if not spec.info.learned:
             raise ArchrankError(f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)")
-        return spec, *prescribed(self.recipe, spec.info.load(), spec.config, spec.layers(), self.space)
+        return spec, *resolve_recipe(find_recipe(self.recipe), spec.info.load(), spec.config, spec.layers(), self.space)
 
     def _checked(self, graphs: Graphs | Sequence[Graphs]) -> Graphs:
         """The graphs, put together where scikit-learn took them apart; ArchrankError if they are none or do not fit the space."""

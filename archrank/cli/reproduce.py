@@ -113,10 +113,10 @@ def _duration(seconds: float) -> str:
 
 def _run(plans: list[Plan], store: Path, device: str, workers: int | None, compiled: bool) -> int:
     """Train what is not stored; the number of failed trials."""
-    from archrank.cli.run import _watcher
+    from archrank.cli.progress import progress
     from archrank.eval.runners.run import run
 
-    return sum(run(plan, store, device=device, workers=workers, compiled=compiled, watcher=_watcher()).failed for plan in plans)
+    return sum(run(plan, store, device=device, workers=workers, compiled=compiled, callback=progress()).failed for plan in plans)
 
 
 def _rows(plans: list[Plan], store: Path) -> Any:

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archrank.cli.console import echo, emit, is_terminal
-from archrank.datasets.io.visible import visible
+from archrank.cli.console import echo, emit
 
 if TYPE_CHECKING:
-    from archrank.encoders.catalog import Reach
-    from archrank.eval.trials.groups import Group
     from archrank.eval.trials.store import Store
     from archrank.eval.trials.trial import Plan
 
@@ -23,7 +20,7 @@ Budgets = Annotated[list[str] | None, typer.Option("--budgets", help="Labelled a
 Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds (splits), from 0.")]
 Targets = Annotated[list[str] | None, typer.Option("--target", "--targets", help="Metrics to predict (default: the benchmark's own).")]
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="How splits are drawn (see `archrank list protocols`).")]
-RecipeName = Annotated[str | None, typer.Option("--recipe", help="common (the same for all), paper (each encoder's own) or quick (common cut short).")]
+RecipeName = Annotated[str | None, typer.Option("--recipe", help="common (the same for all), paper (each encoder's own), quick (common cut short), or a YAML file: fields over common.")]
 SuiteName = Annotated[str | None, typer.Option("--suite", "-s", help="A shipped suite or a YAML file; other options override its fields.")]
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.")]
 
@@ -38,7 +35,7 @@ def _joined(option: str, values: list[str] | None) -> str | None:
 
 
 def _plan(suite: str | None, encoders: list[str] | None, benchmark: list[str] | None, budgets: list[str] | None, seeds: int | None,
-          target: list[str] | None, protocol: str | None, recipe: str | None, reach: Reach = "text") -> tuple[Plan, dict[str, str]]:
+          target: list[str] | None, protocol: str | None, recipe: str | None) -> tuple[Plan, dict[str, str]]:
     """The plan, and the suite's optional benchmarks that are not at hand (name -> how to get it), each said in one line."""
     from archrank.datasets.errors import ArchrankError
     from archrank.eval.trials.specs import parse_list
@@ -62,7 +59,7 @@ def _plan(suite: str | None, encoders: list[str] | None, benchmark: list[str] | 
         names, skipped, optional = named.split(","), {}, []
     for name, remedy in skipped.items():
         echo(f"skipped {name}: its table is not at hand; {remedy}", err=True)
-    plan = make_plan(parse_list(chosen, reach), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
+    plan = make_plan(parse_list(chosen), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
                      targets=targets.split(",") if targets else base.get("targets"), protocol=protocol or base.get("protocol", "clean"),
                      recipe=recipe or base.get("recipe", "common"), optional=optional)
     for what, reason in plan.left_out:
@@ -77,8 +74,6 @@ def plan(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmar
     from archrank.eval.trials.store import Store
 
     planned, _ = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
-    for info in {item.spec.info.place: item.spec.info for item in planned.trials if item.spec.info.open}.values():
-        echo(f"{info.place}: its text does not say {info.open}; a run reads that from the loaded object, and may find other trials stored", err=True)
     stored = Store(store).settled(item.trial.key for item in planned.trials)
     rows: dict[tuple[str, str, str], list[int]] = {}
     for item in planned.trials:
@@ -101,79 +96,51 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
         device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
         workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
         compiled: Annotated[bool, typer.Option("--compile", help="Fuse the steps of training (needs a C++ compiler; for long trainings).")] = False,
-        retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False) -> None:
-    """Train and test encoders on identical splits. Always resumes: what the store has is kept, the rest is done."""
+        retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False,
+        timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds that one ensemble may train; then its trials fail.")] = None,
+        shard: Annotated[str | None, typer.Option("--shard", metavar="K/N", help="Only the K-th of N parts of the plan, for job arrays.")] = None) -> None:
+    """Train and test encoders on identical splits. Always resumes: what the store has is kept, the rest is done.
+
+    Several runs on one store share the work.
+    """
     started = time.monotonic()
-    planned, skipped = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe, "here" if workers == 0 else "apart")
+    part = _shard(shard)
+    planned, skipped = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
+    from archrank.cli.progress import progress
     from archrank.eval.runners.run import run as run_plan
     from archrank.eval.trials.store import Store
     from archrank.eval.trials.suite import note_skipped
 
     if suite and not benchmark:
         note_skipped(store, suite, skipped)
-    summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, compiled=compiled, watcher=_watcher())
-    echo(f"{summary.planned} trials: {summary.kept} kept, {summary.trained} trained, {summary.failed} failed, "
-               f"{time.monotonic() - started:.0f} s. Results in {store}; next: archrank report --store {store}")
+    summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, compiled=compiled, timeout=timeout,
+                       shard=part, callback=progress())
+    shared = f"{summary.shared} trained by another run, " if summary.shared else ""
+    echo(f"{summary.planned} trials{f' in shard {shard}' if shard else ''}: {summary.kept} kept, {summary.trained} trained, {shared}"
+               f"{summary.failed} failed, {time.monotonic() - started:.0f} s. Results in {store}; next: archrank report --store {store}")
     for label, why in sorted(_not_compiled(planned, Store(store))) if compiled else ():
         echo(f"--compile had no effect for {label}: {why}", err=True)
     if summary.failed:
         echo(f"why: archrank failures --store {store}; again: the same command with --retry-failed", err=True)
+    if summary.missing:
+        echo(f"{summary.missing} trials were stored and are gone: {store} was changed during the run; the same command trains them again", err=True)
+    if summary.failed or summary.missing:
         raise typer.Exit(1)
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    from archrank.datasets.errors import ArchrankError
+
+    if text is None:
+        return None
+    try:
+        number, count = map(int, text.split("/"))
+    except ValueError:
+        raise ArchrankError(f"--shard {text}: give a part and how many there are, e.g. --shard 3/8") from None
+    return number, count
 
 
 def _not_compiled(plan: Plan, store: Store) -> set[tuple[str, str]]:
     """Predictors that trained as ever although compiling was asked for, and why."""
     records = (store.read(item.trial.key) or {} for item in plan.trials if item.spec.neural)
     return {(record["label"], note.partition(": ")[2]) for record in records for note in record.get("notes", []) if note.startswith("not compiled: ")}
-
-
-def _watcher() -> Any:
-    """Progress bars on a terminal, plain lines elsewhere."""
-    from archrank.eval.runners.run import Watcher
-
-    class Lines(Watcher):
-        def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
-            self.groups, self.done, self.total = groups, kept, planned
-            if groups:
-                echo(f"{planned} trials, {kept} stored, {planned - kept} to train in {len(groups)} ensembles")
-
-        def told(self, number: int, what: str, value: Any) -> None:
-            if what == "stored":
-                self.done += 1
-            elif what in ("finished", "lost"):
-                first = self.groups[number]
-                note = "" if what == "finished" else f" lost: {value}"
-                echo(f"[{self.done}/{self.total}] {first.members[0].spec.label} on {first.first.benchmark}, budgets "
-                           f"{', '.join(map(str, sorted({m.trial.budget for m in first.members})))}{note}")
-
-    class Bars(Lines):
-        def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-            self.groups, self.bar = groups, None
-            self.tasks: dict[int, Any] = {}
-            if groups:
-                self.bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-                self.bar.start()
-                self.trials = self.bar.add_task("trials", total=planned, completed=kept)
-
-        def told(self, number: int, what: str, value: Any) -> None:
-            if self.bar is None:
-                return
-            group = self.groups[number]
-            if what == "started":
-                self.tasks[number] = self.bar.add_task(visible(f"  {group.members[0].spec.label} on {group.first.benchmark}"), total=100)
-            elif what == "progress":
-                self.bar.update(self.tasks[number], completed=round(100 * value))
-            elif what == "stored":
-                self.bar.advance(self.trials)
-            else:
-                if what == "lost":
-                    self.bar.console.print(visible(f"lost {group.members[0].spec.label}: {value}"), markup=False)
-                self.bar.remove_task(self.tasks.pop(number))
-
-        def end(self) -> None:
-            if self.bar is not None:
-                self.bar.stop()
-
-    return Bars() if is_terminal() else Lines()

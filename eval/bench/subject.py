@@ -19,7 +19,7 @@ from archrank.eval.bench.made_up import random_cells, random_dags
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding
-from archrank.eval.engine.recipes import COMMON, Recipe, prescribed
+from archrank.eval.engine.recipes import COMMON, RECIPES, Recipe, resolve_recipe
 from archrank.eval.trials.specs import Spec, parse_list
 
 
@@ -63,7 +63,7 @@ def prepare(case: Case) -> Subject:
     if not spec.info.learned:
         return _fixed(case, spec, target, space, graphs, members, rows)
     published = case.recipe == "common" or "paper_recipe" in spec.info.hooks
-    recipe, config = prescribed(case.recipe if published else "common", target, spec.config, spec.layers(), space)
+    recipe, config = resolve_recipe(RECIPES[case.recipe if published else "common"], target, spec.config, spec.layers(), space)
     notes = [] if published else [f"{spec.info.name} publishes no recipe of its own: common"]
     subject = Subject(case, spec, space, graphs, members, _with_batch(recipe, case.batch), lambda member, probe: target(space, **config), rows,
                       "compare" in spec.info.hooks, notes=notes)

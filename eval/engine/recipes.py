@@ -1,15 +1,19 @@
-"""Recipes: how a predictor is trained. `common` is the same for every learned encoder; `paper` is each encoder's published one; `quick` is
-`common` with few updates, for a look at whether everything runs."""
+"""Recipes: how a predictor is trained. `common` is the same for every learned encoder; `paper` is each encoder's published one."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from archrank.datasets.errors import ArchrankError
+from archrank.datasets.errors import ArchrankError, unknown
+from archrank.datasets.registry import Registry
 from archrank.eval.engine.heads import head_layers
 from archrank.eval.engine.heads.layers import Head
+from archrank.eval.engine.labels import LABELS
 from archrank.eval.engine.losses import LOSSES
 
 
@@ -18,8 +22,7 @@ class Recipe(BaseModel):
 
     loss: a name of `LOSSES` (`archrank list losses`), and loss_options: its options. margin: that of a loss which has one. An encoder with `compare`
         is trained on its own odds, by `relation` unless the loss is another one of odds.
-    labels: what the loss sees of the training scores (turned so that higher is better): `normal` scores of their ranks, `standard`ised,
-        `raw`, or `unit` (percent divided by 100).
+    labels: a name of `LABELS` (`archrank list labels`): what the loss sees of the training scores.
     pairs_per_item: at most this many pairs per architecture of a batch, drawn at random (None: all pairs).
     difference: weight of L1 between score differences and label differences of randomly matched pairs (NAR-Former's sequence-ranking loss).
     consistency: weight of L1 between the scores of an architecture and its twin (needs the encoder's `twins`).
@@ -40,7 +43,7 @@ class Recipe(BaseModel):
     pairs_per_item: float | None = None
     difference: float = 0.0
     consistency: float = 0.0
-    labels: Literal["normal", "standard", "raw", "unit"] = "normal"
+    labels: str = "normal"
     optimizer: Literal["adamw", "adam"] = "adamw"
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
@@ -57,21 +60,27 @@ class Recipe(BaseModel):
     ema: float = Field(default=0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
-    def _known_loss(self) -> Recipe:
+    def _known_names(self) -> Recipe:
         object.__setattr__(self, "loss_options", LOSSES.find(self.loss).validate(self.loss_options))
+        LABELS.find(self.labels)
         return self
 
 
-COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=2e-3, weight_decay=1e-4, eps=1e-6, updates=1000,
-                batch=16, warmup=0.1, schedule="cosine", clip=1.0)
-# `common` cut short, to see that everything runs; its scores are worth nothing.
-QUICK_UPDATES = 40
-RECIPES = ("common", "paper", "quick")
+@dataclass(frozen=True)
+class PublishedRecipe:
+    """Stands for each encoder's own recipe: its `paper_recipe`, and the size of its `paper_config`. Fixed encodings are trained by `common`."""
+
+    name: str
+
+
+RecipeChoice = Recipe | PublishedRecipe
 
 
 def make_recipe(name: str, fields: dict[str, Any]) -> Recipe:
-    """A checked recipe from an encoder's `paper_recipe`; `head` may be a name. ArchrankError names the field that is wrong."""
+    """A checked recipe; `head` may be the name of a neural one. ArchrankError names the field that is wrong."""
     fields = dict(fields)
+    if misspelt := [str(field) for field in fields if field not in Recipe.model_fields or field == "name"]:
+        raise unknown(f"field of recipe '{name}'", misspelt[0], Recipe.model_fields.keys() - {"name"})
     if isinstance(fields.get("head"), str):
         fields["head"] = head_layers(fields["head"])
     try:
@@ -84,28 +93,59 @@ def make_recipe(name: str, fields: dict[str, Any]) -> Recipe:
     return recipe
 
 
-def shared(name: str) -> Recipe:
-    """The recipe by which fixed encodings are trained under `name`, and, unless it is `paper`, learned encoders too."""
-    return COMMON.model_copy(update={"name": name, "updates": QUICK_UPDATES}) if name == "quick" else COMMON
+def variant(name: str, /, **fields: Any) -> Recipe:
+    """`common` with other fields; `epochs` replace its updates. ArchrankError names the field that is wrong."""
+    base = COMMON.model_dump(exclude={"name"}) | ({"updates": None} if "epochs" in fields and "updates" not in fields else {})
+    if "loss" in fields:
+        base["loss_options"] = {}
+    return make_recipe(name, base | fields)
 
 
-def resolve(name: str, encoder: Any, space: Any) -> Recipe:
-    """The recipe called `name` for an encoder class on a space. ArchrankError if the encoder publishes none."""
-    if name != "paper" and name in RECIPES:
-        return shared(name)
-    if name != "paper":
-        raise ArchrankError(f"unknown recipe '{name}': known: {', '.join(RECIPES)}")
-    hook = getattr(encoder, "paper_recipe", None)
-    if hook is None:
-        raise ArchrankError(f"encoder {encoder.__name__} publishes no recipe of its own (no paper_recipe); use --recipe common")
-    return make_recipe("paper", hook(space))
+def content_hash(recipe: Recipe) -> str:
+    """sha256 over every field but the name."""
+    return hashlib.sha256(json.dumps(recipe.model_dump(mode="json", exclude={"name"}), sort_keys=True).encode()).hexdigest()
 
 
-def prescribed(name: str, encoder: Any, config: dict[str, Any], head: Head | None, space: Any) -> tuple[Recipe, dict[str, Any]]:
-    """Recipe and full configuration of a learned encoder: under `paper` its published size, with `config` on top.
+COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=2e-3, weight_decay=1e-4, eps=1e-6, updates=1000,
+                batch=16, warmup=0.1, schedule="cosine", clip=1.0)
+"""The same for every learned encoder, so that the encoder is the only difference."""
 
-    head: in place of the recipe's; None: the recipe's own.
+PAPER = PublishedRecipe("paper")
+"""Each encoder's published size, loss, optimiser and schedule."""
+
+QUICK_UPDATES = 40
+QUICK = variant("quick", updates=QUICK_UPDATES)
+"""`common` with 40 updates, to see that everything runs; its scores are worth nothing."""
+
+RECIPES: Registry[RecipeChoice] = Registry("recipe", "recipes", __name__, (Recipe, PublishedRecipe), ("Recipe", "PublishedRecipe", "variant"))
+
+
+def common_recipe(choice: RecipeChoice) -> Recipe:
+    """The recipe by which fixed encodings are trained under a choice, and, unless it is the published one, learned encoders too."""
+    return choice if isinstance(choice, Recipe) else COMMON
+
+
+def resolve_recipe(choice: RecipeChoice, encoder: Any, config: dict[str, Any], head: Head | None, space: Any) -> tuple[Recipe, dict[str, Any]]:
+    """Recipe and full configuration of a learned encoder: of the published choice with its published size, `config` on top.
+
+    encoder: the class. head: in place of the recipe's; None: the recipe's own. ArchrankError if the encoder publishes no recipe, or lacks a hook that
+    the recipe needs.
     """
-    recipe = resolve(name, encoder, space)
-    published = dict(encoder.paper_config(space)) if name == "paper" and hasattr(encoder, "paper_config") else {}
+    published: dict[str, Any] = {}
+    if isinstance(choice, Recipe):
+        recipe = choice
+    elif (hook := getattr(encoder, "paper_recipe", None)) is None:
+        raise ArchrankError(f"encoder {encoder.__name__} publishes no recipe of its own (no paper_recipe); use --recipe common")
+    else:
+        recipe = make_recipe(choice.name, hook(space))
+        published = dict(encoder.paper_config(space)) if hasattr(encoder, "paper_config") else {}
+    check_hooks(recipe, encoder)
     return recipe.model_copy(update={"head": head}) if head is not None else recipe, published | config
+
+
+def check_hooks(recipe: Recipe, encoder: Any) -> None:
+    """ArchrankError where a recipe needs what an encoder does not have: `compare` for a loss of odds, `twins` for a consistency loss."""
+    for hook, why in (("compare", f"loss {recipe.loss}" if LOSSES[recipe.loss].over == "odds" else ""),
+                      ("twins", "a consistency loss" if recipe.consistency else "")):
+        if why and not hasattr(encoder, hook):
+            raise ArchrankError(f"recipe '{recipe.name}' has {why}, which needs an encoder with `{hook}`; {encoder.__name__} has none")

@@ -1,4 +1,4 @@
-"""Worker processes: each takes a group, trains it on one thread, and reports. A worker that dies costs its own group and nothing else."""
+"""The runner that trains in worker processes of one thread each. A worker that dies fails only its own group."""
 
 from __future__ import annotations
 
@@ -7,24 +7,21 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.trials.groups import Group
+from archrank.eval.runners.base import IDLE_S, Again, Task, Tasks
+from archrank.eval.runners.worker import BEGAN, log_path, work
+from archrank.eval.trials.context import Context
+from archrank.eval.trials.groups import ensemble_id
 
-if TYPE_CHECKING:
-    from archrank.datasets import Benchmark
-    from archrank.eval.trials.execute import Context
-
-Told = Callable[[int, str, Any], None]
 # A training step frees and asks for the same tensors again, thousands of times: glibc shall keep them instead of giving pages back to the kernel.
 KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
-# What a worker says first of all.
-BEGAN = (-1, "began", None)
+CLOSING_S = 5.0
 
 
 def environment(threads: int) -> dict[str, str]:
@@ -33,174 +30,194 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def start(process: Any, threads: int, **more: str) -> None:
-    """Start a process in that `environment`, which it reads before it imports numpy and torch; an interrupt reaches this process and not that one."""
-    wanted = environment(threads) | more
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    # What is held back here stays so in a process that is started; what comes all the same, through another thread, waits until it is there.
-    # Only the main thread may say so.
-    came: list[int] = []
-    resource_tracker.ensure_running()  # its start, else a part of the first process's, lets interrupts through again
-    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if threading.current_thread() is threading.main_thread() else None
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    """Start a process in that `environment` (and `more` variables), deaf to interrupts until it says otherwise itself."""
+    # numpy and torch read the environment when they are imported, so it must stand before the process begins.
+    with _variables(environment(threads) | more), _interrupts_later():
         process.start()
+
+
+@contextlib.contextmanager
+def _variables(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
     finally:
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """An interrupt that comes meanwhile is raised at the end. Processes that are started meanwhile are never interrupted: a signal mask is inherited."""
+    # Python's own helper process is started by the first of all processes, and that lets interrupts through again: start it before.
+    resource_tracker.ensure_running()
+    came: list[int] = []
+    # Another thread of this process may take the signal in spite of the mask; Python's handler then runs in the main thread, which alone may set one.
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if is_main else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if handler is not None:
             signal.signal(signal.SIGINT, handler)
-            if came:
-                signal.raise_signal(signal.SIGINT)
-
-
-def work(pipe: Connection, context: Context, threads: int, parent: int) -> None:
-    """A worker's life: receive (number, group, benchmark or None), train, tell; end on None or when the process `parent` is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def follow_parent() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=follow_parent, daemon=True).start()
-    import torch
-
-    from archrank.eval.trials.execute import execute
-    from archrank.eval.trials.store import NotWritten
-
-    torch.set_num_threads(threads)
-    pipe.send(BEGAN)
-
-    class Telling:
-        def __init__(self, number: int) -> None:
-            self.number, self.last = number, 0.0
-
-        def tell(self, what: str, value: Any) -> None:
-            try:
-                pipe.send((self.number, what, value))
-            except OSError:
-                os._exit(1)  # The parent is gone. That is no failure of the trial: nothing may be stored about it.
-
-        def progress(self, share: float) -> None:
-            if time.monotonic() - self.last > 0.2:
-                self.last = time.monotonic()
-                self.tell("progress", share)
-
-        def stored(self, key: str, status: str) -> None:
-            self.tell("stored", (key, status))
-
-    while (task := _next(pipe)) is not None:
-        number, group, benchmark = task
-        telling = Telling(number)
-        try:
-            execute(group, context, telling, benchmark)
-        except NotWritten as error:
-            telling.tell("stopped", str(error))
-            return
-        telling.tell("finished", None)
-
-
-def _next(pipe: Connection) -> Any:
-    try:
-        return pipe.recv()
-    except EOFError:
-        return None
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 @dataclass
 class _Worker:
     process: Any
     pipe: Connection
-    doing: int | None = None
+    task: Task | None = None
+    since: float = 0.0
     began: bool = False
+    timed_out: bool = False
+
+    def kill(self) -> None:
+        """End both of its processes."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            self.process.kill()  # it has not become a group yet
 
 
 @dataclass
-class Pool:
-    """As many workers as asked for, started when there is work for them."""
+class Processes:
+    """Trains in as many worker processes as asked for, started when there is work for them.
+
+    Args:
+        context: where and on what groups run.
+        size: worker processes at most.
+        timeout: seconds that a group may train; then its worker is ended, and its pending trials fail. None: as long as it takes.
+        by_name: benchmarks that workers can load by name; others are sent to them.
+    """
 
     context: Context
     size: int
-    threads: int = 1
+    timeout: float | None = None
+    by_name: frozenset[str] = frozenset()
     workers: list[_Worker] = field(default_factory=list)
+    _heard_an_end: bool = True
 
-    def run(self, groups: Sequence[Group], benchmarks: Sequence[Benchmark | None], told: Told) -> None:
-        """Train every group. told(number, what, value): `started`, `progress` (share), `stored` (key, status), `lost` (reason), `finished`."""
-        waiting = list(range(len(groups)))
-        running: dict[int, str | None] = {}
+    def run(self, tasks: Tasks) -> None:
+        """Train every group.
+
+        Raises:
+            ArchrankError: a worker could not begin or was ended from outside, or the store cannot be written.
+        """
+        self.context = replace(self.context, isolated=True)
+        asked = 0.0
         try:
-            while waiting or running:
-                self._hand_out(groups, benchmarks, waiting, running, told)
-                pipes = {worker.pipe: worker for worker in self.workers}
-                for ready in wait(list(pipes), timeout=5.0):
-                    worker = pipes[ready]  # type: ignore[index]
-                    try:
-                        message = worker.pipe.recv()
-                    except (EOFError, OSError):
-                        self._bury(worker, running, told)
-                        continue
-                    worker.began = True
-                    if message == BEGAN:
-                        continue
-                    number, what, value = message
-                    if what == "stopped":
-                        raise ArchrankError(value)
-                    if what == "finished":
-                        worker.doing = None
-                        running.pop(number)
-                    told(number, what, value)
+            # One starts before anything is claimed: where no process can start (a script without a guarded entry runs again in each), this raises.
+            self._hire()
+            while tasks.unfinished():
+                if time.monotonic() - asked >= IDLE_S or self._heard_an_end:
+                    asked, self._heard_an_end = time.monotonic(), False
+                    self._hand_out(tasks)
+                self._end_late_and_orphaned()
+                by_handle = {handle: worker for worker in self.workers for handle in (worker.pipe, worker.process.sentinel)}
+                if not by_handle:
+                    time.sleep(IDLE_S)  # everything that is left is another run's at present
+                ready = wait(list(by_handle), self._longest_wait()) if by_handle else []
+                for worker in {id(worker): worker for worker in map(by_handle.__getitem__, ready)}.values():
+                    self._listen(worker, tasks)
         finally:
             self.close()
 
-    def _hand_out(self, groups: Sequence[Group], benchmarks: Sequence[Benchmark | None], waiting: list[int],
-                  running: dict[int, str | None], told: Told) -> None:
-        while waiting:
-            busy = {chain for chain in running.values() if chain is not None}
-            number = next((n for n in waiting if groups[n].chain not in busy), None)
-            worker = next((worker for worker in self.workers if worker.doing is None), None)
-            if number is None or (worker is None and len(self.workers) >= self.size):
+    def _hand_out(self, tasks: Tasks) -> None:
+        """Give tasks to workers that have none, and to new ones while there may be more."""
+        while True:
+            worker = next((worker for worker in self.workers if worker.task is None), None)
+            if worker is None and len(self.workers) >= self.size:
+                return
+            if (task := tasks.take()) is None:
                 return
             worker = worker or self._hire()
-            waiting.remove(number)
-            running[number], worker.doing = groups[number].chain, number
-            told(number, "started", None)
-            try:
-                worker.pipe.send((number, groups[number], benchmarks[number]))
-            except (BrokenPipeError, OSError):
-                self._bury(worker, running, told)
+            worker.task, worker.since = task, time.monotonic()
+            benchmark = None if task.benchmark.name in self.by_name else task.benchmark
+            with contextlib.suppress(BrokenPipeError, OSError):  # it died idle, which its pipe will tell
+                worker.pipe.send((task.number, task.group, benchmark))
+
+    def _listen(self, worker: _Worker, tasks: Tasks) -> None:
+        """Take one message of a worker, or note that it has died."""
+        if worker.process.is_alive() and not worker.pipe.poll():
+            return
+        try:
+            message = worker.pipe.recv()
+        except (EOFError, OSError):
+            self._bury(worker, tasks)
+            return
+        worker.began = True
+        if message == BEGAN:
+            return
+        number, event, value = message
+        if event == "stopped":
+            raise ArchrankError(value)
+        if event == "finished":
+            worker.task, self._heard_an_end = None, True
+            tasks.finish(number)
+        else:
+            tasks.on_event(number, event, value)
+
+    def _end_late_and_orphaned(self) -> None:
+        """End workers that train for too long, and what is left of one whose keeper was killed."""
+        for worker in self.workers:
+            if self.timeout is not None and worker.task is not None and time.monotonic() - worker.since > self.timeout:
+                worker.timed_out = True
+                worker.kill()
+            elif not worker.process.is_alive():
+                worker.kill()
+
+    def _longest_wait(self) -> float:
+        ends = [worker.since + self.timeout - time.monotonic() for worker in self.workers if worker.task is not None] if self.timeout is not None else []
+        return min([IDLE_S, *(max(0.05, end) for end in ends)])
 
     def _hire(self) -> _Worker:
         ours, theirs = get_context("spawn").Pipe()
-        process = get_context("spawn").Process(target=work, args=(theirs, self.context, self.threads, os.getpid()), daemon=True)
-        start(process, self.threads)
+        process = get_context("spawn").Process(target=work, args=(theirs, self.context, os.getpid()), daemon=True)
+        start(process, self.context.threads)
         theirs.close()
         worker = _Worker(process, ours)
         self.workers.append(worker)
         return worker
 
-    def _bury(self, worker: _Worker, running: dict[int, str | None], told: Told) -> None:
-        worker.process.join(timeout=5)
+    def _bury(self, worker: _Worker, tasks: Tasks) -> None:
+        """Say what became of the task of a worker that died."""
+        worker.process.join(timeout=CLOSING_S)
         self.workers.remove(worker)
+        self._heard_an_end = True
+        worker.pipe.close()
         code = worker.process.exitcode
+        if worker.timed_out and worker.task is not None:
+            tasks.lose(worker.task.number, "Timeout", f"it trained for longer than {self.timeout:g} s (--timeout)", "never")
+            return
         if not worker.began and code is not None and code > 0:
             raise ArchrankError(f"a worker process ended before it began (exit code {code}); a script must guard its entry with "
                                 "`if __name__ == '__main__':`, as Python's multiprocessing asks, or train in its own process (workers=0)")
         if code in (-signal.SIGINT, -signal.SIGTERM):
             raise ArchrankError(f"a worker process was ended from outside (signal {-code}): what is finished is stored, the same command does the rest")
-        if worker.doing is not None:
-            running.pop(worker.doing, None)
+        if worker.task is not None:
             why = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-            told(worker.doing, "lost", f"the worker process died ({why})" + ("; out of memory is the usual cause" if code == -signal.SIGKILL else ""))
+            memory = "; out of memory is the usual cause" if code == -signal.SIGKILL else ""
+            log = log_path(self.context.store, ensemble_id(worker.task.group.members))
+            printed = f"; what it printed is in {log}" if log.is_file() and log.stat().st_size else ""
+            # Only this signal is likely to come from elsewhere: a kernel short of memory, or a person.
+            again: Again = "whole" if code == -signal.SIGKILL else "alone"
+            tasks.lose(worker.task.number, "WorkerLost", f"the worker process died ({why}){memory}{printed}", again)
 
     def close(self) -> None:
         """End all workers: the idle ones by word, the others at once."""
         for worker in self.workers:
             with contextlib.suppress(BrokenPipeError, OSError):
                 worker.pipe.send(None)
-            if worker.doing is not None:
-                worker.process.kill()
+            if worker.task is not None:
+                worker.kill()
         for worker in self.workers:
-            worker.process.join(timeout=5)
+            worker.process.join(timeout=CLOSING_S)
+            if worker.process.is_alive():
+                worker.kill()
+            worker.pipe.close()
         self.workers = []

@@ -1,106 +1,125 @@
-"""Running a plan: train what is not stored, keep what is, tell how it goes."""
+"""Running a plan: train what is not stored, keep what is, and say how it goes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from archrank.datasets import Benchmark, load
-from archrank.datasets.errors import ArchrankError
-from archrank.encoders.catalog.apart import apart
+from archrank.datasets.errors import ArchrankError, one_line
+from archrank.encoders.catalog import where
 from archrank.eval.engine.device import chosen_device
-from archrank.eval.trials.groups import Group, make_groups
+from archrank.eval.runners.base import Runner
+from archrank.eval.runners.queue import Queue
+from archrank.eval.trials.claims import Claims
+from archrank.eval.trials.context import Context
+from archrank.eval.trials.groups import Group, compose, in_shard, make_groups
 from archrank.eval.trials.store import Store
-from archrank.eval.trials.trial import Plan, Planned
+from archrank.eval.trials.trial import Plan
 
 
 @dataclass
 class Summary:
-    """What a run did: trials of the plan that were stored before, trained now, and failed (now or before)."""
+    """What a run did with the trials of its plan (of its shard, where it has one).
+
+    planned: all of them. kept: stored before. trained: by this run. failed: now or before. shared: stored meanwhile by other runs on the store.
+    missing: stored by now for all this run knows, but not in the store at its end: somebody removed them.
+    """
 
     planned: int
     kept: int
     trained: int
     failed: int
+    shared: int = 0
+    missing: int = 0
 
 
-class Watcher:
-    """Told how a run goes; the command line shows it as progress bars. Does nothing by itself."""
+class ProgressCallback:
+    """Called as a run goes on; the command line shows it as progress bars. Does nothing by itself."""
 
     def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
-        """Before anything is trained."""
+        """Before anything is trained. groups: what will be; the list grows when a group is split."""
 
-    def told(self, number: int, what: str, value: Any) -> None:
-        """`started`, `progress` (share of a group), `stored` ((key, status)), `lost` (reason) or `finished`, for group `number`."""
+    def on_event(self, number: int, event: str, value: Any) -> None:
+        """Something happened to group `number`: see `archrank.eval.runners.base.OnEvent`."""
 
     def end(self) -> None:
         """After the last group, or an interruption."""
 
 
-def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | None = None, retry_failed: bool = False,
-        compiled: bool = False, watcher: Watcher | None = None) -> Summary:
-    """Train and store the trials of a plan that the store does not have. Always resumes.
+def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | None = None, retry_failed: bool = False, compiled: bool = False,
+        timeout: float | None = None, shard: tuple[int, int] | None = None, callback: ProgressCallback | None = None) -> Summary:
+    """Train and store the trials of a plan that the store does not have. Always resumes. Several runs on one store share the work.
 
-    device: cpu, cuda, or auto (a GPU, if there is one and something to train). workers: processes of one thread each (default: one per core on a CPU;
-    0: in this process). retry_failed: train failed trials again. compiled: train with compiled programs where an encoder can be (see `eval.compiled`).
-    ArchrankError for a device that is not there, or if an encoder cannot be imported or built on a benchmark's space: then nothing was trained or written;
-    and where the store cannot be written: then what was finished is kept.
+    Args:
+        plan: what to train.
+        store: folder of results.
+        device: cpu, cuda, or auto (a GPU, if there is one and something to train).
+        workers: processes of one thread each (None: one per core on a CPU; 0: in this process).
+        retry_failed: train failed trials again.
+        compiled: compile the training step where an encoder can be (see `archrank.eval.engine.compiled`).
+        timeout: seconds that one ensemble may train before its pending trials are stored as failed; needs worker processes.
+        shard: (k, n): only the k-th of n parts of the plan, of whole ensembles, the same whatever is stored.
+        callback: called as the run goes on.
+
+    Raises:
+        ArchrankError: the device is not there, or an encoder cannot be imported or built on a benchmark's space: then nothing was trained or
+            written. Or the store cannot be written: then what was finished is kept.
     """
-    watcher = watcher or Watcher()
+    callback = callback or ProgressCallback()
     folder = Store(store)
+    _check(workers, timeout, shard)
+    settled = folder.settled(item.trial.key for item in plan.trials)
+    failed_before = {key for key, status in settled.items() if status == "failed"}
+    stored = set(settled) - (failed_before if retry_failed else set())
+    some_pending = any(item.trial.key not in stored for item in plan.trials)
+    # Looking for a GPU takes importing torch, for which a run that has nothing to do does not wait.
+    device = "cpu" if device == "auto" and not some_pending else chosen_device(device)
+    planned = [item for members in in_shard(compose(plan.trials, device), *shard) for item in members] if shard else plan.trials
+    pending = [item for item in planned if item.trial.key not in stored]
+    if pending:
+        _check_encoders(plan, pending)
+    groups = make_groups(plan.trials, stored, folder, device, shard)
+    callback.begin(len(planned), len(planned) - len(pending), groups)
+    status = {item.trial.key: settled[item.trial.key] for item in planned if item.trial.key in stored}
+    trained, shared = 0, set[str]()
+    if groups:
+        context = Context(folder.folder, device, compiled=compiled)
+        with Claims(folder.folder) as claims:
+            queue = Queue(groups, plan.benchmarks, context, claims, failed_before, callback.on_event)
+            try:
+                _runner(context, plan, workers, len(groups), timeout).run(queue)
+            finally:
+                callback.end()
+        status |= queue.status | folder.settled(queue.shared)
+        trained, shared = sum(state == "done" for state in queue.status.values()), queue.shared
+    return Summary(len(planned), len(planned) - len(pending), trained, failed=sum(state == "failed" for state in status.values()), shared=len(shared),
+                   missing=len((status.keys() | shared) - folder.keys()))
+
+
+def _check(workers: int | None, timeout: float | None, shard: tuple[int, int] | None) -> None:
+    """Raise ArchrankError for options that make no sense."""
     if workers is not None and workers < 0:
         raise ArchrankError(f"workers is 0 (train in this process) or more, not {workers}")
-    settled = folder.settled(item.trial.key for item in plan.trials)
-    failed = {key for key, status in settled.items() if status == "failed" and not retry_failed}
-    stored = {key for key, status in settled.items() if status == "done"} | failed
-    pending = [item for item in plan.trials if item.trial.key not in stored]
-    if pending:
-        _check_encoders(plan, pending, apart_from_here=workers != 0)
-    # Looking for a GPU takes importing torch, for which a run that has nothing to do does not wait.
-    device = "cpu" if device == "auto" and not pending else chosen_device(device)
-    groups = make_groups(plan.trials, stored, folder, device)
-    watcher.begin(len(plan.trials), len(plan.trials) - len(pending), groups)
-    trained: set[str] = set()
-    if groups:
-        _train(plan, groups, folder, device, compiled, workers, watcher, trained, failed)
-    return Summary(len(plan.trials), len(plan.trials) - len(pending), len(trained), len(failed))
+    if timeout is not None and (timeout <= 0 or workers == 0):
+        raise ArchrankError("a time limit is a number of seconds above 0" if workers != 0 else
+                            "a time limit needs worker processes: this process cannot end its own training (workers=0)")
+    if shard is not None and not 1 <= shard[0] <= shard[1]:
+        raise ArchrankError(f"shard {shard[0]}/{shard[1]}: give the number of a part and how many there are, from 1/8 to 8/8")
 
 
-def _train(plan: Plan, groups: list[Group], folder: Store, device: str, compiled: bool, workers: int | None, watcher: Watcher,
-           trained: set[str], failed: set[str]) -> None:
-    from archrank.eval.trials.execute import Context, execute, write_lost
-
-    context = Context(folder.folder, device, compiled=compiled)
-
-    def told(number: int, what: str, value: Any) -> None:
-        if what == "lost":
-            failed.update(write_lost(groups[number], context, value, trained | failed))
-            trained.update(groups[number].wanted - failed)
-        elif what == "stored":
-            (trained if value[1] == "done" else failed).add(value[0])
-        elif what == "finished":
-            folder.close_journal(groups[number].journal)
-        watcher.told(number, what, value)
-
-    objects = [plan.benchmarks[group.first.benchmark] for group in groups]
+def _runner(context: Context, plan: Plan, workers: int | None, groups: int, timeout: float | None) -> Runner:
     if workers is None:
-        workers = 1 if device.startswith("cuda") else min(len(groups), os.cpu_count() or 1)
-    try:
-        if workers == 0:
-            for number, group in enumerate(groups):
-                told(number, "started", None)
-                execute(group, context, _Inline(number, told), objects[number])
-                told(number, "finished", None)
-        else:
-            from archrank.eval.runners.processes import Pool
+        workers = 1 if context.device.startswith("cuda") else min(groups, os.cpu_count() or 1)
+    if workers == 0:
+        from archrank.eval.runners.inline import Inline
 
-            named = {name for name, benchmark in plan.benchmarks.items() if _loads(benchmark)}
-            Pool(context, workers).run(groups, [None if b.name in named else b for b in objects], told)
-    finally:
-        watcher.end()
+        return Inline(context)
+    from archrank.eval.runners.processes import Processes
+
+    return Processes(context, workers, timeout, frozenset(name for name, benchmark in plan.benchmarks.items() if _loads(benchmark)))
 
 
 def _loads(benchmark: Benchmark) -> bool:
@@ -111,33 +130,20 @@ def _loads(benchmark: Benchmark) -> bool:
         return False
 
 
-def _check_encoders(plan: Plan, pending: list[Planned], apart_from_here: bool) -> None:
-    """Import and build every encoder that will be trained, once, on each space: a broken plug-in stops here with one line.
-
-    apart_from_here: plug-ins are tried in a process of their own, as they are trained, so that one that crashes or hangs takes nobody with it.
-    """
+def _check_encoders(plan: Plan, pending: list[Any]) -> None:
+    """Import and build every encoder that will be trained, once, on each space: a broken plug-in stops here with one line."""
     from archrank.eval.trials.execute import probe
 
-    first = {(item.spec.label, item.trial.benchmark): item for item in reversed(pending)}
-    for (label, name), item in reversed(first.items()):
-        few = plan.benchmarks[name].subset([0, 1])
-        if item.spec.info.origin == "built-in" or not apart_from_here:
-            probe(item, few)
-        else:
-            apart().call(probe, item, few, doing=f"encoder {label} on {name}")
-    apart().close()
-
-
-class _Inline:
-    """Events of a group trained in this process."""
-
-    def __init__(self, number: int, told: Callable[[int, str, Any], None]) -> None:
-        self.number, self._told = number, told
-
-    def progress(self, share: float) -> None:
-        """Pass it on."""
-        self._told(self.number, "progress", share)
-
-    def stored(self, key: str, status: str) -> None:
-        """Pass it on."""
-        self._told(self.number, "stored", (key, status))
+    seen: set[tuple[str, str]] = set()
+    for item in pending:
+        pair = (item.spec.label, item.trial.benchmark)
+        if pair not in seen:
+            seen.add(pair)
+            benchmark: Benchmark = plan.benchmarks[item.trial.benchmark]
+            try:
+                probe(item, benchmark)
+            except ArchrankError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise ArchrankError(f"encoder {item.spec.label} cannot be used on {benchmark.name}{where(error, item.spec.info.path)}: "
+                                    f"{one_line(error)}") from error

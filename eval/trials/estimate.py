@@ -10,9 +10,10 @@ from torch import nn
 from archrank.datasets import Benchmark
 from archrank.datasets.graphs import Graphs
 from archrank.eval.engine.batching import Member, steps_per_epoch
-from archrank.eval.engine.recipes import prescribed
+from archrank.eval.engine.recipes import resolve_recipe
 from archrank.eval.engine.training import fit
-from archrank.eval.trials.trial import Plan, Planned
+from archrank.eval.trials.groups import compose
+from archrank.eval.trials.trial import Plan
 
 TIMED = 3
 
@@ -20,20 +21,16 @@ TIMED = 3
 def training_seconds(plan: Plan, device: str = "cpu", steps: int = TIMED) -> float:
     """Rough seconds that training the learned encoders of a plan takes on one core (or on one GPU), without evaluation.
 
-    For every ensemble of one batch size `steps` steps are timed with made-up labels; nothing is stored.
+    For every ensemble of one batch size and width `steps` steps are timed with made-up labels; nothing is stored.
     """
-    companies: dict[tuple[str, str, str, str, int], list[Planned]] = {}
-    for item in plan.trials:
-        trial = item.trial
-        if item.spec.info.learned:
-            companies.setdefault((item.spec.label, trial.benchmark, trial.target, trial.protocol, trial.budget), []).append(item)
     known: dict[tuple[str, str, int, int], float] = {}
     total = 0.0
-    for (label, name, *_, budget), items in companies.items():
-        benchmark, item = plan.benchmarks[name], items[0]
+    for items in compose([item for item in plan.trials if item.spec.info.learned], device):
+        item, budget = items[0], items[0].trial.budget
+        benchmark = plan.benchmarks[item.trial.benchmark]
         encoder = item.spec.info.load()
-        recipe, config = prescribed(item.trial.recipe, encoder, item.trial.config, item.spec.layers(), benchmark.space)
-        kind = (label, name, min(recipe.batch, budget), len(items))
+        recipe, config = resolve_recipe(item.recipe, encoder, item.trial.config, item.spec.layers(), benchmark.space)
+        kind = (item.spec.label, benchmark.name, min(recipe.batch, budget), len(items))
         if kind not in known:
             rng = np.random.default_rng(0)
             members = [Member(i.trial.seed, plan.splits[i.trial.split].train(budget), rng.standard_normal(budget), np.empty(0, np.int64)) for i in items]

@@ -6,84 +6,69 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from archrank.datasets import Benchmark, Split, load, make_split
-from archrank.datasets.errors import ArchrankError, one_line
+from archrank.datasets.errors import message_of, without_surrogates
 from archrank.datasets.graphs import Graphs
-from archrank.encoders.catalog import confirm, where
-from archrank.encoders.catalog.loading import effects
-from archrank.encoders.catalog.process_state import unchanged
 from archrank.encoders.layers.complexity import Metric
 from archrank.eval import metrics
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding, Network
-from archrank.eval.engine.recipes import Recipe, prescribed, shared
+from archrank.eval.engine.recipes import Recipe, check_hooks, common_recipe, resolve_recipe
 from archrank.eval.engine.regressors import fit_predict
 from archrank.eval.engine.training import Outcome, train
-from archrank.eval.trials.groups import Group
+from archrank.eval.trials.context import Context
+from archrank.eval.trials.groups import Group, ensemble_id
 from archrank.eval.trials.provenance import provenance
 from archrank.eval.trials.store import SCHEMA, NotWritten, Store, replace
 from archrank.eval.trials.trial import Planned
 
+# Test architectures of a run's first seed whose encodings are kept.
 ENCODED = 500
+OnEvent = Callable[[str, Any], None]
 
 
-@dataclass(frozen=True)
-class Context:
-    """Where and on what a group runs."""
+def execute(group: Group, context: Context, on_event: OnEvent, benchmark: Benchmark | None = None) -> None:
+    """Train, score and store the pending trials of a group.
 
-    store: Path
-    device: str = "cpu"
-    threads: int = 1
-    compiled: bool = False
+    A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed.
 
+    on_event: called with `progress` and the share of the training that is done, or with `stored` and the (key, status) of a trial that was written;
+        often, so it must be quick. benchmark: the table (None: it is loaded by its name).
 
-class Events(Protocol):
-    """What a group tells while it runs. Each is called often and must be quick."""
-
-    def progress(self, share: float) -> None:
-        """Share of the group's training done, 0 to 1."""
-
-    def stored(self, key: str, status: str) -> None:
-        """A trial was written."""
-
-
-def execute(group: Group, context: Context, events: Events, benchmark: Benchmark | None = None) -> None:
-    """Train, score and store the wanted trials of a group.
-
-    A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed. NotWritten if the store cannot.
+    Raises:
+        NotWritten: the store cannot be written.
     """
     store = Store(context.store)
     finished: list[Finished] = []
-    failure: tuple[str, str, str] | None = None
-    hopeless = len(group.members) == 1
+    failure: Failure | None = None
     try:
-        finished = _train_group(group, context, events, benchmark)
+        finished = _train_group(group, context, on_event, benchmark)
     except NotWritten:
         raise
-    except (Exception, SystemExit) as error:
-        failure = type(error).__name__, str(error), traceback.format_exc()
-        hopeless = hopeless or isinstance(error, (ImportError, AttributeError, TypeError, NameError))
-    if failure is not None:
-        # Out of the `except` block: inside it the traceback would keep alive whatever filled the memory.
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and not context.isolated:
+            raise
+        failure = Failure(error)
+    # Out of the `except` block: inside it the traceback would keep alive whatever filled the memory.
+    if failure is not None and (len(group.members) == 1 or failure.hopeless):
         for item in group.members:
-            if item.trial.key in group.wanted and hopeless:
-                _write_failure(store, item, context, *failure)
-                events.stored(item.trial.key, "failed")
-            elif item.trial.key in group.wanted:
-                execute(Group((item,), frozenset([item.trial.key]), group.journal), context, events, benchmark)
-        return
+            if item.trial.key in group.pending_keys:
+                _write_failure(store, item, context, failure.kind, failure.message, failure.traceback)
+                on_event("stored", (item.trial.key, "failed"))
+    elif failure is not None:
+        for alone in group.alone():
+            execute(alone, context, on_event, benchmark)
     for item, trial in zip(group.members, finished):
-        if item.trial.key not in group.wanted:
+        if item.trial.key not in group.pending_keys:
             continue
         if trial.record["status"] == "failed":
             store.write(trial.record)
@@ -91,19 +76,21 @@ def execute(group: Group, context: Context, events: Events, benchmark: Benchmark
             encodings = trial.outcome.encodings
             kept = (trial.encoded, encodings) if trial.encoded is not None and encodings is not None else None
             store.write(trial.record, trial.tested, trial.outcome.predictions, kept)
-        events.stored(item.trial.key, trial.record["status"])
+        on_event("stored", (item.trial.key, trial.record["status"]))
 
 
-def _train_group(group: Group, context: Context, events: Events, benchmark: Benchmark | None) -> list[Finished]:
-    with unchanged() as changed:
-        prepared = _prepare(group, benchmark or load(group.first.benchmark))
-        finished = _finish(group, prepared, _train(group, prepared, context, events), context)
-    info = group.members[0].spec.info
-    if info.origin != "built-in":
-        said = effects(info.path, info.module) + ([f"training it changed the process ({', '.join(changed)}); that was put back"] if changed else [])
-        for trial in finished:
-            trial.record["notes"] = [*trial.record["notes"], *said]
-    return finished
+class Failure:
+    """What an exception said, as text. hopeless: members trained alone would raise it too."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.kind, self.message = type(error).__name__, message_of(error)
+        self.traceback = without_surrogates(traceback.format_exc())
+        self.hopeless = isinstance(error, (ImportError, AttributeError, TypeError, NameError))
+
+
+def _train_group(group: Group, context: Context, on_event: OnEvent, benchmark: Benchmark | None) -> list[Finished]:
+    prepared = _prepare(group, benchmark or load(group.first.benchmark))
+    return _finish(group, prepared, _train(group, prepared, context, on_event), context)
 
 
 @dataclass(frozen=True)
@@ -145,12 +132,12 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
     encoder = spec.info.load()
     if spec.info.source != trial.source:
         raise RuntimeError(f"the source of {spec.info.path.name} is not the one that was planned: it was edited since; run the same command again, which plans anew")
-    recipe, config = shared(trial.recipe), dict(trial.config)
+    choice = group.members[0].recipe
+    recipe, config = common_recipe(choice), dict(trial.config)
     if spec.info.learned:
-        recipe, config = prescribed(trial.recipe, encoder, config, spec.layers(), benchmark.space)
+        recipe, config = resolve_recipe(choice, encoder, config, spec.layers(), benchmark.space)
     elif spec.neural:
         recipe = recipe.model_copy(update={"head": spec.layers()})
-    kind = recipe.labels if spec.neural else "normal"
     splits, members = [], []
     for item in group.members:
         split = make_split(benchmark, trial.protocol, item.trial.seed, trial.target)
@@ -158,19 +145,20 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
             raise RuntimeError(f"the split of seed {item.trial.seed} is not the one that was planned")
         rows = split.train(item.trial.budget)
         scores = benchmark.target(split.train_target or trial.target)[rows]
-        labels = transform(scores, kind, benchmark.direction(trial.target), benchmark.unit(trial.target))
+        labels = transform(scores, recipe.labels, benchmark.direction(trial.target), benchmark.unit(trial.target))
         splits.append(split)
         members.append(Member(item.trial.seed, rows, labels, split.test, split.test[:ENCODED] if item.encode else None))
     return Prepared(benchmark, encoder, config, recipe, splits, members)
 
 
-def _train(group: Group, prepared: Prepared, context: Context, events: Events) -> Trained:
+def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent) -> Trained:
     """Train the members: a learned encoder as an ensemble, heads on a fixed encoding as one, regressors one after the other."""
     spec, benchmark, members, recipe = group.members[0].spec, prepared.benchmark, prepared.members, prepared.recipe
+    progress = partial(on_event, "progress")
     if spec.info.learned:
         twins = prepared.encoder.twins(benchmark.graphs) if recipe.consistency else None
         return Trained(train(lambda member, probe: prepared.encoder(benchmark.space, **prepared.config), benchmark.graphs, members, recipe,
-                             device=context.device, twins=twins, pairs="compare" in spec.info.hooks, progress=events.progress, compiled=context.compiled))
+                             device=context.device, twins=twins, pairs="compare" in spec.info.hooks, progress=progress, compiled=context.compiled))
     features, seconds = encode_all(group.members[0], prepared.encoder, benchmark, context)
     array = features.double().numpy()
     outcomes = []
@@ -178,11 +166,11 @@ def _train(group: Group, prepared: Prepared, context: Context, events: Events) -
         graphs, name = benchmark.graphs.plain(), f"encoding/{spec.label}"
         graphs.derive(name, lambda _: features.float())
         outcomes = train(lambda member, probe: FixedEncoding(name, _never, array[member.train]), graphs, members, recipe,
-                         device=context.device, progress=events.progress, compiled=context.compiled)
+                         device=context.device, progress=progress, compiled=context.compiled)
     else:
         for number, member in enumerate(members):
             outcomes.append(fit_predict(array, member, spec.head, spec.head_config))
-            events.progress((number + 1) / len(members))
+            progress((number + 1) / len(members))
     return Trained(outcomes, pretrain_s=seconds) if spec.info.pretrained else Trained(outcomes, encode_s=seconds)
 
 
@@ -199,35 +187,30 @@ def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context
                              "members": len(prepared.members) if spec.neural else 1}
         record["model"] = {"parameters": outcome.parameters, "dim": outcome.dim}
         record["test"] = {"architectures": len(split.test), "set": split.test_digest, "train": len(member.train), "validation": len(split.validation)}
-        record["notes"] = outcome.notes
+        record["notes"] = [without_surrogates(note) for note in outcome.notes]
+        record["provenance"]["ensemble"] = ensemble_id(group.members)
         record["provenance"]["compiled"] = any(note.startswith("compiled:") for note in outcome.notes)
         tested = split.test_target or trial.target
         if tested != trial.target:
             record["test"]["target"] = tested
-            record["notes"] = [*outcome.notes, f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it"]
+            record["notes"] = [*record["notes"], f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it"]
         _judge(record, outcome, benchmark.target(tested)[split.test], benchmark.direction(trial.target))
         finished.append(Finished(record, split.test, outcome, member.encode))
     return finished
 
 
 def probe(item: Planned, benchmark: Benchmark) -> None:
-    """Import an encoder and use it once on a benchmark of a few architectures (unless it is pre-trained). ArchrankError, one line, if that fails."""
-    spec, config = item.spec, item.trial.config
-    try:
-        with unchanged():
-            encoder = spec.info.load()
-            spec.check_head()
-            if spec.info.origin != "built-in":
-                confirm(spec.info)
-            if spec.info.learned:
-                recipe, config = prescribed(item.trial.recipe, encoder, config, spec.layers(), benchmark.space)
-                Network(encoder(benchmark.space, **config), recipe.head, benchmark.graphs, "compare" in spec.info.hooks)
-            elif not spec.info.pretrained:
-                encoder(benchmark.graphs.plain(), benchmark.space, **config)
-    except (ArchrankError, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # SystemExit and others of a stranger's code included
-        raise ArchrankError(f"encoder {spec.label} cannot be used on {benchmark.name}{where(error, spec.info.path)}: {one_line(error)}") from error
+    """Import an encoder and use it once on two architectures of a benchmark (unless it is pre-trained); raises whatever goes wrong."""
+    target = item.spec.info.load()
+    item.spec.check_head()
+    if item.spec.info.pretrained:
+        return
+    if not item.spec.info.learned:
+        check_hooks(common_recipe(item.recipe), target)
+        target(benchmark.graphs[:2].plain(), benchmark.space, **item.trial.config)
+        return
+    recipe, config = resolve_recipe(item.recipe, target, item.trial.config, item.spec.layers(), benchmark.space)
+    Network(target(benchmark.space, **config), recipe.head, benchmark.graphs[:2], "compare" in item.spec.info.hooks)
 
 
 def _never(_: Graphs) -> torch.Tensor:
@@ -283,7 +266,7 @@ def _record(item: Planned, context: Context, recipe: Recipe | None) -> dict[str,
     fields = {name: getattr(trial, name) for name in trial.__dataclass_fields__}
     return {"schema": SCHEMA, "key": trial.key, "status": "done", "trial": fields, "label": item.spec.label, "reference": item.spec.reference,
             "family": item.spec.info.family, "space": item.space, "metrics": {}, "timings": {}, "model": {},
-            "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": "normal", "regressor": item.trial.head},
+            "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": common_recipe(item.recipe).labels, "regressor": item.trial.head},
             "notes": [], "provenance": provenance(context.device, context.threads), "error": None}
 
 
@@ -308,11 +291,16 @@ def _write_failure(store: Store, item: Planned, context: Context, kind: str, mes
     store.write(record)
 
 
-def write_lost(group: Group, context: Context, reason: str, told: Set[str] = frozenset()) -> set[str]:
-    """Store the wanted trials of a group whose worker died as failed, but for those done or `told` before that; returns their keys."""
+def write_lost(group: Group, context: Context, kind: str, reason: str) -> dict[str, str]:
+    """Store the pending trials of a group that could not be trained as failed, for a `reason` of some `kind`, but for those that are done.
+
+    Returns:
+        Key -> `done` or `failed` of all pending trials.
+    """
     store = Store(context.store)
-    lost = {key for key in group.wanted - told if (store.read(key) or {}).get("status") != "done"}
+    status = {key: "done" for key, stored in store.settled(group.pending_keys).items() if stored == "done"}
     for item in group.members:
-        if item.trial.key in lost:
-            _write_failure(store, item, context, "WorkerLost", reason, None)
-    return lost
+        if item.trial.key in group.pending_keys - status.keys():
+            _write_failure(store, item, context, kind, reason, None)
+            status[item.trial.key] = "failed"
+    return status

@@ -1,24 +1,33 @@
-"""Which trials train together as one ensemble, and how an interrupted run finds the same company again. No torch here."""
+"""Which trials train together as one ensemble, and how an interrupted run finds the same composition again. No torch here."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from archrank.eval.engine.recipes import COMMON
+from archrank.eval.engine.recipes import Recipe
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import Planned, Trial
 
-WIDTH = {"cpu": 10, "cuda": 64}
+# Members of one ensemble: at most this many, and from how many on they are two ensembles, so that a second core helps (docs/performance.md).
+WIDEST = {"cpu": 10, "cuda": 64}
+SPLIT_FROM = {"cpu": 8, "cuda": 65}
 
 
 @dataclass(frozen=True)
 class Group:
-    """Trials of one predictor on one benchmark that train as one program. `wanted`: keys that are not stored yet."""
+    """Trials of one predictor on one benchmark that train as one ensemble.
+
+    members: all that train, in this order. pending_keys: keys of those that are still to be stored; the others train along, because a member's last
+    digits depend on the composition. journal: id of the note in the store that says who the members are.
+    """
 
     members: tuple[Planned, ...]
-    wanted: frozenset[str]
+    pending_keys: frozenset[str]
     journal: str
 
     @property
@@ -27,53 +36,113 @@ class Group:
         return self.members[0].trial
 
     @property
-    def chain(self) -> str | None:
-        """Groups of one chain share a pre-training and must not run side by side; None: no such need."""
+    def pretraining(self) -> str | None:
+        """What names the pre-training that the group needs, which no two groups should do side by side; None: it needs none."""
         if not self.members[0].spec.info.pretrained:
             return None
-        trial = self.first
-        return json.dumps([trial.source, trial.config, trial.table], sort_keys=True)
+        return json.dumps([self.first.source, self.first.config, self.first.table], sort_keys=True)
+
+    def only(self, keys: Iterable[str]) -> Group:
+        """The same ensemble, of which fewer members are still to be stored."""
+        return replace(self, pending_keys=self.pending_keys.intersection(keys))
+
+    def alone(self) -> list[Group]:
+        """Each pending trial as an ensemble of its own."""
+        return [Group((item,), frozenset([item.trial.key]), self.journal) for item in self.members if item.trial.key in self.pending_keys]
 
 
-def shape(trial: Trial) -> int:
+def shape(item: Planned) -> int:
     """Trials of one ensemble need equal numbers here: batches of the same shape in every step."""
-    if trial.recipe != "paper" and COMMON.updates is not None:
-        return min(COMMON.batch, trial.budget)
-    return trial.budget
+    if isinstance(item.recipe, Recipe) and item.recipe.updates is not None:
+        return min(item.recipe.batch, item.trial.budget)
+    return item.trial.budget
 
 
-def make_groups(planned: Sequence[Planned], stored: set[str], store: Store, device: str = "cpu") -> list[Group]:
-    """Groups of everything that is planned and not stored; each is journalled before it is returned.
+def compose(planned: Sequence[Planned], device: str = "cpu") -> list[tuple[Planned, ...]]:
+    """The trials as ensembles. Depends on these trials and the kind of device alone, not on cores or on what a store holds.
 
-    Trials of an open journal keep the company noted there, finished members included: they are trained again, so that the rest comes out
-    to the last bit as it would have without the interruption.
+    Trials of one ensemble are equal in all but budget, split and seed, and their batches have one shape. As many ensembles are made of them as
+    `WIDEST` asks for (two from `SPLIT_FROM` members on), of equal sizes but for one member, in the order of seeds.
     """
-    by_key = {item.trial.key: item for item in planned}
-    groups: list[Group] = []
-    waiting = {key for key in by_key if key not in stored}
-    for name, keys in store.journals().items():
-        if not any(key in waiting for key in keys):
-            if all(key in stored for key in keys):
-                store.close_journal(name)
-            continue
-        if all(key in by_key for key in keys):
-            groups.append(Group(tuple(by_key[key] for key in keys), frozenset(waiting.intersection(keys)), name))
-            waiting -= set(keys)
-    alike: dict[str, list[Planned]] = {}
-    for key, item in by_key.items():
-        if key in waiting:
-            trial = item.trial
-            identity = [getattr(trial, name) for name in ("encoder", "config", "head", "source", "benchmark", "table", "target", "protocol", "recipe")]
-            alike.setdefault(json.dumps([*identity, shape(trial) if item.spec.neural else 0], sort_keys=True), []).append(item)
-    width = WIDTH["cuda" if device.startswith("cuda") else "cpu"]
-    for company in alike.values():
-        company.sort(key=lambda item: (item.trial.budget, item.trial.seed))
-        parts = -(-len(company) // width)
-        size = -(-len(company) // parts)
-        for start in range(0, len(company), size):
-            members = tuple(company[start : start + size])
-            keys = [item.trial.key for item in members]
-            groups.append(Group(members, frozenset(keys), store.open_journal([item.trial for item in members])))
-    # What takes longest starts first, so that no core is left alone with it at the end.
-    groups.sort(key=lambda group: (not group.members[0].spec.neural, not group.members[0].spec.info.learned, -max(m.trial.budget for m in group.members)))
-    return groups
+    kind = "cuda" if device.startswith("cuda") else "cpu"
+    alike: dict[str, list[Planned]] = defaultdict(list)
+    for item in planned:
+        trial = item.trial
+        identity = [getattr(trial, name) for name in ("encoder", "config", "head", "source", "benchmark", "table", "target", "protocol", "recipe")]
+        alike[json.dumps([*identity, shape(item) if item.spec.neural else 0], sort_keys=True)].append(item)
+    ensembles = []
+    for items in alike.values():
+        items.sort(key=lambda item: (item.trial.seed, item.trial.budget))
+        count = max(-(-len(items) // WIDEST[kind]), 2 if len(items) >= SPLIT_FROM[kind] else 1)
+        edges = [round(number * len(items) / count) for number in range(count + 1)]
+        ensembles += [tuple(items[start:end]) for start, end in pairwise(edges)]
+    return ensembles
+
+
+def make_groups(planned: Sequence[Planned], stored: set[str], store: Store, device: str = "cpu", shard: tuple[int, int] | None = None) -> list[Group]:
+    """Groups of everything that is planned and not stored, longest first; each is journalled before it is returned.
+
+    An ensemble of which nothing is stored is as `compose` makes it. Trials of an open journal keep the composition noted there, stored members
+    included: those train again, so that the rest comes out to the last bit as it would have without the interruption. The same holds for what was
+    lost of an ensemble whose other members were trained in it. What is left (a plan that was extended) is composed for itself.
+
+    shard: (k, n): only the k-th of n parts of the plan, of whole ensembles; see `in_shard`.
+    """
+    ensembles = compose(planned, device)
+    if shard is not None:
+        ensembles = in_shard(ensembles, *shard)
+    by_key = {item.trial.key: item for members in ensembles for item in members}
+    pending = by_key.keys() - stored
+    groups = []
+
+    def add(members: tuple[Planned, ...], journal: str | None = None) -> None:
+        keys = frozenset(item.trial.key for item in members) & pending
+        groups.append(Group(members, keys, journal or store.open_journal([item.trial for item in members])))
+        pending.difference_update(keys)
+
+    for journal, keys in store.journals().items():
+        if pending.intersection(keys) and all(key in by_key for key in keys):
+            add(tuple(by_key[key] for key in keys), journal)
+        elif all(key in stored for key in keys):
+            store.close_journal(journal)
+    for members in ensembles:
+        missing = [item for item in members if item.trial.key in pending]
+        if missing and (len(missing) == len(members) or _trained_together(members, stored, store)):
+            add(members)
+    for members in compose([item for key, item in by_key.items() if key in pending], device):
+        add(members)
+    return sorted(groups, key=lambda group: expected_cost(group.members), reverse=True)
+
+
+def ensemble_id(members: Iterable[Planned]) -> str:
+    """What a trial's record says about the ensemble it trained in: the same for the same members in the same order."""
+    return hashlib.sha256(" ".join(item.trial.key for item in members).encode()).hexdigest()
+
+
+def _trained_together(members: tuple[Planned, ...], stored: set[str], store: Store) -> bool:
+    """Whether those of the members that are stored were trained in this very ensemble."""
+    name = ensemble_id(members)
+    records = [store.read(item.trial.key) for item in members if item.trial.key in stored]
+    return all(record is not None and record["provenance"].get("ensemble") == name for record in records)
+
+
+def in_shard(ensembles: Sequence[tuple[Planned, ...]], number: int, count: int) -> list[tuple[Planned, ...]]:
+    """The `number`-th (from 1) of `count` parts of some ensembles, of about equal cost; those that share a pre-training stay together."""
+    units: dict[str, list[tuple[Planned, ...]]] = defaultdict(list)
+    for position, members in enumerate(ensembles):
+        units[Group(members, frozenset(), "").pretraining or str(position)].append(members)
+    shards: list[list[tuple[Planned, ...]]] = [[] for _ in range(count)]
+    longest_first = sorted(units.values(), key=lambda unit: max(map(expected_cost, unit)), reverse=True)
+    for position, unit in enumerate(longest_first):
+        shards[position % count] += unit
+    return shards[number - 1]
+
+
+def expected_cost(members: Sequence[Planned]) -> tuple[int, int, int]:
+    """What takes longest compares highest: pre-trained encodings, learned encoders, networks on fixed encodings, regressors; then by size.
+
+    Runs start with it, so that no core is left alone with a long ensemble at the end.
+    """
+    spec = members[0].spec
+    kind = 3 if spec.info.pretrained else 2 if spec.info.learned else 1 if spec.neural else 0
+    return kind, len(members), max(item.trial.budget for item in members)

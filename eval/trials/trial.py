@@ -14,8 +14,9 @@ from typing import Any
 from archrank.datasets import Benchmark, Split, load, make_split
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import LEAST_TRAINED
-from archrank.encoders import catalog
-from archrank.eval.engine.recipes import RECIPES
+from archrank.encoders.limits import unfit
+from archrank.eval.engine.recipes import COMMON, PublishedRecipe, RecipeChoice
+from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec
 
 # Raise when a change to the harness changes results: every stored trial is then trained again.
@@ -58,6 +59,7 @@ class Planned:
     spec: Spec
     space: str
     encode: bool = False
+    recipe: RecipeChoice = COMMON
 
 
 @dataclass
@@ -71,16 +73,15 @@ class Plan:
 
 
 def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], budgets: Sequence[int], seeds: int | Sequence[int] = 5,
-              targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str = "common", optional: Collection[str] = ()) -> Plan:
+              targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str | RecipeChoice = "common", optional: Collection[str] = ()) -> Plan:
     """All combinations, checked before anything is trained.
 
     benchmarks: names or objects. targets: metrics that every benchmark has (None: each benchmark's default). seeds: how many, from 0, or which.
     optional: benchmarks that are left out where they lack a target or a split cannot give the budgets. An encoder that is known not to hold a
     benchmark's architectures is left out of it. ArchrankError for an unknown name, a budget that a split cannot give, an empty list, anything given
-    twice, or when nothing is left.
+    twice, or when nothing is left. recipe: a name, a YAML file or a recipe.
     """
-    if recipe not in RECIPES:
-        raise ArchrankError(f"unknown recipe '{recipe}': known: {', '.join(RECIPES)}")
+    choice = find_recipe(recipe)
     benchmarks = list(benchmarks)
     _check_size(specs, benchmarks, budgets, seeds, targets)
     numbers = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
@@ -117,15 +118,15 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
                 continue
             plan.splits |= {split.digest: split for split in drawn.values()}
             for spec in specs:
-                if reason := catalog.unsupported(spec.info, spec.config, benchmark):
+                if reason := unfit(spec.info.name, spec.config, benchmark):
                     plan.left_out.append((f"{spec.label} on {benchmark.name}", reason))
                     continue
-                if recipe == "paper" and "paper_recipe" not in spec.info.hooks and spec.neural and not spec.info.open:
+                if isinstance(choice, PublishedRecipe) and "paper_recipe" not in spec.info.hooks and spec.neural:
                     raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common")
                 source = spec.info.source
                 plan.trials += [
                     Planned(Trial(spec.info.name, spec.config, spec.head_identity, source, benchmark.name, benchmark.table, target,
-                                  protocol, budget, drawn[seed].digest, seed, recipe), spec, benchmark.space.name, seed == numbers[0])
+                                  protocol, budget, drawn[seed].digest, seed, choice.name), spec, benchmark.space.name, seed == numbers[0], choice)
                     for budget in budgets for seed in numbers]
     if not plan.benchmarks:
         raise ArchrankError("no benchmark given")

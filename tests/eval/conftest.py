@@ -9,11 +9,10 @@ from tests.eval.runs import PLUGIN
 def short_training(monkeypatch):
     """Sixty steps instead of the recipe's; what is tested here does not depend on how long a predictor trains."""
     from archrank.eval.engine import recipes
-    from archrank.eval.trials import groups
 
     short = recipes.COMMON.model_copy(update={"updates": 60})
-    for module in (groups, recipes):
-        monkeypatch.setattr(module, "COMMON", short)
+    monkeypatch.setattr(recipes, "COMMON", short)
+    monkeypatch.setitem(recipes.RECIPES._loaded, "common", short)
 
 
 @pytest.fixture

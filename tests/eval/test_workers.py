@@ -10,7 +10,8 @@ import pytest
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.runners.processes import start
 from archrank.eval.runners.run import run
-from archrank.eval.trials.execute import Context, write_lost
+from archrank.eval.trials.context import Context
+from archrank.eval.trials.execute import write_lost
 from archrank.eval.trials.groups import make_groups
 from archrank.eval.trials.specs import parse_list
 from archrank.eval.trials.store import Store, read_results
@@ -65,7 +66,7 @@ def test_what_was_done_before_a_worker_died_stays_done(cells, tmp_path):
     first, second = (item.trial.key for item in plan.trials)
     (store / "trials" / f"{second}.json").unlink()
     (group,) = make_groups(plan.trials, set(), Store(store))
-    assert write_lost(group, Context(store), "gone") == {second}
+    assert write_lost(group, Context(store), "WorkerLost", "gone") == {first: "done", second: "failed"}
     assert Store(store).status() == {first: "done", second: "failed"}
 
 

@@ -1,0 +1,31 @@
+"""The runner that trains in this process, one group after the other."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from archrank.eval.runners.base import IDLE_S, Tasks
+
+if TYPE_CHECKING:
+    from archrank.eval.trials.context import Context
+
+
+class Inline:
+    """Trains in this process: nothing is isolated from it, and an encoder that ends the process ends the run."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+
+    def run(self, tasks: Tasks) -> None:
+        """Train every group."""
+        from archrank.eval.trials.execute import execute
+
+        while tasks.unfinished():
+            task = tasks.take()
+            if task is None:
+                time.sleep(IDLE_S)
+                continue
+            execute(task.group, self.context, partial(tasks.on_event, task.number), task.benchmark)
+            tasks.finish(task.number)
