@@ -28,7 +28,7 @@ class Results:
     @cached_property
     def frame(self) -> pd.DataFrame:
         """One row per trial of the run (columns: docs/store.md), failed ones included."""
-        from archrank.eval.trials.store import read_results
+        from archrank.eval.trials.results import read_results
 
         every = read_results([self.store])
         return every[every["key"].isin(self.keys)].reset_index(drop=True)

@@ -18,6 +18,10 @@ class DataMissing(DataError):
     """A benchmark whose official file is not on this machine."""
 
 
+class ArchrankWarning(UserWarning):
+    """Something a person should know that stops nothing. The command line prints it as a line of its own."""
+
+
 def message_of(error: BaseException) -> str:
     """What an error says, as text that can be written and shown, even where the error's own `__str__` raises."""
     try:

@@ -228,6 +228,7 @@ class Metric:
         description: one line for a table's head or a tooltip.
         bounds: smallest and largest possible value; an interval is cut there.
         default: computed by `score` without being asked for.
+        in_unit: needs predictions in the unit of the target, not only in its order.
         error: (value, test architectures) -> the standard error that one finite test set leaves; NaN where unknown.
     """
 
@@ -239,6 +240,7 @@ class Metric:
     bounds: tuple[float, float] = (-math.inf, math.inf)
     default: bool = True
     error: Callable[[float, int], float] = _no_error
+    in_unit: bool = False
 
     @property
     def arrow(self) -> str:
@@ -272,7 +274,7 @@ METRICS: dict[str, Metric] = {
         Metric("spearman", spearman, "max", "", "Spearman's rank correlation", (-1.0, 1.0)),
         *(_precision_metric(percent) for percent in (1, 5, 10, 50)),
         *(_regret_metric(k) for k in (1, 10, 50)),
-        Metric("mape", mape, "min", "", "mean absolute error relative to the true score", (0.0, math.inf), False),
+        Metric("mape", mape, "min", "", "mean absolute error relative to the true score", (0.0, math.inf), False, in_unit=True),
         Metric(
             "acc@10%",
             partial(acc_within, 0.1),
@@ -281,6 +283,7 @@ METRICS: dict[str, Metric] = {
             "share of architectures predicted within 10 % of the true score",
             (0.0, 1.0),
             False,
+            in_unit=True,
         ),
     )
 }

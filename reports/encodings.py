@@ -13,7 +13,6 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from archrank.datasets import Benchmark
-from archrank.eval.trials.store import read_table
 from archrank.reports.study import Study
 
 __all__ = ["Encoded", "encoded", "principal", "smoothness", "tsne"]
@@ -39,13 +38,11 @@ def encoded(study: Study, table: Benchmark, frame: pd.DataFrame, labels: Sequenc
     for label in labels:
         rows = frame[(frame["label"] == label) & (frame["status"] == "done")].sort_values("seed")
         for key, seed in zip(rows["key"], rows["seed"]):
-            store = study.store_of(key, "encodings")
-            if store is None:
+            stored = study.encodings(key, table)
+            if stored is None:
                 continue
-            stored = read_table(store, "encodings", key)
-            encoding = np.stack(list(stored["encoding"])).astype(float)
-            index = stored["index"].to_numpy(np.int64)
-            if len(index) >= 10 and np.isfinite(encoding).all():
+            index, encoding = stored
+            if len(index) >= 10:
                 out.append(Encoded(label, int(seed), index, encoding, sign * table.target(target)[index]))
             break
     return out

@@ -9,7 +9,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from archrank.datasets import ArchrankError, Benchmark
-from archrank.eval.trials.store import replace
+from archrank.eval.trials.files import replace_bytes
 from archrank.reports import FORMATS
 from archrank.reports.blocks import Block, Details, Figure, Panel, Section
 from archrank.reports.renderers.html import render_html
@@ -128,12 +128,9 @@ def _panels(sections: Sequence[Section]) -> Iterator[Panel]:
 
 
 def _trials(study: Study) -> list[Mapping[str, Any]]:
-    return [study.records[key] for key in sorted(study.records)]
+    return [study.records[key].plain() for key in sorted(study.records)]
 
 
 def _written(path: Path, data: bytes) -> Path:
-    def put(scratch: Path) -> None:
-        scratch.write_bytes(data)
-
-    replace(path, put)
+    replace_bytes(path, data)
     return path

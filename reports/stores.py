@@ -3,72 +3,80 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from archrank.datasets.errors import ArchrankError
-from archrank.eval.trials.store import Store, as_frame, read_trials
+from archrank.datasets.errors import ArchrankError, ArchrankWarning
+from archrank.eval.trials.records import TrialFailure, TrialRecord
+from archrank.eval.trials.results import Reading, as_frame, read_stores
+from archrank.eval.trials.store import Store
 
 if TYPE_CHECKING:
+    from archrank.datasets import Benchmark
     from archrank.eval.statistics import Comparison
 
-__all__ = ["Moved", "alike", "cells", "encoder_argument", "find", "moved", "progress", "read", "repeat_trial"]
+__all__ = ["Moved", "alike", "cells", "find", "moved", "progress", "read", "repeat_trial", "scored"]
 
 CELL = ["label", "benchmark", "target", "protocol", "recipe", "budget"]
 
 
-def read(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """All trials of the stores, those that newer ones replace too; ArchrankError if a folder is missing or there is no trial at all."""
+def read(folders: Sequence[Path]) -> Reading:
+    """All trials of the stores, those that newer ones replace too; a warning for every file that is left out and every key with two results.
+
+    Raises:
+        ArchrankError: a folder is missing, or there is no trial that can be read.
+    """
     for folder in folders:
-        if not folder.is_dir():
+        if not Path(folder).is_dir():
             raise ArchrankError(f"there is no store at {folder}; `archrank run` makes one, --store names another")
-    records = read_trials(folders)
-    if not records:
-        raise ArchrankError(f"no trials in {', '.join(str(f) for f in folders)}; `archrank run` makes them")
-    return records
+    reading = read_stores(folders)
+    if not reading.records:
+        more = f" that can be read ({reading.damaged[0]})" if reading.damaged else ""
+        raise ArchrankError(f"no trial{more} in {', '.join(str(f) for f in folders)}; `archrank run` makes them")
+    for line in reading.problems():
+        warnings.warn(line, ArchrankWarning, stacklevel=2)
+    return reading
 
 
-def encoder_argument(record: Mapping[str, Any]) -> str:
-    """How to name a trial's predictor on the command line: an encoder from a file by its file, any other by its label."""
-    return str(record.get("reference") or record["label"])
+def scored(records: Iterable[TrialRecord], reading: Reading, metric: str) -> list[TrialRecord]:
+    """The trials with one metric, computed from their predictions where it is not stored and the table is available; a warning where it cannot be."""
+    from archrank.datasets import load
+    from archrank.eval.trials.rescore import with_metrics
+
+    @cache
+    def table(name: str) -> Benchmark | str:
+        try:
+            return load(name)
+        except (ArchrankError, OSError) as error:
+            return f"the table of {name} is not available locally ({error})"
+
+    found, without = with_metrics(records, reading.store_of, [metric], table)
+    for line in without:
+        warnings.warn(line, ArchrankWarning, stacklevel=2)
+    return found
 
 
-def repeat_trial(record: Mapping[str, Any]) -> str:
+def repeat_trial(record: TrialRecord) -> str:
     """The command that runs a trial (and the seeds before it, where they are not stored yet)."""
-    trial = record["trial"]
-    return shlex.join(
-        [
-            "archrank",
-            "run",
-            "--encoders",
-            encoder_argument(record),
-            "--benchmark",
-            trial["benchmark"],
-            "--target",
-            trial["target"],
-            "--budgets",
-            str(trial["budget"]),
-            "--seeds",
-            str(trial["seed"] + 1),
-            "--protocol",
-            trial["protocol"],
-            "--recipe",
-            trial["recipe"],
-        ]
-    )
+    trial = record.trial
+    options = {"encoders": record.command_name, "benchmark": trial.benchmark, "target": trial.target, "budgets": trial.budget, "seeds": trial.seed + 1,
+               "protocol": trial.protocol, "recipe": trial.recipe}
+    return shlex.join(["archrank", "run", *(word for name, value in options.items() for word in (f"--{name}", str(value)))])
 
 
-def find(records: Sequence[dict[str, Any]], key: str) -> dict[str, Any]:
+def find(records: Sequence[TrialRecord], key: str) -> TrialRecord:
     """The one trial whose key starts with `key`; ArchrankError if there is none or several."""
-    found = [record for record in records if record["key"].startswith(key)]
+    found = [record for record in records if record.key.startswith(key)]
     if not found:
         raise ArchrankError(f"no trial's key starts with '{key}'; report.json and `archrank failures` list keys")
     if len(found) > 1:
-        some = ", ".join(record["key"][:16] for record in found[:4])
+        some = ", ".join(record.key[:16] for record in found[:4])
         raise ArchrankError(f"{len(found)} trials have a key that starts with '{key}' ({some}, ...); give more of it")
     return found[0]
 
@@ -87,7 +95,7 @@ class Progress:
     seeds: int
 
 
-def progress(records: Sequence[dict[str, Any]]) -> list[Progress]:
+def progress(records: Sequence[TrialRecord]) -> list[Progress]:
     """One row per (protocol, recipe, label), sorted."""
     frame = as_frame(records)
     out = []
@@ -109,20 +117,20 @@ def training(folders: Sequence[Path]) -> int:
     return count
 
 
-def alike(failed: Iterable[dict[str, Any]], *apart: str) -> dict[tuple[str, ...], list[dict[str, Any]]]:
+def alike(failed: Iterable[TrialRecord], *apart: str) -> dict[tuple[str, ...], list[TrialRecord]]:
     """Failed trials with equal errors together: (label, benchmark/target, type, message, and of the trial what is named in `apart`) -> the trials."""
-    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for record in sorted(failed, key=lambda one: (one["label"], *(one["trial"][name] for name in ("benchmark", "target", "budget", "seed")))):
-        trial, error = record["trial"], record.get("error") or {}
-        message = [*str(error.get("message", "")).splitlines(), ""][0]
-        kind = (record["label"], f"{trial['benchmark']}/{trial['target']}", str(error.get("type", "unknown")), message)
-        found.setdefault((*kind, *(str(trial[name]) for name in apart)), []).append(record)
+    found: dict[tuple[str, ...], list[TrialRecord]] = {}
+    for record in sorted(failed, key=lambda r: (r.label, r.trial.benchmark, r.trial.target, r.trial.budget, r.trial.seed)):
+        trial = record.trial
+        error = record.error or TrialFailure(type="unknown", message="")
+        kind = (record.label, f"{trial.benchmark}/{trial.target}", error.type, error.headline)
+        found.setdefault((*kind, *(str(getattr(trial, name)) for name in apart)), []).append(record)
     return found
 
 
-def cells(records: Iterable[Mapping[str, Any]]) -> list[str]:
+def cells(records: Iterable[TrialRecord]) -> list[str]:
     """Trials as budget/seed."""
-    return [f"{record['trial']['budget']}/{record['trial']['seed']}" for record in records]
+    return [f"{record.trial.budget}/{record.trial.seed}" for record in records]
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ class Moved:
     verdict: str
 
 
-def moved(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]], metric: str = "kendall") -> list[Moved]:
+def moved(first: Sequence[TrialRecord], second: Sequence[TrialRecord], metric: str = "kendall") -> list[Moved]:
     """Every (label, benchmark, target, protocol, recipe, budget) of two stores (one trial per cell: `latest`), in sorted order; seeds are paired.
 
     ArchrankError if one of them has no trial with the metric.

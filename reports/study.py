@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from archrank.datasets import ArchrankError, Benchmark
+from archrank.datasets.errors import ArchrankWarning
+from archrank.datasets.io.visible import visible
 from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import (
     KINDS,
@@ -31,8 +33,12 @@ from archrank.eval.statistics import (
     noise_ceiling,
     pairs,
 )
-from archrank.eval.trials.store import as_frame, latest, read_trials, unreadable
+from archrank.eval.trials.records import Damaged, TrialRecord
+from archrank.eval.trials.rescore import with_metrics
+from archrank.eval.trials.results import Reading, as_frame, latest
+from archrank.eval.trials.store import Store
 from archrank.eval.trials.suite import read_skipped
+from archrank.reports.stores import read
 from archrank.reports.style import Palette
 from archrank.reports.words import join
 
@@ -167,17 +173,19 @@ class Group:
 class Study:
     """Everything a section may ask for.
 
-    lost: files of trials that cannot be read. suites: those that were run into these stores. skipped: benchmark of a suite without any trial here -> (the suite, how to get it).
+    problems: a line for each file that was left out and each key with two results. suites: those that were run into these stores.
+    skipped: benchmark of a suite without any trial here -> (the suite, how to get it).
     """
 
     stores: tuple[Path, ...]
     frame: pd.DataFrame
-    records: Mapping[str, dict[str, Any]]
+    records: Mapping[str, TrialRecord]
     groups: tuple[Group, ...]
     palette: Palette
     superseded: int
     load: Callable[[str], Benchmark]
-    lost: tuple[Path, ...] = ()
+    reading: Reading = field(default_factory=Reading)
+    problems: list[str] = field(default_factory=list)
     suites: tuple[str, ...] = ()
     skipped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     _tables: dict[str, Benchmark | str] = field(default_factory=dict)
@@ -186,7 +194,7 @@ class Study:
     def table(self, benchmark: str) -> Benchmark | str:
         """The benchmark's table, or the sentence that says why it cannot be used."""
         if benchmark not in self._tables:
-            used = sorted({r["trial"]["table"] for r in self.records.values() if r["trial"]["benchmark"] == benchmark})
+            used = sorted({r.trial.table for r in self.records.values() if r.trial.benchmark == benchmark})
             try:
                 found: Benchmark | str = self.load(benchmark)
             except (ArchrankError, OSError) as error:
@@ -201,8 +209,8 @@ class Study:
 
     def tested(self, group: Group, benchmark: str, target: str) -> str:
         """The score that a task was tested on: some protocols train on one score and test on another."""
-        tests = (self.records[key].get("test") or {} for key in group.task(benchmark, target)["key"])
-        return next((str(test["target"]) for test in tests if "target" in test), target)
+        tests = (self.records[key].test.target for key in group.task(benchmark, target)["key"])
+        return next((test for test in tests if test is not None), target)
 
     def ceiling(self, group: Group, benchmark: str, target: str) -> Interval | None:
         """The noise ceiling of the score that a task was tested on; None without the table, or with too few repeats."""
@@ -213,9 +221,28 @@ class Study:
             self._ceilings[benchmark, score] = None if repeats is None else _ceiling(repeats)
         return self._ceilings[benchmark, score]
 
-    def store_of(self, key: str, folder: str) -> Path | None:
-        """The first store that holds `folder/key.parquet`."""
-        return next((store for store in self.stores if (store / folder / f"{key}.parquet").is_file()), None)
+    def predictions(self, key: str, table: Benchmark) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+        """What a trial predicted, rows of the table [N] and predictions [N]; None where its store has none that can be used (then `problems` says so)."""
+        return self._beside(key, "predictions", table)
+
+    def encodings(self, key: str, table: Benchmark) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+        """Stored encodings of a trial, rows of the table [M] and encodings [M, F]; None as for `predictions`."""
+        return self._beside(key, "encodings", table)
+
+    def _beside(self, key: str, kind: Literal["predictions", "encodings"], table: Benchmark) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+        store = Store(self.reading.store_of[key])
+        path = store.path(key, kind)
+        if not path.exists():
+            return None
+        read_file = store.predictions if kind == "predictions" else store.encodings
+        try:
+            return read_file(self.records[key], len(table))
+        except Damaged as error:
+            line = f"left out {visible(str(path))}: {error}"
+            if line not in self.problems:
+                self.problems.append(line)
+                warnings.warn(line, ArchrankWarning, stacklevel=2)
+            return None
 
 
 def _ceiling(repeats: NDArray[np.float64]) -> Interval | None:
@@ -236,37 +263,45 @@ def read_study(
     `only` keeps predictors whose label or encoder name is listed; all ranks are then computed among those alone.
     ArchrankError if a folder holds no trials or `only` matches none.
     """
-    for store in stores:
-        if not Path(store).is_dir():
-            raise ArchrankError(f"there is no store at {store}; `archrank run` makes one, --store names another")
-    found = read_trials([Path(store) for store in stores])
-    if not found:
-        raise ArchrankError(f"no trials in {', '.join(str(s) for s in stores)}; `archrank run` makes them")
-    lost = unreadable(stores, found)
-    if only is not None:
-        labels = sorted({str(record["label"]) for record in found})
-        found = [record for record in found if record["label"] in only or record["trial"]["encoder"] in only]
-        if not found:
-            raise ArchrankError(f"--only {','.join(only)}: no trial of that name; the store has {', '.join(labels[:20])}")
+    from archrank.datasets import load as default_load
+
+    reading = read([Path(store) for store in stores])
+    tables = cache(load or default_load)
+    found = _chosen(reading.records, only)
     found, superseded = latest(found)
-    records = {record["key"]: record for record in found}
+    found, without = with_metrics(found, reading.store_of, METRICS, partial(_table, tables))
+    records = {record.key: record for record in found}
     frame = as_frame(found)
     # Plain objects: pandas' own text columns take several times as long to select and group, and both is done some hundred times.
     frame = frame.astype({name: object for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])})
     frame = frame.sort_values(["label", "benchmark", "target", "protocol", "recipe", "budget", "seed"], ignore_index=True)
-    if MAIN not in frame:
-        frame[MAIN] = float("nan")
-    if load is None:
-        from archrank.datasets import load as default_load
-
-        load = default_load
     groups = [_group(protocol, recipe, part) for (protocol, recipe), part in grouped(frame, "protocol", "recipe")]
     groups.sort(key=lambda g: (g.protocol != "clean", g.recipe != "common", -len(g.frame), g.id))
     present = set(frame["benchmark"])
     suites = read_skipped(Path(s) for s in stores)
     left = {name: (suite, how) for suite, named in sorted(suites.items()) for name, how in sorted(named.items()) if name not in present}
     palette = Palette(list(frame["label"]))
-    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), palette, superseded, load, tuple(lost), tuple(sorted(suites)), left)
+    problems = reading.problems() + [line for line in without if not METRICS[line.split()[1]].in_unit]
+    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), palette, superseded, tables, reading, problems, tuple(sorted(suites)), left)
+
+
+def _chosen(records: list[TrialRecord], only: Sequence[str] | None) -> list[TrialRecord]:
+    """The trials whose label or encoder is named; ArchrankError for a name that no trial has."""
+    if only is None:
+        return records
+    labels = sorted({record.label for record in records})
+    known = {*labels, *(record.trial.encoder for record in records)}
+    for name in only:
+        if name not in known:
+            raise ArchrankError(f"--only {name}: no trial of that name; the store has {', '.join(labels[:20])}")
+    return [record for record in records if record.label in only or record.trial.encoder in only]
+
+
+def _table(load: Callable[[str], Benchmark], name: str) -> Benchmark | str:
+    try:
+        return load(name)
+    except (ArchrankError, OSError) as error:
+        return f"the table of {name} is not available locally ({error})"
 
 
 def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:

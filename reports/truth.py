@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from archrank.datasets import Benchmark
-from archrank.eval.trials.store import read_table
 from archrank.reports.study import Study
 
 __all__ = ["Prediction", "op_slopes", "percentile", "predictions", "residual_by_depth"]
@@ -82,14 +81,10 @@ def predictions(
         rows = frame[(frame["label"] == label) & (frame["status"] == "done")].sort_values("seed").head(most_seeds)
         parts = []
         for key, seed in zip(rows["key"], rows["seed"]):
-            store = study.store_of(key, "predictions")
-            if store is None:
+            stored = study.predictions(key, table)
+            if stored is None:
                 continue
-            stored = read_table(store, "predictions", key)
-            index = stored["index"].to_numpy(np.int64)
-            predicted = stored["prediction"].to_numpy(np.float64)
-            if not np.isfinite(predicted).all():
-                continue
+            index, predicted = stored
             parts.append((index, np.full(len(index), seed), percentile(score[index]), percentile(predicted)))
         if parts:
             out[label] = Prediction(label, *(np.concatenate(column) for column in zip(*parts)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -14,7 +15,7 @@ from typing import Any, NoReturn, get_type_hints
 import typer
 
 from archrank.cli.console import echo, flush, open_streams
-from archrank.datasets.errors import ArchrankError
+from archrank.datasets.errors import ArchrankError, ArchrankWarning
 
 # Command -> (module of this package, object in it). Imported only when the command is used or asked for help.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -30,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("report", "report"),
     "compare": ("compare", "compare"),
     "diff": ("report", "diff"),
+    "merge": ("merge", "merge"),
     "reproduce": ("reproduce", "reproduce"),
     "doctor": ("listing", "doctor"),
     "bench": ("bench", "bench"),
@@ -48,6 +50,7 @@ SUMMARIES = {
     "report": "Write the comparative report.",
     "compare": "Two encoders, paired, with intervals.",
     "diff": "Which numbers moved between two stores.",
+    "merge": "Several stores into one.",
     "reproduce": "An encoder's paper recipe and protocol, beside the published values.",
     "bench": "What training and prediction cost, side by side with other ways.",
     "docs": "Write the generated documentation pages.",
@@ -110,6 +113,8 @@ def _not_called() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Exit codes: 0 done, 1 some trials failed, 2 wrong usage or bad input, 130 interrupted."""
+    warnings.showwarning = _show_warning
+    warnings.simplefilter("always", ArchrankWarning)
     words = list(sys.argv[1:] if arguments is None else arguments)
     open_streams()
     try:
@@ -131,6 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _stop("interrupted; what was finished is kept, repeat the command to go on", INTERRUPTED)
     finally:
         flush()
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """A warning as one line; those of other packages as Python writes them."""
+    echo(f"archrank: {message}" if issubclass(category, ArchrankWarning) else warnings.formatwarning(message, category, *where[:2]).rstrip(),
+         err=True, lines=not issubclass(category, ArchrankWarning))
 
 
 def _stop(message: str, code: int) -> NoReturn:

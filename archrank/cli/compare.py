@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archrank.cli.console import echo, emit, print_table
+from archrank.cli.options import DEFAULT_STORE, Stores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def compare(
     a: Annotated[str, typer.Argument(help="Label of an encoder in the store, e.g. flowerformer.")],
     b: Annotated[str, typer.Argument(help="Label of another one.")],
-    store: Annotated[list[Path] | None, typer.Option("--store", help="Folder of results; may be given often.")] = None,
+    store: Stores = [DEFAULT_STORE],  # noqa: B006
     metric: Annotated[str, typer.Option("--metric", "-m", help="kendall, spearman, p@1%, regret@10, ...")] = "kendall",
     benchmark: Annotated[str | None, typer.Option("--benchmark", "-b", help="Only these, comma-separated.")] = None,
     target: Annotated[str | None, typer.Option("--target", help="Only these targets, comma-separated.")] = None,
@@ -32,16 +32,17 @@ def compare(
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.metrics import METRICS
     from archrank.eval.statistics import ComparisonError, compare_each
-    from archrank.eval.trials.store import as_frame, latest, read_trials
+    from archrank.eval.trials.results import as_frame, latest
+    from archrank.reports.stores import read, scored
     from archrank.reports.words import replaced
 
     if metric not in METRICS:
         raise unknown("metric", metric, METRICS)
-    folders = store or [Path("results/store")]
-    records, older = latest(read_trials(folders))
-    frame = as_frame(records)
+    reading = read(store)
+    records, older = latest(reading.records)
     wanted = {"benchmark": benchmark, "target": target, "budget": budgets, "protocol": protocol, "recipe": recipe}
-    frame = _chosen(frame, a, b, wanted, ", ".join(str(folder) for folder in folders))
+    chosen = set(_chosen(as_frame(records), a, b, wanted, ", ".join(str(folder) for folder in store))["key"])
+    frame = as_frame(scored([record for record in records if record.key in chosen], reading, metric))
     try:
         rows = compare_each(frame, a, b, metric)
         sentences, overall = _overall(frame, a, b, metric)

@@ -37,9 +37,21 @@ def encoders_page() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
+def store_page(text: str) -> str:
+    """docs/store.md with the tables of the schema written anew between their marks."""
+    from archrank.eval.trials.schema_page import schema_tables
+
+    head, mark, rest = text.partition("a test keeps it true -->\n")
+    _, end, tail = rest.partition("<!-- end of schema -->")
+    return f"{head}{mark}\n{schema_tables()}\n\n{end}{tail}" if mark and end else text
+
+
 def docs(folder: Annotated[Path, typer.Option("--output", "-o", help="The docs folder.")] = Path("docs")) -> None:
-    """Write the generated documentation pages (docs/encoders.md)."""
+    """Write the generated documentation pages: docs/encoders.md, and the schema in docs/store.md."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "encoders.md"
     path.write_text(encoders_page(), encoding="utf-8")
     echo(f"wrote {path}")
+    if (store := folder / "store.md").is_file():
+        store.write_text(store_page(store.read_text(encoding="utf-8")), encoding="utf-8")
+        echo(f"wrote the schema in {store}")

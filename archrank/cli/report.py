@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from archrank.cli.console import echo, emit, print_columns
+from archrank.cli.options import DEFAULT_STORE, Stores, store_folder
 
-Stores = Annotated[list[Path], typer.Option("--store", help="Folder of results; give it several times to take stores together.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For a machine.")]
-DEFAULT = [Path("results/store")]
+DEFAULT = [DEFAULT_STORE]
 
 
 def report(
@@ -49,12 +49,11 @@ def _labels(text: str) -> list[str]:
 
 def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
     """How far the stores have come: trials done and failed by predictor. Exit code 1 if any failed."""
-    from archrank.eval.trials.store import latest, unreadable
+    from archrank.eval.trials.results import latest
     from archrank.reports.stores import progress, read, training
     from archrank.reports.words import replaced
 
-    every = read(store)
-    records, older = latest(every)
+    records, older = latest(read(store).records)
     rows = progress(records)
     left = training(store)
     failed = sum(row.failed for row in rows)
@@ -73,8 +72,6 @@ def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
             )
         echo(f"{sum(row.done for row in rows):,} done, {failed:,} failed" + (f", {left:,} begun and not finished" if left else "")
                    + (f"; {replaced(older)}" if older else ""))
-        for path in unreadable(store, every):
-            echo(f"unreadable: {path}; the next run trains it again", err=True)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -84,19 +81,19 @@ def failures(
     traceback: Annotated[bool, typer.Option("--traceback", help="With the whole traceback.")] = False,
 ) -> None:
     """Failed trials and why, equal errors together under the key of the first. Exit code 1 if there are any."""
-    from archrank.eval.trials.store import latest
+    from archrank.eval.trials.results import latest
     from archrank.reports.stores import alike, cells, read
 
-    found = [record for record in latest(read(store))[0] if record["status"] != "done"]
+    found = [record for record in latest(read(store).records)[0] if record.status != "done"]
     if as_json:
-        emit([{"key": r["key"], "label": r["label"], "trial": r["trial"], "error": r["error"]} for r in found])
+        emit([record.model_dump(mode="json", include={"key", "label", "trial", "error"}) for record in found])
     elif not found:
         echo("no trial failed")
     for (label, task, kind, message, protocol, recipe), records in alike([] if as_json else found, "protocol", "recipe").items():
-        echo(f"{records[0]['key'][:12]}  {label} on {task}, {protocol}/{recipe}: {kind}: {message}")
+        echo(f"{records[0].key[:12]}  {label} on {task}, {protocol}/{recipe}: {kind}: {message}")
         echo(f"  {len(records)} trial{'s' if len(records) > 1 else ''}, labels/seed: {', '.join(cells(records))}")
-        if traceback and (records[0]["error"] or {}).get("traceback"):
-            echo(str(records[0]["error"]["traceback"]).rstrip(), lines=True)
+        if traceback and records[0].error and records[0].error.traceback:
+            echo(records[0].error.traceback.rstrip(), lines=True)
     raise typer.Exit(1 if found else 0)
 
 
@@ -108,19 +105,20 @@ def show(
     """Everything about one trial, and the command that repeats it."""
     from archrank.reports.stores import find, read, repeat_trial
 
-    record = find(read(store), trial)
+    record = find(read(store).records, trial)
+    values = record.plain()
     if as_json:
-        emit(record)
+        emit(values)
         return
-    head = record["trial"]
-    echo(f"{record['label']} on {head['benchmark']}/{head['target']}, {head['budget']} labels, seed {head['seed']}: {record['status']}")
-    echo(f"key {record['key']}")
+    head = record.trial
+    echo(f"{record.label} on {head.benchmark}/{head.target}, {head.budget} labels, seed {head.seed}: {record.status}")
+    echo(f"key {record.key}")
     echo()
     for name in ("metrics", "timings", "model", "test", "trial", "recipe", "provenance", "error"):
-        if record.get(name):
+        if values[name]:
             echo(name)
-            _pairs(record[name])
-    for note in record.get("notes") or []:
+            _pairs(values[name])
+    for note in record.notes:
         echo(f"note: {note}")
     echo()
     echo(f"run it again (in another store): {repeat_trial(record)} --store again")
@@ -136,18 +134,22 @@ def _pairs(values: dict[str, Any]) -> None:
 
 
 def diff(
-    first: Annotated[Path, typer.Argument(help="A store.")],
-    second: Annotated[Path, typer.Argument(help="Another store.")],
+    first: Annotated[Path, typer.Argument(help="A store.", parser=store_folder, metavar="FIRST")],
+    second: Annotated[Path, typer.Argument(help="Another store.", parser=store_folder, metavar="SECOND")],
     metric: Annotated[str, typer.Option("--metric", help="Which number.")] = "kendall",
     as_json: AsJson = False,
     every: Annotated[bool, typer.Option("--all", help="Also the cells that did not move.")] = False,
 ) -> None:
     """Which numbers moved between two stores: seeds paired, tests adjusted for all cells. Exit code 0 if none did and both have the same cells and seeds."""
-    from archrank.eval.trials.store import latest
-    from archrank.reports.stores import moved, read
+    from archrank.eval.metrics import METRICS
+    from archrank.eval.trials.results import latest
+    from archrank.reports.stores import moved, read, scored
     from archrank.reports.words import replaced
 
-    (before, older), (after, older_after) = (latest(read([folder])) for folder in (first, second))
+    readings = [read([folder]) for folder in (first, second)]
+    (before, older), (after, older_after) = (latest(reading.records) for reading in readings)
+    if metric in METRICS:
+        before, after = scored(before, readings[0], metric), scored(after, readings[1], metric)
     rows = moved(before, after, metric)
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)}
     if as_json:

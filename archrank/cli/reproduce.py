@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archrank.cli.console import echo, emit, only_json, print_table
+from archrank.cli.options import DEFAULT_STORE, StoreFolder
 
 if TYPE_CHECKING:
     from archrank.eval.trials.specs import Spec
@@ -23,7 +24,7 @@ def reproduce(
     benchmark: Annotated[str | None, typer.Option("--benchmark", "--benchmarks", "-b", help="Only these, comma-separated.")] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds (splits), from 0.")] = 5,
     budgets: Annotated[str | None, typer.Option("--budgets", help="Only these published numbers of labels, e.g. 78,156.")] = None,
-    store: Annotated[Path, typer.Option("--store", help="Folder of results.")] = Path("results/store"),
+    store: StoreFolder = DEFAULT_STORE,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
     workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="Fuse the steps of training, as `archrank run --compile` does.")] = False,
@@ -120,7 +121,7 @@ def _run(plans: list[Plan], store: Path, device: str, workers: int | None, compi
 
 
 def _rows(plans: list[Plan], store: Path) -> Any:
-    from archrank.eval.trials.store import read_results
+    from archrank.eval.trials.results import read_results
 
     frame = read_results([store])
     return frame[frame["key"].isin({item.trial.key for plan in plans for item in plan.trials})]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archrank.cli.console import echo, emit
+from archrank.cli.options import DEFAULT_STORE, StoreFolder
 
 if TYPE_CHECKING:
     from archrank.eval.trials.store import Store
@@ -22,7 +22,6 @@ Targets = Annotated[list[str] | None, typer.Option("--target", "--targets", help
 ProtocolName = Annotated[str | None, typer.Option("--protocol", help="How splits are drawn (see `archrank list protocols`).")]
 RecipeName = Annotated[str | None, typer.Option("--recipe", help="common (the same for all), paper (each encoder's own), quick (common cut short), or a YAML file: fields over common.")]
 SuiteName = Annotated[str | None, typer.Option("--suite", "-s", help="A shipped suite or a YAML file; other options override its fields.")]
-StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.")]
 
 
 def _joined(option: str, values: list[str] | None) -> str | None:
@@ -68,7 +67,7 @@ def _plan(suite: str | None, encoders: list[str] | None, benchmark: list[str] | 
 
 
 def plan(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmarks = None, budgets: Budgets = None, seeds: Seeds = None,
-         target: Targets = None, protocol: ProtocolName = None, recipe: RecipeName = None, store: StoreFolder = Path("results/store"),
+         target: Targets = None, protocol: ProtocolName = None, recipe: RecipeName = None, store: StoreFolder = DEFAULT_STORE,
          as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False) -> None:
     """Show the trials of a run: which are stored, which would be trained. Writes nothing, imports no torch."""
     from archrank.eval.trials.store import Store
@@ -92,7 +91,7 @@ def plan(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmar
 
 
 def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmarks = None, budgets: Budgets = None, seeds: Seeds = None,
-        target: Targets = None, protocol: ProtocolName = None, recipe: RecipeName = None, store: StoreFolder = Path("results/store"),
+        target: Targets = None, protocol: ProtocolName = None, recipe: RecipeName = None, store: StoreFolder = DEFAULT_STORE,
         device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
         workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
         compiled: Annotated[bool, typer.Option("--compile", help="Fuse the steps of training (needs a C++ compiler; for long trainings).")] = False,
@@ -142,5 +141,5 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 def _not_compiled(plan: Plan, store: Store) -> set[tuple[str, str]]:
     """Predictors that trained as ever although compiling was asked for, and why."""
-    records = (store.read(item.trial.key) or {} for item in plan.trials if item.spec.neural)
-    return {(record["label"], note.partition(": ")[2]) for record in records for note in record.get("notes", []) if note.startswith("not compiled: ")}
+    records = (store.read(item.trial.key) for item in plan.trials if item.spec.neural)
+    return {(record.label, note.partition(": ")[2]) for record in records if record for note in record.notes if note.startswith("not compiled: ")}

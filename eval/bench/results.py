@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.trials.files import replace
 from archrank.eval.trials.provenance import provenance
-from archrank.eval.trials.store import replace
 
 SCHEMA = 1
 Sample = dict[str, Any]

@@ -72,7 +72,7 @@ def serve(pipe: Connection, context: Context) -> None:
     import torch
 
     from archrank.eval.trials.execute import execute
-    from archrank.eval.trials.store import NotWritten
+    from archrank.eval.trials.files import NotWritten
 
     torch.set_num_threads(context.threads)
     for stream in (sys.stdout, sys.stderr):

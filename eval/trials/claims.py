@@ -17,7 +17,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from archrank.eval.trials.store import NotWritten
+from archrank.eval.trials.files import NotWritten
 
 EXPIRES_S = 120.0
 RENEWED_EVERY_S = 15.0

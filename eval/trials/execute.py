@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, get_args
@@ -26,9 +26,12 @@ from archrank.eval.engine.recipes import Recipe, check_hooks, common_recipe, res
 from archrank.eval.engine.regressors import fit_predict
 from archrank.eval.engine.training import Outcome, train
 from archrank.eval.trials.context import Context
+from archrank.eval.trials.files import NotWritten
 from archrank.eval.trials.groups import Group, ensemble_id
+from archrank.eval.trials.pretrained import read_pretrained, write_pretrained
 from archrank.eval.trials.provenance import provenance
-from archrank.eval.trials.store import SCHEMA, NotWritten, Store, replace
+from archrank.eval.trials.records import Model, Provenance, TestSet, Timings, TrialFailure, TrialRecord
+from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import Planned
 
 # Test architectures of a run's first seed whose encodings are kept.
@@ -70,13 +73,13 @@ def execute(group: Group, context: Context, on_event: OnEvent, benchmark: Benchm
     for item, trial in zip(group.members, finished):
         if item.trial.key not in group.pending_keys:
             continue
-        if trial.record["status"] == "failed":
+        if trial.record.status == "failed":
             store.write(trial.record)
         else:
             encodings = trial.outcome.encodings
             kept = (trial.encoded, encodings) if trial.encoded is not None and encodings is not None else None
             store.write(trial.record, trial.tested, trial.outcome.predictions, kept)
-        on_event("stored", (item.trial.key, trial.record["status"]))
+        on_event("stored", (item.trial.key, trial.record.status))
 
 
 class Failure:
@@ -118,7 +121,7 @@ class Trained:
 class Finished:
     """A trial as it is stored: its record, the tested rows, what the member gave, and the rows whose encodings are kept."""
 
-    record: dict[str, Any]
+    record: TrialRecord
     tested: Rows
     outcome: Outcome
     encoded: Rows | None
@@ -179,22 +182,24 @@ def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context
     trial, spec, benchmark = group.first, group.members[0].spec, prepared.benchmark
     finished = []
     for item, member, split, outcome in zip(group.members, prepared.members, prepared.splits, trained.outcomes):
-        record = _record(item, context, prepared.recipe if spec.neural else None)
         predict_s = outcome.predict_s + trained.encode_s * len(split.test) / len(benchmark)
-        record["config"] = prepared.config
-        record["timings"] = {"fit_s": outcome.fit_s, "predict_s": predict_s, "pretrain_s": trained.pretrain_s,
-                             "architectures_per_s": len(split.test) / predict_s if predict_s > 0 else None,
-                             "members": len(prepared.members) if spec.neural else 1}
-        record["model"] = {"parameters": outcome.parameters, "dim": outcome.dim}
-        record["test"] = {"architectures": len(split.test), "set": split.test_digest, "train": len(member.train), "validation": len(split.validation)}
-        record["notes"] = [without_surrogates(note) for note in outcome.notes]
-        record["provenance"]["ensemble"] = ensemble_id(group.members)
-        record["provenance"]["compiled"] = any(note.startswith("compiled:") for note in outcome.notes)
-        tested = split.test_target or trial.target
+        tested, notes = split.test_target or trial.target, list(outcome.notes)
         if tested != trial.target:
-            record["test"]["target"] = tested
-            record["notes"] = [*record["notes"], f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it"]
-        _judge(record, outcome, benchmark.target(tested)[split.test], benchmark.direction(trial.target))
+            notes.append(f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it")
+        values, failure = _judge(outcome, benchmark.target(tested)[split.test], benchmark.direction(trial.target))
+        record = _record(
+            item, context, prepared.recipe if spec.neural else None,
+            trained={"compiled": any(note.startswith("compiled:") for note in outcome.notes), "ensemble": ensemble_id(group.members)},
+            metrics=values,
+            error=failure,
+            config=prepared.config,
+            timings=Timings(fit_s=outcome.fit_s, predict_s=predict_s, pretrain_s=trained.pretrain_s,
+                            architectures_per_s=len(split.test) / predict_s if predict_s > 0 else None,
+                            members=len(prepared.members) if spec.neural else 1),
+            model=Model(parameters=outcome.parameters, dim=outcome.dim),
+            test=TestSet(architectures=len(split.test), set=split.test_digest, train=len(member.train), validation=len(split.validation),
+                         target=tested if tested != trial.target else None),
+            notes=notes)
         finished.append(Finished(record, split.test, outcome, member.encode))
     return finished
 
@@ -222,16 +227,12 @@ def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark
 
     A pre-trained encoding is kept in the store under the hash of its source, configuration, table and hidden target.
     """
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
     trial = item.trial
     hidden = trial.target if trial.target in get_args(Metric) else None
     identity = json.dumps([trial.encoder, trial.config, trial.source, trial.table, hidden, trial.numerics], sort_keys=True)
     path = context.store / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
-    if item.spec.info.pretrained and path.is_file():
-        with safe_open(str(path), "pt") as kept:
-            return kept.get_tensor("encoding"), float(kept.metadata()["seconds"])
+    if item.spec.info.pretrained and (stored := read_pretrained(path, len(benchmark))) is not None:
+        return torch.from_numpy(stored[0]), stored[1]
     start = time.perf_counter()
     features = torch.as_tensor(function(with_costs(benchmark, hidden), benchmark.space, **trial.config)).detach().cpu()
     if features.dim() != 2 or len(features) != len(benchmark):
@@ -240,7 +241,7 @@ def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark
         raise ValueError(f"encoding '{trial.encoder}' gives values that are not finite")
     seconds = time.perf_counter() - start
     if item.spec.info.pretrained:
-        replace(path, lambda scratch: save_file({"encoding": features.contiguous()}, str(scratch), {"seconds": repr(seconds)}))
+        write_pretrained(path, features.numpy(), seconds)
     return features, seconds
 
 
@@ -261,34 +262,30 @@ def _column(values: np.ndarray, _: Graphs) -> torch.Tensor:
     return torch.tensor(np.array(values))
 
 
-def _record(item: Planned, context: Context, recipe: Recipe | None) -> dict[str, Any]:
-    trial = item.trial
-    fields = {name: getattr(trial, name) for name in trial.__dataclass_fields__}
-    return {"schema": SCHEMA, "key": trial.key, "status": "done", "trial": fields, "label": item.spec.label, "reference": item.spec.reference,
-            "family": item.spec.info.family, "space": item.space, "metrics": {}, "timings": {}, "model": {},
-            "test": {}, "recipe": recipe.model_dump(mode="json") if recipe else {"name": trial.recipe, "labels": common_recipe(item.recipe).labels, "regressor": item.trial.head},
-            "notes": [], "provenance": provenance(context.device, context.threads), "error": None}
+def _record(item: Planned, context: Context, recipe: Recipe | None, trained: Mapping[str, Any] | None = None, error: TrialFailure | None = None,
+            **parts: Any) -> TrialRecord:
+    used = recipe.model_dump(mode="json") if recipe else {"name": item.trial.recipe, "labels": common_recipe(item.recipe).labels, "regressor": item.trial.head}
+    return TrialRecord(key=item.trial.key, status="failed" if error else "done", trial=item.trial, label=item.spec.label, reference=item.spec.reference,
+                       family=item.spec.info.family, space=item.space, recipe=used, error=error,
+                       provenance=Provenance(**provenance(context.device, context.threads), **(trained or {})), **parts)
 
 
-def _judge(record: dict[str, Any], outcome: Outcome, truth: np.ndarray, direction: Any) -> None:
-    """Fill in the metrics, or say why there are none: a missing number is a failure, never a zero."""
+def _judge(outcome: Outcome, truth: np.ndarray, direction: Any) -> tuple[dict[str, float | None], TrialFailure | None]:
+    """The metrics, or why there are none: a missing number is a failure, never a zero."""
     problem = outcome.problem
     if problem is None and not np.isfinite(outcome.predictions).all():
         problem = "a prediction is not a finite number"
     if problem is None and np.ptp(outcome.predictions) == 0:
         problem = "every architecture got the same prediction"
     if problem is not None:
-        record |= {"status": "failed", "error": {"type": "Undefined", "message": problem, "traceback": None}}
-        return
+        return {}, TrialFailure(type="Undefined", message=problem)
     values = metrics.score(truth, outcome.predictions, direction)
-    record["metrics"] = {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
+    return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}, None
 
 
 def _write_failure(store: Store, item: Planned, context: Context, kind: str, message: str, trace: str | None) -> None:
-    record = _record(item, context, None)
     lines = message.strip().splitlines()
-    record |= {"status": "failed", "error": {"type": kind, "message": lines[0] if lines else kind, "traceback": trace}}
-    store.write(record)
+    store.write(_record(item, context, None, error=TrialFailure(type=kind, message=lines[0] if lines else kind, traceback=trace)))
 
 
 def write_lost(group: Group, context: Context, kind: str, reason: str) -> dict[str, str]:

@@ -123,7 +123,7 @@ def _trained_together(members: tuple[Planned, ...], stored: set[str], store: Sto
     """Whether those of the members that are stored were trained in this very ensemble."""
     name = ensemble_id(members)
     records = [store.read(item.trial.key) for item in members if item.trial.key in stored]
-    return all(record is not None and record["provenance"].get("ensemble") == name for record in records)
+    return all(record is not None and record.provenance.ensemble == name for record in records)
 
 
 def in_shard(ensembles: Sequence[tuple[Planned, ...]], number: int, count: int) -> list[tuple[Planned, ...]]:

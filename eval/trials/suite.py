@@ -13,6 +13,7 @@ from archrank.datasets.catalog import available
 from archrank.datasets.errors import ArchrankError, DataError, unknown
 from archrank.datasets.importers import SOURCES
 from archrank.datasets.io.bounded import read_bytes
+from archrank.eval.trials.fields import Name, Text
 from archrank.eval.trials.plain_yaml import read_plain_file
 
 SHIPPED = Path(__file__).parent / "suites"
@@ -70,21 +71,17 @@ class SkippedNote(BaseModel):
     """What `note_skipped` leaves in a store: benchmark that was not run -> how to get it."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    suite: str
-    skipped: dict[str, str]
+    suite: Name
+    skipped: dict[Name, Text]
 
 
 def note_skipped(store: Path, suite: str, skipped: Mapping[str, str]) -> None:
     """Leave in the store which benchmarks of a suite were not run and how to get them, so that a report can say so; a later run replaces it."""
-    from archrank.eval.trials.store import replace  # reads and writes tables; reading a suite needs neither
+    from archrank.eval.trials.files import replace_bytes  # reads and writes tables; reading a suite needs neither
 
     name = Path(suite).stem
     text = json.dumps({"suite": name, "skipped": dict(skipped)}, indent=1, ensure_ascii=False) + "\n"
-
-    def write(path: Path) -> None:
-        path.write_text(text, encoding="utf-8")
-
-    replace(store / "suites" / f"{name}.json", write)
+    replace_bytes(store / "suites" / f"{name}.json", text.encode())
 
 
 def read_skipped(stores: Iterable[Path]) -> dict[str, dict[str, str]]:

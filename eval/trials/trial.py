@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from numbers import Integral
 from typing import Any
 
+from pydantic import ConfigDict
+
 from archrank.datasets import Benchmark, Split, load, make_split
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import LEAST_TRAINED
 from archrank.encoders.limits import unfit
 from archrank.eval.engine.recipes import COMMON, PublishedRecipe, RecipeChoice
+from archrank.eval.trials.fields import Count, Name, Values
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec
 
@@ -25,30 +28,49 @@ MOST_SEEDS = 1_000
 MOST_TRIALS = 500_000
 
 
+def key_of(fields: Mapping[str, Any]) -> str:
+    """The key of a trial with these fields: sha256 over them as sorted JSON."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Trial:
     """One (predictor, benchmark, target, protocol, budget, seed, recipe). Its key names these and nothing else."""
 
-    encoder: str
-    config: dict[str, Any]
-    head: str
-    source: str
-    benchmark: str
-    table: str
-    target: str
-    protocol: str
-    budget: int
-    split: str
-    seed: int
-    recipe: str
-    numerics: int = NUMERICS
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
+
+    encoder: Name
+    """its name"""
+    config: Values
+    """options of the encoder that differ from the defaults"""
+    head: Name
+    """`linear`, `mlp`, ... of a trained predictor; `ridge`, `gp`, `forest`, ...; `none`"""
+    source: Name
+    """sha256 of the encoder's file and of what it is built on"""
+    benchmark: Name
+    """its name"""
+    table: Name
+    """sha256 of what the benchmark's table holds (not of its file), of its space, and of each metric's direction and unit"""
+    target: Name
+    """the score it predicts"""
+    protocol: Name
+    """how its split is drawn"""
+    budget: Count
+    """number of labelled architectures"""
+    split: Name
+    """sha256 of the train, validation and test rows"""
+    seed: Count
+    """which split, and every random number of the training"""
+    recipe: Name
+    """how it is trained"""
+    numerics: Count = NUMERICS
+    """of the harness; raised when a change to it changes results"""
 
     @cached_property
     def key(self) -> str:
-        """sha256 over the fields."""
+        """`key_of` its fields."""
         # Not `asdict`: it copies every value, which took most of the time of a large plan.
-        named = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
+        return key_of({name: getattr(self, name) for name in self.__dataclass_fields__})
 
 
 @dataclass(frozen=True)

@@ -91,19 +91,19 @@ def _summary(study: Study) -> Block:
 def _configurations(study: Study) -> Block:
     seen: dict[str, dict[str, object]] = {}
     for record in study.records.values():
-        trial = record["trial"]
+        trial = record.trial
         here = seen.setdefault(
-            record["label"],
+            record.label,
             {
-                "encoder": trial["encoder"],
-                "config": trial.get("config", {}),
-                "head": trial.get("head", ""),
-                "family": record.get("family", ""),
+                "encoder": trial.encoder,
+                "config": trial.config,
+                "head": trial.head,
+                "family": record.family,
                 "source": set(),
                 "parameters": set(),
             },
         )
-        for field, value in (("source", str(trial.get("source", ""))[:10]), ("parameters", record.get("model", {}).get("parameters"))):
+        for field, value in (("source", trial.source[:10]), ("parameters", record.model.parameters)):
             if value is not None:
                 found = here[field]
                 assert isinstance(found, set)

@@ -21,9 +21,7 @@ def failures(study: Study) -> Section:
         blocks.append(Text(("No trial failed.",)))
     else:
         blocks.append(_failed(study))
-    if study.lost:
-        names = join([path.stem[:12] for path in study.lost])
-        blocks.append(Text((f"{plural(len(study.lost), 'file')} of trials cannot be read and are left out: {names}. The next run trains them again.",), "warning"))
+    blocks += [Text((f"{line[:1].upper()}{line[1:]}.",), "warning") for line in study.problems]
     done = study.frame[study.frame["status"] == "done"]
     undefined = done[done[MAIN].isna()]
     if len(undefined):
@@ -61,7 +59,7 @@ def failures(study: Study) -> Section:
 
 
 def _failed(study: Study) -> Table:
-    failed = [record for record in study.records.values() if record["status"] != "done"]
+    failed = [record for record in study.records.values() if record.status != "done"]
     kinds = alike(failed)
     columns = (
         Column("label", "predictor", "", False),
@@ -80,7 +78,7 @@ def _failed(study: Study) -> Table:
             "message": Cell(message[:200]),
             "cells": Cell(join(cells(records), 6)),
             "n": Cell(str(len(records)), float(len(records))),
-            "key": Cell(records[0]["key"][:12]),
+            "key": Cell(records[0].key[:12]),
         }
         for (label, task, kind, message), records in list(kinds.items())[:MOST_ROWS]
     )
@@ -98,9 +96,9 @@ def _failed(study: Study) -> Table:
 def _notes(study: Study) -> list[Block]:
     noted: dict[str, dict[str, int]] = {}
     for record in study.records.values():
-        for note in record.get("notes", []):
-            who = noted.setdefault(str(note), {})
-            who[record["label"]] = who.get(record["label"], 0) + 1
+        for note in record.notes:
+            who = noted.setdefault(note, {})
+            who[record.label] = who.get(record.label, 0) + 1
     if not noted:
         return [Text(("No trial recorded a deviation.",))]
     listed = sorted(noted.items(), key=lambda item: (-sum(item[1].values()), item[0]))

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from archrank.datasets import PROTOCOLS
 from archrank.eval.statistics import ComparisonError, coverage
 from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Details, Heading, Section, Table, Text
-from archrank.reports.stores import encoder_argument
 from archrank.reports.study import MAIN, Group, Study, task_name
 from archrank.reports.words import count, hole, join, plural, replaced
 
@@ -62,7 +61,7 @@ def repeat(study: Study, group: Group) -> list[str]:
 
 def _command(study: Study, group: Group, benchmarks: list[str], target: str, budgets: str) -> str:
     part = group.frame[group.frame["benchmark"].isin(benchmarks)]
-    encoders = ",".join(sorted({encoder_argument(study.records[key]) for key in part["key"]}))
+    encoders = ",".join(sorted({study.records[key].command_name for key in part["key"]}))
     options = {"benchmark": ",".join(benchmarks)} | ({"target": target} if target else {}) | {"encoders": encoders, "budgets": budgets}
     options |= {"seeds": str(int(part["seed"].max()) + 1), "protocol": group.protocol, "recipe": group.recipe}
     return shlex.join(["archrank", "run", *(word for name, value in options.items() for word in (f"--{name}", value))])
@@ -79,7 +78,7 @@ def _protocols(study: Study) -> list[Block]:
         keys = study.frame.loc[study.frame["recipe"] == name, "key"]
         forms: dict[str, set[str]] = {}
         for key in keys:
-            for field, value in study.records[key].get("recipe", {}).items():
+            for field, value in study.records[key].recipe.items():
                 forms.setdefault(field, set()).add(_head(value) if field == "head" else _plain(value))
         same = [f"{_words(field)} {next(iter(v))}" for field, v in sorted(forms.items()) if len(v) == 1 and field != "name" and not v <= UNUSED]
         varies = [f"{_words(field)} ({join(sorted(v), 5)})" for field, v in sorted(forms.items()) if len(v) > 1]
@@ -122,7 +121,7 @@ def _cards(study: Study) -> Table:
     for name, part in study.frame.groupby("benchmark"):
         table = study.table(str(name))
         targets = sorted(part["target"].unique())
-        used = sorted({study.records[key]["trial"]["table"][:12] for key in part["key"]})
+        used = sorted({study.records[key].trial.table[:12] for key in part["key"]})
         if isinstance(table, str):
             rows.append(
                 {
@@ -189,8 +188,7 @@ def _coverage(group: Group) -> list[Block]:
 def _machines(study: Study) -> Table:
     seen: dict[tuple[str, ...], int] = {}
     for record in study.records.values():
-        p = record.get("provenance", {})
-        key = tuple(str(p.get(field, "unknown")) for field in ("hardware", "device", "threads", "archrank", "commit", "torch", "python"))
+        key = tuple(str(getattr(record.provenance, field) or "unknown") for field in ("hardware", "device", "threads", "archrank", "commit", "torch", "python"))
         seen[key] = seen.get(key, 0) + 1
     names = ("hardware", "device", "threads", "archrank", "commit", "torch", "python")
     columns = (*(Column(n, n, numeric=False) for n in names), Column("trials", "trials"))

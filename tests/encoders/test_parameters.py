@@ -11,8 +11,9 @@ from archrank.encoders.layers.complexity import complexity
 from archrank.eval.metrics import kendall
 from archrank.eval.runners.run import run
 from archrank.eval.trials.execute import with_costs
+from archrank.eval.trials.results import read_results
 from archrank.eval.trials.specs import parse, parse_list
-from archrank.eval.trials.store import read_results, read_table
+from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import make_plan
 
 
@@ -41,7 +42,7 @@ def test_it_ranks_in_a_run_without_labels(cells, tmp_path):
     frame = read_results([tmp_path])
     count = complexity(cells.graphs, cells.space).numpy()
     for key, label, tau in zip(frame["key"], frame["label"], frame["kendall"]):
-        rows = read_table(tmp_path, "predictions", key)["index"]
+        rows, _ = Store(tmp_path).predictions(Store(tmp_path).load(key))
         expected = kendall(cells.target()[rows], count[rows])
         if label == "parameters[better=smaller]":
             assert tau == pytest.approx(-expected)

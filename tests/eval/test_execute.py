@@ -13,7 +13,7 @@ from archrank.eval.engine.training import train
 from archrank.eval.runners.run import run
 from archrank.eval.trials.groups import make_groups
 from archrank.eval.trials.specs import parse_list
-from archrank.eval.trials.store import Store, read_table
+from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import make_plan
 
 PLUGIN = """
@@ -65,7 +65,8 @@ def plan_of(benchmark, encoders, budgets=(12,), seeds=1, **more):
 
 
 def predictions(store, item):
-    return read_table(store, "predictions", item.trial.key).set_index("index")["prediction"]
+    index, values = Store(store).predictions(Store(store).load(item.trial.key))
+    return pd.Series(values, index)
 
 
 def test_features_of_test_architectures_reach_no_prediction_but_their_own(cells, plugin, tmp_path):
@@ -99,7 +100,7 @@ def test_a_trial_on_another_table_or_split_than_planned_is_a_failure(cells, tmp_
     plan = plan_of(cells, "path+ridge")
     plan.trials = [replace(item, trial=replace(item.trial, **change)) for item in plan.trials]
     assert run(plan, tmp_path, workers=0).failed == 1
-    assert said in Store(tmp_path).read(plan.trials[0].trial.key)["error"]["message"]
+    assert said in Store(tmp_path).load(plan.trials[0].trial.key).error.message
 
 
 def test_a_pretraining_is_done_once_for_each_table_configuration_and_hidden_cost(cells, plugin, tmp_path):

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from archrank.datasets.benchmark import write_benchmark
-from archrank.datasets.errors import ArchrankError
 from archrank.eval.runners.run import run
 from archrank.eval.synthetic import synthetic
-from archrank.eval.trials.store import Store, latest, read_results, read_table, read_trials, unreadable
+from archrank.eval.trials.results import latest, read_results, read_stores, read_trials
+from archrank.eval.trials.store import Store
 from tests.eval.runs import PLUGIN, content, plan_of
 
 pytestmark = pytest.mark.usefixtures("short_training")
@@ -33,9 +33,9 @@ def test_a_run_its_repetition_and_its_results(cells, tmp_path, mine):
     assert sorted(frame["label"].unique()) == ["adjacency", "mine", "path+ridge"] and frame["kendall"].between(-1, 1).all()
     assert list(Store(store).journals()) == []
     for key in frame["key"]:
-        kept = read_table(store, "predictions", key)
-        record = Store(store).read(key)
-        assert not set(kept["index"]) & set(plan.splits[record["trial"]["split"]].train(20))
+        record = Store(store).load(key)
+        index, _ = Store(store).predictions(record)
+        assert not set(index) & set(plan.splits[record.trial.split].train(20))
     # Every encoder met the same test architectures.
     assert all(group["split"].nunique() == 1 for _, group in frame.groupby("seed"))
 
@@ -63,12 +63,12 @@ def test_two_programs_of_one_label_are_never_mixed_and_the_present_one_counts(ce
         path.write_text(text)
         assert run(plan_of(cells, mine, [12], seeds), store, workers=0).trained == trained
         for record in read_trials([store]):
-            if "day" not in record["provenance"]:
-                Store(store).write(record | {"provenance": record["provenance"] | {"day": day, "finished": f"2026-01-0{day + 1}"}})
+            if not record.provenance.finished.startswith("2026-01"):
+                Store(store).write(record.model_copy(update={"provenance": record.provenance.model_copy(update={"finished": f"2026-01-0{day}"})}))
 
     def counted():
         found, others = latest(read_trials([store]))
-        return {(record["provenance"]["day"], record["trial"]["seed"]) for record in found}, others
+        return {(int(record.provenance.finished[-1]), record.trial.seed) for record in found}, others
 
     assert counted() == ({(0, seed) for seed in range(4)}, 2)
     for text in (second, first.replace("0.2", "0.3")):  # a third program has no trials here: the newest ones count
@@ -116,7 +116,7 @@ def test_a_half_written_trial_is_not_taken_for_one(cells, tmp_path):
     run(plan_of(cells, "path+ridge"), store, workers=0)
     victim = sorted((store / "trials").glob("*.json"))[0]
     victim.write_text(victim.read_text()[:50])
-    assert len(read_results([store])) == 3
+    assert len(read_stores([store]).records) == 3
     again = run(plan_of(cells, "path+ridge"), store, workers=0)
     assert (again.kept, again.trained) == (3, 1) and len(read_results([store])) == 4
 
@@ -127,10 +127,10 @@ def test_damaged_files_are_named(cells, tmp_path):
     first, second = sorted(Store(store).keys())[:2]
     (store / "trials" / f"{first}.json").write_text("{}")
     (store / "predictions" / f"{second}.parquet").write_text("x")
-    assert unreadable([store], read_trials([store])) == [store / "trials" / f"{first}.json"]
-    with pytest.raises(ArchrankError, match="is damaged .*delete it and repeat the run") as refused:
-        read_table(store, "predictions", second)
-    assert "\n" not in str(refused.value)
+    reading = read_stores([store])
+    assert [line.partition(": ")[0] for line in reading.damaged] == [str(store / "trials" / f"{first}.json"), str(store / "predictions" / f"{second}.parquet")]
+    assert len(reading.records) == 2
+    assert run(plan_of(cells, "path+ridge"), store, workers=0).trained == 2 and len(read_stores([store]).records) == 4
 
 
 def test_a_trial_without_its_predictions_is_trained_again(cells, tmp_path):

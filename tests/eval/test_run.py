@@ -9,8 +9,9 @@ import pytest
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.runners.run import run
 from archrank.eval.trials.execute import with_costs
+from archrank.eval.trials.results import read_results
 from archrank.eval.trials.specs import parse_list
-from archrank.eval.trials.store import Store, read_results
+from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import make_plan
 from tests.eval.runs import PLUGIN, plan_of
 
@@ -182,7 +183,7 @@ def test_a_record_says_whether_it_was_compiled_not_whether_that_was_asked_for(ce
         monkeypatch.setattr(training, "compiled_update", lambda *given, said=said: (Update(*given[:3]), said))
         store = Store(tmp_path / said[:3])
         run(plan, store.folder, workers=0, compiled=True)
-        assert store.read(plan.trials[0].trial.key)["provenance"]["compiled"] == said.startswith("compiled")
+        assert store.load(plan.trials[0].trial.key).provenance.compiled == said.startswith("compiled")
         assert _not_compiled(plan, store) == ({("mine", "no compiler")} if said.startswith("not") else set())
 
 

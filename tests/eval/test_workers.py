@@ -13,8 +13,9 @@ from archrank.eval.runners.run import run
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.execute import write_lost
 from archrank.eval.trials.groups import make_groups
+from archrank.eval.trials.results import read_results
 from archrank.eval.trials.specs import parse_list
-from archrank.eval.trials.store import Store, read_results
+from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import make_plan
 
 DYING = """

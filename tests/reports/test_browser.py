@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from archrank.eval.statistics import bootstrap, leaderboard, tiers
-from archrank.eval.trials.store import read_results
+from archrank.eval.trials.results import read_results
 from archrank.reports import build
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

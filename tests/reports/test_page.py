@@ -20,10 +20,12 @@ import pytest
 
 from archrank.datasets import ArchrankError
 from archrank.eval.statistics import LEFT_OUT, leaderboard, noise_ceiling
-from archrank.eval.trials.store import read_results
+from archrank.eval.trials.results import read_results
+from archrank.eval.trials.trial import key_of
 from archrank.reports import build
 from archrank.reports.sections.verdict import _beyond, _per_view, baselines, headline
 from archrank.reports.study import _group, read_study
+from tests.stores import rewrite
 
 
 class Page(HTMLParser):
@@ -256,11 +258,11 @@ def test_what_was_tested_on_another_score_is_shown_against_it(make, tmp_path: Pa
     scores = table.scores.assign(valid=-table.scores["accuracy"], **dict.fromkeys(holes, np.nan))
     metrics = table.card["metrics"] | {"valid": {"direction": "max", "repeats": holes}}
     table = dataclasses.replace(table, scores=scores, card=table.card | {"metrics": metrics})
-    for path in (made.store / "trials").glob("*.json"):
+    for path in sorted((made.store / "trials").glob("*.json")):
         record = json.loads(path.read_text())
         record["trial"]["target"], record["test"]["target"] = "valid", "accuracy"
         record["trial"]["table"] = table.table
-        path.write_text(json.dumps(record))
+        rewrite(path, record)
     study = read_study([made.store], load=lambda name: table)
     (group,) = study.groups
     assert study.tested(group, "toy-a", "valid") == "accuracy"
@@ -340,8 +342,8 @@ def test_an_edited_encoder_counts_once(make, tmp_path: Path) -> None:
     for path in sorted((made.store / "trials").glob("*.json")):
         record = json.loads(path.read_text())
         if record["label"] == "one":
-            record["key"] = record["key"][::-1]
             record["trial"]["source"] = "older"
+            record["key"] = key_of(record["trial"])
             record["metrics"]["kendall"] = -0.5
             record["provenance"]["finished"] = "2020-01-01T00:00:00Z"
             (made.store / "trials" / f"{record['key']}.json").write_text(json.dumps(record))

@@ -80,7 +80,7 @@ def test_only_the_same_cell_is_compared_and_the_interval_decides(known):
 def test_the_command_trains_by_the_papers_recipe_and_prints_both(known, monkeypatch, tmp_path, capsys):
     from archrank.cli import main
     from archrank.encoders.gnn.gin import GIN
-    from archrank.eval.trials.store import read_results
+    from archrank.eval.trials.results import read_results
 
     recipe = GIN.paper_recipe
     monkeypatch.setattr(GIN, "paper_recipe", staticmethod(lambda space: recipe(space) | {"epochs": 2}))

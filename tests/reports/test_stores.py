@@ -12,10 +12,13 @@ import pytest
 
 from archrank.cli import main
 from archrank.datasets import ArchrankError
+from archrank.eval.trials.records import TrialRecord
 from archrank.eval.trials.specs import parse_list
+from archrank.eval.trials.trial import Trial, key_of
 from archrank.reports.sections.run import repeat
-from archrank.reports.stores import Moved, encoder_argument, find, moved, progress, read
+from archrank.reports.stores import Moved, find, moved, progress, read
 from archrank.reports.study import read_study
+from tests.stores import rewrite
 
 
 @pytest.fixture()
@@ -40,7 +43,7 @@ def run(*words: str) -> int:
 
 
 def between(first: Path, second: Path) -> list[Moved]:
-    return moved(read([first]), read([second]))
+    return moved(read([first]).records, read([second]).records)
 
 
 def test_status_and_failures(ragged, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,18 +63,18 @@ def test_no_failures(suite, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_show_prints_everything_and_a_command_that_names_the_trial(suite, capsys: pytest.CaptureFixture[str]) -> None:
-    record = next(r for r in read([suite.store]) if r["label"] == "path[kind=truncated]" and r["trial"]["seed"] == 2)
-    assert run("show", record["key"][:16], "--store", str(suite.store)) == 0
+    record = next(r for r in read([suite.store]).records if r.label == "path[kind=truncated]" and r.trial.seed == 2)
+    assert run("show", record.key[:16], "--store", str(suite.store)) == 0
     said = capsys.readouterr().out
-    assert record["key"] in said and f"{record['metrics']['kendall']:.6g}" in said
+    assert record.key in said and f"{record.metrics['kendall']:.6g}" in said
     words = shlex.split(said.strip().splitlines()[-1].split(": ", 1)[1])
     options = dict(zip(words[2::2], words[3::2]))
     assert options["--encoders"] == "path[kind=truncated]" and options["--seeds"] == "3"
-    assert options["--budgets"] == str(record["trial"]["budget"])
+    assert options["--budgets"] == str(record.trial.budget)
 
 
 def test_a_key_must_name_one_trial(suite) -> None:
-    records = read([suite.store])
+    records = read([suite.store]).records
     with pytest.raises(ArchrankError, match="no trial's key starts with 'zz'"):
         find(records, "zz")
     with pytest.raises(ArchrankError, match="trials have a key that starts with ''"):
@@ -81,19 +84,20 @@ def test_a_key_must_name_one_trial(suite) -> None:
 def test_an_encoder_from_a_file_is_named_by_its_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("class Mine:\n    def __init__(self, space, *, dim: int = 4): ...\n")
     (spec,) = parse_list(f"{tmp_path}/mine.py:Mine[dim=8]")
-    # What a run writes of it.
-    assert encoder_argument({"label": spec.label, "reference": spec.reference, "trial": {"encoder": "Mine"}}).endswith("mine.py:Mine[dim=8]")
-    assert encoder_argument({"label": "gcn", "trial": {"encoder": "gcn"}}) == "gcn"
+    trial = Trial("Mine", spec.config, spec.head, "", "toy", "", "accuracy", "clean", 20, "", 0, "common")
+    stored = TrialRecord(key=trial.key, status="done", trial=trial, label=spec.label, reference=spec.reference)  # what a run writes of it
+    assert stored.command_name.endswith("mine.py:Mine[dim=8]")
+    assert stored.model_copy(update={"label": "gcn", "reference": None}).command_name == "gcn"
 
 
 def test_the_report_repeats_every_target_of_every_benchmark(suite, store: Path) -> None:
     shared = repeat(study := read_study([suite.store]), study.groups[0])
     assert len(shared) == 1 and "--benchmark other,toy-a --target accuracy " in shared[0]
-    for path in (store / "trials").glob("*.json"):
+    for path in sorted((store / "trials").glob("*.json")):
         record = json.loads(path.read_text())
         if record["trial"]["benchmark"] == "other":
             record["trial"]["target"] = "latency"
-            path.write_text(json.dumps(record))
+            rewrite(path, record)
     first, second = repeat(study := read_study([store]), study.groups[0])
     assert "--benchmark other --target latency " in first and "--benchmark toy-a --target accuracy " in second
     # A benchmark's own target need not be said.
@@ -174,7 +178,8 @@ def test_the_newest_trial_of_an_edited_encoder_counts_everywhere(suite, store: P
     for path in sorted((store / "trials").glob("*.json")):
         record = json.loads(path.read_text())
         if record["label"] == "gcn":
-            record["key"], record["provenance"]["finished"] = record["key"][::-1], "2020-01-01T00:00:00Z"
+            record["trial"]["source"], record["provenance"]["finished"] = "older", "2020-01-01T00:00:00Z"
+            record["key"] = key_of(record["trial"])
             record |= {"status": "failed", "metrics": {}, "space": None} if record["trial"]["seed"] else {"metrics": {"kendall": -0.5}}
             (store / "trials" / f"{record['key']}.json").write_text(json.dumps(record))
     assert run("diff", str(suite.store), str(store)) == 0
@@ -200,6 +205,6 @@ def test_report_command_says_where_the_files_are(suite, tmp_path: Path, capsys: 
 
 
 def test_progress_counts_every_trial(suite) -> None:
-    rows = progress(read([suite.store]))
+    rows = progress(read([suite.store]).records)
     assert sum(row.done for row in rows) == len(list((suite.store / "trials").glob("*.json")))
     assert {row.seeds for row in rows} == {3}

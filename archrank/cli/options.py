@@ -1,0 +1,24 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_STORE = Path("results/store")
+
+
+def store_folder(name: str | Path) -> Path:
+    """The folder that --store names. ArchrankError for an empty name, which would be the current folder."""
+    from archrank.datasets.errors import ArchrankError
+
+    if not str(name).strip():
+        raise ArchrankError("--store is empty; name a folder, such as results/store, or leave the option out")
+    return Path(name)
+
+
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.", parser=store_folder, metavar="PATH")]
+Stores = Annotated[list[Path], typer.Option("--store", help="Folder of results; give it several times to take stores together.",
+                                            parser=store_folder, metavar="PATH")]
