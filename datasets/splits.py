@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from archrank.datasets.errors import ArchrankError, unknown
+from archrank.datasets.errors import ArchrankError
+from archrank.datasets.registry import Registry
 
 if TYPE_CHECKING:
     from archrank.datasets.benchmark import Benchmark
@@ -82,8 +83,6 @@ def make_split(benchmark: Benchmark, protocol: str, seed: int, target: str | Non
 
     The same arguments give the same split on every machine (NumPy's PCG64, or the legacy generator where a published protocol used it).
     """
-    if protocol not in PROTOCOLS:
-        raise unknown("protocol", protocol, PROTOCOLS)
     scored = ~np.isnan(benchmark.target(target))
     if PROTOCOLS[protocol].val_to_test:
         trained = benchmark.check_target(target)
@@ -182,49 +181,46 @@ def _cate_outside(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) ->
     return Split(rng.permutation(pool), np.empty(0, np.int64), np.flatnonzero(tested))
 
 
-PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol
-    for protocol in (
-        Protocol(
-            "clean",
-            "up to 5,000 test architectures (at most half), no isomorphic twin of one elsewhere; nothing but the budget is labelled",
-            _clean,
-        ),
-        Protocol(
-            "gates",
-            "random half as pool, 40 for validation, the rest for test (GATES, TA-GATES, FlowerFormer); on NAS-Bench-101 within their "
-            "14,580 cells",
-            _gates,
-            "isomorphic twins of training architectures may be in the test set; 40 validation labels outside the budget exist "
-            "(archrank uses last-epoch weights and does not look at them)",
-        ),
-        Protocol(
-            "tnasp",
-            "random training list, trained on validation and tested on test accuracy of the whole space (TNASP, PINAT, HyperNAS, CAP)",
-            _tnasp,
-            "the test set is the whole space, training architectures and their twins included",
-            val_to_test=True,
-        ),
-        Protocol(
-            "nar",
-            "the first architectures in file order, trained on validation and tested on test accuracy of the whole space "
-            "(NAR-Former, NN-Former)",
-            _nar,
-            "the test set is the whole space, training and validation architectures included, and every seed trains on the same "
-            "first ones in file order",
-            val_to_test=True,
-        ),
-        Protocol(
-            "ppuda",
-            "DeepNets-1M: trained on its 500 val networks, tested on its 500 test networks (PPUDA, TART)",
-            _ppuda,
-            "every seed has the same training order and test set, so seeds show the training's noise only",
-        ),
-        Protocol(
-            "cate-outside",
-            "outside the search space: trained on smaller cells (not 7 nodes, at most 7 edges), tested on those with 6 nodes and at "
-            "least 7 edges (CATE); the published overlap, 6 nodes and 7 edges, is in the test set only",
-            _cate_outside,
-        ),
-    )
-}
+PROTOCOLS: Registry[Protocol] = Registry("protocol", "protocols", __name__, Protocol)
+
+CLEAN = Protocol(
+    "clean",
+    summary="up to 5,000 test architectures (at most half), no isomorphic twin of one elsewhere; nothing but the budget is labelled",
+    draw=_clean,
+)
+GATES = Protocol(
+    "gates",
+    summary="random half as pool, 40 for validation, the rest for test (GATES, TA-GATES, FlowerFormer); on NAS-Bench-101 within their "
+    "14,580 cells",
+    draw=_gates,
+    leaks="isomorphic twins of training architectures may be in the test set; 40 validation labels outside the budget exist "
+    "(archrank uses last-epoch weights and does not look at them)",
+)
+TNASP = Protocol(
+    "tnasp",
+    summary="random training list, trained on validation and tested on test accuracy of the whole space (TNASP, PINAT, HyperNAS, CAP)",
+    draw=_tnasp,
+    leaks="the test set is the whole space, training architectures and their twins included",
+    val_to_test=True,
+)
+NAR = Protocol(
+    "nar",
+    summary="the first architectures in file order, trained on validation and tested on test accuracy of the whole space "
+    "(NAR-Former, NN-Former)",
+    draw=_nar,
+    leaks="the test set is the whole space, training and validation architectures included, and every seed trains on the same "
+    "first ones in file order",
+    val_to_test=True,
+)
+PPUDA = Protocol(
+    "ppuda",
+    summary="DeepNets-1M: trained on its 500 val networks, tested on its 500 test networks (PPUDA, TART)",
+    draw=_ppuda,
+    leaks="every seed has the same training order and test set, so seeds show the training's noise only",
+)
+CATE_OUTSIDE = Protocol(
+    "cate-outside",
+    summary="outside the search space: trained on smaller cells (not 7 nodes, at most 7 edges), tested on those with 6 nodes and at "
+    "least 7 edges (CATE); the published overlap, 6 nodes and 7 edges, is in the test set only",
+    draw=_cate_outside,
+)

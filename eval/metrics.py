@@ -23,8 +23,8 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from scipy.special import gammaln
+
+from archrank.datasets.registry import Registry
 
 Direction = Literal["max", "min"]
 Floats = NDArray[np.float64]
@@ -76,12 +76,16 @@ def _inputs(true: ArrayLike, predicted: ArrayLike, direction: str) -> tuple[Floa
 
 def kendall(true: ArrayLike, predicted: ArrayLike, direction: Direction = "max") -> float:
     """Kendall's tau-b in [-1, 1] between ``predicted`` [N] and ``true`` [N] (M. Kendall, 1945)."""
+    from scipy import stats
+
     columns = _inputs(true, predicted, direction)
     return math.nan if columns is None else float(stats.kendalltau(*columns).statistic)
 
 
 def spearman(true: ArrayLike, predicted: ArrayLike, direction: Direction = "max") -> float:
     """Spearman's rank correlation in [-1, 1], ties by average ranks."""
+    from scipy import stats
+
     columns = _inputs(true, predicted, direction)
     return math.nan if columns is None else float(stats.spearmanr(*columns).statistic)
 
@@ -126,6 +130,8 @@ def regret_at(k: int, true: ArrayLike, predicted: ArrayLike, direction: Directio
     Raises:
         ValueError: ``k`` below 1, or columns that do not match.
     """
+    from scipy.special import gammaln
+
     if k < 1:
         raise ValueError(f"regret@{k}: k must be at least 1")
     columns = _inputs(true, predicted, direction)
@@ -248,46 +254,28 @@ class Metric:
         return "↑" if self.direction == "max" else "↓"
 
 
-def _precision_metric(percent: int) -> Metric:
-    # partial objects carry no name, so the description says it all
-    return Metric(
-        f"p@{percent}%",
-        partial(precision_at, percent / 100),
-        "max",
-        "share",
-        f"share of the predicted best {percent} % that is truly among the best {percent} % (random: {percent / 100:g})",
-        (0.0, 1.0),
-        error=partial(_share_error, percent / 100),
-    )
-
-
-def _regret_metric(k: int) -> Metric:
-    among = "the best predicted architecture" if k == 1 else f"the best of the {k} best predicted architectures"
-    text = f"best true score minus the true score of {among}"
-    return Metric(f"regret@{k}", partial(regret_at, k), "min", "target", text, (0.0, math.inf))
-
-
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("kendall", kendall, "max", "", "Kendall's tau-b", (-1.0, 1.0), error=tau_standard_error),
-        Metric("spearman", spearman, "max", "", "Spearman's rank correlation", (-1.0, 1.0)),
-        *(_precision_metric(percent) for percent in (1, 5, 10, 50)),
-        *(_regret_metric(k) for k in (1, 10, 50)),
-        Metric("mape", mape, "min", "", "mean absolute error relative to the true score", (0.0, math.inf), False, in_unit=True),
-        Metric(
-            "acc@10%",
-            partial(acc_within, 0.1),
-            "max",
-            "share",
-            "share of architectures predicted within 10 % of the true score",
-            (0.0, 1.0),
-            False,
-            in_unit=True,
-        ),
-    )
-}
+METRICS: Registry[Metric] = Registry("metric", "metrics", __name__, Metric)
 """Every metric by its name; the report and the statistics learn all they know about a metric here."""
+
+KENDALL = Metric("kendall", kendall, "max", "", description="Kendall's tau-b", bounds=(-1.0, 1.0), error=tau_standard_error)
+SPEARMAN = Metric("spearman", spearman, "max", "", description="Spearman's rank correlation", bounds=(-1.0, 1.0))
+PRECISION_1 = Metric("p@1%", partial(precision_at, 0.01), "max", "share", bounds=(0.0, 1.0), error=partial(_share_error, 0.01),
+                     description="share of the predicted best 1 % that is truly among the best 1 % (random: 0.01)")
+PRECISION_5 = Metric("p@5%", partial(precision_at, 0.05), "max", "share", bounds=(0.0, 1.0), error=partial(_share_error, 0.05),
+                     description="share of the predicted best 5 % that is truly among the best 5 % (random: 0.05)")
+PRECISION_10 = Metric("p@10%", partial(precision_at, 0.1), "max", "share", bounds=(0.0, 1.0), error=partial(_share_error, 0.1),
+                      description="share of the predicted best 10 % that is truly among the best 10 % (random: 0.1)")
+PRECISION_50 = Metric("p@50%", partial(precision_at, 0.5), "max", "share", bounds=(0.0, 1.0), error=partial(_share_error, 0.5),
+                      description="share of the predicted best 50 % that is truly among the best 50 % (random: 0.5)")
+REGRET_1 = Metric("regret@1", partial(regret_at, 1), "min", "target", bounds=(0.0, math.inf),
+                  description="best true score minus the true score of the best predicted architecture")
+REGRET_10 = Metric("regret@10", partial(regret_at, 10), "min", "target", bounds=(0.0, math.inf),
+                   description="best true score minus the true score of the best of the 10 best predicted architectures")
+REGRET_50 = Metric("regret@50", partial(regret_at, 50), "min", "target", bounds=(0.0, math.inf),
+                   description="best true score minus the true score of the best of the 50 best predicted architectures")
+MAPE = Metric("mape", mape, "min", "", description="mean absolute error relative to the true score", bounds=(0.0, math.inf), default=False, in_unit=True)
+ACCURACY_10 = Metric("acc@10%", partial(acc_within, 0.1), "max", "share", bounds=(0.0, 1.0), default=False, in_unit=True,
+                     description="share of architectures predicted within 10 % of the true score")
 
 
 def score(

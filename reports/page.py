@@ -9,20 +9,13 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from archrank.datasets import ArchrankError, Benchmark
+from archrank.datasets.errors import one_line
 from archrank.eval.trials.files import replace_bytes
 from archrank.reports import FORMATS
-from archrank.reports.blocks import Block, Details, Figure, Panel, Section
+from archrank.reports.blocks import Block, Details, Figure, Panel, Section, Text
 from archrank.reports.renderers.html import render_html
 from archrank.reports.renderers.text import render_json, render_markdown, render_tables
-from archrank.reports.sections.appendix import appendix
-from archrank.reports.sections.cost import costs
-from archrank.reports.sections.curves import pairwise, sample_efficiency
-from archrank.reports.sections.failures import failures
-from archrank.reports.sections.leaderboard import boards
-from archrank.reports.sections.map import encoding_maps
-from archrank.reports.sections.run import what_was_run
-from archrank.reports.sections.verdict import verdict
-from archrank.reports.sections.where import where
+from archrank.reports.sections import SECTIONS
 from archrank.reports.study import Study, read_study
 from archrank.reports.svg import as_file
 from archrank.reports.words import join, plural
@@ -31,19 +24,18 @@ __all__ = ["sections_of", "write"]
 
 
 def sections_of(study: Study) -> list[Section]:
-    """The ten parts of the page, in order."""
-    return [
-        verdict(study),
-        what_was_run(study),
-        boards(study),
-        sample_efficiency(study),
-        pairwise(study),
-        where(study),
-        encoding_maps(study),
-        costs(study),
-        failures(study),
-        appendix(study),
-    ]
+    """The parts of the page, in order. One of an installed package that fails says so in its place, and costs no other."""
+    sections = []
+    for name, entry in sorted(SECTIONS.items(), key=lambda item: item[1].order):
+        try:
+            built = entry(study)
+        except Exception as error:
+            if SECTIONS.find(name).built_in:
+                raise
+            built = Section(name, name, [Text((f"Section {name} ({SECTIONS.find(name).origin}) failed: {one_line(error)}",), "warning")])
+        if built is not None:
+            sections.append(built)
+    return sections
 
 
 def write(

@@ -7,6 +7,7 @@ import math
 from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import KINDS
 from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Heading, Mono, Section, Table, Text
+from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Study, grouped, task_name
 from archrank.reports.words import count, hole, join, plural
 
@@ -15,8 +16,9 @@ __all__ = ["appendix"]
 MOST_TRIALS = 3000
 
 
+@section("appendix", order=100)
 def appendix(study: Study) -> Section:
-    """The section."""
+    """Every trial, what differs in configuration, and how each number is computed."""
     blocks: list[Block] = [
         Heading("Every trial"),
         *_trials(study),

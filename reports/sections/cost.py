@@ -9,6 +9,7 @@ from archrank.eval.statistics import rounded
 from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.cost import Bill, bills
 from archrank.reports.figures import cost_map as fig_cost_map
+from archrank.reports.sections import section
 from archrank.reports.study import Group, Study, View, intervals
 from archrank.reports.words import count, hole, rate, seconds
 
@@ -17,8 +18,9 @@ __all__ = ["costs"]
 MOST_DRAWN = 16
 
 
+@section("cost", order=80)
 def costs(study: Study) -> Section:
-    """Pareto panels and the table, per group and hardware string."""
+    """What it costs: Pareto panels and the table, per group and hardware string."""
     blocks: list[Block] = [
         Text(
             (

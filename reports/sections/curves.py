@@ -21,14 +21,16 @@ from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Headin
 from archrank.reports.figures import ranking as fig_ranking
 from archrank.reports.figures.critical import critical_difference
 from archrank.reports.published import matching
+from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, View, interval, intervals, task_name
 from archrank.reports.words import hole, join, plural
 
 __all__ = ["pairwise", "sample_efficiency"]
 
 
+@section("curves", order=40)
 def sample_efficiency(study: Study) -> Section:
-    """Small panels per benchmark and group, the area under the curves and the labels others need."""
+    """Sample efficiency: small panels per benchmark and group, the area under the curves and the labels others need."""
     blocks: list[Block] = []
     for group in study.groups:
         blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))
@@ -156,8 +158,9 @@ def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, targe
     )
 
 
+@section("pairwise", order=50)
 def pairwise(study: Study) -> Section:
-    """The matrices of each group and, folded, their tables: for the benchmarks shown, and on average over search spaces like these."""
+    """Paired differences: the matrices of each group and, folded, their tables: for the benchmarks shown, and on average over search spaces like these."""
     blocks: list[Block] = []
     for group in study.groups:
         blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from archrank.datasets import PROTOCOLS
 from archrank.reports.blocks import Block, Bold, Cell, Column, Heading, Section, Table, Text
+from archrank.reports.sections import section
 from archrank.reports.stores import alike, cells
 from archrank.reports.study import MAIN, Study
 from archrank.reports.words import join, plural
@@ -13,6 +14,7 @@ __all__ = ["failures"]
 MOST_ROWS = 60
 
 
+@section("failures", order=90)
 def failures(study: Study) -> Section:
     """Failed trials, undefined metrics, notes on deviations, recipes of their own and leaky protocols."""
     blocks: list[Block] = [Heading("Failed trials")]

@@ -11,12 +11,14 @@ from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import Bootstrap, rounded
 from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Heading, Leaderboard, Section, Table, Text
 from archrank.reports.cost import Bill, bills
+from archrank.reports.sections import section
 from archrank.reports.study import MAIN, MOST_DRAWS, Group, Study, View, intervals
 from archrank.reports.words import count, hole, join, rate, seconds, share
 
 __all__ = ["boards"]
 
 
+@section("leaderboard", order=30)
 def boards(study: Study) -> Section:
     """One leaderboard per group; recipes and protocols are never mixed in one table."""
     blocks: list[Block] = [

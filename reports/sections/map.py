@@ -8,6 +8,7 @@ from archrank.datasets import Benchmark
 from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.encodings import MOST_POINTS, encoded, principal, smoothness, tsne
 from archrank.reports.figures import cost_map as fig_cost_map
+from archrank.reports.sections import section
 from archrank.reports.study import Group, Study, task_name
 from archrank.reports.words import hole
 
@@ -19,6 +20,7 @@ MOST_TSNE = 6
 """Of all tasks together, but one for each at least: a t-SNE costs as much as five other figures."""
 
 
+@section("map", order=70)
 def encoding_maps(study: Study) -> Section:
     """Principal components of every encoder, t-SNE of the first few, and the smoothness number."""
     blocks: list[Block] = [

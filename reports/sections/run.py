@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from archrank.datasets import PROTOCOLS
 from archrank.eval.statistics import ComparisonError, coverage
 from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Details, Heading, Section, Table, Text
+from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, task_name
 from archrank.reports.words import count, hole, join, plural, replaced
 
@@ -17,8 +18,9 @@ UNUSED = {"None", "0"}
 """What a field of a recipe says when it plays no part."""
 
 
+@section("run", order=20)
 def what_was_run(study: Study) -> Section:
-    """Protocol, recipe, cards, coverage, machines, versions, command."""
+    """What was run: protocol, recipe, cards, coverage, machines, versions, command."""
     frame = study.frame
     done = int((frame["status"] == "done").sum())
     failed = len(frame) - done

@@ -15,6 +15,7 @@ from archrank.eval.statistics import (
 from archrank.reports.blocks import Block, Bold, Figure, Heading, Inline, Panel, Section, Text
 from archrank.reports.cost import cheapest
 from archrank.reports.figures import ranking as fig_ranking
+from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, View, interval, intervals, task_name
 from archrank.reports.words import bold_join, join, plural, share
 
@@ -24,8 +25,9 @@ SIMPLE = ("baseline", "path", "adjacency")
 """Families a learned encoder has to beat."""
 
 
+@section("verdict", order=10)
 def verdict(study: Study) -> Section:
-    """The section; the first group in full, the others in their headline."""
+    """Who ranks first, by how much and whether that is real: the first group in full, the others in their headline."""
     blocks: list[Block] = []
     for number, group in enumerate(study.groups):
         if number == 1:

@@ -8,6 +8,7 @@ import pandas as pd
 from archrank.datasets import Benchmark
 from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.figures import truth as fig_truth
+from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, task_name
 from archrank.reports.truth import Prediction, op_slopes, predictions, residual_by_depth
 from archrank.reports.words import hole, plural
@@ -18,6 +19,7 @@ MOST_LABELS = 10
 MOST_TASKS = 8
 
 
+@section("where", order=60)
 def where(study: Study) -> Section:
     """Rank density, the truly best, residuals and single architectures for each task of the first group."""
     blocks: list[Block] = []
