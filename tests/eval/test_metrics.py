@@ -7,7 +7,6 @@ import math
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,9 +187,7 @@ def test_the_registry_tells_a_report_all_it_needs():
         assert metric.name == name
         assert metric.description and metric.arrow in "↑↓"
         assert metric.bounds[0] < metric.bounds[1]
-    text = (Path(__file__).parents[2] / "docs" / "store.md").read_text(encoding="utf-8")
     stored = {name for name, metric in METRICS.items() if metric.default}
-    assert all(f'"{name}"' in text for name in stored)
     assert set(score([1, 2, 3], [1, 3, 2])) == stored
 
 
