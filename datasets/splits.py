@@ -123,12 +123,18 @@ def _gates(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
     return Split(order[:half], order[half : half + 40], order[half + 40 :])
 
 
-def _test_metric(benchmark: Benchmark, protocol: str, trained: str) -> str:
-    """The test score that belongs to a validation score: `cifar10_val` -> `cifar10_test`, `valid` -> `test`."""
+def validation_pair(benchmark: Benchmark, trained: str) -> str | None:
+    """The test score that belongs to a validation score: `cifar10_val` -> `cifar10_test`, `valid` -> `test`; None without one."""
     for word in ("valid", "val"):
         found = trained.replace(word, "test", 1)
         if found != trained and found in benchmark.targets:
             return found
+    return None
+
+
+def _test_metric(benchmark: Benchmark, protocol: str, trained: str) -> str:
+    if (found := validation_pair(benchmark, trained)) is not None:
+        return found
     raise ArchrankError(f"protocol '{protocol}' trains on a validation score and tests on its test score; benchmark "
                         f"'{benchmark.name}' has no such pair for '{trained}' (it has: {', '.join(benchmark.targets)})")
 

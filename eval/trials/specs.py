@@ -108,19 +108,19 @@ def parse(item: str | Any) -> list[Spec]:
         if not isinstance(item.get("head"), str | None):
             raise ArchrankError(f"encoder {item['name']}: its head is not text; known: {', '.join(heads.HEADS)}")
         options = {key: value for key, value in item.items() if key not in ("name", "head")}
-        head, head_options = _parts(item["head"], f"head {item['head']}") if item.get("head") else (None, {})
+        head, head_options = named_options(item["head"], f"head {item['head']}") if item.get("head") else (None, {})
         return [_spec(info, options, head, head_options) for info in _find(item["name"])]
     if not isinstance(item, str):
         return [_spec(info, {}, None, {}) for info in _find(item)]
     matched = re.fullmatch(r"([^\[\]+]+(?:\[.*?\])?)(?:\+([^\[\]+]+(?:\[.*\])?))?", item)
     if not matched:
         raise ArchrankError(f"encoder '{item}' is not of the form name[option=value,...]+head")
-    reference, options = _parts(matched[1], f"encoder '{item}'")
-    head, head_options = _parts(matched[2], f"encoder '{item}'") if matched[2] else (None, {})
+    reference, options = named_options(matched[1], f"encoder '{item}'")
+    head, head_options = named_options(matched[2], f"encoder '{item}'") if matched[2] else (None, {})
     return [_spec(info, options, head, head_options) for info in _find(reference)]
 
 
-def _parts(text: str, what: str) -> tuple[str, dict[str, Any]]:
+def named_options(text: str, what: str) -> tuple[str, dict[str, Any]]:
     """`name[option=value,...]` in its parts. what: for messages."""
     name, _, inside = text.rstrip("]").partition("[")
     options = {}

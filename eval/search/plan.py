@@ -1,0 +1,121 @@
+"""Searches: what is run once and stored once. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archrank.datasets import Benchmark, load
+from archrank.datasets.errors import ArchrankError, unknown
+from archrank.datasets.splits import validation_pair
+from archrank.eval.engine.recipes import RECIPES
+from archrank.eval.search.strategies import STRATEGIES
+from archrank.eval.trials.specs import Spec, named_options
+
+# Raise when a change to the search changes results: every stored search is then run again.
+SEARCH_VERSION = 1
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """One strategy with one predictor (or none) on one benchmark, all repeats. Its key names these fields and nothing else.
+
+    encoder: the predictor's label, empty for a strategy that needs none. target: the metric that is queried; test: the
+    metric that judges what was found. queries: budget of each repeat. repeats: repeats, with seeds 0, 1, ...
+    """
+
+    strategy: str
+    options: dict[str, Any]
+    encoder: str
+    source: str
+    benchmark: str
+    table: str
+    target: str
+    test: str
+    queries: int
+    repeats: int
+    recipe: str
+    version: int = SEARCH_VERSION
+
+    @cached_property
+    def key(self) -> str:
+        """sha256 over the fields."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """What tables call it: the strategy with its options, and its predictor."""
+        options = ",".join(f"{name}={value}" for name, value in self.options.items())
+        return self.strategy + (f"[{options}]" if options else "") + (f" / {self.encoder}" if self.encoder else "")
+
+
+@dataclass
+class SearchPlan:
+    """The searches of a command in a fixed order, the benchmarks they run on, and the predictors by label."""
+
+    tasks: list[SearchTask] = field(default_factory=list)
+    benchmarks: dict[str, Benchmark] = field(default_factory=dict)
+    specs: dict[str, Spec] = field(default_factory=dict)
+
+
+def plan_searches(specs: Sequence[Spec], *, benchmarks: Sequence[str | Benchmark], strategies: Sequence[str], queries: int = 150,
+                  repeats: int = 30, target: str | None = None, test: str | None = None, recipe: str = "common") -> SearchPlan:
+    """Every strategy on every benchmark, those that predict once for every predictor; checked before anything runs.
+
+    Args:
+        specs: predictors.
+        benchmarks: names or objects.
+        strategies: as written, `bo[acquisition=ucb]`.
+        queries, repeats: both 2 or more.
+        target: the metric that is queried (default: the benchmark's validation score where it has one).
+        test: the metric that judges (default: the test score of the same data set, else the target itself).
+        recipe: of networks.
+
+    Raises:
+        ArchrankError: an unknown name, no predictor for a strategy that needs one, too many queries for a table.
+    """
+    if recipe not in RECIPES:
+        raise unknown("recipe", recipe, RECIPES)
+    if queries < 2 or repeats < 2:
+        raise ArchrankError(f"a search needs 2 queries and 2 repeats or more, not {queries} and {repeats}")
+    plan = SearchPlan(specs={spec.label: spec for spec in specs})
+    for item in benchmarks:
+        benchmark = load(item) if isinstance(item, str) else item
+        plan.benchmarks[benchmark.name] = benchmark
+        queried, judged = metrics_of(benchmark, target, test)
+        for text in strategies:
+            name, options = named_options(text, "strategy")
+            entry = STRATEGIES.find(name)
+            options = entry.validate(options)
+            predicts = STRATEGIES[name].predicts
+            if predicts and not specs:
+                raise ArchrankError(f"strategy {name} needs a predictor: say --encoders canonical_path+gp,gin (see `archrank list`)")
+            for spec in specs if predicts else [None]:
+                plan.tasks.append(SearchTask(
+                    name, options, spec.label if spec else "", spec.info.source if spec else entry.source, benchmark.name, benchmark.table,
+                    queried, judged, queries, repeats, recipe if spec and spec.neural else ""))
+    if not plan.tasks:
+        raise ArchrankError("nothing to search: name a benchmark and a strategy")
+    return plan
+
+
+def metrics_of(benchmark: Benchmark, target: str | None, test: str | None) -> tuple[str, str]:
+    """The metric that is queried and the one that judges (see `plan_searches`)."""
+    queried = benchmark.check_target(target)
+    pairs = [(valid, found) for valid in benchmark.targets if (found := validation_pair(benchmark, valid))]
+    if target is None and test is None:
+        # A table whose default is its test score is searched by the validation score that belongs to it.
+        queried = next((valid for valid, found in pairs if found == queried), queried)
+    return queried, benchmark.check_target(test) if test is not None else validation_pair(benchmark, queried) or queried
+
+
+def oriented(benchmark: Benchmark, metric: str) -> NDArray[np.float64]:
+    """Scores [N] turned so that higher is better."""
+    return benchmark.target(metric) * (1.0 if benchmark.direction(metric) == "max" else -1.0)

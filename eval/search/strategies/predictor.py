@@ -1,0 +1,27 @@
+"""Predictor-guided search."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from archrank.eval.search.pool import Pool
+from archrank.eval.search.steps import Query, Rank, Steps, strategy
+
+
+@strategy("predictor", predicts=True)
+def predictor_guided(pool: Pool, rng: np.random.Generator, *, initial: int = 10, batch: int = 10, top: int = 100) -> Steps:
+    """Rank the whole table with a predictor, query at random among the best predicted.
+
+    Source: Wu et al., "Stronger NAS with Weaker Predictors" (WeakNAS), NeurIPS 2021: each round the predictor is
+    fitted to everything queried, and `batch` of the `top` best predicted unseen architectures are queried, uniformly.
+
+    Departures: labels are those of the queries alone (the published code scales them by the whole table's).
+
+    initial: random architectures to start from. batch: queries a round. top: best predicted ones drawn from.
+    """
+    history = yield Query(pool.draw(rng, initial))
+    while len(history.seen) < len(pool):
+        unseen = np.setdiff1d(np.arange(len(pool)), history.candidates).tolist()
+        belief = yield Rank(unseen)
+        best = np.argsort(-belief.mean, kind="stable")[:top]
+        history = yield Query([unseen[i] for i in rng.permutation(best)[:batch]])
