@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,14 @@ def _are_chains(benchmark: Benchmark) -> bool:
     return bool((adj.sum(1) <= 1).all() and (adj.sum(2) <= 1).all() and (adj.sum((1, 2)) == lengths - 1).all())
 
 
+def _positions(known: NDArray[Any], asked: NDArray[Any]) -> Rows:
+    """Where each asked name first occurs among the known ones; -1 where it does not."""
+    index = pd.Index(known)
+    first = np.flatnonzero(~index.duplicated())
+    place = index[first].get_indexer(pd.Index(asked))
+    return np.where(place >= 0, first[place], -1)
+
+
 def _named(*parts: NDArray[np.generic]) -> NDArray[np.uint64]:
     """A 64-bit name per row of the arrays [N, ...] side by side."""
     flat = np.concatenate([part.reshape(len(part), -1).astype(np.uint64) for part in parts], 1)
@@ -77,9 +86,9 @@ def _replaced(benchmark: Benchmark) -> Iterator[tuple[Rows, NDArray[np.int16]]]:
 
 def _wirings(benchmark: Benchmark, moves: bool = True) -> Iterator[tuple[Rows, Rows]]:
     adj, ops, cell = benchmark.adj, benchmark.ops, benchmark.cell
-    names = pd.Index(_named(ops, adj, cell))
+    names = _named(ops, adj, cell)
     for rows, changed in _replaced(benchmark):
-        found = names.get_indexer(_named(changed, adj[rows], cell[rows]))
+        found = _positions(names, _named(changed, adj[rows], cell[rows]))
         yield rows[found >= 0], found[found >= 0]
     if not moves:
         return
@@ -91,7 +100,7 @@ def _wirings(benchmark: Benchmark, moves: bool = True) -> Iterator[tuple[Rows, R
             # What leads to the output follows from the rest of the wiring.
             if (square[a] != square[b]).any(0)[~outputs].sum() == 1:
                 rows = np.flatnonzero(wiring.reshape(-1) == a)
-                found = names.get_indexer(_named(ops[rows], np.repeat(square[b : b + 1], len(rows), 0), cell[rows]))
+                found = _positions(names, _named(ops[rows], np.repeat(square[b : b + 1], len(rows), 0), cell[rows]))
                 yield rows[found >= 0], found[found >= 0]
 
 
@@ -113,8 +122,7 @@ def _chains(benchmark: Benchmark) -> Iterator[tuple[Rows, Rows]]:
 
 def _graphs(benchmark: Benchmark) -> Iterator[tuple[Rows, Rows]]:
     ops, adj, mask, cell = benchmark.ops, benchmark.adj, benchmark.mask, benchmark.cell
-    keys = pd.Series(np.arange(len(ops)), index=isomorphism_key(ops, adj, mask, cell))
-    known = keys[~keys.index.duplicated()]
+    keys = isomorphism_key(ops, adj.astype(np.int64), mask, cell)
     chunk = max(1, _AT_ONCE // ops.shape[1] ** 2)
 
     def found(rows: Rows, ops: NDArray[np.int16], adj: NDArray[np.bool_]) -> Iterator[tuple[Rows, Rows]]:
@@ -122,8 +130,8 @@ def _graphs(benchmark: Benchmark) -> Iterator[tuple[Rows, Rows]]:
             part = slice(start, start + chunk)
             here = rows[part]
             edges, alive = _pruned(benchmark, ops[part], adj[part], mask[here])
-            place = known.index.get_indexer(isomorphism_key(ops[part], edges, alive, cell[here]))
-            yield here[place >= 0], known.to_numpy()[place[place >= 0]]
+            place = _positions(keys, isomorphism_key(ops[part], edges.astype(np.int64), alive, cell[here]))
+            yield here[place >= 0], place[place >= 0]
 
     for rows, changed in _replaced(benchmark):
         yield from found(rows, changed, adj[rows])

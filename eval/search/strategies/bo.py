@@ -11,7 +11,6 @@ from archrank.eval.search.pool import Pool
 from archrank.eval.search.steps import Query, Rank, Steps, strategy
 
 
-
 @strategy("bo", predicts=True)
 def bayesian_optimisation(pool: Pool, rng: np.random.Generator, *, acquisition: Literal["ei", "ucb", "its", "mean"] = "ei", initial: int = 10,
                           batch: int = 10, candidates: int = 2000) -> Steps:

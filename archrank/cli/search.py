@@ -1,0 +1,64 @@
+"""`archrank search`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archrank.cli.console import echo, print_columns
+
+
+def search(
+    benchmark: Annotated[str, typer.Option("--benchmark", "--benchmarks", "-b", help="Names, comma-separated.")] = "digits101",
+    encoders: Annotated[list[str] | None, typer.Option("--encoders", "-e", help="Predictors, as `archrank run` takes them.")] = None,
+    strategies: Annotated[str, typer.Option("--strategies", help="Names, comma-separated (see `archrank list strategies`).")] = "random,evolution,local",
+    queries: Annotated[int, typer.Option("--queries", min=2, help="Evaluated architectures of each repeat.")] = 150,
+    repeats: Annotated[int, typer.Option("--repeats", min=2, help="How often each search is repeated.")] = 30,
+    target: Annotated[str | None, typer.Option("--target", help="Metric that is queried (default: the validation score).")] = None,
+    test: Annotated[str | None, typer.Option("--test", help="Metric that judges (default: the test score that belongs to it).")] = None,
+    recipe: Annotated[str, typer.Option("--recipe", help="How networks are trained.")] = "common",
+    store: Annotated[Path, typer.Option("--store", help="Folder of results.")] = Path("results/store"),
+    workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Search a table with every strategy and predictor: which finds a good architecture soonest? Always resumes."""
+    from archrank.eval.search.compare import compare_searches, sentences
+    from archrank.eval.search.plan import plan_searches
+    from archrank.eval.search.run import run_searches
+    from archrank.eval.search.traces import Judge, read_searches
+    from archrank.eval.trials.specs import parse_list
+
+    started = time.monotonic()
+    plan = plan_searches(parse_list(encoders and ",".join(encoders)) if encoders else [], benchmarks=[name.strip() for name in benchmark.split(",")],
+                         strategies=[name.strip() for name in strategies.split(",")], queries=queries, repeats=repeats, target=target, test=test, recipe=recipe)
+    count = 0
+
+    def on_event(what: str, task: object, text: str) -> None:
+        nonlocal count
+        count += 1
+        echo(f"[{count}] {getattr(task, 'label', '')} on {getattr(task, 'benchmark', '')}" + (f": failed: {text}" if what == "failed" else ""))
+
+    summary = run_searches(plan, store, workers=workers, device=device, on_event=on_event)
+    records, problems = read_searches([store])
+    for problem in problems:
+        echo(problem, err=True)
+    stored = {record.key: record for record in records}
+    for name, table in plan.benchmarks.items():
+        mine = [stored[task.key] for task in plan.tasks if task.benchmark == name and task.key in stored]
+        if not mine:
+            continue
+        judge = Judge.of(table, mine[0].planned.target, mine[0].planned.test)
+        standings, differences = compare_searches(judge, [judge.regret(record) for record in mine])
+        unit = table.unit(mine[0].planned.test)
+        echo(f"{name}: test regret ({mine[0].planned.test}) of the architecture with the best {mine[0].planned.target} so far, mean over {repeats} repeats [95 % interval]")
+        print_columns(["search", "tier", *(f"after {n}" for n in standings[0].at), "queries saved", "found a top 0.1 %", "s/query"],
+                      [[item.label, item.tier, *(f"{v.value:.3f} [{v.low:.3f}, {v.high:.3f}]" for v in item.at.values()),
+                        f"{item.saved.value:.0f} [{item.saved.low:.0f}, {item.saved.high:.0f}]", f"{item.reached:.0%}", f"{item.seconds:.3f}"] for item in standings])
+        for sentence in sentences(standings, differences, f" {unit}" if unit else ""):
+            echo(sentence)
+    echo(f"{summary.planned} searches: {summary.kept} kept, {summary.done} done, {len(summary.failed)} failed, {time.monotonic() - started:.0f} s. Results in {store}")
+    if summary.failed:
+        raise typer.Exit(1)
