@@ -19,7 +19,7 @@ def search(
     repeats: Annotated[int, typer.Option("--repeats", min=2, help="How often each search is repeated.")] = 30,
     target: Annotated[str | None, typer.Option("--target", help="Metric that is queried (default: the validation score).")] = None,
     test: Annotated[str | None, typer.Option("--test", help="Metric that judges (default: the test score that belongs to it).")] = None,
-    recipe: Annotated[str, typer.Option("--recipe", help="How networks are trained.")] = "common",
+    recipe: Annotated[str, typer.Option("--recipe", help="How networks are trained.")] = "search",
     store: Annotated[Path, typer.Option("--store", help="Folder of results.")] = Path("results/store"),
     workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",

@@ -117,6 +117,9 @@ QUICK_UPDATES = 40
 QUICK = variant("quick", updates=QUICK_UPDATES)
 """`common` with 40 updates, to see that everything runs; its scores are worth nothing."""
 
+SEARCH = variant("search", updates=200)
+"""`common` with 200 updates: a search fits hundreds of predictors, each to few labels."""
+
 RECIPES: Registry[RecipeChoice] = Registry("recipe", "recipes", __name__, (Recipe, PublishedRecipe), ("Recipe", "PublishedRecipe", "variant"))
 
 

@@ -17,6 +17,7 @@ from archrank.eval.search.steps import Belief, History, Query, Rank, Step, Steps
 from archrank.eval.search.strategies import STRATEGIES
 
 if TYPE_CHECKING:
+    from archrank.eval.engine.recipes import RecipeChoice
     from archrank.eval.search.surrogate import Surrogate
     from archrank.eval.trials.specs import Spec
 
@@ -107,7 +108,7 @@ def _beliefs(repeats: Sequence[Repeat], surrogate: Surrogate | None) -> list[Bel
                               for repeat in repeats if isinstance(repeat.waiting, Rank)])
 
 
-def search_task(task: SearchTask, spec: Spec | None, pool: Pool, folder: Path, device: str = "cpu",
+def search_task(task: SearchTask, spec: Spec | None, recipe: RecipeChoice, pool: Pool, folder: Path, device: str = "cpu",
                 on_progress: Callable[[float], None] = lambda share: None) -> Traces:
     """Run one planned search on its table. folder: the store, where pre-trained encodings are kept."""
     surrogate = None
@@ -116,5 +117,5 @@ def search_task(task: SearchTask, spec: Spec | None, pool: Pool, folder: Path, d
 
         if spec.info.source != task.source:
             raise ArchrankError(f"encoder {spec.label} was edited since this was planned; run the same command again, which plans anew")
-        surrogate = Surrogate(spec, pool, task.target, task.recipe or "common", folder=folder, device=device)
+        surrogate = Surrogate(spec, pool, task.target, recipe, folder=folder, device=device)
     return run_search(task, pool, oriented(pool.benchmark, task.target)[pool.rows], surrogate, on_progress)

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archrank.datasets import Benchmark, load
-from archrank.datasets.errors import ArchrankError, unknown
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import validation_pair
-from archrank.eval.engine.recipes import RECIPES
+from archrank.eval.engine.recipes import SEARCH, RecipeChoice
 from archrank.eval.search.strategies import STRATEGIES
+from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec, named_options
 
 # Raise when a change to the search changes results: every stored search is then run again.
@@ -63,10 +64,11 @@ class SearchPlan:
     tasks: list[SearchTask] = field(default_factory=list)
     benchmarks: dict[str, Benchmark] = field(default_factory=dict)
     specs: dict[str, Spec] = field(default_factory=dict)
+    recipe: RecipeChoice = SEARCH
 
 
 def plan_searches(specs: Sequence[Spec], *, benchmarks: Sequence[str | Benchmark], strategies: Sequence[str], queries: int = 150,
-                  repeats: int = 30, target: str | None = None, test: str | None = None, recipe: str = "common") -> SearchPlan:
+                  repeats: int = 30, target: str | None = None, test: str | None = None, recipe: str | RecipeChoice = "search") -> SearchPlan:
     """Every strategy on every benchmark, those that predict once for every predictor; checked before anything runs.
 
     Args:
@@ -76,16 +78,15 @@ def plan_searches(specs: Sequence[Spec], *, benchmarks: Sequence[str | Benchmark
         queries, repeats: both 2 or more.
         target: the metric that is queried (default: the benchmark's validation score where it has one).
         test: the metric that judges (default: the test score of the same data set, else the target itself).
-        recipe: of networks.
+        recipe: how networks are trained: a name, a YAML file or a recipe.
 
     Raises:
         ArchrankError: an unknown name, no predictor for a strategy that needs one, too many queries for a table.
     """
-    if recipe not in RECIPES:
-        raise unknown("recipe", recipe, RECIPES)
+    choice = find_recipe(recipe)
     if queries < 2 or repeats < 2:
         raise ArchrankError(f"a search needs 2 queries and 2 repeats or more, not {queries} and {repeats}")
-    plan = SearchPlan(specs={spec.label: spec for spec in specs})
+    plan = SearchPlan(specs={spec.label: spec for spec in specs}, recipe=choice)
     for item in benchmarks:
         benchmark = load(item) if isinstance(item, str) else item
         plan.benchmarks[benchmark.name] = benchmark
@@ -100,7 +101,7 @@ def plan_searches(specs: Sequence[Spec], *, benchmarks: Sequence[str | Benchmark
             for spec in specs if predicts else [None]:
                 plan.tasks.append(SearchTask(
                     name, options, spec.label if spec else "", spec.info.source if spec else entry.source, benchmark.name, benchmark.table,
-                    queried, judged, queries, repeats, recipe if spec and spec.neural else ""))
+                    queried, judged, queries, repeats, choice.name if spec and spec.neural else ""))
     if not plan.tasks:
         raise ArchrankError("nothing to search: name a benchmark and a strategy")
     return plan

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError, one_line
+from archrank.eval.engine.recipes import RecipeChoice
 from archrank.eval.runners.processes import environment
 from archrank.eval.search.plan import SearchPlan, SearchTask, oriented
 from archrank.eval.search.pool import Pool
@@ -57,7 +58,7 @@ def run_searches(plan: SearchPlan, store: Path, *, workers: int | None = None, d
             summary.done += 1
         on_event("failed" if problem else "done", task, problem)
 
-    jobs = [(task, plan.specs.get(task.encoder), plan.benchmarks[task.benchmark], store, device) for task in waiting]
+    jobs = [(task, plan.specs.get(task.encoder), plan.recipe, plan.benchmarks[task.benchmark], store, device) for task in waiting]
     if workers == 0 or not jobs:
         for job in jobs:
             told(job[0], one_search(*job))
@@ -78,7 +79,7 @@ def run_searches(plan: SearchPlan, store: Path, *, workers: int | None = None, d
     return summary
 
 
-def one_search(task: SearchTask, spec: Spec | None, benchmark: Benchmark, store: Path, device: str) -> str:
+def one_search(task: SearchTask, spec: Spec | None, recipe: RecipeChoice, benchmark: Benchmark, store: Path, device: str) -> str:
     """Run and store one search; returns why it failed, or nothing."""
     import torch
 
@@ -90,7 +91,7 @@ def one_search(task: SearchTask, spec: Spec | None, benchmark: Benchmark, store:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a Gaussian process at the edge of its bounds says so at every fit
             pool = Pool.of(benchmark, [oriented(benchmark, task.target), oriented(benchmark, task.test)])
-            traces = search_task(task, spec, pool, store, device)
+            traces = search_task(task, spec, recipe, pool, store, device)
         write_search(store, task, traces.rows, traces.seconds, provenance(device, 1))
     except ArchrankError as error:
         return str(error)

@@ -41,7 +41,7 @@ class Search:
     """
 
     def __init__(self, pool: Benchmark, strategy: str = "bo", encoder: str | None = "base+gp", *, seed: int = 0, direction: str = "max",
-                 recipe: str = "common", folder: Path | str = "results/store") -> None:
+                 recipe: str = "search", folder: Path | str = "results/store") -> None:
         from archrank.eval.trials.specs import named_options, parse_list
 
         if direction not in ("max", "min"):
@@ -57,9 +57,10 @@ class Search:
             if not encoder:
                 raise ArchrankError(f"strategy {name} needs a predictor: Search(pool, strategy, encoder=\"base+gp\")")
             from archrank.eval.search.surrogate import Surrogate
+            from archrank.eval.trials.recipe_files import find_recipe
 
             spec = parse_list([encoder])[0]
-            self._surrogate = Surrogate(spec, self._pool, "", recipe, folder=Path(folder))
+            self._surrogate = Surrogate(spec, self._pool, "", find_recipe(recipe), folder=Path(folder))
         self._repeat: Repeat = start_repeat(name, entry.validate(options), self._pool, seed)
         self._asked: list[int] = []
         self._log: list[list[Any]] = []

@@ -16,7 +16,7 @@ from archrank.eval.engine.batching import Member, derive_seed
 from archrank.eval.engine.heads import HEADS, Regressor
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding
-from archrank.eval.engine.recipes import Recipe, prescribed, shared
+from archrank.eval.engine.recipes import RecipeChoice, common_recipe, resolve_recipe
 from archrank.eval.engine.regressors import fit_regressor
 from archrank.eval.engine.training import train
 from archrank.eval.search.pool import Pool
@@ -53,13 +53,13 @@ class Surrogate:
         device: `cpu` or `cuda`.
     """
 
-    def __init__(self, spec: Spec, pool: Pool, target: str, recipe: str, *, members: int = 5, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, spec: Spec, pool: Pool, target: str, recipe: RecipeChoice, *, members: int = 5, folder: Path, device: str = "cpu") -> None:
         self.spec, self.pool, self.target, self.members, self.folder, self.device = spec, pool, target, members, folder, device
         self.encoder = spec.info.load()
         self.config = dict(spec.config)
-        self.recipe: Recipe = shared(recipe)
+        self.recipe = common_recipe(recipe)
         if spec.info.learned:
-            self.recipe, self.config = prescribed(recipe, self.encoder, self.config, spec.layers(), pool.benchmark.space)
+            self.recipe, self.config = resolve_recipe(recipe, self.encoder, self.config, spec.layers(), pool.benchmark.space)
         elif spec.neural:
             self.recipe = self.recipe.model_copy(update={"head": spec.layers()})
 
