@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from archrank.datasets.space import SearchSpace
     from archrank.encoders.registry import encoder, encoding
     from archrank.eval.predictor import Predictor
+    from archrank.eval.search.study import Search
 
 __version__ = "0.1.0"
-__all__ = ["ArchrankError", "Benchmark", "Graphs", "Predictor", "Results", "SearchSpace", "encoder", "encoding", "load", "run"]
+__all__ = ["ArchrankError", "Benchmark", "Graphs", "Predictor", "Results", "Search", "SearchSpace", "encoder", "encoding", "load", "run"]
 
 _HOME = {
     "api": ("run", "Results"),
     "eval.predictor": ("Predictor",),
+    "eval.search.study": ("Search",),
     "datasets.benchmark": ("Benchmark",),
     "datasets.catalog": ("load",),
     "datasets.errors": ("ArchrankError",),

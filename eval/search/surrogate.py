@@ -21,7 +21,8 @@ from archrank.eval.engine.regressors import fit_regressor
 from archrank.eval.engine.training import train
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.steps import Belief, History
-from archrank.eval.trials.execute import Context, encode_all
+from archrank.eval.trials.context import Context
+from archrank.eval.trials.execute import encode_all
 from archrank.eval.trials.specs import Spec
 from archrank.eval.trials.trial import Planned, Trial
 
