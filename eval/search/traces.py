@@ -18,7 +18,7 @@ from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.search.plan import SearchTask, oriented
 from archrank.eval.search.pool import Pool
-from archrank.eval.trials.store import replace
+from archrank.eval.trials.files import replace
 
 Floats = NDArray[np.float64]
 FOLDER = "searches"
