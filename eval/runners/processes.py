@@ -152,6 +152,7 @@ class Processes:
             return
         worker.began = True
         if message == BEGAN:
+            worker.since = time.monotonic()  # its first task waited until now
             return
         number, event, value = message
         if event == "stopped":
@@ -165,7 +166,7 @@ class Processes:
     def _end_late_and_orphaned(self) -> None:
         """End workers that train for too long, and what is left of one whose keeper was killed."""
         for worker in self.workers:
-            if self.timeout is not None and worker.task is not None and time.monotonic() - worker.since > self.timeout:
+            if self.timeout is not None and worker.task is not None and worker.began and time.monotonic() - worker.since > self.timeout:
                 worker.timed_out = True
                 worker.kill()
             elif not worker.process.is_alive():
