@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,7 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     callback = callback or ProgressCallback()
     folder = Store(store)
     _check(workers, timeout, shard)
+    _sweep(folder)
     settled = folder.settled(item.trial.key for item in plan.trials)
     failed_before = {key for key, status in settled.items() if status == "failed"}
     stored = set(settled) - (failed_before if retry_failed else set())
@@ -93,10 +95,17 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
                 _runner(context, plan, workers, len(groups), timeout).run(queue)
             finally:
                 callback.end()
+                _sweep(folder)
         status |= queue.status | folder.settled(queue.shared)
         trained, shared = sum(state == "done" for state in queue.status.values()), queue.shared
     return Summary(len(planned), len(planned) - len(pending), trained, failed=sum(state == "failed" for state in status.values()), shared=len(shared),
                    missing=len((status.keys() | shared) - folder.keys()))
+
+
+def _sweep(folder: Store) -> None:
+    """Remove what killed runs left in the store, as far as it lets us."""
+    with contextlib.suppress(OSError):
+        folder.sweep()
 
 
 def _check(workers: int | None, timeout: float | None, shard: tuple[int, int] | None) -> None:
