@@ -74,7 +74,7 @@ def run(encoders: str | Sequence[Any], *, benchmarks: str | Benchmark | Sequence
     from archrank.eval.trials.specs import parse_list
     from archrank.eval.trials.trial import make_plan
 
-    plan = make_plan(parse_list(encoders), benchmarks=_several(benchmarks), budgets=_several(budgets), seeds=seeds,
+    plan = make_plan(parse_list(encoders, "here" if workers == 0 else "apart"), benchmarks=_several(benchmarks), budgets=_several(budgets), seeds=seeds,
                      targets=None if targets is None else _several(targets), protocol=protocol, recipe=recipe)
     for what, why in plan.left_out:
         warnings.warn(f"left out {what}: {why}", stacklevel=2)

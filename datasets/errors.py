@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from archrank.datasets.io.visible import visible
+
 
 class ArchrankError(Exception):
     """Wrong use or bad input. The command line prints its message and exits with 2; nothing was written."""
@@ -38,7 +40,7 @@ def without_surrogates(text: str) -> str:
 def one_line(error: BaseException, most: int | None = None) -> str:
     """An error that some other code raised: its type, and the first line of what it says (of that, at most so many characters)."""
     lines = message_of(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:most]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {visible(lines[0][:most])}" if lines else type(error).__name__
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> ArchrankError:

@@ -172,7 +172,7 @@ def checked_options(what: str, options: Mapping[str, Option], given: Mapping[str
                                 "write a finite number, a word, true, null or (1,2)") from None
     if missing := [key for key, option in options.items() if option.required and key not in given]:
         raise ArchrankError(f"{what}: option '{missing[0]}' has no default; say [{missing[0]}=...]")
-    return {key: value for key, value in sorted(checked.items()) if value != options[key].default}
+    return {key: value for key, value in sorted(checked.items()) if options[key].required or value != options[key].default}
 
 
 def module_file(module: str) -> Path | None:

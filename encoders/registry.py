@@ -12,37 +12,43 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Mark:
-    """What a decorator leaves on an encoder: its registered name, whether it is learned, its family in tables, and whether a fixed
-    encoding comes out of a pre-training or is a ranking by itself."""
+    """What a decorator leaves on an encoder: its registered name, whether it is learned, its family in tables, whether a fixed encoding comes
+    out of a pre-training or is a ranking by itself, and what says which architectures it cannot hold."""
 
     name: str
     learned: bool
     family: str
     pretrained: bool = False
     ranks: bool = False
+    supports: Callable[..., str | None] | None = None
 
 
 def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
     """Register a learned encoder: an `nn.Module` class made as `Class(space, **config)` whose `forward(graphs)` gives [B, dim].
 
-    Keyword-only arguments of `__init__` are its configuration. Hooks, found by their presence:
+    Keyword-only arguments of `__init__` are its configuration; where it hands `**options` on, those of its base class too. Hooks, found by their
+    presence, be they defined, assigned or inherited:
     `paper_recipe(space) -> dict` and `paper_config(space) -> dict` (static): the published training and size;
     `twins(graphs) -> Graphs` (static): one equivalent relabelling of each architecture, for recipes with a consistency loss;
     `auxiliary_loss(self, graphs, embeddings) -> scalar`: added to the loss;
     `compare(self, a, b)`: for embeddings [..., dim] that broadcast, how much likelier a is better than b (log-odds); such an encoder is trained
-    on pairs and ranks by Borda count.
+    on pairs and ranks by Borda count;
+    `supports(space) -> str | None` (static): why it cannot encode a space's architectures, in one line, or None; a run leaves it out there and says
+    why. It may have parameters of the names of options, and `benchmark`, whose graphs it may look at.
     """
     return _mark(Mark(name, True, family))
 
 
-def encoding(name: str, *, family: str = "yours", pretrained: bool = False, ranks: bool = False) -> Callable[[T], T]:
+def encoding(name: str, *, family: str = "yours", pretrained: bool = False, ranks: bool = False,
+             supports: Callable[..., str | None] | None = None) -> Callable[[T], T]:
     """Register a fixed encoding: a function `(graphs, space, *, ...) -> float [B, F]` that learns nothing from labels.
 
     It is called once with all architectures of a benchmark. pretrained: it trains on those unlabelled graphs (minutes); its result is
     then kept in the store by content, and its seconds are counted in the cost. ranks: it is one number, F = 1, higher meaning better, that
-    ranks architectures without a label; it then has the head `none`, unless another one is asked for.
+    ranks architectures without a label; it then has the head `none`, unless another one is asked for. supports: a function like the hook of
+    `encoder`; a built-in encoding imports it by name from a module without torch, for planning asks it.
     """
-    return _mark(Mark(name, False, family, pretrained, ranks))
+    return _mark(Mark(name, False, family, pretrained, ranks, supports))
 
 
 def _mark(mark: Mark) -> Callable[[T], T]:

@@ -27,7 +27,7 @@ def encoders_page() -> str:
         kind = "learned" if info.learned else "fixed, pre-trained without labels" if info.pretrained else "fixed"
         options = ", ".join(f"`{name}={option.default}`" for name, option in info.options.items()) or "none"
         hooks = {"paper_recipe": "a published recipe", "paper_config": "a published size", "twins": "twins for a consistency loss",
-                 "auxiliary_loss": "a loss of its own", "compare": "pairs, ranked by Borda count"}
+                 "auxiliary_loss": "a loss of its own", "compare": "pairs, ranked by Borda count", "supports": "what it cannot hold, said in advance"}
         offers = ", ".join(hooks[hook] for hook in info.hooks)
         lines = [f"### `{info.name}`", "", info.doc, "", f"*{kind.capitalize()}.* Options: {options}." + (f" Offers: {offers}." if offers else ""),
                  "", f"Source: `encoders/{info.path.parent.name}/{info.path.name}`, checked by `tests/encoders/test_{info.path.stem}.py` and the contract tests.", ""]

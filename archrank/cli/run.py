@@ -11,6 +11,7 @@ from archrank.cli.console import echo, emit
 from archrank.cli.options import DEFAULT_STORE, StoreFolder
 
 if TYPE_CHECKING:
+    from archrank.encoders.catalog import Reach
     from archrank.eval.trials.store import Store
     from archrank.eval.trials.trial import Plan
 
@@ -34,7 +35,7 @@ def _joined(option: str, values: list[str] | None) -> str | None:
 
 
 def _plan(suite: str | None, encoders: list[str] | None, benchmark: list[str] | None, budgets: list[str] | None, seeds: int | None,
-          target: list[str] | None, protocol: str | None, recipe: str | None) -> tuple[Plan, dict[str, str]]:
+          target: list[str] | None, protocol: str | None, recipe: str | None, reach: Reach = "text") -> tuple[Plan, dict[str, str]]:
     """The plan, and the suite's optional benchmarks that are not at hand (name -> how to get it), each said in one line."""
     from archrank.datasets.errors import ArchrankError
     from archrank.eval.trials.specs import parse_list
@@ -58,7 +59,7 @@ def _plan(suite: str | None, encoders: list[str] | None, benchmark: list[str] | 
         names, skipped, optional = named.split(","), {}, []
     for name, remedy in skipped.items():
         echo(f"skipped {name}: its table is not at hand; {remedy}", err=True)
-    plan = make_plan(parse_list(chosen), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
+    plan = make_plan(parse_list(chosen, reach), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
                      targets=targets.split(",") if targets else base.get("targets"), protocol=protocol or base.get("protocol", "clean"),
                      recipe=recipe or base.get("recipe", "common"), optional=optional)
     for what, reason in plan.left_out:
@@ -73,6 +74,8 @@ def plan(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmar
     from archrank.eval.trials.store import Store
 
     planned, _ = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
+    for info in {item.spec.info.place: item.spec.info for item in planned.trials if item.spec.info.open}.values():
+        echo(f"{info.place}: its text does not say {info.open}; a run reads that from the loaded object, and may find other trials stored", err=True)
     stored = Store(store).settled(item.trial.key for item in planned.trials)
     rows: dict[tuple[str, str, str], list[int]] = {}
     for item in planned.trials:
@@ -104,7 +107,7 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
     """
     started = time.monotonic()
     part = _shard(shard)
-    planned, skipped = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
+    planned, skipped = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe, "here" if workers == 0 else "apart")
     from archrank.cli.progress import progress
     from archrank.eval.runners.run import run as run_plan
     from archrank.eval.trials.store import Store

@@ -8,14 +8,13 @@ from torch import Tensor
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.autoencoders.limits import NODES, supports
 from archrank.encoders.layers.dag_autoencoder import DagAutoencoder
 from archrank.encoders.layers.pretraining import fit, in_chunks, seeded
 from archrank.encoders.registry import encoding
 
-NODES = 64  # the decoder decides about every pair of nodes
 
-
-@encoding("dvae", family="autoencoder", pretrained=True)
+@encoding("dvae", family="autoencoder", pretrained=True, supports=supports)
 def dvae(graphs: Graphs, space: SearchSpace, *, latent: int = 56, hidden: int = 64, updates: int = 1500, batch: int = 32,
          lr: float = 3e-3, beta: float = 0.005, seed: int = 0) -> Tensor:
     """Latent means of a variational autoencoder whose encoder and decoder follow the flow of data.

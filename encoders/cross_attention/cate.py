@@ -10,6 +10,7 @@ from torch import Tensor
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.cross_attention.limits import NODES, supports
 from archrank.encoders.layers.attention import absent
 from archrank.encoders.layers.complexity import cost
 from archrank.encoders.layers.masked_operators import GraphEncoder, PairModel, corrupt, guess_loss
@@ -18,10 +19,9 @@ from archrank.encoders.registry import encoding
 
 RATE = 0.2
 WARMUP = 100
-NODES = 128  # attention of pairs is quadratic in this
 
 
-@encoding("cate", family="cross attention", pretrained=True)
+@encoding("cate", family="cross attention", pretrained=True, supports=supports)
 def cate(graphs: Graphs, space: SearchSpace, *, dim: int = 64, layers: int = 4, cross_layers: int = 2, heads: int = 8,
          hidden: int = 128, cross_hidden: int = 256, dropout: float = 0.1, updates: int = 1500, batch: int = 64,
          lr: float = 1e-3, weight_decay: float = 0.01, pairs: int = 2, window: float = 0.04,

@@ -19,12 +19,11 @@ from archrank.datasets.canonical import vocabulary
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.features.limits import WIDEST, supports
 from archrank.encoders.registry import encoding
 
-WIDEST = 20_000
 
-
-@encoding("adjacency", family="adjacency")
+@encoding("adjacency", family="adjacency", supports=supports)
 def adjacency(
     graphs: Graphs, space: SearchSpace, *, ops: Literal["onehot", "scalar"] = "onehot", faithful: bool = False
 ) -> Tensor:
@@ -45,7 +44,7 @@ def adjacency(
     return torch.cat([edges.float(), onehot.flatten(1).float()], 1)
 
 
-@encoding("adjacency_categorical", family="adjacency")
+@encoding("adjacency_categorical", family="adjacency", supports=supports)
 def adjacency_categorical(graphs: Graphs, space: SearchSpace, *, faithful: bool = False) -> Tensor:
     """The numbers of the edges that are there, ascending, then zeros; behind them the operations as scalars.
 
@@ -62,7 +61,7 @@ def adjacency_categorical(graphs: Graphs, space: SearchSpace, *, faithful: bool 
     return torch.cat([named, _scalars(letters, count, space, faithful)], 1)
 
 
-@encoding("adjacency_continuous", family="adjacency")
+@encoding("adjacency_continuous", family="adjacency", supports=supports)
 def adjacency_continuous(graphs: Graphs, space: SearchSpace, *, faithful: bool = False) -> Tensor:
     """One bit per possible edge, the number of edges, and the operations as scalars.
 

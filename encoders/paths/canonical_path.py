@@ -9,7 +9,7 @@ from torch import Tensor
 from archrank.datasets.canonical import canonicalize, contract, vocabulary
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.limits import limit_of, path_letters
+from archrank.encoders.paths.limits import limit_of, path_letters, supports_canonical
 from archrank.encoders.paths.path import check_seen, count
 from archrank.encoders.registry import encoding
 
@@ -17,7 +17,7 @@ MOST = 1e6
 _AT_ONCE = 20_000_000
 
 
-@encoding("canonical_path", family="path")
+@encoding("canonical_path", family="path", supports=supports_canonical)
 def canonical_path(graphs: Graphs, space: SearchSpace, *, longest: int | None = None) -> Tensor:
     """How many paths carry data through each sequence of operations, once dead operations and identities are gone.
 

@@ -18,14 +18,24 @@ from archrank.datasets.canonical import contract, ends, vocabulary
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.limits import WIDEST, allowed, few, fixed_edges, limit_of
+from archrank.encoders.paths.limits import (
+    WIDEST,
+    allowed,
+    few,
+    fixed_edges,
+    limit_of,
+    supports_bits,
+    supports_categorical,
+    supports_truncated,
+    supports_truncated_categorical,
+)
 from archrank.encoders.registry import encoding
 
 _AT_ONCE = 30_000_000
 _MANY = 50
 
 
-@encoding("path", family="path")
+@encoding("path", family="path", supports=supports_bits)
 def path(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, faithful: bool = False) -> Tensor:
     """One bit per possible sequence of operations on a path from input to output.
 
@@ -41,7 +51,7 @@ def path(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, fait
     return (torch.cat(path_counts(graphs, space, longest, faithful), 1) > 0).float()
 
 
-@encoding("path_truncated", family="path")
+@encoding("path_truncated", family="path", supports=supports_truncated)
 def path_truncated(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, faithful: bool = False) -> Tensor:
     """The path encoding without the long, rare paths: one bit per sequence of few operations.
 
@@ -58,7 +68,7 @@ def path_truncated(graphs: Graphs, space: SearchSpace, *, longest: int | None = 
     return path(graphs, space, longest=few(space) if longest is None else longest)
 
 
-@encoding("path_categorical", family="path")
+@encoding("path_categorical", family="path", supports=supports_categorical)
 def path_categorical(graphs: Graphs, space: SearchSpace, *, slots: int = 20, faithful: bool = False) -> Tensor:
     """The numbers of all paths from input to output in ascending order, with repetitions, then zeros.
 
@@ -73,7 +83,7 @@ def path_categorical(graphs: Graphs, space: SearchSpace, *, slots: int = 20, fai
     return _categories(graphs, space, None, slots, faithful)
 
 
-@encoding("path_truncated_categorical", family="path")
+@encoding("path_truncated_categorical", family="path", supports=supports_truncated_categorical)
 def path_truncated_categorical(
     graphs: Graphs, space: SearchSpace, *, longest: int | None = None, slots: int = 20, faithful: bool = False
 ) -> Tensor:
@@ -85,7 +95,7 @@ def path_truncated_categorical(
     return _categories(graphs, space, few(space) if longest is None else longest, slots, faithful)
 
 
-@encoding("path_continuous", family="path")
+@encoding("path_continuous", family="path", supports=supports_bits)
 def path_continuous(graphs: Graphs, space: SearchSpace, *, longest: int | None = None) -> Tensor:
     """The path encoding and, behind it, how many different sequences it has, where the paper's continuous form cuts.
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from archrank.datasets import Benchmark, load
-from archrank.datasets.errors import ArchrankError, one_line
-from archrank.encoders.catalog import where
+from archrank.datasets.errors import ArchrankError
+from archrank.encoders.catalog.apart import apart
 from archrank.eval.engine.device import chosen_device
 from archrank.eval.runners.base import Runner
 from archrank.eval.runners.queue import Queue
@@ -18,7 +18,7 @@ from archrank.eval.trials.claims import Claims
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.groups import Group, compose, in_shard, make_groups
 from archrank.eval.trials.store import Store
-from archrank.eval.trials.trial import Plan
+from archrank.eval.trials.trial import Plan, Planned
 
 
 @dataclass
@@ -82,7 +82,7 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     planned = [item for members in in_shard(compose(plan.trials, device), *shard) for item in members] if shard else plan.trials
     pending = [item for item in planned if item.trial.key not in stored]
     if pending:
-        _check_encoders(plan, pending)
+        _check_encoders(plan, pending, apart_from_here=workers != 0)
     groups = make_groups(plan.trials, stored, folder, device, shard)
     callback.begin(len(planned), len(planned) - len(pending), groups)
     status = {item.trial.key: settled[item.trial.key] for item in planned if item.trial.key in stored}
@@ -139,20 +139,18 @@ def _loads(benchmark: Benchmark) -> bool:
         return False
 
 
-def _check_encoders(plan: Plan, pending: list[Any]) -> None:
-    """Import and build every encoder that will be trained, once, on each space: a broken plug-in stops here with one line."""
+def _check_encoders(plan: Plan, pending: list[Planned], apart_from_here: bool) -> None:
+    """Import and build every encoder that will be trained, once, on each space: a broken plug-in stops here with one line.
+
+    apart_from_here: plug-ins are tried in a process of their own, as they are trained, so that one that crashes or hangs takes nobody with it.
+    """
     from archrank.eval.trials.execute import probe
 
-    seen: set[tuple[str, str]] = set()
-    for item in pending:
-        pair = (item.spec.label, item.trial.benchmark)
-        if pair not in seen:
-            seen.add(pair)
-            benchmark: Benchmark = plan.benchmarks[item.trial.benchmark]
-            try:
-                probe(item, benchmark)
-            except ArchrankError:
-                raise
-            except (Exception, SystemExit) as error:
-                raise ArchrankError(f"encoder {item.spec.label} cannot be used on {benchmark.name}{where(error, item.spec.info.path)}: "
-                                    f"{one_line(error)}") from error
+    first = {(item.spec.label, item.trial.benchmark): item for item in reversed(pending)}
+    for (label, name), item in reversed(first.items()):
+        few = plan.benchmarks[name].subset([0, 1])
+        if item.spec.info.origin == "built-in" or not apart_from_here:
+            probe(item, few)
+        else:
+            apart().call(probe, item, few, doing=f"encoder {label} on {name}")
+    apart().close()

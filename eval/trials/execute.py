@@ -15,8 +15,11 @@ import numpy as np
 import torch
 
 from archrank.datasets import Benchmark, Split, load, make_split
-from archrank.datasets.errors import message_of, without_surrogates
+from archrank.datasets.errors import ArchrankError, message_of, one_line, without_surrogates
 from archrank.datasets.graphs import Graphs
+from archrank.encoders.catalog import confirm, where
+from archrank.encoders.catalog.loading import effects
+from archrank.encoders.catalog.process_state import unchanged
 from archrank.encoders.layers.complexity import Metric
 from archrank.eval import metrics
 from archrank.eval.engine.batching import Member, Rows
@@ -92,8 +95,15 @@ class Failure:
 
 
 def _train_group(group: Group, context: Context, on_event: OnEvent, benchmark: Benchmark | None) -> list[Finished]:
-    prepared = _prepare(group, benchmark or load(group.first.benchmark))
-    return _finish(group, prepared, _train(group, prepared, context, on_event), context)
+    with unchanged() as changed:
+        prepared = _prepare(group, benchmark or load(group.first.benchmark))
+        finished = _finish(group, prepared, _train(group, prepared, context, on_event), context)
+    info = group.members[0].spec.info
+    if info.origin != "built-in":
+        said = effects(info.path, info.module) + ([f"training it changed the process ({', '.join(changed)}); that was put back"] if changed else [])
+        for trial in finished:
+            trial.record["notes"] = [*trial.record["notes"], *said]
+    return finished
 
 
 @dataclass(frozen=True)
@@ -205,17 +215,24 @@ def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context
 
 
 def probe(item: Planned, benchmark: Benchmark) -> None:
-    """Import an encoder and use it once on two architectures of a benchmark (unless it is pre-trained); raises whatever goes wrong."""
-    target = item.spec.info.load()
-    item.spec.check_head()
-    if item.spec.info.pretrained:
-        return
-    if not item.spec.info.learned:
-        check_hooks(common_recipe(item.recipe), target)
-        target(benchmark.graphs[:2].plain(), benchmark.space, **item.trial.config)
-        return
-    recipe, config = resolve_recipe(item.recipe, target, item.trial.config, item.spec.layers(), benchmark.space)
-    Network(target(benchmark.space, **config), recipe.head, benchmark.graphs[:2], "compare" in item.spec.info.hooks)
+    """Import an encoder and use it once on a benchmark of a few architectures (unless it is pre-trained). ArchrankError, one line, if that fails."""
+    spec, config = item.spec, item.trial.config
+    try:
+        with unchanged():
+            encoder = spec.info.load()
+            spec.check_head()
+            if spec.info.origin != "built-in":
+                confirm(spec.info)
+            if spec.info.learned:
+                recipe, config = resolve_recipe(item.recipe, encoder, config, spec.layers(), benchmark.space)
+                Network(encoder(benchmark.space, **config), recipe.head, benchmark.graphs, "compare" in spec.info.hooks)
+            elif not spec.info.pretrained:
+                check_hooks(common_recipe(item.recipe), encoder)
+                encoder(benchmark.graphs.plain(), benchmark.space, **config)
+    except (ArchrankError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # SystemExit and others of a stranger's code included
+        raise ArchrankError(f"encoder {spec.label} cannot be used on {benchmark.name}{where(error, spec.info.path)}: {one_line(error)}") from error
 
 
 def _never(_: Graphs) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.io.bounded import shown
 from archrank.encoders import catalog
-from archrank.encoders.catalog import EncoderInfo
+from archrank.encoders.catalog import EncoderInfo, Reach
 from archrank.eval.engine import heads
 from archrank.eval.engine.heads.layers import Head
 from archrank.eval.trials.plain_yaml import read_plain_text
@@ -81,26 +81,29 @@ class Spec:
             head.check_installed()
 
 
-def parse_list(text: str | Sequence[str | Any]) -> list[Spec]:
+def parse_list(text: str | Sequence[str | Any], reach: Reach = "text") -> list[Spec]:
     """Specs from a comma-separated text or a list; globs expand; commas inside brackets do not split.
 
+    reach: whether and where the code of users' encoders may run to learn what their text leaves open (see `catalog.find`).
     ArchrankError for anything unknown, misspelt or given twice.
     """
     items: list[Any] = re.split(r",(?![^\[]*\])", text) if isinstance(text, str) else list(text)
     items = [item.strip() if isinstance(item, str) else item for item in items]
-    specs = [spec for item in items if item != "" for spec in parse(item)]
+    specs = [spec for item in items if item != "" for spec in parse(item, reach)]
     if not specs:
         raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`)")
+    for spec in specs:
+        if others := [other for other in specs if other.info.name == spec.info.name and (other.info.path, other.info.object) != (spec.info.path, spec.info.object)]:
+            raise ArchrankError(f"encoders {spec.info.place} and {others[0].info.place} are both called '{spec.info.name}': give one of them another "
+                                "name in its @encoder(...)")
     labels = [spec.label for spec in specs]
     for label in labels:
         if labels.count(label) > 1:
-            places = {spec.info.path.name for spec in specs if spec.label == label}
-            raise ArchrankError(f"encoder '{label}' is listed twice" + (f" (in {' and '.join(sorted(places))}): give one of them another name in its "
-                                                                        "@encoder(...)" if len(places) > 1 else ""))
+            raise ArchrankError(f"encoder '{label}' is listed twice")
     return specs
 
 
-def parse(item: str | Any) -> list[Spec]:
+def parse(item: str | Any, reach: Reach = "text") -> list[Spec]:
     """The specs one item means (several for a glob): text as at the top of this module, a class, or {name: ..., option: value}."""
     if isinstance(item, dict):
         if not isinstance(item.get("name"), str):
@@ -109,15 +112,15 @@ def parse(item: str | Any) -> list[Spec]:
             raise ArchrankError(f"encoder {item['name']}: its head is not text; known: {', '.join(heads.HEADS)}")
         options = {key: value for key, value in item.items() if key not in ("name", "head")}
         head, head_options = named_options(item["head"], f"head {item['head']}") if item.get("head") else (None, {})
-        return [_spec(info, options, head, head_options) for info in _find(item["name"])]
+        return [_spec(info, options, head, head_options) for info in _find(item["name"], reach)]
     if not isinstance(item, str):
-        return [_spec(info, {}, None, {}) for info in _find(item)]
+        return [_spec(info, {}, None, {}) for info in _find(item, reach)]
     matched = re.fullmatch(r"([^\[\]+]+(?:\[.*?\])?)(?:\+([^\[\]+]+(?:\[.*\])?))?", item)
     if not matched:
         raise ArchrankError(f"encoder '{item}' is not of the form name[option=value,...]+head")
     reference, options = named_options(matched[1], f"encoder '{item}'")
     head, head_options = named_options(matched[2], f"encoder '{item}'") if matched[2] else (None, {})
-    return [_spec(info, options, head, head_options) for info in _find(reference)]
+    return [_spec(info, options, head, head_options) for info in _find(reference, reach)]
 
 
 def named_options(text: str, what: str) -> tuple[str, dict[str, Any]]:
@@ -132,10 +135,10 @@ def named_options(text: str, what: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def _find(reference: Any) -> list[EncoderInfo]:
+def _find(reference: Any, reach: Reach) -> list[EncoderInfo]:
     """The encoders a reference means; a path that no file system takes is one line too."""
     try:
-        return catalog.find(reference)
+        return catalog.find(reference, reach)
     except ArchrankError:
         raise
     except (OSError, ValueError) as error:

@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 from archrank.datasets import Benchmark, Split, load, make_split
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import LEAST_TRAINED
-from archrank.encoders.limits import unfit
+from archrank.encoders import catalog
 from archrank.eval.engine.recipes import COMMON, PublishedRecipe, RecipeChoice
 from archrank.eval.trials.fields import Count, Name, Values
 from archrank.eval.trials.recipe_files import find_recipe
@@ -140,10 +140,10 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
                 continue
             plan.splits |= {split.digest: split for split in drawn.values()}
             for spec in specs:
-                if reason := unfit(spec.info.name, spec.config, benchmark):
+                if reason := catalog.unsupported(spec.info, spec.config, benchmark):
                     plan.left_out.append((f"{spec.label} on {benchmark.name}", reason))
                     continue
-                if isinstance(choice, PublishedRecipe) and "paper_recipe" not in spec.info.hooks and spec.neural:
+                if isinstance(choice, PublishedRecipe) and "paper_recipe" not in spec.info.hooks and spec.neural and not spec.info.open:
                     raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common")
                 source = spec.info.source
                 plan.trials += [

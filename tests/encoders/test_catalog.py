@@ -5,6 +5,8 @@ import pytest
 from archrank import encoder
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders import catalog
+from archrank.encoders.catalog.identity import built_on
+from archrank.encoders.catalog.syntax import ENCODERS
 
 ENCODER = "\nraise RuntimeError('nobody may run this')\ndef E(graphs, space):\n    return graphs\n"
 
@@ -31,6 +33,8 @@ def lay(folder, files):
         ("enc.py", "from helper import SCALE", "helper.py"),
         ("enc.py", "def later():\n    import helper", "helper.py"),
         ("enc.py", "from mypkg.helper import SCALE", "mypkg/parts/deep.py"),
+        ("enc.py", "from mypkg.parts import deep", "mypkg/__init__.py"),
+        ("sub/enc.py", "import sys\nsys.path.append('..')\nfrom helper import SCALE", "helper.py"),
     ],
 )
 def test_an_edit_of_what_an_encoder_is_built_on_is_another_source(tmp_path, encoder, statement, edited):
@@ -47,13 +51,13 @@ def test_an_edit_of_what_an_encoder_is_built_on_is_another_source(tmp_path, enco
 @pytest.mark.parametrize("statement", ["from archrank.encoders.gnn.gcn import GCN", "from archrank.encoders.gnn import gcn", "import archrank.encoders.gnn.gcn as g"])
 def test_every_form_of_import_of_a_built_in_encoder_counts(tmp_path, statement):
     lay(tmp_path, {"enc.py": f"import torch\nfrom archrank import encoder\n{statement}" + ENCODER})
-    own, *others = catalog._built_on(tmp_path / "enc.py")
-    assert own == tmp_path / "enc.py" and others == sorted(catalog._built_on(catalog.HERE / "gnn" / "gcn.py")) and len(others) > 1
+    own, *others = built_on(tmp_path / "enc.py")
+    assert own == tmp_path / "enc.py" and others == sorted(built_on(ENCODERS / "gnn" / "gcn.py")) and len(others) > 1
 
 
 def test_installed_packages_are_not_followed(tmp_path):
     lay(tmp_path / "site-packages", {"enc.py": "import torch\nimport archrank.eval.metrics" + ENCODER, "torch/__init__.py": "", "archrank/__init__.py": ""})
-    assert len(catalog._built_on(tmp_path / "site-packages" / "enc.py")) == 1
+    assert len(built_on(tmp_path / "site-packages" / "enc.py")) == 1
 
 
 def test_a_broken_helper_is_named(tmp_path):
@@ -69,3 +73,9 @@ def test_the_other_decorator_is_named():
         @encoder("count")
         def count(graphs, space):
             return graphs.mask.sum(-1, keepdim=True)
+
+
+def test_what_a_built_in_encoder_uses_of_the_datasets_is_part_of_its_source():
+    files = {path.relative_to(ENCODERS.parent).as_posix() for path in built_on(ENCODERS / "paths" / "path.py")}
+    assert {"datasets/canonical.py", "datasets/graphs.py", "encoders/paths/limits.py"} <= files
+    assert not files & {"datasets/errors.py", "datasets/__init__.py", "encoders/registry.py", "encoders/catalog/info.py"}

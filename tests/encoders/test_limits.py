@@ -9,10 +9,52 @@ import pytest
 from archrank.datasets.benchmark import Benchmark, build
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders import catalog
-from archrank.encoders.limits import MOST_NODES, PAIRS, PATHS, unfit
 from archrank.eval.trials.specs import parse
 from archrank.eval.trials.trial import make_plan
 from tests.encoders import spaces
+
+PATHS = ("path", "path_truncated", "path_categorical", "path_truncated_categorical", "path_continuous", "canonical_path")
+PAIRS = ("adjacency", "adjacency_categorical", "adjacency_continuous")
+
+
+def unfit(name, config, table):
+    """Why a plan leaves a built-in encoder out of a table."""
+    return catalog.unsupported(catalog.find(name)[0], config, table)
+
+
+SUPPORTS = """
+from torch import nn
+from archrank import encoder, encoding
+
+
+class Base(nn.Module):
+    def __init__(self, space, *, most: int = 9):
+        super().__init__()
+
+    @staticmethod
+    def supports(space, most=9):
+        return f"{space.max_nodes} nodes\\n are more than {most}" if space.max_nodes > most else None
+
+
+@encoder("dense_adjacency")
+class Dense(nn.Module):
+    def __init__(self, space):
+        super().__init__()
+
+
+@encoder("narrow")
+class Narrow(Base):
+    pass
+
+
+def fails(space):
+    return 1 // 0
+
+
+@encoding("broken", supports=fails)
+def broken(graphs, space):
+    return graphs.mask.double()
+"""
 
 
 def benchmark(space, graphs) -> Benchmark:
@@ -74,17 +116,29 @@ def test_told_in_advance_is_what_the_encoder_says(kind):
     assert "adjacency" not in refused or kind == "long"
 
 
-def test_limits_are_the_encoders_own():
-    from archrank.encoders import limits
-    from archrank.encoders.autoencoders import dvae
+def test_limits_of_nodes_are_the_encoders_own():
     from archrank.encoders.cross_attention import cate
-    from archrank.encoders.features import adjacency
 
-    assert {"cate": cate.NODES, "dvae": dvae.NODES} == MOST_NODES and adjacency.WIDEST == limits.WIDEST
     table = made("long")
     with pytest.raises(ArchrankError, match="128"):
         cate.cate(table.graphs, table.space)
-    assert "222 nodes, cate holds 128" in unfit("cate", {}, table) and unfit("dvae", {}, table) and unfit("gcn", {}, table) is None
+    assert unfit("cate", {}, table) == "architectures have up to 222 nodes, cate holds 128"
+    assert unfit("dvae", {}, table) == "architectures have up to 222 nodes, dvae holds 64" and unfit("gcn", {}, table) is None
+
+
+def test_an_encoder_of_ones_own_is_asked_and_not_its_name(tmp_path):
+    (tmp_path / "mine.py").write_text(SUPPORTS)
+    table = made("long")
+    adjacency, narrow = (parse(f"{tmp_path / 'mine.py'}:{name}", "here")[0] for name in ("Dense", "Narrow"))
+    assert adjacency.info.name == "dense_adjacency" and catalog.unsupported(adjacency.info, {}, table) is None
+    assert catalog.unsupported(narrow.info, {}, table) == "222 nodes are more than 9"
+    assert catalog.unsupported(narrow.info, {"most": 300}, table) is None
+    assert catalog.unsupported(parse(f"{tmp_path / 'mine.py'}:Narrow")[0].info, {}, table) is None  # planning runs no code of users
+    plan = make_plan([adjacency, narrow], benchmarks=[table], budgets=[10], seeds=1)
+    assert plan.left_out == [("narrow on chains", "222 nodes are more than 9")] and len(plan.trials) == 1
+    broken, = parse(f"{tmp_path / 'mine.py'}:broken+ridge", "here")
+    with pytest.raises(ArchrankError, match=r"encoder broken: its `supports` fails \(mine.py, line 27\): ZeroDivisionError"):
+        make_plan([broken], benchmarks=[table], budgets=[10], seeds=1)
 
 
 def test_options_count():

@@ -1,12 +1,12 @@
-"""What encodings of a fixed length cannot hold, told from the search space alone. No torch here: planning asks too.
+"""What path encodings cannot hold. No torch here: planning asks too.
 
-A code with a feature per sequence of operations, or per pair of nodes, outgrows any table in spaces of large graphs; a plan
-leaves such an encoder out with a reason instead of training it on nothing.
+A code with a feature per sequence of operations outgrows any table in spaces of large graphs; a plan leaves such an encoder out with a reason
+instead of training it on nothing.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,32 +18,52 @@ if TYPE_CHECKING:
     from archrank.datasets.benchmark import Benchmark
 
 WIDEST = 20_000
-# Attention over pairs of architectures, and a decoder that predicts edge by edge, are quadratic in these.
-MOST_NODES = {"cate": 128, "dvae": 64}
-PATHS = ("path", "path_truncated", "path_categorical", "path_truncated_categorical", "path_continuous", "canonical_path")
-ONE_BIT_A_PATH = ("path", "path_truncated", "path_continuous", "canonical_path")
-PAIRS = ("adjacency", "adjacency_categorical", "adjacency_continuous")
 
 
-def unfit(encoder: str, config: dict[str, Any], benchmark: Benchmark) -> str | None:
-    """Why a built-in encoder cannot encode a benchmark's architectures, in one line; None where nothing is known against it."""
-    space = benchmark.space
-    if encoder in MOST_NODES and space.max_nodes > MOST_NODES[encoder]:
-        return f"architectures have up to {space.max_nodes} nodes, {encoder} holds {MOST_NODES[encoder]}"
-    if encoder in PAIRS and (width := pair_features(space)) > WIDEST:
-        return f"graphs of up to {space.max_nodes} nodes need {width:,} features, more than {WIDEST:,}"
-    if encoder not in PATHS:
-        return None
-    letters, longest = path_letters(space, encoder == "canonical_path"), config.get("longest")
+def supports_bits(space: SearchSpace, *, benchmark: Benchmark, longest: int | None = None) -> str | None:
+    """Why a code with one bit (or count) per sequence cannot encode a benchmark's architectures, in one line; None if it can.
+
+    benchmark: its graphs are looked at, not its scores. longest: the encodings' option.
+    """
+    return _too_long(benchmark, longest, canonical=False) or _only_names(benchmark)
+
+
+def supports_truncated(space: SearchSpace, *, benchmark: Benchmark, longest: int | None = None) -> str | None:
+    """The same for the code of short paths."""
+    return supports_truncated_categorical(space, benchmark=benchmark, longest=longest) or _only_names(benchmark)
+
+
+def supports_categorical(space: SearchSpace, *, benchmark: Benchmark) -> str | None:
+    """The same for the numbers of all paths."""
+    return _too_long(benchmark, None, canonical=False)
+
+
+def supports_truncated_categorical(space: SearchSpace, *, benchmark: Benchmark, longest: int | None = None) -> str | None:
+    """The same for the numbers of short paths."""
     try:
-        if longest is None and encoder.startswith("path_truncated"):
-            longest = few(space)
-        limit = limit_of(space, len(letters), longest)
+        return _too_long(benchmark, few(space) if longest is None else longest, canonical=False)
     except ArchrankError as error:
         return str(error)
-    if limit < allowed(space) and (least := shortest(benchmark, encoder == "canonical_path")) is not None and least > limit:
+
+
+def supports_canonical(space: SearchSpace, *, benchmark: Benchmark, longest: int | None = None) -> str | None:
+    """The same for counts of canonical paths."""
+    return _too_long(benchmark, longest, canonical=True) or _only_names(benchmark)
+
+
+def _too_long(benchmark: Benchmark, longest: int | None, canonical: bool) -> str | None:
+    space = benchmark.space
+    try:
+        limit = limit_of(space, len(path_letters(space, canonical)), longest)
+    except ArchrankError as error:
+        return str(error)
+    if limit < allowed(space) and (least := shortest(benchmark, canonical)) is not None and least > limit:
         return f"every path from input to output has {least} operations or more, and {limit} is the most the code keeps (`longest`)"
-    if encoder in ONE_BIT_A_PATH and chains(benchmark):
+    return None
+
+
+def _only_names(benchmark: Benchmark) -> str | None:
+    if chains(benchmark):
         return "every architecture is a chain: its one path is a feature that no other has, so nothing learned from some tells of others"
     return None
 
@@ -52,17 +72,6 @@ def chains(benchmark: Benchmark) -> bool:
     """Whether every architecture is a single path without identities, so that its sequence of operations is its name."""
     words = vocabulary(benchmark.space)
     return not (words.skips or words.nones) and bool((benchmark.adj.sum(1) <= 1).all() and (benchmark.adj.sum(2) <= 1).all())
-
-
-def pair_features(space: SearchSpace) -> int:
-    """Features of the adjacency encodings of a one-cell space: its pairs of nodes and, one-hot, its operations; 0 for two-cell spaces."""
-    if space.cells > 1:
-        return 0
-    alike = space.support is not None and space.constant is not None and bool((space.support == space.constant).all())
-    one_output = "output" in space.roles
-    pairs = space.max_nodes * (space.max_nodes - 1) // 2 if one_output and not alike else len(space.variable_edges[0])
-    places = space.max_nodes - 2 if one_output and "input" in space.roles else space.max_nodes
-    return pairs + places * len(vocabulary(space).letters)
 
 
 def path_letters(space: SearchSpace, canonical: bool) -> tuple[int, ...]:

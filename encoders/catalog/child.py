@@ -1,0 +1,50 @@
+"""The other end of `apart`: takes calls, answers each with a line of JSON."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import pickle
+import signal
+import struct
+import sys
+import threading
+import time
+from typing import BinaryIO
+
+from archrank.datasets.errors import ArchrankError, one_line
+
+
+def main(pipe: int, parent: int) -> None:
+    """Answer calls from standard input until it ends or the process `parent` is gone."""
+    calls = os.fdopen(os.dup(0), "rb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # a plug-in that reads from the terminal shall not read calls
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable(all_threads=False)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    while (call := _next(calls)) is not None:
+        try:
+            function, arguments = pickle.loads(call)
+            answer = {"value": function(*arguments)}
+        except ArchrankError as error:
+            answer = {"error": str(error)}
+        except BaseException as error:
+            answer = {"error": one_line(error)}
+        os.write(pipe, json.dumps(answer).encode() + b"\n")
+
+
+def _next(calls: BinaryIO) -> bytes | None:
+    head = calls.read(8)
+    return calls.read(struct.unpack("<Q", head)[0]) if len(head) == 8 else None
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,77 @@
+"""What the catalogue knows of an encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from archrank.datasets.errors import ArchrankError, one_line
+from archrank.datasets.source_text import Option, checked_options
+from archrank.encoders.catalog.identity import source_hash
+from archrank.encoders.catalog.loading import import_file, import_module
+
+HOOKS = ("paper_recipe", "paper_config", "twins", "auxiliary_loss", "compare", "supports")
+# Whether a user's code may run to learn what its text does not say: not at all, in this process, or in one of its own.
+Reach = Literal["text", "here", "apart"]
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """An encoder as its source text describes it, or, where that leaves something open and its code may run, the loaded object.
+
+    open: what the text leaves open, in a few words; empty if nothing. limits: `module:function` of a fixed encoding that says what it cannot hold.
+    """
+
+    name: str
+    learned: bool
+    family: str
+    summary: str
+    path: Path
+    object: str
+    module: str | None
+    origin: str
+    options: dict[str, Option] = field(default_factory=dict)
+    hooks: tuple[str, ...] = ()
+    pretrained: bool = False
+    ranks: bool = False
+    doc: str = ""
+    limits: str | None = None
+    open: str = ""
+    reach: Reach = "text"
+
+    @property
+    def source(self) -> str:
+        """sha256 over the encoder's file and every file it is built on, however deep (`catalog.identity`)."""
+        return source_hash(self.path)
+
+    @property
+    def place(self) -> str:
+        """Where it is defined, as a reference: `module:Object` or `file.py:Object`."""
+        return f"{self.module or self.path}:{self.object}"
+
+    def load(self) -> Any:
+        """Import the encoder's module and return the class or function. ArchrankError, one line, if that fails."""
+        try:
+            return getattr(import_module(self.module) if self.module else import_file(self.path), self.object)
+        except (ArchrankError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # SystemExit and others of a stranger's code included
+            raise ArchrankError(f"encoder {self.path.name}:{self.object} cannot be imported{where(error, self.path)}: {one_line(error)}") from error
+
+    def validate(self, config: dict[str, Any]) -> dict[str, Any]:
+        """`config` with values brought to their declared types, without defaults; ArchrankError for a misspelt option or a wrong value."""
+        options = self.options
+        if self.open:
+            options = dict.fromkeys(config, Option(None, ..., False)) | options
+        return checked_options(f"encoder {self.name}", options, config)
+
+
+def where(error: BaseException, path: Path) -> str:
+    """` (my_encoder.py, line 22)`: the last line of the file that the error passed through; nothing if it passed through none."""
+    step, found = error.__traceback__, ""
+    while step is not None:
+        if Path(step.tb_frame.f_code.co_filename).resolve() == path:
+            found = f" ({path.name}, line {step.tb_lineno})"
+        step = step.tb_next
+    return found

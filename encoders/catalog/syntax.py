@@ -1,0 +1,189 @@
+"""Python files as syntax trees: what a name stands for in one, and which files an import means. Nothing is run."""
+
+from __future__ import annotations
+
+import ast
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, Union
+
+import archrank.datasets
+from archrank.datasets.errors import ArchrankError
+
+MOST_BYTES = 8 << 20
+ENCODERS = Path(__file__).resolve().parent.parent
+# Packages of archrank whose modules an encoder may be built on.
+HOMES = {"encoders": ENCODERS, "datasets": Path(archrank.datasets.__file__).resolve().parent}
+INSTALLED = ("site-packages", "dist-packages")
+PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
+Definition = ast.ClassDef | ast.FunctionDef
+
+
+def tree(path: Path) -> ast.Module:
+    """The syntax tree of a file. ArchrankError, one line, if it is missing, no plain file, too large or no Python."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        raise ArchrankError(f"encoder file {path} does not exist") from None
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+        raise ArchrankError(f"encoder file {path} is no plain file of at most {MOST_BYTES >> 20} MiB")
+    return _tree(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=512)
+def _tree(path: Path, _modified: int, _size: int) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise ArchrankError(f"encoder file {path}{f', line {error.lineno}' if error.lineno else ''}: {error.msg}") from None
+    except OSError as error:
+        raise ArchrankError(f"encoder file {path} cannot be read ({error.strerror})") from None
+    except (RecursionError, MemoryError):
+        raise ArchrankError(f"encoder file {path}: an expression is nested too deeply to be read") from None
+    except ValueError as error:  # null bytes, or bytes that are not in the file's encoding
+        raise ArchrankError(f"encoder file {path}: {error}") from None
+
+
+def bindings(path: Path) -> dict[str, ast.stmt]:
+    """What the top level of a file last binds each name to; a name bound inside `if`, `try` and the like to that statement."""
+    found: dict[str, ast.stmt] = {}
+    for statement in tree(path).body:
+        found |= dict.fromkeys(_bound(statement), statement)
+    return found
+
+
+def _bound(statement: ast.stmt) -> Iterator[str]:
+    if isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        yield statement.name
+    elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+        yield from (alias.asname or alias.name.partition(".")[0] for alias in statement.names)
+    elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
+            yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    else:
+        for inner in ast.iter_child_nodes(statement):
+            if isinstance(inner, ast.stmt):
+                yield from _bound(inner)
+
+
+def lookup(path: Path, name: str, depth: int = 16) -> tuple[Path, ast.stmt] | None:
+    """Where a dotted name that a file uses is defined: the file and the statement, through imports of followed files; None if not there."""
+    head, _, rest = name.partition(".")
+    statement = bindings(path).get(head)
+    if statement is None or depth == 0:
+        return None
+    if isinstance(statement, ast.ImportFrom):
+        original = next(alias.name for alias in statement.names if (alias.asname or alias.name) == head)
+        module = split(statement.module)
+        if not rest and (file := module_file(path, statement.level, module)) and original in bindings(file):
+            return lookup(file, original, depth - 1)
+        file = module_file(path, statement.level, [*module, original])
+        return lookup(file, rest, depth - 1) if file and rest else None
+    if isinstance(statement, ast.Import):
+        alias = next(alias for alias in statement.names if (alias.asname or alias.name.partition(".")[0]) == head)
+        dotted = alias.name if alias.asname else name.rpartition(".")[0]
+        file = module_file(path, 0, split(dotted))
+        return lookup(file, rest if alias.asname else name.rpartition(".")[2], depth - 1) if file and rest else None
+    if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Name) and not rest:
+        return lookup(path, statement.value.id, depth - 1) or (path, statement)
+    return None if rest else (path, statement)
+
+
+def split(module: str | None) -> list[str]:
+    """The parts of a dotted name; none of None."""
+    return [part for part in (module or "").split(".") if part]
+
+
+def module_file(path: Path, level: int, parts: Sequence[str]) -> Path | None:
+    """The file of a module that a file imports, if it is followed: one of archrank's encoders or datasets, or of the file's own surroundings."""
+    for place in _places(path, level, parts):
+        for file in (place / "__init__.py", *([place.with_name(f"{place.name}.py")] if parts else [])):
+            if file.is_file():
+                return file
+    return None
+
+
+def _places(path: Path, level: int, parts: Sequence[str]) -> list[Path]:
+    if level:
+        return [path.parents[min(level, len(path.parents)) - 1].joinpath(*parts)]
+    if not parts or parts[0] in sys.stdlib_module_names:
+        return []
+    if parts[0] == "archrank":
+        return [HOMES[parts[1]].joinpath(*parts[2:])] if len(parts) > 1 and parts[1] in HOMES else []
+    return [folder.joinpath(*parts) for folder in surroundings(path, parts[0])]
+
+
+def surroundings(path: Path, name: str) -> list[Path]:
+    """Folders in which a module that a file imports by `name` is looked for: where the file's outermost package lies, the file's own folder, the
+    folder above one of that name, and, if the file changes `sys.path`, those above; never one of installed packages, but for the file's own."""
+    folders = [package_root(path), path.parent]
+    if _changes_path(path):
+        folders += path.parents
+    return [folder for folder in folders if folder.name not in INSTALLED] + [above.parent for above in path.parents if above.name == name]
+
+
+def package_root(path: Path) -> Path:
+    """The nearest folder above a file that is no package itself."""
+    return next(folder for folder in path.parents if not (folder / "__init__.py").is_file() or folder == folder.parent)
+
+
+def _changes_path(path: Path) -> bool:
+    return any(isinstance(node, ast.Attribute) and node.attr == "path" and isinstance(node.value, ast.Name) and node.value.id == "sys"
+               for node in ast.walk(tree(path)))
+
+
+class Unknown(Exception):
+    """What an expression stands for cannot be told from the text."""
+
+
+def value(path: Path, node: ast.expr) -> Any:
+    """The literal that an expression of a file is, or that a name in it was given there or in a followed file. Raises Unknown."""
+    try:
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            place = lookup(path, ast.unparse(node))
+            if place is not None and isinstance(place[1], (ast.Assign, ast.AnnAssign)) and place[1].value is not None:
+                return ast.literal_eval(place[1].value)
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        raise Unknown from None
+
+
+def annotated(path: Path | None, node: ast.expr | None) -> Any:
+    """The type that an annotation stands for: int, float, bool, str, None, Literal, tuple, list, Optional, Union and `|` of these.
+
+    None for no annotation. Raises Unknown for any other. path: the file, in which names of constants are looked up.
+    """
+    if node is None:
+        return None
+    if isinstance(node, ast.Constant):
+        if node.value is None:
+            return type(None)
+        if isinstance(node.value, str):
+            try:
+                return annotated(path, ast.parse(node.value, mode="eval").body)
+            except SyntaxError:
+                raise Unknown from None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return Union[annotated(path, node.left), annotated(path, node.right)]  # noqa: UP007
+    name = ast.unparse(node.value if isinstance(node, ast.Subscript) else node).rpartition(".")[2]
+    if not isinstance(node, ast.Subscript):
+        if name in PLAIN:
+            return PLAIN[name]
+        raise Unknown
+    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if name == "Literal":
+        values = [ast.literal_eval(item) if path is None else value(path, item) for item in inner]
+        return Literal[tuple(item for one in values for item in (one if isinstance(one, tuple) else [one]))]
+    if name == "Optional":
+        return Union[annotated(path, inner[0]), None]  # noqa: UP007
+    if name == "Union":
+        return Union[tuple(annotated(path, item) for item in inner)]  # noqa: UP007
+    if name.lower() == "list":
+        return list[annotated(path, inner[0])]  # type: ignore[misc]
+    if name.lower() == "tuple":
+        ends = isinstance(inner[-1], ast.Constant) and inner[-1].value is Ellipsis
+        return tuple[annotated(path, inner[0]), ...] if ends else tuple[tuple(annotated(path, item) for item in inner)]  # type: ignore[misc]
+    raise Unknown
