@@ -144,7 +144,7 @@ def apart():
     ("import os; os._exit(7)", "ended the process that did so: exit code 7"),
     ("import sys; sys.exit('bye')", r"cannot be imported \(enc.py, line 1\): SystemExit: bye"),
     ("raise GeneratorExit", r"cannot be imported \(enc.py, line 1\): GeneratorExit"),
-    ("class Mute(Exception):\n    def __str__(self): raise SystemExit\nraise Mute", r"cannot be imported \(enc.py, line 3\): Mute: \(its message cannot be read\)"),
+    ("class Mute(Exception):\n    def __str__(self): raise SystemExit\nraise Mute", r"cannot be imported \(enc.py, line 3\): Mute: \(no message: its __str__ raises SystemExit\)"),
     ("raise ValueError('a\\ud800b\\x1b[31m\\nc')", r"ValueError: a\\ud800b\\x1b\[31m$"),
     ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "signal SIGTERM"),
 ])
