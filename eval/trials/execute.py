@@ -102,7 +102,7 @@ def _train_group(group: Group, context: Context, on_event: OnEvent, benchmark: B
     if info.origin != "built-in":
         said = effects(info.path, info.module) + ([f"training it changed the process ({', '.join(changed)}); that was put back"] if changed else [])
         for trial in finished:
-            trial.record["notes"] = [*trial.record["notes"], *said]
+            trial.record.notes.extend(said)
     return finished
 
 
