@@ -127,9 +127,9 @@ def test_a_plug_in_that_trained_before_changes_nobodys_numbers(cells, tmp_path):
     run(plan_of(cells, f"{tmp_path}/mine.py:Mine", [12], 1), alone.folder, workers=0)
     run(plan_of(cells, f"{tmp_path}/loud.py:Mine,{tmp_path}/mine.py:Mine", [12], 1), after.folder, workers=0)
     mine, = alone.records()
-    assert after.read(mine["key"])["metrics"] == mine["metrics"] and after.read(mine["key"])["notes"] == mine["notes"]
-    loud, = (record for record in after.records() if record["label"] == "loud")
-    assert any(note.startswith("training it changed the process (") for note in loud["notes"]) or loud["status"] == "failed"
+    assert after.read(mine.key).metrics == mine.metrics and after.read(mine.key).notes == mine.notes
+    loud, = (record for record in after.records() if record.label == "loud")
+    assert any(note.startswith("training it changed the process (") for note in loud.notes) or loud.status == "failed"
 
 
 @pytest.fixture(scope="module")
