@@ -70,14 +70,19 @@ def _put_cudnn(flags: tuple[bool, bool, bool]) -> None:
 
 
 def _filters() -> list[Any]:
-    """Those for Python's own kinds of warnings; libraries that are imported late add filters for theirs."""
-    return [one for one in warnings.filters if one[2].__module__ == "builtins"]
+    """Those that are about all warnings of one of Python's own kinds; libraries that are imported late add narrower ones for theirs."""
+    return [one for one in warnings.filters if _is_broad(one)]
 
 
 def _put_filters(filters: list[Any]) -> None:
-    others = [one for one in warnings.filters if one[2].__module__ != "builtins"]
+    narrow = [one for one in warnings.filters if not _is_broad(one)]
     warnings.resetwarnings()  # also makes Python forget which warnings it has shown under the others
-    warnings.filters[:] = [*others, *filters]  # type: ignore[index]
+    warnings.filters[:] = [*narrow, *filters]  # type: ignore[index]
+
+
+def _is_broad(one: Any) -> bool:
+    _, message, category, module, _ = one
+    return message is None and module is None and category.__module__ == "builtins"
 
 
 def _environment() -> dict[str, str]:
