@@ -8,7 +8,6 @@ card, is a benchmark like any other.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from functools import lru_cache
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import ArchrankError, DataError, DataMissing, one_line, unknown
-from archrank.datasets.importers import SOURCES, Source
+from archrank.datasets.importers import SOURCES, Source, importer_of
 
 if TYPE_CHECKING:
     from archrank.datasets.benchmark import Benchmark
@@ -109,18 +108,14 @@ def _read(path: Path, _modified: int) -> Benchmark:
     return read_benchmark(path)
 
 
-def _module(source: Source) -> Any:
-    return importlib.import_module(f"archrank.datasets.importers.{source.module}")
-
-
 def _locate(source: Source) -> Path | None:
-    return next((found for folder in data_folders() if (found := _module(source).locate(folder, source.variant))), None)
+    return next((found for folder in data_folders() if (found := importer_of(source).locate(folder, source.variant))), None)
 
 
 def origin_of(source: Source, path: Path) -> dict[str, Any]:
     """What an imported table was made from: names, sizes and times of the official files, and the importer's version."""
-    module = _module(source)
-    files = module.files(path, source.variant) if hasattr(module, "files") else [path]
+    importer = importer_of(source)
+    files = importer.files(path, source.variant) if importer.files is not None else [path]
     listed = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
     return {"file": source.file, "files": listed, "importer": source.version}
 
@@ -150,11 +145,11 @@ def import_file(source: Source, path: Path) -> Path:
 
     origin = origin_of(source, path)
     try:
-        frame, described = _module(source).read(path, source.variant)
+        frame, described = importer_of(source).read(path, source.variant)
     except (ArchrankError, MemoryError):
         raise
     except Exception as error:  # a damaged file can fail an importer in any way
         raise DataError(f"{path}: not the official form of {source.name} ({one_line(error, 120)}); it is damaged or another file") from None
     if described["name"] != source.name:
-        raise DataError(f"importer {source.module} made '{described['name']}' where '{source.name}' was asked for")
+        raise DataError(f"importer {importer_of(source).name} made '{described['name']}' where '{source.name}' was asked for")
     return write_benchmark(cache_folder() / "benchmarks", frame, dict(described, origin=origin)).with_suffix(".json")

@@ -1,6 +1,7 @@
 """The layout: imports run one way, what must be light is light, everything is packaged, generated pages are true."""
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+from archrank.cli.listing import KINDS, REGISTRIES
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = ["datasets", "encoders", "eval", "reports", "archrank"]
@@ -55,11 +58,21 @@ def test_no_torch_for(command, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_listing_is_light():
-    code = ("import sys\nfrom archrank.cli import main\ntry:\n    main(['list'])\nexcept SystemExit:\n    pass\n"
-            "heavy = {'torch', 'pandas', 'scipy', 'matplotlib', 'sklearn'} & set(sys.modules)\nassert not heavy, heavy")
+def test_listing_of_every_kind_is_light():
+    code = ("import sys\nfrom archrank.cli import main\nfrom archrank.cli.listing import KINDS\nfor kind in ('all', *KINDS):\n    try:\n"
+            "        main(['list', kind])\n    except SystemExit as stop:\n        assert not stop.code, kind\n"
+            "    heavy = {'torch', 'pandas', 'scipy', 'matplotlib', 'sklearn'} & set(sys.modules)\n    assert not heavy, (kind, heavy)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert {line.strip() for line in said if line.isupper()} == {kind.upper() for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", REGISTRIES)
+def test_every_entry_has_a_summary(kind):
+    module, name = REGISTRIES[kind]
+    for entry in getattr(importlib.import_module(f"archrank.{module}"), name).entries.values():
+        assert entry.summary and entry.name == entry.load().name, entry.place
 
 
 def test_every_package_is_listed():

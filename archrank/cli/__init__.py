@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "docs": ("docs", "docs"),
 }
 SUMMARIES = {
-    "list": "Encoders, benchmarks, protocols and suites.",
+    "list": "What there is: encoders, benchmarks, heads, losses, ...",
     "data": "Benchmark tables: list, get, import, info, verify, build.",
     "new": "Start an encoder of your own from a file that runs.",
     "check": "Is an encoder fit for the suite?",

@@ -90,7 +90,7 @@ def get(
 ) -> None:
     """Download the official files of a benchmark (checked, resumed where it broke off) and import them."""
     from archrank.datasets.catalog import import_file
-    from archrank.datasets.importers import SOURCES
+    from archrank.datasets.importers import SOURCES, importer_of
     from archrank.datasets.io.download import get as fetch
 
     source = _source(name)
@@ -99,7 +99,7 @@ def get(
         files = fetch(source, folder, progress)
     for file in files:
         echo(f"{file}")
-    found = _module(source).locate(folder, source.variant)
+    found = importer_of(source).locate(folder, source.variant)
     assert found is not None and source.name in SOURCES
     with _watched(f"{name}: importing"):
         card = import_file(source, found)
@@ -197,7 +197,7 @@ def _guess(file: Path, name: str | None) -> Source | None:
     from archrank.datasets.errors import ArchrankError
     from archrank.datasets.importers import SOURCES
 
-    if name in SOURCES:
+    if name is not None and name in SOURCES:
         return SOURCES[name]
     known = [source for source in SOURCES.values() if file.name in source.file.replace("/", " ").replace(",", " ").split()]
     if name is None and len(known) == 1:
@@ -207,12 +207,6 @@ def _guess(file: Path, name: str | None) -> Source | None:
     if name is not None:
         return _source(name)
     raise ArchrankError(f"{file}: which benchmark is this? say it with --as NAME (`archrank data list`); your own tables are .csv or .parquet")
-
-
-def _module(source: Source) -> Any:
-    from importlib import import_module
-
-    return import_module(f"archrank.datasets.importers.{source.module}")
 
 
 def _data_folder() -> Path:

@@ -8,17 +8,30 @@ import typer
 
 from archrank.cli.console import echo, emit
 
-KINDS = ("encoders", "benchmarks", "protocols", "suites")
+# Kind -> where its registry is: (module of archrank, object). Encoders, benchmarks and suites have lists of their own.
+REGISTRIES: dict[str, tuple[str, str]] = {
+    "heads": ("eval.engine.heads", "HEADS"),
+    "losses": ("eval.engine.losses", "LOSSES"),
+    "labels": ("eval.engine.labels", "LABELS"),
+    "recipes": ("eval.engine.recipes", "RECIPES"),
+    "metrics": ("eval.metrics", "METRICS"),
+    "protocols": ("datasets.splits", "PROTOCOLS"),
+    "importers": ("datasets.importers", "IMPORTERS"),
+    "sections": ("reports.sections", "SECTIONS"),
+    "strategies": ("eval.search.strategies", "STRATEGIES"),
+    "runners": ("eval.runners", "RUNNERS"),
+}
+KINDS = ("encoders", "benchmarks", *REGISTRIES, "suites")
 
 
-def list_(kind: Annotated[str, typer.Argument(help="encoders, benchmarks, protocols or suites; everything when left out")] = "all",
+def list_(kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS)}; everything when left out")] = "all",
           as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False) -> None:
-    """What there is: encoders with their options, benchmarks and whether they are at hand, protocols, suites."""
+    """What there is of each kind, with options, built in and of installed packages; nothing is imported for it."""
     from archrank.datasets.errors import unknown
 
     if kind not in (*KINDS, "all"):
         raise unknown("kind of thing to list", kind, (*KINDS, "all"))
-    found = {name: _GATHER[name]() for name in (KINDS if kind == "all" else (kind,))}
+    found = {name: _rows(name) for name in (KINDS if kind == "all" else (kind,))}
     if as_json:
         emit(found)
         return
@@ -52,10 +65,18 @@ def _benchmarks() -> list[dict[str, Any]]:
     return [{"name": name, "about": f"[{state}] {called.get(name, '')}".rstrip()} for name, state in available().items()]
 
 
-def _protocols() -> list[dict[str, Any]]:
-    from archrank.datasets.splits import PROTOCOLS
+def _registered(kind: str) -> list[dict[str, Any]]:
+    from importlib import import_module
 
-    return [{"name": p.name, "about": p.summary, "detail": f"leaks: {p.leaks}" if p.leaks else ""} for p in PROTOCOLS.values()]
+    module, name = REGISTRIES[kind]
+    registry = getattr(import_module(f"archrank.{module}"), name)
+    leaks = {key: protocol.leaks for key, protocol in registry.items() if registry.find(key).built_in} if kind == "protocols" else {}
+    rows = []
+    for entry in registry.entries.values():
+        options = ", ".join(f"{option}={said.default}" for option, said in entry.options.items())
+        about = entry.summary + ("" if entry.built_in else f" ({entry.origin})")
+        rows.append({"name": entry.name, "about": about.strip(), "detail": f"leaks: {leaks[entry.name]}" if leaks.get(entry.name) else options})
+    return rows
 
 
 def _suites() -> list[dict[str, Any]]:
@@ -70,7 +91,9 @@ def _suites() -> list[dict[str, Any]]:
     return rows
 
 
-_GATHER = {"encoders": _encoders, "benchmarks": _benchmarks, "protocols": _protocols, "suites": _suites}
+def _rows(kind: str) -> list[dict[str, Any]]:
+    own = {"encoders": _encoders, "benchmarks": _benchmarks, "suites": _suites}
+    return own[kind]() if kind in own else _registered(kind)
 
 
 def doctor() -> None:

@@ -97,6 +97,7 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
         target: Targets = None, protocol: ProtocolName = None, recipe: RecipeName = None, store: StoreFolder = DEFAULT_STORE,
         device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
         workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
+        runner: Annotated[str | None, typer.Option("--runner", help="Who trains (see `archrank list runners`; default: as --workers says).")] = None,
         compiled: Annotated[bool, typer.Option("--compile", help="Fuse the steps of training (needs a C++ compiler; for long trainings).")] = False,
         retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False,
         timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds that one ensemble may train; then its trials fail.")] = None,
@@ -115,7 +116,7 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
 
     if suite and not benchmark:
         note_skipped(store, suite, skipped)
-    summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, compiled=compiled, timeout=timeout,
+    summary = run_plan(planned, store, device=device, workers=workers, retry_failed=retry_failed, compiled=compiled, runner=runner, timeout=timeout,
                        shard=part, callback=progress())
     shared = f"{summary.shared} trained by another run, " if summary.shared else ""
     echo(f"{summary.planned} trials{f' in shard {shard}' if shard else ''}: {summary.kept} kept, {summary.trained} trained, {shared}"

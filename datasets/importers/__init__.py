@@ -1,12 +1,50 @@
 """Importers: one module per family of benchmarks, from its official files to the canonical table.
 
-A module offers `locate(root, variant) -> Path | None` (its file or folder below a data folder) and `read(path, variant) -> (frame, card)`
-(see `archrank.datasets.benchmark` for both); where it reads more than one file, also `files(path, variant) -> list[Path]`. The list of
-benchmarks is in `archrank.datasets.importers.known`; it is what `archrank list` shows, so it imports none of the modules.
+A module ends in an `Importer`: its benchmarks, and how their files are found and read. Listing benchmarks imports the importers, which are light.
 """
 
 from __future__ import annotations
 
-from archrank.datasets.importers.known import SOURCES, Download, Source
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 
-__all__ = ["SOURCES", "Download", "Source"]
+from archrank.datasets.errors import ArchrankError
+from archrank.datasets.importers.source import Download, Importer, Source
+from archrank.datasets.registry import Registry
+
+__all__ = ["IMPORTERS", "SOURCES", "Download", "Importer", "Source", "importer_of"]
+
+IMPORTERS: Registry[Importer] = Registry("importer", "importers", __name__, Importer)
+
+
+class _Sources(Mapping[str, Source]):
+    """The benchmarks of all importers by name, gathered when first asked for. ArchrankError where two importers have one name for a benchmark."""
+
+    @cached_property
+    def importers(self) -> dict[str, Importer]:
+        """Benchmark -> importer."""
+        found: dict[str, Importer] = {}
+        for importer in IMPORTERS.values():
+            for source in importer.sources:
+                if source.name in found:
+                    raise ArchrankError(f"benchmark '{source.name}' has two importers, {found[source.name].name} and {importer.name}; "
+                                        "uninstall the package that one of them comes from")
+                found[source.name] = importer
+        return found
+
+    def __getitem__(self, name: str) -> Source:
+        return next(source for source in self.importers[name].sources if source.name == name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.importers)
+
+    def __len__(self) -> int:
+        return len(self.importers)
+
+
+SOURCES = _Sources()
+
+
+def importer_of(source: Source) -> Importer:
+    """The importer that reads a benchmark."""
+    return SOURCES.importers[source.name]

@@ -17,6 +17,7 @@ import numpy as np
 
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import flat, graph_keys, metric, number
+from archrank.datasets.importers.source import Download, Importer, Source
 from archrank.datasets.io.bounded import JSON_LIMIT, parse_json, read_json, tell
 
 if TYPE_CHECKING:
@@ -175,3 +176,28 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         "facts": {"architectures": sum(PARTS.values())},
     }
     return frame, card
+
+
+_PPUDA = "https://raw.githubusercontent.com/facebookresearch/ppuda/main/data/"
+IMPORTER = Importer(
+    "deepnets1m",
+    summary="DeepNets-1M (Knyazev et al., NeurIPS 2021): whole networks of up to about 600 nodes, with accuracy, robustness, speed and convergence",
+    sources=(
+        Source(
+            "deepnets1m",
+            "DeepNets-1M, 1,000 whole networks of up to about 600 nodes: accuracy, robustness, speed, convergence",
+            "deepnets1m/deepnets1m_eval.hdf5, deepnets1m_meta.tar.gz, results_cifar10.json and results_imagenet.json",
+            "the PPUDA project (github.com/facebookresearch/ppuda), data/download.sh and data/results_*.json",
+            downloads=tuple(
+                Download(url, f"deepnets1m/{url.rsplit('/', 1)[1]}", f"md5:{digest}")
+                for url, digest in (
+                    ("https://dl.fbaipublicfiles.com/deepnets1m/deepnets1m_eval.hdf5", "1f5641329271583ad068f43e1521517e"),
+                    ("https://dl.fbaipublicfiles.com/deepnets1m/deepnets1m_meta.tar.gz", "a42b6f513da6bbe493fc16a30d6d4e3e"),
+                    (f"{_PPUDA}results_cifar10.json", "257a1f89bc1f728d7b467d43b627567f"),
+                    (f"{_PPUDA}results_imagenet.json", "67017778d0d1f56d3e62041ea0e8fe0f"),
+                )
+            ),
+        ),
+    ),
+    locate=locate, read=read, files=files,
+)

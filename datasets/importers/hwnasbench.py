@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers import nasbench201
 from archrank.datasets.importers.common import flat, int_tuple, metric
+from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io import safe_pickle
 
 if TYPE_CHECKING:
@@ -134,3 +135,19 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         "facts": {"architectures": 15625, "classes": nasbench201.CLASSES, "missing": {"cifar10_edgetpu_latency": 4699}},
     }
     return frame, card
+
+
+IMPORTER = Importer(
+    "hwnasbench",
+    summary="HW-NAS-Bench (Li et al., ICLR 2021): latency and energy of the NAS-Bench-201 networks on six devices",
+    sources=(
+        Source(
+            "hwnasbench201",
+            "HW-NAS-Bench, latency and energy of the NAS-Bench-201 networks on six devices",
+            "hwnasbench/HW-NAS-Bench-v1_0.pickle (or hwnasbench/hw_{cifar10,cifar100,ImageNet16-120}.csv)",
+            "the HW-NAS-Bench project (github.com/GATECH-EIC/HW-NAS-Bench), HW-NAS-Bench-v1_0.pickle",
+            version=2,
+        ),
+    ),
+    locate=locate, read=read, files=files,
+)

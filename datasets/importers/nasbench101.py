@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import int_tuple, metric, number
+from archrank.datasets.importers.source import Download, Importer, Source
 from archrank.datasets.io import tfrecord
 from archrank.datasets.io.bounded import read_json, shown
 from archrank.datasets.nb101_cells import INPUT, OPS, OUTPUT, Cell
@@ -273,3 +274,39 @@ FACTS: dict[str, dict[str, Any]] = {
     "ecnas_5v": {"architectures": 2532, "classes": 2532, "nb101_hashes": True},
     "cells": {"architectures": 292, "classes": 292, "nb101_hashes": True},
 }
+
+
+_NASBENCH101 = "https://storage.googleapis.com/nasbench/"
+IMPORTER = Importer(
+    "nasbench101",
+    summary="NAS-Bench-101 (Ying et al., ICML 2019), and two smaller tables in its space",
+    sources=(
+        Source(
+            "nasbench101",
+            "NAS-Bench-101, 423,624 cells on CIFAR-10, 3 runs each",
+            "nasbench101/nasbench_only108.tfrecord or nasbench101/nasbench_full.tfrecord",
+            f"{_NASBENCH101}nasbench_only108.tfrecord (499 MB) or, with 4, 12 and 36 epochs too, nasbench_full.tfrecord (1.95 GB)",
+            variant="full",
+            downloads=(Download(f"{_NASBENCH101}nasbench_only108.tfrecord", "nasbench101/nasbench_only108.tfrecord",
+                                "sha256:4c39c3936e36a85269881d659e44e61a245babcb72cb374eacacf75d0e5f4fd1"),),
+        ),
+        Source(
+            "nasbench101_cells",
+            "292 official NAS-Bench-101 cells, 108 epochs",
+            "nasbench101/cells_108epochs.json",
+            "a JSON file {'nasbench101': {'cifar10': {adjacency and op ids: {val_accuracy, params, flops}}}}",
+            variant="cells",
+        ),
+        *(
+            Source(
+                f"ecnas_{size}v9e",
+                f"EC-NAS, {count} cells of the NAS-Bench-101 space trained again, {size} vertices",
+                f"nasbench101/energy_{size}V9E.tfrecord",
+                f"the EC-NAS project (github.com/saintslab/EC-NAS-Bench), energy_{size}V9E.tfrecord",
+                variant=f"ecnas_{size}v",
+            )
+            for size, count in ((4, 91), (5, "2,532"))
+        ),
+    ),
+    locate=locate, read=read,
+)

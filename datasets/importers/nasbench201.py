@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import DataError
+from archrank.datasets.importers.source import Importer, Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,3 +127,20 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
                                                                      "imagenet16_test": 47.3111, "cifar10_val": 91.6067}},
     }
     return frame, card
+
+
+IMPORTER = Importer(
+    "nasbench201",
+    summary="NAS-Bench-201 (Dong and Yang, ICLR 2020), the topology space of NATS-Bench: 15,625 cells of 6 edges and 5 operations",
+    sources=(
+        Source(
+            "nasbench201",
+            "NAS-Bench-201 (NATS-Bench topology), 15,625 cells, CIFAR-10/100 and ImageNet16-120",
+            "nasbench201/NAS-Bench-201-v1_1-096897.pth or nasbench201/table.csv",
+            "the NAS-Bench-201 project (github.com/D-X-Y/NAS-Bench-201), NAS-Bench-201-v1_1-096897.pth (4.7 GB) on Google Drive, or an export of "
+            "it to one CSV row per architecture",
+            version=2,
+        ),
+    ),
+    locate=locate, read=read,
+)

@@ -18,6 +18,7 @@ import numpy as np
 from archrank.datasets.canonical import canonicalize
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import flat, metric, number
+from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io.bounded import JSON_LIMIT, read_bytes, read_json, shown
 from archrank.datasets.space import SearchSpace
 
@@ -197,3 +198,26 @@ FACTS: dict[str, dict[str, Any]] = {
     "trained": {"architectures": 1000, "best": {"cifar10_val": 86.61}},
     "surrogate": {"architectures": 1218},
 }
+
+
+IMPORTER = Importer(
+    "nasbench301",
+    summary="The DARTS space of NAS-Bench-301 (Zela et al., ICLR 2022): really trained networks and surrogate predictions, never mixed",
+    sources=(
+        Source(
+            "nasbench301_trained",
+            "DARTS space, 1,000 random networks trained on CIFAR-10",
+            "nasbench301/darts_cells_trained.csv",
+            "a CSV of lines 'Genotype(...)', accuracy",
+            variant="trained",
+        ),
+        Source(
+            "nasbench301_surrogate",
+            "NAS-Bench-301, 1,218 DARTS networks with accuracies predicted by its XGBoost surrogate",
+            "nasbench301/surrogate_xgb_a.json and nasbench301/surrogate_xgb_b.json",
+            "JSON exports {(normal, reduction): {val_accuracy, params, flops}} of the surrogate (github.com/automl/nasbench301)",
+            variant="surrogate",
+        ),
+    ),
+    locate=locate, read=read, files=files,
+)

@@ -19,6 +19,7 @@ from archrank.datasets.errors import DataError
 from archrank.datasets.importers import nasbench301
 from archrank.datasets.importers.common import flat, metric, number
 from archrank.datasets.importers.nasbench301 import CELL_OPS, Cell
+from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io.bounded import parse_json, read_bytes, tell, zip_members
 
 if TYPE_CHECKING:
@@ -125,3 +126,18 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         "facts": {"architectures": len(rows)},
     }
     return frame, card
+
+
+IMPORTER = Importer(
+    "nasbench301_release",
+    summary="The published trainings of NAS-Bench-301 (Zela et al., ICLR 2022): about 60,000 DARTS networks, one JSON file per training",
+    sources=(
+        Source(
+            "nasbench301",
+            "NAS-Bench-301, about 60,000 DARTS networks trained on CIFAR-10",
+            "nasbench301/nb_301_v13_lc_iclr_final or nasbench301/nb_301_v13_lc_iclr_final.zip",
+            "figshare.com/articles/dataset/nasbench301_full_data/13286105, nb_301_v13_lc_iclr_final.zip",
+        ),
+    ),
+    locate=locate, read=read,
+)

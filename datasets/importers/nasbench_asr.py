@@ -17,6 +17,7 @@ import numpy as np
 
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import flat, graph_keys, metric, number
+from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io import safe_pickle
 from archrank.datasets.io.bounded import read_bytes, shown
 
@@ -142,3 +143,19 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         "facts": {"architectures": 8242},
     }
     return frame, card
+
+
+IMPORTER = Importer(
+    "nasbench_asr",
+    summary="NAS-Bench-ASR (Mehrotra et al., ICLR 2021): convolutional cells for speech recognition on TIMIT, with latency on two devices",
+    sources=(
+        Source(
+            "nasbench_asr",
+            "NAS-Bench-ASR, 8,242 speech recognition cells on TIMIT",
+            "nasbench_asr/nb-asr-e40-1234.pickle and the other six .pickle files of the release",
+            "release v1.1.0 of github.com/SamsungLabs/nb-asr: nb-asr-e40-{1234,1235,1236}.pickle, nb-asr-bench-{gtx-1080ti,jetson-nano}-"
+            "fp32.pickle, nb-asr-info.pickle",
+        ),
+    ),
+    locate=locate, read=read, files=files,
+)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import flat, graph_keys, metric, number
+from archrank.datasets.importers.source import Download, Importer, Source
 from archrank.datasets.io import safe_pickle
 from archrank.datasets.io.bounded import shown
 
@@ -107,3 +108,40 @@ def read(path: Path, variant: str = "cora") -> tuple[pd.DataFrame, dict[str, Any
         "facts": {"architectures": count, "classes": count, "best": {"valid": best_valid, "test": best_test}},
     }
     return frame, card
+
+
+_GRAPH_DIGESTS = {
+    "cora": "5e69b2f9bb08d8927d9ffd4921f8494a3cea349c9c3a461334cb9dc9e11701a8",
+    "citeseer": "99c7f79b73372636305bf73fb32a58b63c57bd1871a152dd62ec72d984c8c50f",
+    "pubmed": "10b4dcf6cfd3a24f6059f7d541a4a872960b4adac0b3dba26abed1bb9a3d904d",
+    "cs": "71ae8469930517160b024f52db6000a4897f1aff5d765beb27bb60952ed5bd31",
+    "physics": "1e309bafee0b832c8b84fa3c039c36992bc0a910238b128f26b7e9190d7f2aea",
+    "photo": "5511b4dc3f63fa988792177227db7901290fb9b27fc6c02e3036b29e134ed6df",
+    "computers": "fdb3dc0cf405d62322f0ab9614b2083c2a5e6576c2f43e4f2214be64bc62b1b3",
+    "arxiv": "7ee21a7653297a806c0ed1be3efe6ecc06acc84e48e942da0bfde0e5d287debe",
+    "proteins": "b9e7fb0902bda44fec32c948e5fde822fb22d38d674c52e43ace5197378f2d21",
+}
+
+
+def _nasbench_graph(data_set: str) -> Source:
+    count = "2,021" if data_set == "proteins" else "26,206"
+    path = f"nasbench_graph/{data_set}.bench"
+    return Source(
+        f"nasbench_graph_{data_set}",
+        f"NAS-Bench-Graph, {count} graph neural networks on {data_set}",
+        path,
+        "the light release of NAS-Bench-Graph (github.com/THUMNLab/NAS-Bench-Graph)",
+        variant=data_set,
+        downloads=(Download(f"https://raw.githubusercontent.com/THUMNLab/NAS-Bench-Graph/main/light/{data_set}.bench", path,
+                            f"sha256:{_GRAPH_DIGESTS[data_set]}"),),
+    )
+
+
+IMPORTER = Importer(
+    "nasbench_graph",
+    summary="NAS-Bench-Graph (Qin et al., NeurIPS 2022): graph neural networks of four computing nodes, measured on nine graph data sets",
+    sources=(
+        *(_nasbench_graph(data_set) for data_set in _GRAPH_DIGESTS),
+    ),
+    locate=locate, read=read,
+)

@@ -19,6 +19,7 @@ import numpy as np
 
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import flat, graph_keys, metric, number
+from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io.bounded import parse_json, zip_members
 
 if TYPE_CHECKING:
@@ -158,3 +159,25 @@ def read(path: Path, variant: str = "wikitext2") -> tuple[pd.DataFrame, dict[str
 
 
 FACTS: dict[str, dict[str, Any]] = {"wikitext2": {"architectures": 291, "classes": 265}, "ptb": {}}
+
+
+IMPORTER = Importer(
+    "nasbench_nlp",
+    summary="NAS-Bench-NLP (Klyuchnikov et al., IEEE Access 2022): recurrent cells trained as language models on PTB or WikiText-2",
+    sources=(
+        *(
+            Source(
+                f"nasbench_nlp_{corpus}",
+                f"NAS-Bench-NLP, recurrent cells as language models on {title}",
+                f"nasbench_nlp/{file}",
+                f"the NAS-Bench-NLP project (github.com/fmsnew/nas-bench-nlp-release), {where}",
+                variant=corpus,
+            )
+            for corpus, title, file, where in (
+                ("ptb", "Penn Treebank", "logs.zip", "train_logs_single_run/logs.zip"),
+                ("wikitext2", "WikiText-2", "logs_wikitext2.zip", "the WikiText-2 logs in one zip"),
+            )
+        ),
+    ),
+    locate=locate, read=read,
+)

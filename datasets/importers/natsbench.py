@@ -19,6 +19,7 @@ import numpy as np
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers import nasbench201
 from archrank.datasets.importers.common import flat, metric, number
+from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io import safe_pickle
 from archrank.datasets.io.bounded import MEMBER_LIMIT, MEMBERS_LIMIT, read_bz2, safe_member, tell
 
@@ -201,3 +202,24 @@ def _card(frame: pd.DataFrame, variant: str) -> dict[str, Any]:
                     "Size. TPAMI 2021.",
         "facts": facts,
     }
+
+
+IMPORTER = Importer(
+    "natsbench",
+    summary="NATS-Bench (Dong et al., TPAMI 2021): the official 'simple' releases of its topology and size spaces",
+    sources=(
+        *(
+            Source(
+                f"natsbench_{variant}",
+                f"NATS-Bench {variant} space, {count} networks on CIFAR-10/100 and ImageNet16-120",
+                f"natsbench/{folder} (the folder, or the .tar of it)",
+                f"the NATS-Bench project (github.com/D-X-Y/NATS-Bench), {folder}.tar on Google Drive",
+                version=2,
+                variant=variant,
+            )
+            for variant, count, folder in (("topology", "15,625", "NATS-tss-v1_0-3ffb9-simple"),
+                                           ("size", "32,768", "NATS-sss-v1_0-50262-simple"))
+        ),
+    ),
+    locate=locate, read=read, files=files,
+)

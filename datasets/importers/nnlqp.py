@@ -17,6 +17,7 @@ import numpy as np
 
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import flat, graph_keys, metric
+from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io import tfrecord
 from archrank.datasets.io.bounded import JSON_LIMIT, read_bytes, safe_member, tell
 
@@ -143,3 +144,18 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         "facts": {"architectures": len(rows)},
     }
     return frame, card
+
+
+IMPORTER = Importer(
+    "nnlqp",
+    summary="NNLQP (Liu et al., ICPP 2022): latency of whole ONNX networks on deployment platforms",
+    sources=(
+        Source(
+            "nnlqp",
+            "NNLQP, latency of whole ONNX networks on deployment platforms",
+            "nnlqp/gt.txt and the ONNX files it names",
+            "release v1.0-data of github.com/ModelTC/NNLQP, dataset.tar.gz unpacked",
+        ),
+    ),
+    locate=locate, read=read, files=files,
+)

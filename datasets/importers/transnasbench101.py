@@ -16,6 +16,7 @@ from archrank.datasets.errors import DataError
 from archrank.datasets.importers import transnasbench101_pth
 from archrank.datasets.importers.common import flat, int_tuple, metric, number
 from archrank.datasets.importers.nasbench201 import EDGES, canonical
+from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io.bounded import parse_json, zip_members
 
 if TYPE_CHECKING:
@@ -140,3 +141,26 @@ def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, An
         "facts": {name: value for name, value in FACTS[variant].items() if name != "best" or not official},
     }
     return frame, card
+
+
+def _transnasbench101(space: str, count: str, file: str) -> Source:
+    return Source(
+        f"transnasbench101_{space}",
+        f"TransNAS-Bench-101 {space}, {count} networks on seven vision tasks",
+        f"transnasbench101/transnas-bench_v10141024.pth or transnasbench101/{file}",
+        "the TransNAS-Bench-101 project (github.com/yawen-d/TransNASBench), transnas-bench_v10141024.pth, or the zip archives of JSON shards that "
+        "NASLib users pass on",
+        version=2,
+        variant=space,
+    )
+
+
+IMPORTER = Importer(
+    "transnasbench101",
+    summary="TransNAS-Bench-101 (Duan et al., CVPR 2021): one cell space (micro) and one chain space (macro), seven vision tasks each",
+    sources=(
+        _transnasbench101("micro", "4,096", "all_benchmarks_zen.zip"),
+        _transnasbench101("macro", "3,256", "tnb101_macro_zen.zip"),
+    ),
+    locate=locate, read=read,
+)

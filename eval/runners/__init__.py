@@ -1,1 +1,49 @@
-"""Who trains the groups of a plan: this process, or worker processes."""
+"""Who trains the groups of a plan: this process, worker processes, or what an installed package offers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from archrank.datasets.registry import Registry
+
+if TYPE_CHECKING:
+    from archrank.eval.runners.base import Runner
+    from archrank.eval.trials.context import Context
+
+__all__ = ["RUNNERS", "RunnerKind", "Setup", "runner"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run gives to its runner.
+
+    context: where and on what groups run. workers: how many processes were asked for, or are worth having. timeout: seconds that one ensemble may
+    train, or None. named: benchmarks that a worker finds by their names, so that they need not be sent to it.
+    """
+
+    context: Context
+    workers: int
+    timeout: float | None = None
+    named: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class RunnerKind:
+    """A way to train by its name, as `@runner` makes it."""
+
+    name: str
+    make: Callable[[Setup], Runner]
+
+
+def runner(name: str) -> Callable[[Callable[[Setup], Runner]], RunnerKind]:
+    """Register a way to train: a function `(setup) -> Runner` (see `archrank.eval.runners.base`), for `archrank run --runner NAME`."""
+
+    def attach(make: Callable[[Setup], Runner]) -> RunnerKind:
+        return RunnerKind(name, make)
+
+    return attach
+
+
+RUNNERS: Registry[RunnerKind] = Registry("runner", "runners", __name__, RunnerKind, ("runner",))

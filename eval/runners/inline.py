@@ -6,7 +6,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from archrank.eval.runners.base import IDLE_S, Tasks
+from archrank.eval.runners import Setup, runner
+from archrank.eval.runners.base import IDLE_S, Runner, Tasks
 
 if TYPE_CHECKING:
     from archrank.eval.trials.context import Context
@@ -29,3 +30,9 @@ class Inline:
                 continue
             execute(task.group, self.context, partial(tasks.on_event, task.number), task.benchmark)
             tasks.finish(task.number)
+
+
+@runner("inline")
+def inline(setup: Setup) -> Runner:
+    """In this process, one ensemble after the other; what --workers 0 chooses."""
+    return Inline(setup.context)

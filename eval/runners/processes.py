@@ -14,7 +14,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.runners.base import IDLE_S, Again, Task, Tasks
+from archrank.eval.runners import Setup, runner
+from archrank.eval.runners.base import IDLE_S, Again, Runner, Task, Tasks
 from archrank.eval.runners.worker import BEGAN, log_path, work
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.groups import ensemble_id
@@ -222,3 +223,9 @@ class Processes:
                 worker.kill()
             worker.pipe.close()
         self.workers = []
+
+
+@runner("processes")
+def processes(setup: Setup) -> Runner:
+    """In worker processes of one thread each; the default."""
+    return Processes(setup.context, setup.workers, setup.timeout, setup.named)

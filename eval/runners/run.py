@@ -12,6 +12,7 @@ from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders.catalog.apart import apart
 from archrank.eval.engine.device import chosen_device
+from archrank.eval.runners import RUNNERS, Setup
 from archrank.eval.runners.base import Runner
 from archrank.eval.runners.queue import Queue
 from archrank.eval.trials.claims import Claims
@@ -51,7 +52,8 @@ class ProgressCallback:
 
 
 def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | None = None, retry_failed: bool = False, compiled: bool = False,
-        timeout: float | None = None, shard: tuple[int, int] | None = None, callback: ProgressCallback | None = None) -> Summary:
+        timeout: float | None = None, shard: tuple[int, int] | None = None, runner: str | None = None,
+        callback: ProgressCallback | None = None) -> Summary:
     """Train and store the trials of a plan that the store does not have. Always resumes. Several runs on one store share the work.
 
     Args:
@@ -63,6 +65,7 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
         compiled: compile the training step where an encoder can be (see `archrank.eval.engine.compiled`).
         timeout: seconds that one ensemble may train before its pending trials are stored as failed; needs worker processes.
         shard: (k, n): only the k-th of n parts of the plan, of whole ensembles, the same whatever is stored.
+        runner: who trains, a name of `RUNNERS` (None: worker processes, or this process where workers is 0).
         callback: called as the run goes on.
 
     Raises:
@@ -72,6 +75,8 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     callback = callback or ProgressCallback()
     folder = Store(store)
     _check(workers, timeout, shard)
+    if runner is not None:
+        RUNNERS.find(runner)
     _sweep(folder)
     settled = folder.settled(item.trial.key for item in plan.trials)
     failed_before = {key for key, status in settled.items() if status == "failed"}
@@ -92,7 +97,7 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
         with Claims(folder.folder) as claims:
             queue = Queue(groups, plan.benchmarks, context, claims, failed_before, callback.on_event)
             try:
-                _runner(context, plan, workers, len(groups), timeout).run(queue)
+                _runner(runner, context, plan, workers, len(groups), timeout).run(queue)
             finally:
                 callback.end()
                 _sweep(folder)
@@ -119,16 +124,11 @@ def _check(workers: int | None, timeout: float | None, shard: tuple[int, int] | 
         raise ArchrankError(f"shard {shard[0]}/{shard[1]}: give the number of a part and how many there are, from 1/8 to 8/8")
 
 
-def _runner(context: Context, plan: Plan, workers: int | None, groups: int, timeout: float | None) -> Runner:
+def _runner(name: str | None, context: Context, plan: Plan, workers: int | None, groups: int, timeout: float | None) -> Runner:
     if workers is None:
         workers = 1 if context.device.startswith("cuda") else min(groups, os.cpu_count() or 1)
-    if workers == 0:
-        from archrank.eval.runners.inline import Inline
-
-        return Inline(context)
-    from archrank.eval.runners.processes import Processes
-
-    return Processes(context, workers, timeout, frozenset(name for name, benchmark in plan.benchmarks.items() if _loads(benchmark)))
+    named = frozenset(name for name, benchmark in plan.benchmarks.items() if _loads(benchmark))
+    return RUNNERS[name or ("inline" if workers == 0 else "processes")].make(Setup(context, workers, timeout, named))
 
 
 def _loads(benchmark: Benchmark) -> bool:
