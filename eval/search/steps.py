@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archrank.eval.search.pool import Pool
+if TYPE_CHECKING:
+    from archrank.eval.search.pool import Pool
 
 
 @dataclass(frozen=True)
