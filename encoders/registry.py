@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 MARK = "__archrank__"
 T = TypeVar("T")
@@ -21,6 +21,8 @@ class Mark:
     pretrained: bool = False
     ranks: bool = False
     supports: Callable[..., str | None] | None = None
+    head: str = ""
+    blocks: Callable[[Any, Any], list[tuple[int, float]]] | None = None
 
 
 def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
@@ -40,15 +42,25 @@ def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
 
 
 def encoding(name: str, *, family: str = "yours", pretrained: bool = False, ranks: bool = False,
-             supports: Callable[..., str | None] | None = None) -> Callable[[T], T]:
+             supports: Callable[..., str | None] | None = None, head: str = "",
+             blocks: Callable[[Any, Any], list[tuple[int, float]]] | None = None) -> Callable[[T], T]:
     """Register a fixed encoding: a function `(graphs, space, *, ...) -> float [B, F]` that learns nothing from labels.
 
     It is called once with all architectures of a benchmark. pretrained: it trains on those unlabelled graphs (minutes); its result is
     then kept in the store by content, and its seconds are counted in the cost. ranks: it is one number, F = 1, higher meaning better, that
     ranks architectures without a label; it then has the head `none`, unless another one is asked for. supports: a function like the hook of
-    `encoder`; a built-in encoding imports it by name from a module without torch, for planning asks it.
+    `encoder`; a built-in encoding imports it by name from a module without torch, for planning asks it. head: the head it has where none is named
+    (`mlp`).
+    blocks: `(features, space) -> [(width, weight), ...]`, for an encoding made of parts in different units, side by side: a regressor sees each part
+    scaled to a total variance of weight**2 over its training rows.
     """
-    return _mark(Mark(name, False, family, pretrained, ranks, supports))
+    return _mark(Mark(name, False, family, pretrained, ranks, supports, head, blocks))
+
+
+def blocks_of(encoding: Any, features: Any, space: Any) -> list[tuple[int, float]] | None:
+    """The blocks of an encoding's features [N, F]; None where it has but one."""
+    blocks = getattr(getattr(encoding, MARK, None), "blocks", None)
+    return blocks(features, space) if blocks else None
 
 
 def _mark(mark: Mark) -> Callable[[T], T]:

@@ -35,6 +35,7 @@ class EncoderInfo:
     hooks: tuple[str, ...] = ()
     pretrained: bool = False
     ranks: bool = False
+    head: str = ""
     doc: str = ""
     limits: str | None = None
     open: str = ""

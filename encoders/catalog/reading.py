@@ -35,7 +35,7 @@ def described(info: EncoderInfo) -> dict[str, Any]:
     options = [[parameter.name, _type_text(parameter.annotation), repr(parameter.default), parameter.default is parameter.empty]
                for parameter in _keywords(thing)]
     return {"name": mark.name, "learned": mark.learned, "family": mark.family, "pretrained": mark.pretrained, "ranks": mark.ranks,
-            "hooks": hooks, "options": options, "doc": doc}
+            "head": mark.head, "hooks": hooks, "options": options, "doc": doc}
 
 
 def read(info: EncoderInfo) -> EncoderInfo:
@@ -46,14 +46,14 @@ def read(info: EncoderInfo) -> EncoderInfo:
 
 def _with(info: EncoderInfo, said: dict[str, Any]) -> EncoderInfo:
     options = {name: Option(optional(_type(kind), default == "None"), _default(default), required) for name, kind, default, required in said["options"]}
-    words = {name: said[name] for name in ("name", "learned", "family", "pretrained", "ranks", "doc")}
+    words = {name: said[name] for name in ("name", "learned", "family", "pretrained", "ranks", "head", "doc")}
     return replace(info, **words, summary=said["doc"].split("\n")[0], options=options, hooks=tuple(said["hooks"]))
 
 
 def confirm(info: EncoderInfo) -> None:
     """ArchrankError, one line, if an encoder was planned from a text that says otherwise than its loaded object."""
     loaded = _with(info, described(info))
-    for name in ("name", "learned", "family", "pretrained", "ranks", "hooks", "options"):
+    for name in ("name", "learned", "family", "pretrained", "ranks", "head", "hooks", "options"):
         text, object = getattr(info, name), getattr(loaded, name)
         if text != object:
             if name == "hooks":

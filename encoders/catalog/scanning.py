@@ -62,7 +62,7 @@ def _describe(path: Path, node: Definition, module: str | None, origin: str) -> 
     doc = (ast.get_docstring(node) or "").strip()
     hooks = tuple(hook for hook in HOOKS if reading.hooks.get(hook))
     return EncoderInfo(mark.name, mark.learned, mark.family, doc.split("\n")[0], path, node.name, module, origin, reading.options, hooks,
-                       mark.pretrained, mark.ranks, doc, limits, "; ".join(dict.fromkeys(reading.open)))
+                       mark.pretrained, mark.ranks, mark.head, doc, limits, "; ".join(dict.fromkeys(reading.open)))
 
 
 def _decorators(node: Definition) -> list[ast.Call]:
@@ -78,12 +78,12 @@ def _mark(path: Path, node: Definition, reading: _Reading) -> tuple[Mark, str | 
             try:
                 if name == "supports":
                     limits = _function(path, ast.unparse(given))
-                else:
+                elif name != "blocks":  # a function, which planning does not ask
                     words[name] = value(path, given)
             except Unknown:
                 reading.open.append(f"the {name} it is registered with")
         mark = Mark(str(words.get("name", node.name)), ast.unparse(call.func).rpartition(".")[2] == "encoder", str(words.get("family", "yours")),
-                    bool(words.get("pretrained", False)), bool(words.get("ranks", False)))
+                    bool(words.get("pretrained", False)), bool(words.get("ranks", False)), head=str(words.get("head", "")))
     return mark, limits
 
 

@@ -13,8 +13,8 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.features.graf import set_features
 from archrank.encoders.layers.complexity import cost
-from archrank.encoders.limits import path_letters
 from archrank.encoders.paths.canonical_path import canonical_path
+from archrank.encoders.paths.limits import path_letters, supports_canonical
 from archrank.encoders.registry import encoding
 
 # Weight of the two costs: they carry much where channels are divided among branches, and mislead where a skip wins.
@@ -28,7 +28,7 @@ def blocks(features: Tensor, space: SearchSpace) -> list[tuple[int, float]]:
     return [(paths, 1.0), *((width, 1.0) for width in _graph_widths(space)), (2, COST_WEIGHT)]
 
 
-@encoding("base", family="features", blocks=blocks)
+@encoding("base", family="features", supports=supports_canonical, head="gp", blocks=blocks)
 def base(graphs: Graphs, space: SearchSpace) -> Tensor:
     """The baseline that every encoder has to beat: counted paths, graph features and costs, for a Gaussian process.
 
@@ -41,7 +41,7 @@ def base(graphs: Graphs, space: SearchSpace) -> Tensor:
     Blocks and weights were chosen on digits101, TransNAS-Bench-101 micro (class_scene, jigsaw) and NAS-Bench-Graph
     (Cora), on splits 0 to 4 at 78 and 390 labels, before any score on NAS-Bench-201 was seen.
 
-    Shape: float32 [B, F]; 109 numbers on NAS-Bench-201. Parameters: none. Departures: none, there is no paper.
+    Shape: float32 [B, F]; 137 numbers on NAS-Bench-201. Parameters: none. Departures: none, there is no paper.
     ArchrankError where paths need too many features (see `canonical_path`).
     """
     counts = torch.log1p(canonical_path(graphs, space))

@@ -21,7 +21,7 @@ MOST_STEPS = 1 << 18
 _AT_ONCE = 20_000_000
 
 
-@encoding("graf", family="features")
+@encoding("graf", family="features", head="gp")
 def graf(graphs: Graphs, space: SearchSpace, *, redundant: bool = False) -> Tensor:
     """Interpretable graph features: how often each operation occurs, and what paths and degrees each set of operations has.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,13 @@ def fit_regressor(name: str, features: NDArray[np.float64], labels: NDArray[np.f
         raise ArchrankError(f"head {name} is trained by the harness, not fitted to features")
     head.check_installed()
     return head.fit(features, labels, derive_seed(seed, "regressor") % 2**32, **(options or {}))
+
+
+def block_scales(training: NDArray[np.float64], blocks: Sequence[tuple[int, float]]) -> NDArray[np.float64]:
+    """Factors [F] that give each block of the training rows [n, F] a total variance of weight**2. blocks: (width, weight), in order, F in all."""
+    widths, weights = (np.array(part) for part in zip(*blocks))
+    total = np.add.reduceat(training.var(0), np.r_[0, widths[:-1].cumsum()])
+    return np.repeat(np.where(total > 0, weights / np.sqrt(np.where(total > 0, total, 1.0)), 0.0), widths)
 
 
 def fit_predict(features: NDArray[np.float64], member: Member, name: str, options: Mapping[str, Any] | None = None) -> Outcome:

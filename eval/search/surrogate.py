@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from archrank.datasets.errors import ArchrankError
+from archrank.encoders.registry import blocks_of
 from archrank.eval.engine.batching import Member, derive_seed
 from archrank.eval.engine.heads import HEADS, Regressor
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding
 from archrank.eval.engine.recipes import RecipeChoice, common_recipe, resolve_recipe
-from archrank.eval.engine.regressors import fit_regressor
+from archrank.eval.engine.regressors import block_scales, fit_regressor
 from archrank.eval.engine.training import train
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.steps import Belief, History
@@ -100,6 +101,8 @@ class Surrogate:
         features, asked = self.features, self.pool.rows[list(question.candidates)]
         if not (features[rows] != features[rows[0]]).any():
             return Belief(np.zeros(len(asked)), np.ones(len(asked)))
+        if blocks := blocks_of(self.encoder, features, self.pool.benchmark.space):
+            features = features * block_scales(features[rows], blocks)
         head = HEADS[self.spec.head]
         fitted = fit_regressor(self.spec.head, features[rows], transform(scores, "normal"), question.seed, self.spec.head_config)
         mean = np.asarray(fitted.predict(features[asked]), np.float64)

@@ -21,12 +21,13 @@ from archrank.encoders.catalog import confirm, where
 from archrank.encoders.catalog.loading import effects
 from archrank.encoders.catalog.process_state import unchanged
 from archrank.encoders.layers.complexity import Metric
+from archrank.encoders.registry import blocks_of
 from archrank.eval import metrics
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding, Network
 from archrank.eval.engine.recipes import Recipe, check_hooks, common_recipe, resolve_recipe
-from archrank.eval.engine.regressors import fit_predict
+from archrank.eval.engine.regressors import block_scales, fit_predict
 from archrank.eval.engine.training import Outcome, train
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.files import NotWritten
@@ -174,6 +175,7 @@ def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent
                              device=context.device, twins=twins, pairs="compare" in spec.info.hooks, progress=progress, compiled=context.compiled))
     features, seconds = encode_all(group.members[0], prepared.encoder, benchmark, context)
     array = features.double().numpy()
+    blocks = blocks_of(prepared.encoder, features, benchmark.space)
     outcomes = []
     if spec.neural:
         graphs, name = benchmark.graphs.plain(), f"encoding/{spec.label}"
@@ -182,7 +184,8 @@ def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent
                          device=context.device, progress=progress, compiled=context.compiled)
     else:
         for number, member in enumerate(members):
-            outcomes.append(fit_predict(array, member, spec.head, spec.head_config))
+            scaled = array * block_scales(array[member.train], blocks) if blocks else array
+            outcomes.append(fit_predict(scaled, member, spec.head, spec.head_config))
             progress((number + 1) / len(members))
     return Trained(outcomes, pretrain_s=seconds) if spec.info.pretrained else Trained(outcomes, encode_s=seconds)
 

@@ -28,8 +28,8 @@ class Spec:
 
     @property
     def default_head(self) -> str:
-        """Learned encoders end in a linear head, fixed encodings in an MLP, those that rank by themselves in none."""
-        return "linear" if self.info.learned else "none" if self.info.ranks else "mlp"
+        """Learned encoders end in a linear head, fixed encodings in the one they name or an MLP, those that rank by themselves in none."""
+        return "linear" if self.info.learned else "none" if self.info.ranks else self.info.head or "mlp"
 
     @property
     def label(self) -> str:
