@@ -14,7 +14,7 @@ from archrank.datasets.space import SearchSpace
 from archrank.encoders.features.graf import set_features
 from archrank.encoders.layers.complexity import cost
 from archrank.encoders.paths.canonical_path import canonical_path
-from archrank.encoders.paths.limits import path_letters, supports_canonical
+from archrank.encoders.paths.limits import path_letters, supports_base
 from archrank.encoders.registry import encoding
 
 # Weight of the two costs: they carry much where channels are divided among branches, and mislead where a skip wins.
@@ -28,7 +28,7 @@ def blocks(features: Tensor, space: SearchSpace) -> list[tuple[int, float]]:
     return [(paths, 1.0), *((width, 1.0) for width in _graph_widths(space)), (2, COST_WEIGHT)]
 
 
-@encoding("base", family="features", supports=supports_canonical, head="gp", blocks=blocks)
+@encoding("base", family="features", supports=supports_base, head="gp", blocks=blocks)
 def base(graphs: Graphs, space: SearchSpace) -> Tensor:
     """The baseline that every encoder has to beat: counted paths, graph features and costs, for a Gaussian process.
 

@@ -51,6 +51,11 @@ def supports_canonical(space: SearchSpace, *, benchmark: Benchmark, longest: int
     return _too_long(benchmark, longest, canonical=True) or _only_names(benchmark)
 
 
+def supports_base(space: SearchSpace, *, benchmark: Benchmark) -> str | None:
+    """The same where canonical paths are a part of a code that tells chains by other features too."""
+    return _too_long(benchmark, None, canonical=True)
+
+
 def _too_long(benchmark: Benchmark, longest: int | None, canonical: bool) -> str | None:
     space = benchmark.space
     try:
