@@ -36,8 +36,8 @@ test: env
 	$(BIN)/python -m pytest -n 2
 
 lint: env links
-	$(BIN)/ruff check archrank datasets encoders eval reports tests
-	$(BIN)/mypy .links/archrank
+	$(BIN)/ruff check archrank datasets encoders eval reports tests tools
+	$(BIN)/mypy .links/archrank tools
 
 # mypy and editors follow real folders only: a git-ignored tree of links shows them the package as it installs.
 links:

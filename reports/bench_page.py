@@ -34,13 +34,13 @@ makes operators longer, so without it the share is somewhat larger.
 backward pass, times members) at the rate this machine reaches in stacked float32 matrix products of these shapes, or its bytes (weights, and
 activations kept for the backward pass, each once) at the bandwidth of a large copy, whichever takes longer. Both rates are measured beside the work.
 """
-TABLE_GPU = "**GPU**: not measured: no GPU was at hand."
+TABLE_GPU = "**GPU**: not measured: no GPU was available."
 
 
 def write_page(samples: Sequence[Sample], folder: Path, name: str = "performance") -> list[Path]:
     """Write `<name>.md` and its figures under `figures/` into `folder`; returns the paths."""
     figures: dict[str, bytes] = {}
-    parts = [HEAD, *_machines(samples), *_bars(samples), *_side_by_side(samples, figures, name), *_commands_timed(samples), *_growth(samples, figures, name)]
+    parts = [HEAD, *_machines(samples), *_side_by_side(samples, figures, name), *_commands_timed(samples), *_growth(samples, figures, name)]
     if commands := [command for command in distinct(samples, lambda s: str(s["command"])) if command]:
         parts += ["## The commands", "", "```console", *(f"$ {command}" for command in commands), "```", ""]
     (folder / "figures").mkdir(parents=True, exist_ok=True)
@@ -228,51 +228,3 @@ def _case_growth(of: Sequence[Sample], part: str) -> tuple[Line | None, list[lis
     if found:
         said.insert(0, f"- {label}: cost grows with the power **{found.exponent:.2f}** ({found.first:,.0f} to {found.last:,.0f}, {found.points} sizes)")
     return (Line(label, tuple(sizes), tuple(costs), tuple(floors)) if sizes else None), rows, said
-
-
-# ---- what was promised ----
-
-
-def _bars(samples: Sequence[Sample]) -> list[str]:
-    """The project's own bars beside what was measured."""
-    rows: list[list[str]] = []
-
-    def row(what: str, bar: str, measured: str, met: bool) -> None:
-        rows.append([what, bar, measured, "yes" if met else "**no**"])
-
-    for case in distinct(select(samples, part="encoders"), lambda s: str(s["case"])):
-        of = select(samples, part="encoders", case=case)
-        base, cost = case.split("[")[0].split(" on ")[0], clock(of)
-        gpu, graph_network = cost == "wall", base in ("gcn", "gin", "gated_gcn")
-        floors = [max(floor_seconds(floor, "step")) for floor in select(of, what="floor")]
-        for way, said in (("ensemble", "ensemble"), ("compiled", "compiled ensemble")):
-            conventional = ratios(select(of, what="train"), "torch-geometric", way, cost)
-            if conventional and (graph_network or base == "flowerformer") and not (gpu and graph_network):
-                least = 10 if graph_network else 100 if gpu else 3
-                capped = spread(s[cost] / floor for s in select(of, what="train", variant="torch-geometric") for floor in floors)
-                row(f"{case}: torch-geometric loop over {said}, {cost} per step and member", f"at least {least}",
-                    _times(conventional) + (f"; at its floor {capped.median:.1f}" if capped else ""), conventional.median >= least)
-            trained = spread(s[cost] for s in select(of, what="train", variant=way))
-            for floor in floors:
-                if base == "flowerformer" and trained and not gpu:
-                    row(f"{case}: {said} over its floor", "at most 3", f"{trained.median / floor:.1f}", trained.median / floor <= 3)
-        alone = ratios(select(of, what="train"), "alone", "ensemble", cost)
-        if alone and not graph_network:
-            row(f"{case}: alone over ensemble, {cost} per step and member", f"at least {5 if gpu else 1}", _times(alone), alone.median >= (5 if gpu else 1))
-    whole = [s for s in select(samples, part="growth-space", what="size", size=423_624, repeat=0) if s["case"].startswith("flowerformer")]
-    # The bar is for all cores, so one thread counts only where nothing else was measured.
-    for sample in [s for s in whole if "threads" in s["case"]] or whole:
-        most = 180 if clock([sample]) == "cpu" else 3
-        row(f"{sample['case']} predicts 423,624 cells: wall", f"under {most} s", _time(sample["wall"]), sample["wall"] < most)
-        row(f"{sample['case']} predicts 423,624 cells: peak memory", "under 2 GB", _mb(sample["peak"]), sample["peak"] < 2e9)
-    for part in ("members", "budget", "epochs", "space"):
-        of = select(samples, part=f"growth-{part}")
-        for case in distinct(of, lambda s: str(s["case"])):
-            sizes = sorted({s["size"] for s in select(of, case=case, what="size")})
-            costs = [spread(s[clock(of)] for s in select(of, case=case, what="size", size=size)) for size in sizes]
-            if fitted := growth(sizes, [c.median for c in costs if c]):
-                row(f"growth with {part}, {case}: exponent", "at most 1 (to 0.05)", f"{fitted.exponent:.2f}", fitted.exponent <= 1.05)
-    if wall := spread(s["wall"] for s in select(samples, part="plan", what="timed")):
-        row("`archrank plan` of 10,000 trials, start to exit", "under 2 s", f"{wall.median:.2f} s ({wall.low:.2f} to {wall.high:.2f})", wall.median < 2)
-    return ["## In short", "", "\"At its floor\": the ratio if the ensemble took no longer than its floor, so no way of doing the same arithmetic gives more.", "",
-            *_table(["what", "bar", "measured", "met"], rows)] if rows else []

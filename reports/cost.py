@@ -11,15 +11,15 @@ import pandas as pd
 from archrank.reports.study import Group, View
 from archrank.reports.words import join, seconds
 
-__all__ = ["Bill", "bills", "cheapest"]
+__all__ = ["Cost", "cheapest", "costs_by_machine"]
 
 
 @dataclass(frozen=True)
-class Bill:
-    """Cost of one predictor on one machine, over the cells every ranked predictor has at one budget.
+class Cost:
+    """Cost of one predictor on one machine, over the settings every ranked predictor has at one budget.
 
     fit_s: training seconds of one trial (with pre-training), geometric mean over benchmarks of the median over seeds.
-    rate: architectures predicted per second, the same way. parameters: largest over the cells.
+    rate: architectures predicted per second, the same way. parameters: largest over the settings.
     """
 
     label: str
@@ -28,13 +28,13 @@ class Bill:
     parameters: float
 
 
-def bills(view: View, budget: int) -> tuple[Mapping[str, Mapping[str, Bill]], list[str]]:
-    """Per hardware string the bills of the predictors whose cells were all measured there; and sentences about the rest."""
+def costs_by_machine(view: View, budget: int) -> tuple[Mapping[str, Mapping[str, Cost]], list[str]]:
+    """Per hardware string the costs of the predictors whose settings were all measured there; and sentences about the rest."""
     rows = view.covered.common
     keys = ["label", "benchmark", "target", "budget", "seed"]
     whole = rows[keys].merge(view.frame, on=keys, how="left")
     whole = whole[whole["budget"] == budget]
-    out: dict[str, dict[str, Bill]] = {}
+    out: dict[str, dict[str, Cost]] = {}
     refused: list[str] = []
     for label in view.order:
         mine = whole[whole["label"] == label]
@@ -42,14 +42,14 @@ def bills(view: View, budget: int) -> tuple[Mapping[str, Mapping[str, Bill]], li
         if len(machines) > 1:
             refused.append(f"{label} was measured on {join(machines)}: times of different machines are not averaged, so it is left out here.")
         elif machines:
-            out.setdefault(machines[0], {})[label] = _bill(label, mine)
+            out.setdefault(machines[0], {})[label] = _cost(label, mine)
     return dict(sorted(out.items())), refused
 
 
-def _bill(label: str, rows: pd.DataFrame) -> Bill:
+def _cost(label: str, rows: pd.DataFrame) -> Cost:
     total = rows.assign(total=rows["fit_s"] + rows["pretrain_s"].fillna(0.0))
     tasks = total.groupby(["benchmark", "target"])
-    return Bill(label, _geometric(tasks["total"].median()), _geometric(tasks["architectures_per_s"].median()), float(rows["parameters"].max()))
+    return Cost(label, _geometric(tasks["total"].median()), _geometric(tasks["architectures_per_s"].median()), float(rows["parameters"].max()))
 
 
 def _geometric(values: pd.Series) -> float:
@@ -58,16 +58,16 @@ def _geometric(values: pd.Series) -> float:
 
 
 def cheapest(group: Group, view: View) -> str:
-    """One sentence: the fastest predictor of the top tier, if all of the tier ran on one machine."""
-    top = [label for label in view.order if "a" in view.tier[label]]
+    """One sentence: the fastest of the best predictor and those that do not differ significantly from it, if all ran on one machine."""
+    top = view.top
     budget = max(int(b) for b in view.boot.budgets)
-    for machine, found in bills(view, budget)[0].items():
+    for machine, found in costs_by_machine(view, budget)[0].items():
         if len(top) > 1 and all(label in found for label in top):
             fastest = min(top, key=lambda label: (found[label].fit_s, label))
             others = [label for label in top if label != fastest]
             slow = max(others, key=lambda label: found[label].fit_s)
             return (
-                f"In the top tier {fastest} trains fastest: {seconds(found[fastest].fit_s)} per trial at {budget} labels, "
+                f"Of {top[0]} and those without a significant difference from it, {fastest} trains fastest: {seconds(found[fastest].fit_s)} per trial at {budget} labels, "
                 f"against {seconds(found[slow].fit_s)} for {slow} ({machine})."
             )
     return ""

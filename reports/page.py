@@ -88,8 +88,8 @@ def _write(
     if "tex" in formats:
         texts[f"{name}.tex"] = render_tables(sections).encode()
     if "json" in formats:
-        texts[f"{name}.json"] = render_json(heading, subtitle, sections, _trials(study)).encode()
-    return [_written(out / path, data) for path, data in [*texts.items(), *sorted(pictures.items())]]
+        texts[f"{name}.json"] = render_json(heading, subtitle, sections, _trials(study)).encode("utf-8", "backslashreplace")
+    return [_written(out, path, data) for path, data in [*texts.items(), *sorted(pictures.items())]]
 
 
 def _title(study: Study) -> str:
@@ -123,6 +123,10 @@ def _trials(study: Study) -> list[Mapping[str, Any]]:
     return [study.records[key].plain() for key in sorted(study.records)]
 
 
-def _written(path: Path, data: bytes) -> Path:
+def _written(out: Path, name: str, data: bytes) -> Path:
+    path = out / name
+    if not path.resolve().is_relative_to(out.resolve()):
+        raise ArchrankError(f"a file of the report would be written outside {out}: {name}")
+
     replace_bytes(path, data)
     return path

@@ -95,7 +95,7 @@ def _reason(row: dict[str, str], budget: int | None, state: dict[str, str], benc
     if budgets is not None and budget not in budgets:
         return "this budget was not asked for"
     if state[name] == "missing":
-        return f"the table is not at hand: put {SOURCES[name].file} into a data folder; get it from {SOURCES[name].obtain}"
+        return f"the table is not available locally: put {SOURCES[name].file} into a data folder; get it from {SOURCES[name].obtain}"
     return ""
 
 

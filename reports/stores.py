@@ -192,7 +192,7 @@ def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, met
         difference, verdict = found, "not comparable"
     else:
         known = found.difference.kind in ("spaces", "splits")
-        difference, verdict = rounded(found.difference, signed=True), "moved" if found.real else "within" if known else "no interval"
+        difference, verdict = rounded(found.difference, signed=True), "moved" if found.significant else "within" if known else "no interval"
     first, second = ({int(seed) for seed in part.loc[part[metric].notna(), "seed"]} for part in (before, after))
     if first != second and verdict != "moved":
         alone = [f"{', '.join(map(str, sorted(seeds)))} only in the {side}" for side, seeds in (("first", first - second), ("second", second - first)) if seeds]

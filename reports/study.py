@@ -6,7 +6,7 @@ No statistic is computed here; all come from `archrank.eval.statistics`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from archrank.eval.trials.store import Store
 from archrank.eval.trials.suite import read_skipped
 from archrank.reports.stores import read
 from archrank.reports.style import Palette
-from archrank.reports.words import join
+from archrank.reports.words import join, slug
 
 __all__ = ["MAIN", "Group", "Study", "View", "grouped", "interval", "intervals", "read_study", "task_name"]
 
@@ -51,7 +51,7 @@ MOST_DRAWS = 400
 """Bootstrap draws that a page carries for each view."""
 
 ENOUGH = 0.5
-"""Share of a group's cells a predictor must have to be ranked; below it the common cells of all would shrink too far."""
+"""Share of a group's settings a predictor must have results for to be ranked; below it the common settings of all would shrink too far."""
 
 
 def grouped(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
@@ -77,7 +77,7 @@ def task_name(benchmark: str, target: str) -> str:
 
 @dataclass(frozen=True)
 class View:
-    """One reading of a group: all cells, one budget or one benchmark, with everything the leaderboard needs."""
+    """One reading of a group: all settings, one budget or one benchmark, with everything the leaderboard needs."""
 
     id: str
     title: str
@@ -101,8 +101,14 @@ class View:
 
     @property
     def testable(self) -> bool:
-        """Whether any difference could be called real; one split cannot tell."""
+        """Whether any difference can be tested; one split cannot tell."""
         return self.boot.kind in ("spaces", "splits")
+
+    @cached_property
+    def top(self) -> tuple[str, ...]:
+        """The label with the best mean and, in their order, all that do not differ significantly from it: that share a tier letter with it."""
+        first = self.order[0]
+        return tuple(label for label in self.order if label == first or not self.comparison(first, label).significant)
 
     def comparison(self, a: str, b: str) -> Comparison:
         """The stored comparison of two labels, whichever stands first in it."""
@@ -110,7 +116,7 @@ class View:
 
     @cached_property
     def over(self) -> str:
-        """What the means are over; a budget or a benchmark without a cell that can be used is not in it."""
+        """What the means are over; a budget or a benchmark without a setting that can be used is not in it."""
         budgets = [str(b) for b in self.boot.budgets]
         whole = [len(budgets) == self.frame["budget"].nunique(), len(self.boot.benchmarks) == len(self.frame[["benchmark", "target"]].drop_duplicates())]
         if all(whole):
@@ -123,7 +129,7 @@ class View:
         return tuple(n for n in METRICS if n != MAIN and n in self.frame and bool(self.frame[n].notna().any()))
 
     def other(self, metric: str) -> Bootstrap | str:
-        """The means of another metric, or the reason why it has none over these cells."""
+        """The means of another metric, or the reason why it has none over these settings."""
         if metric not in self._other:
             try:
                 self._other[metric] = bootstrap(self.frame, metric, self.order, scope=self.scope, draws=0)
@@ -151,7 +157,7 @@ class Group:
 
     @property
     def here(self) -> View:
-        """All cells, read as a statement about these benchmarks alone; only for a group that has views."""
+        """All settings, read as a statement about these benchmarks alone; only for a group that has views."""
         return next(view for view in self.views if view.id == "here" or view.boot.kind != "spaces")
 
     @property
@@ -198,10 +204,10 @@ class Study:
             try:
                 found: Benchmark | str = self.load(benchmark)
             except (ArchrankError, OSError) as error:
-                found = f"The table of {benchmark} is not at hand, so this part is left out ({error})."
+                found = f"The table of {benchmark} is not available locally, so this part is left out ({error})."
             if isinstance(found, Benchmark) and used != [found.table]:
                 found = (
-                    f"The table of {benchmark} at hand is not the one these trials were made on (sha256 "
+                    f"The local table of {benchmark} is not the one these trials were made on (sha256 "
                     f"{found.table[:12]} against {', '.join(u[:12] for u in used)}), so this part is left out."
                 )
             self._tables[benchmark] = found
@@ -244,6 +250,17 @@ class Study:
                 warnings.warn(line, ArchrankWarning, stacklevel=2)
             return None
 
+    def look_alikes(self, spaces: Collection[str]) -> list[tuple[str, ...]]:
+        """Search spaces of these names that have the same operations, roles and size as far as their tables are available: perhaps one space."""
+        found: dict[object, set[str]] = {}
+        for benchmark, space in sorted(set(zip(self.frame["benchmark"], self.frame["space"]))):
+            table = self.table(str(benchmark)) if space in spaces else ""
+            if not isinstance(table, str):
+                own = table.space
+                shape = (own.ops, tuple(sorted(own.roles.items())), own.max_nodes, own.cells, own.attrs)
+                found.setdefault(shape, set()).add(str(space))
+        return [tuple(sorted(names)) for names in found.values() if len(names) > 1]
+
 
 def _ceiling(repeats: NDArray[np.float64]) -> Interval | None:
     try:
@@ -276,6 +293,7 @@ def read_study(
     frame = frame.astype({name: object for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])})
     frame = frame.sort_values(["label", "benchmark", "target", "protocol", "recipe", "budget", "seed"], ignore_index=True)
     groups = [_group(protocol, recipe, part) for (protocol, recipe), part in grouped(frame, "protocol", "recipe")]
+    groups = [replace(group, id=f"{group.id}-{number}") if group.id in {g.id for g in groups[:number]} else group for number, group in enumerate(groups)]
     groups.sort(key=lambda g: (g.protocol != "clean", g.recipe != "common", -len(g.frame), g.id))
     present = set(frame["benchmark"])
     suites = read_skipped(Path(s) for s in stores)
@@ -306,7 +324,7 @@ def _table(load: Callable[[str], Benchmark], name: str) -> Benchmark | str:
 
 def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:
     frame = frame.reset_index(drop=True)
-    name = f"{protocol}-{recipe}"
+    name = slug(f"{protocol}-{recipe}")
     try:
         labels, left_out = _rankable(frame)
         ranked = frame[frame["label"].isin(labels)]
@@ -332,17 +350,17 @@ def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:
 
 
 def _rankable(frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
-    """Labels that have enough of the cells, and a sentence for each one that has not."""
+    """Labels that have results for enough of the settings, and a sentence for each one that has not."""
     whole = coverage(frame, MAIN)
-    done = whole.cells[whole.cells["state"] == "done"].groupby("label").size()
+    done = whole.settings[whole.settings["state"] == "done"].groupby("label").size()
     counts = {label: int(done.get(label, 0)) for label in whole.labels}
     most = max(counts.values())
     keep = [label for label in whole.labels if counts[label] >= max(1, ENOUGH * most)]
-    out = [f"{label} is not ranked: it has {counts[label]} of {whole.expected} cells." for label in whole.labels if label not in keep]
+    out = [f"{label} is not ranked: it has results for {counts[label]} of {whole.expected} settings." for label in whole.labels if label not in keep]
     while len(keep) > 1 and coverage(frame[frame["label"].isin(keep)], MAIN).shared == 0:
         worst = min(keep, key=lambda label: (counts[label], label))
         keep.remove(worst)
-        out.append(f"{worst} is not ranked: it shares no cell with all the others ({counts[worst]} cells done).")
+        out.append(f"{worst} is not ranked: it shares no setting with all the others ({counts[worst]} settings done).")
     return keep, tuple(out)
 
 

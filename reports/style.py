@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from archrank.datasets.io.visible import visible
 from archrank.reports.svg import minified
 
 matplotlib.use("agg")
@@ -90,6 +91,8 @@ _RC: Any = {
     "hatch.linewidth": 0.7,
     "path.simplify": True,
     "axes.unicode_minus": True,
+    # A dollar sign in a label starts no formula.
+    "text.parse_math": False,
 }
 
 
@@ -118,11 +121,9 @@ class Palette:
         return _DASHES[self.place[label] // len(COLOURS) % len(_DASHES)]
 
     def name(self, label: str, most: int = 20) -> str:
-        """The label in at most `most` characters: without its options where it is too long and no other predictor differs in them alone, else cut."""
-        if len(label) <= most:
-            return label
+        """The label as it can be seen, in at most `most` characters: without its options where it is too long and no other predictor differs in them alone, else cut."""
         bare = _without_options(label)
-        shown = bare if self._bare[bare] == 1 else label
+        shown = visible(bare if len(visible(label)) > most and self._bare[bare] == 1 else label)
         return shown if len(shown) <= most else shown[: most - 1] + "…"
 
     def gid(self, label: str) -> str:

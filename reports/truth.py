@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -40,13 +39,21 @@ class Prediction:
         """Predicted minus true percentile, in points: above 0 means over-rated [M]."""
         return 100 * (self.predicted - self.true)
 
-    @cached_property
-    def by_architecture(self) -> pd.DataFrame:
-        """Means over seeds, one row per architecture (index): true, predicted, residual, seeds."""
-        frame = pd.DataFrame({"index": self.index, "true": self.true, "predicted": self.predicted, "residual": self.residual})
-        out = frame.groupby("index").mean()
-        out["seeds"] = frame.groupby("index").size()
-        return out
+    def trial(self, seed: int) -> Prediction:
+        """The predictions of one seed alone."""
+        at = self.seed == seed
+        return Prediction(self.label, self.index[at], self.seed[at], self.true[at], self.predicted[at])
+
+    def first_predicted(self) -> NDArray[np.float64]:
+        """Where the architecture predicted best truly stands, in per cent from the top, for each seed in ascending order.
+
+        Architectures that share the best prediction are as likely as each other to be taken, so it is their mean.
+        """
+        places = []
+        for seed in np.unique(self.seed):
+            trial = self.trial(int(seed))
+            places.append(float(np.mean(100 * (1 - trial.true[trial.predicted == trial.predicted.max()]))))
+        return np.array(places)
 
     def place_of_best(self, share: float = 0.01) -> tuple[float, float]:
         """Where the truly best `share` of a test set stands in the predicted order: median and worst, in per cent from

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from archrank.reports.blocks import Bold, Cell, Inline
 
-__all__ = ["bold_join", "count", "finite", "hole", "join", "plural", "rate", "replaced", "seconds", "share"]
+__all__ = ["bold_join", "count", "finite", "hole", "join", "plural", "rate", "replaced", "seconds", "share", "slug"]
 
 
 def join(names: Sequence[str], most: int = 8) -> str:
@@ -69,6 +70,11 @@ def rate(value: float) -> str:
         return f"{float(f'{value / 1e6:.3g}'):,g} M"
     size = 10 ** max(0, math.floor(math.log10(max(value, 1))) - 2)
     return f"{round(value / size) * size:,}"
+
+
+def slug(text: str) -> str:
+    """A text as part of a file name or an id: lower-case letters, digits and hyphens, at most 48 of them."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48].strip("-") or "other"
 
 
 def share(value: float, most: int = 0) -> str:

@@ -28,7 +28,7 @@ def compare(
     recipe: Annotated[str | None, typer.Option("--recipe", help="Needed where both ran under several.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:
-    """Compare two encoders on the splits both have: paired difference with a 95 % interval, and whether it is real."""
+    """Compare two encoders on the splits both have: paired difference with a 95 % interval, and whether it is significant."""
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.metrics import METRICS
     from archrank.eval.statistics import ComparisonError, compare_each
@@ -108,8 +108,8 @@ def _overall(frame: pd.DataFrame, a: str, b: str, metric: str) -> tuple[list[str
         found = [compare_all(frame, a, b, metric)]
         if len(found[0].spaces) > 1:
             found.append(compare_all(frame, a, b, metric, scope="splits"))
-    holes = [covered.sentence()] if covered.shared < covered.expected else []
-    return [sentence(one) for one in found] + holes, found
+    missing = [covered.sentence()] if covered.shared < covered.expected else []
+    return [sentence(one) for one in found] + missing, found
 
 
 def _plain(row: Comparison) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _plain(row: Comparison) -> dict[str, Any]:
         "high": number(difference.high),
         "kind": difference.kind,
         "units": row.units,
-        "cells": row.cells,
+        "settings": row.settings,
         "p": number(row.p),
         "p_holm": number(row.p_adjusted),
         "win_rate": number(row.win_rate),

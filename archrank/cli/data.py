@@ -23,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="For a machine.")]
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """Every benchmark archrank knows, and whether it is at hand."""
+    """Every benchmark archrank knows, and whether it is available locally."""
     from archrank.datasets.catalog import available, titles
 
     called = titles()
@@ -145,7 +145,7 @@ def import_(
 @app.command()
 def verify(
     names: Annotated[list[str] | None, typer.Argument(help="Benchmarks.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every benchmark at hand.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every benchmark available locally.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check tables against what is known: counts, best scores, classes, official hashes, graph facts. Exit code 1 if a check fails."""

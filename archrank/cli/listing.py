@@ -85,7 +85,7 @@ def _suites() -> list[dict[str, Any]]:
     rows = []
     for name in shipped():
         suite = read_suite(name)
-        where = ", ".join(suite.benchmarks) + (f" and, where at hand, {', '.join(suite.optional)}" if suite.optional else "")
+        where = ", ".join(suite.benchmarks) + (f" and, where available locally, {', '.join(suite.optional)}" if suite.optional else "")
         rows.append({"name": name, "about": f"{len(suite.encoders)} encoders on {where}, budgets "
                                             f"{', '.join(map(str, suite.budgets))}, recipe {suite.recipe}"})
     return rows

@@ -22,7 +22,7 @@ def report(
     only: Annotated[str | None, typer.Option("--only", help="Compare only these labels or encoder names.")] = None,
     title: Annotated[str, typer.Option("--title", help="The heading.")] = "",
 ) -> None:
-    """Write the comparative report on everything stored: who leads, by how much, and whether that is real."""
+    """Write the comparative report on everything stored: who ranks first, by how much, and whether that is significant."""
     from archrank.reports import build
 
     chosen = _labels(only) if only else None
@@ -138,9 +138,9 @@ def diff(
     second: Annotated[Path, typer.Argument(help="Another store.", parser=store_folder, metavar="SECOND")],
     metric: Annotated[str, typer.Option("--metric", help="Which number.")] = "kendall",
     as_json: AsJson = False,
-    every: Annotated[bool, typer.Option("--all", help="Also the cells that did not move.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Also the settings that did not move.")] = False,
 ) -> None:
-    """Which numbers moved between two stores: seeds paired, tests adjusted for all cells. Exit code 0 if none did and both have the same cells and seeds."""
+    """Which numbers moved between two stores: seeds paired, tests adjusted for all settings. Exit code 0 if none did and both have the same settings and seeds."""
     from archrank.eval.metrics import METRICS
     from archrank.eval.trials.results import latest
     from archrank.reports.stores import moved, read, scored
@@ -173,7 +173,7 @@ def diff(
                     for row in shown
                 ],
             )
-        echo(f"{len(rows)} cells of {metric}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+        echo(f"{len(rows)} settings of {metric}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     if older + older_after:
         echo(replaced(older + older_after), err=as_json)
     raise typer.Exit(0 if counts.keys() <= {"equal", "within", "no interval"} else 1)

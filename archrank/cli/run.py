@@ -36,7 +36,7 @@ def _joined(option: str, values: list[str] | None) -> str | None:
 
 def _plan(suite: str | None, encoders: list[str] | None, benchmark: list[str] | None, budgets: list[str] | None, seeds: int | None,
           target: list[str] | None, protocol: str | None, recipe: str | None, reach: Reach = "text") -> tuple[Plan, dict[str, str]]:
-    """The plan, and the suite's optional benchmarks that are not at hand (name -> how to get it), each said in one line."""
+    """The plan, and the suite's optional benchmarks that are not available locally (name -> how to get it), each said in one line."""
     from archrank.datasets.errors import ArchrankError
     from archrank.eval.trials.specs import parse_list
     from archrank.eval.trials.suite import read_suite
@@ -58,7 +58,7 @@ def _plan(suite: str | None, encoders: list[str] | None, benchmark: list[str] | 
     if named:
         names, skipped, optional = named.split(","), {}, []
     for name, remedy in skipped.items():
-        echo(f"skipped {name}: its table is not at hand; {remedy}", err=True)
+        echo(f"skipped {name}: its table is not available locally; {remedy}", err=True)
     plan = make_plan(parse_list(chosen, reach), benchmarks=[name.strip() for name in names], budgets=numbers, seeds=seeds or base.get("seeds", 5),
                      targets=targets.split(",") if targets else base.get("targets"), protocol=protocol or base.get("protocol", "clean"),
                      recipe=recipe or base.get("recipe", "common"), optional=optional)

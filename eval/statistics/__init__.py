@@ -7,14 +7,16 @@ line) for trials that cannot be compared. How each number is computed, with meas
 """
 
 from archrank.eval.metrics import digits, tau_standard_error
-from archrank.eval.statistics.bootstrap import LEFT_OUT, Bootstrap, bootstrap, values
+from archrank.eval.statistics.bootstrap import LEFT_OUT, Bootstrap, bootstrap
 from archrank.eval.statistics.ceiling import NoiseCeiling, noise_ceiling
+from archrank.eval.statistics.comparison import Comparison, sentence
 from archrank.eval.statistics.coverage import Coverage, coverage
 from archrank.eval.statistics.efficiency import Efficiency, area_under_curve, label_efficiency
 from archrank.eval.statistics.friedman import Friedman, friedman
-from archrank.eval.statistics.results import ALPHA, KINDS, Comparison, ComparisonError, Interval, IntervalKind
+from archrank.eval.statistics.means import values
+from archrank.eval.statistics.results import ALPHA, KINDS, ComparisonError, Interval, IntervalKind
+from archrank.eval.statistics.rounding import rounded
 from archrank.eval.statistics.tiers import as_family, compare, compare_each, leaderboard, pairs, tiers
-from archrank.eval.statistics.verdict import rounded, sentence
 
 __all__ = [
     "ALPHA",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -13,24 +13,23 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from archrank.eval.metrics import METRICS
-from archrank.eval.statistics.coverage import TASK, Coverage, coverage, numbered
-from archrank.eval.statistics.hierarchy import Joint, joint
+from archrank.eval.statistics.coverage import coverage
+from archrank.eval.statistics.metric_range import Better, cut, direction_of
+from archrank.eval.statistics.multiplier_bootstrap import Joint, joint
+from archrank.eval.statistics.paired import PairedResults, Weigh, evenly, paired_results
 from archrank.eval.statistics.results import ComparisonError, Interval, IntervalKind
 
-__all__ = ["LEFT_OUT", "Better", "Bootstrap", "Results", "Scope", "bootstrap", "direction_of", "results_of", "values"]
+__all__ = ["LEFT_OUT", "Bootstrap", "Scope", "bootstrap"]
 
 Floats = NDArray[np.float64]
-Better = Literal["higher", "lower"]
 Scope = Literal["auto", "spaces", "splits"]
-LEFT_OUT = "Left out, with a single common split"
+LEFT_OUT = "Excluded, with a single common split"
 """How the note begins that names tasks an aggregate is not taken over."""
-Weigh = Callable[[Floats], Floats]
-"""Sorted budgets of one (benchmark, target) -> their weights, summing to 1."""
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Joint uncertainty of one aggregate per label, over the cells every label has.
+    """Joint uncertainty of one aggregate per label, over the settings every label has.
 
     Attributes:
         labels: L labels, sorted.
@@ -41,7 +40,7 @@ class Bootstrap:
             within rows. All NaN for kind "none".
         kind: what the draws vary (see `KINDS`).
         units: number of spaces (kind "spaces") or of paired splits.
-        cells: number of common (benchmark, target, budget, seed) cells per label.
+        settings: number of common (benchmark, target, budget, seed) settings per label.
         spaces, benchmarks, budgets: what the aggregate is over; a benchmark is written "name/target".
         notes: sentences a reader must see (conditional on one space, one seed, tasks left out, ...).
     """
@@ -53,7 +52,7 @@ class Bootstrap:
     draws: Floats = field(repr=False)
     kind: IntervalKind
     units: int
-    cells: int
+    settings: int
     spaces: tuple[str, ...]
     benchmarks: tuple[str, ...]
     budgets: tuple[int, ...]
@@ -69,7 +68,7 @@ class Bootstrap:
         """The aggregate of one label with its 95 % interval, cut at the metric's bounds."""
         chosen = np.zeros(len(self.labels))
         chosen[self._index(label)] = 1
-        return _cut(self.joint.contrast(chosen)[0], self.metric)
+        return cut(self.joint.contrast(chosen)[0], self.metric)
 
     def difference(self, a: str, b: str) -> tuple[Interval, float]:
         """Paired difference a - b with its 95 % interval, and its two-sided p-value (NaN where none is possible)."""
@@ -98,9 +97,9 @@ class Bootstrap:
 
         Keys: ``labels`` [L], ``better``, ``kind``, ``estimate`` [L], ``draws`` [draws][L] (rounded), ``p`` [L][L]
         two-sided pairwise p-values (null on the diagonal and where none is possible). A subset's tiers: Holm over the
-        p-values of the pairs within it (null counts as 1), then labels that are not separable share a letter. Its
-        ranks: sort ``estimate``; rank interval: 1 + number of labels separably better, to number in the subset -
-        number separably worse. (The cells stay those common to *all* exported labels.)
+        p-values of the pairs within it (null counts as 1), then labels without a significant difference share a letter. Its
+        ranks: sort ``estimate``; rank interval: 1 + number of labels significantly better, to number in the subset -
+        number significantly worse. (The settings stay those common to *all* exported labels.)
         """
         p = [[None if math.isnan(v) else float(f"{v:.3g}") for v in row] for row in self.p_values()]
         kept = self.draws[:draws] if self.kind != "none" else self.draws[:0]
@@ -114,108 +113,12 @@ class Bootstrap:
         }
 
 
-def direction_of(metric: str, better: Better | None) -> Better:
-    """Which way the metric is better: as given, else as `METRICS` says.
-
-    Raises:
-        ComparisonError: a column that is not a metric, without ``better``.
-    """
-    if better is not None:
-        return better
-    if metric not in METRICS:
-        raise ComparisonError(f'{metric!r} is not a known metric: say better="higher" or better="lower"')
-    return "higher" if METRICS[metric].direction == "max" else "lower"
-
-
-def _cut(interval: Interval, metric: str) -> Interval:
-    low, high = METRICS[metric].bounds if metric in METRICS else (-math.inf, math.inf)
-    if interval.kind == "none":
-        return interval
-    return Interval(interval.estimate, max(low, interval.low), min(high, interval.high), interval.kind, interval.units)
-
-
-@dataclass(frozen=True)
-class Results:
-    """The common cells as arrays: ``x`` [L, T, S] with the same NaN holes for every label, made of ``cells`` [T] cells."""
-
-    labels: tuple[str, ...]
-    tasks: pd.DataFrame
-    x: Floats
-    space: NDArray[np.int64]
-    test_error: Floats
-    shared: NDArray[np.bool_]
-    cells: NDArray[np.int64]
-
-    def take(self, keep: NDArray[np.bool_]) -> Results:
-        """Only the tasks where ``keep`` [T]."""
-        space = np.unique(self.space[keep], return_inverse=True)[1].astype(np.int64)
-        tasks = self.tasks[keep].reset_index(drop=True)
-        return Results(self.labels, tasks, self.x[:, keep], space, self.test_error[:, keep], self.shared[keep], self.cells[keep])
-
-    def weights(self, weigh: Weigh) -> Floats:
-        """[T] weight of each task within its space: every benchmark the same, within it ``weigh`` of its budgets."""
-        weight = np.zeros(len(self.tasks))
-        for _, group in self.tasks.groupby(["space", "benchmark", "target"], observed=True):
-            weight[group.index] = weigh(group["budget"].to_numpy(dtype=float))
-        return weight / np.bincount(self.space, weight)[self.space]
-
-
-def results_of(covered: Coverage) -> Results:
-    """The common cells of a coverage as arrays.
-
-    Where several seeds share a split, their mean is one unit: more seeds say nothing about another split. A task whose several splits all have one
-    test set is `shared`.
-
-    Raises:
-        ComparisonError: no cell that every label has.
-    """
-    common, metric = covered.common, covered.metric
-    if common.empty:
-        raise ComparisonError(f"no cell (benchmark, target, budget, seed) has a {metric} from every one of: {', '.join(covered.labels)}")
-    t, tasks = numbered(common, TASK)
-    seeds = sorted(common["seed"].unique())
-    s = common["seed"].map({seed: i for i, seed in enumerate(seeds)}).to_numpy()
-    e = common["label"].map({label: i for i, label in enumerate(covered.labels)}).to_numpy()
-    x = np.full((len(covered.labels), len(tasks), len(seeds)), np.nan)
-    x[e, t, s] = common[metric].to_numpy(dtype=float)
-    cells = np.isfinite(x[0]).sum(axis=1)
-    shared = np.zeros(len(tasks), dtype=bool)
-    first = common.assign(task=t)[e == 0]
-    if "split" in common:
-        known = first[first["split"].notna()]
-        repeated = known.loc[known.duplicated(["task", "split"]), "task"]
-        for task, group in known[known["task"].isin(repeated)].groupby("task"):
-            for members in group.groupby("split")["seed"].apply(list):
-                at = [seeds.index(seed) for seed in members]
-                together = x[:, task, at].mean(axis=1)
-                x[:, task, at] = np.nan
-                x[:, task, at[0]] = together
-    if "test_set" in common:
-        # Splits may differ in what is trained on and agree in what is tested on.
-        repeated = first.loc[first.duplicated(["task", "test_set"]) & first["test_set"].notna(), "task"]
-        for task, group in first[first["task"].isin(repeated)].groupby("task")["test_set"]:
-            shared[task] = group.nunique(dropna=False) == 1
-    shared &= np.isfinite(x[0]).sum(axis=1) > 1
-    with np.errstate(invalid="ignore"):
-        mean = np.nanmean(x, axis=2)
-    size = common.groupby(t)["test"].first().to_numpy(dtype=float) if "test" in common else np.full(len(tasks), np.nan)
-    error = METRICS[metric].error if metric in METRICS else None
-    test_error = np.array([[math.nan if error is None or math.isnan(n) else error(value, int(n)) for value, n in zip(row, size)] for row in mean])
-    space = np.unique(tasks["space"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
-    return Results(covered.labels, tasks, x, space, test_error, shared, cells)
-
-
-def benchmarks_of(results: Results, metric: str) -> tuple[str, ...]:
+def benchmarks_of(results: PairedResults, metric: str) -> tuple[str, ...]:
     """Every "benchmark/target" of the results; ComparisonError where ``metric`` has no mean over them."""
     benchmarks = tuple(sorted({f"{row.benchmark}/{row.target}" for row in results.tasks.itertuples()}))
     if len(benchmarks) > 1 and metric in METRICS and METRICS[metric].unit == "target":
         raise ComparisonError(f"{metric} is in the unit of its target and has no mean over {', '.join(benchmarks)}: choose one of them")
     return benchmarks
-
-
-def evenly(budgets: Floats) -> Floats:
-    """Every budget the same weight."""
-    return np.full(budgets.size, 1 / budgets.size)
 
 
 def over_spaces(spaces: int, scope: Scope) -> bool:
@@ -225,14 +128,14 @@ def over_spaces(spaces: int, scope: Scope) -> bool:
     return scope != "splits" and spaces > 1
 
 
-def select(results: Results, scope: Scope) -> tuple[Results, bool, list[str]]:
+def select(results: PairedResults, scope: Scope) -> tuple[PairedResults, bool, list[str]]:
     """Whether spaces are the units, the tasks that can be used for it, and the sentences that go with it."""
     spaces = int(results.space.max()) + 1
     names = ", ".join(sorted(results.tasks["space"].astype(str).unique()))
     if over_spaces(spaces, scope):
         few = " Two or three spaces say little about others: hence the wide intervals." if spaces < 4 else ""
         return results, True, [f"Inference is over {spaces} search spaces ({names}).{few}"]
-    notes = [f"Inference is conditional on {names}: other search spaces may order the encoders differently."]
+    notes = [f"Inference is conditional on {names}: other search spaces may order the predictors differently."]
     enough = np.isfinite(results.x[0]).sum(axis=1) >= 2
     covered = enough.any() and set(results.space[enough]) == set(results.space)
     if covered and not enough.all():
@@ -243,7 +146,7 @@ def select(results: Results, scope: Scope) -> tuple[Results, bool, list[str]]:
     elif not enough.all():
         several = f" of {', '.join(sorted(results.tasks.loc[~enough, 'space'].astype(str).unique()))}" if enough.any() else ""
         notes.append(
-            f"Only one split{several}: intervals hold the sampling error of tau on the test sets and nothing else, and no difference can be called real."
+            f"Only one split{several}: intervals hold the sampling error of tau on the test sets and nothing else, and no difference can be called significant."
         )
     if results.shared.any():
         known = " is added" if np.isfinite(results.test_error[:, results.shared]).all() else " is not known"
@@ -262,7 +165,7 @@ def bootstrap(
     seed: int = 0,
     weigh: Weigh = evenly,
 ) -> Bootstrap:
-    """Mean of ``metric`` over the common cells of ``labels``, per label, with joint draws.
+    """Mean of ``metric`` over the common settings of ``labels``, per label, with joint draws.
 
     Every space counts the same, within it every (benchmark, target), within that every budget (or ``weigh`` of the
     sorted budgets, summing to 1), within that every split.
@@ -273,7 +176,7 @@ def bootstrap(
         better: only needed for a column that is not in `METRICS`, for example "lower" for ``fit_s``.
 
     Raises:
-        ComparisonError: as `coverage`; no cell in common; a metric in the unit of its target averaged over targets.
+        ComparisonError: as `coverage`; no setting in common; a metric in the unit of its target averaged over targets.
     """
     return resampled(frame, metric, labels, scope, better, draws, seed, weigh)[0]
 
@@ -287,16 +190,16 @@ def resampled(
     draws: int = 0,
     seed: int = 0,
     weigh: Weigh = evenly,
-) -> tuple[Bootstrap, Results]:
+) -> tuple[Bootstrap, PairedResults]:
     """`bootstrap`, and the results it was taken over."""
     direction = direction_of(metric, better)
     covered = coverage(frame, metric, labels)
     notes = [covered.sentence()] if covered.shared < covered.expected else []
-    return aggregate(results_of(covered), metric, direction, scope, draws, seed, weigh, notes)
+    return aggregate(paired_results(covered), metric, direction, scope, draws, seed, weigh, notes)
 
 
 def aggregate(
-    results: Results,
+    results: PairedResults,
     metric: str,
     better: Better,
     scope: Scope,
@@ -304,7 +207,7 @@ def aggregate(
     seed: int = 0,
     weigh: Weigh = evenly,
     further: Sequence[str] = (),
-) -> tuple[Bootstrap, Results]:
+) -> tuple[Bootstrap, PairedResults]:
     """The `Bootstrap` over ``results`` with ``further`` notes, and those of the results that it could use."""
     results, further_spaces, notes = select(results, scope)
     tasks, benchmarks = results.tasks, benchmarks_of(results, metric)
@@ -317,7 +220,7 @@ def aggregate(
         draws=combined.draw(draws, seed),
         kind=combined.kind,
         units=combined.units,
-        cells=int(results.cells.sum()),
+        settings=int(results.settings.sum()),
         spaces=tuple(sorted(tasks["space"].astype(str).unique())),
         benchmarks=benchmarks,
         budgets=tuple(sorted({int(budget) for budget in tasks["budget"]})),
@@ -327,45 +230,3 @@ def aggregate(
     return result, results
 
 
-def values(
-    frame: pd.DataFrame,
-    metric: str = "kendall",
-    labels: Sequence[str] | None = None,
-    *,
-    common: bool = False,
-    better: Better | None = None,
-) -> pd.DataFrame:
-    """One row per (label, space, benchmark, target, budget): mean over seeds with its 95 % interval.
-
-    Columns: ``label space benchmark target budget mean low high sd kind units test``. ``common=False`` uses all seeds
-    a label has (for a curve of one encoder); ``True`` only cells that all labels have (for a table of comparisons).
-    """
-    direction_of(metric, better)
-    covered = coverage(frame, metric, labels)
-    if common:
-        groups = [results_of(covered)]
-    else:
-        done = frame[frame["label"].isin(covered.labels)]
-        each = [coverage(done, metric, [label]) for label in covered.labels]
-        groups = [results_of(one) for one in each if not one.common.empty]
-    rows = []
-    alone, one = np.zeros(1, dtype=np.int64), np.ones(1)
-    for results in groups:
-        each_label = np.eye(len(results.labels))
-        for t, task in enumerate(results.tasks.itertuples(index=False, name=None)):
-            x = results.x[:, t : t + 1]
-            got = joint(x, alone, one, False, results.test_error[:, t : t + 1], results.shared[t : t + 1])
-            for i, label in enumerate(results.labels):
-                interval = _cut(got.contrast(each_label[i])[0], metric)
-                seen = x[i, 0][np.isfinite(x[i, 0])]
-                sd = float(seen.std(ddof=1)) if seen.size > 1 else math.nan
-                numbers = (interval.estimate, interval.low, interval.high, sd)
-                rows.append((label, *task, *numbers, interval.kind, interval.units))
-    table = pd.DataFrame(rows, columns=["label", *TASK, "mean", "low", "high", "sd", "kind", "units"])
-    if "test" in covered.common:
-        rows_with = frame[frame["label"].isin(covered.labels)]
-        size = rows_with.groupby(["label", *TASK], observed=True)["test"].min().rename("test").reset_index()
-        table = table.merge(size, how="left", on=["label", *TASK])
-    else:
-        table["test"] = math.nan
-    return table.sort_values(["label", *TASK], ignore_index=True)

@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from archrank.eval.statistics.bootstrap import Better, Bootstrap, Scope, bootstrap, direction_of, over_spaces, results_of
+from archrank.eval.statistics.bootstrap import Bootstrap, Scope, bootstrap, over_spaces
 from archrank.eval.statistics.coverage import TASK, coverage, numbered
-from archrank.eval.statistics.hierarchy import joint
+from archrank.eval.statistics.metric_range import Better, direction_of
+from archrank.eval.statistics.multiplier_bootstrap import joint
+from archrank.eval.statistics.paired import paired_results
 from archrank.eval.statistics.results import ALPHA, ComparisonError
 
 __all__ = ["Efficiency", "area_under_curve", "label_efficiency"]
@@ -30,7 +32,7 @@ class Efficiency:
         labels: the number; 0 for "fewer than the smallest budget", infinity for "more than the largest".
         low, high: 95 % interval, with the same two ends; NaN where there is none (one seed).
         smallest, largest: the budgets the curves span.
-        cells: common cells per label that it rests on.
+        settings: common settings per label that it rests on.
         units: number of independent search spaces or paired splits.
     """
 
@@ -43,7 +45,7 @@ class Efficiency:
     high: float
     smallest: int
     largest: int
-    cells: int
+    settings: int
     units: int
 
     def words(self, labels: float) -> str:
@@ -117,7 +119,7 @@ def label_efficiency(
     """
     sign = 1.0 if direction_of(metric, better) == "higher" else -1.0
     covered = coverage(frame, metric, sorted({a, b}))
-    results = results_of(covered)
+    results = paired_results(covered)
     number, groups = numbered(results.tasks, GROUP)
     per_budget = results.tasks.groupby("budget").size()
     budgets = sorted(int(budget) for budget in per_budget.index[per_budget == len(groups)])
@@ -138,8 +140,8 @@ def label_efficiency(
     further = over_spaces(int(space.max()) + 1, scope)
     both = [covered.labels.index(label) for label in (a, b)]
     needed, units = labels_needed(sign * x[both], error[both], space, shared, np.array(budgets, float), at, further, draws, seed)
-    cells = int(results.cells[results.tasks["budget"].isin(budgets)].sum())
-    return Efficiency(a, b, at, metric, *needed, budgets[0], budgets[-1], cells, units)
+    settings = int(results.settings[results.tasks["budget"].isin(budgets)].sum())
+    return Efficiency(a, b, at, metric, *needed, budgets[0], budgets[-1], settings, units)
 
 
 def labels_needed(

@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from archrank.eval.statistics.bootstrap import Better, benchmarks_of, direction_of, evenly, results_of
+from archrank.eval.statistics.bootstrap import benchmarks_of
 from archrank.eval.statistics.coverage import coverage
+from archrank.eval.statistics.metric_range import Better, direction_of
+from archrank.eval.statistics.paired import evenly, paired_results
 from archrank.eval.statistics.results import ALPHA
 from archrank.eval.statistics.tiers import holm
 
@@ -37,7 +39,7 @@ class Friedman:
         critical_difference: of two mean ranks, Nemenyi, 5 %.
         nemenyi: [L, L] frame of p-values.
         holm: [L, L] frame of p-values of the z test on mean ranks, Holm over all pairs (more power than Nemenyi).
-        groups: maximal runs of labels that Nemenyi does not separate: the bars of the diagram.
+        groups: maximal runs of labels that Nemenyi's test does not tell apart: the bars of the diagram.
     """
 
     possible: bool
@@ -90,7 +92,7 @@ def friedman(
             covered.labels,
             spaces,
         )
-    results = results_of(covered)
+    results = paired_results(covered)
     blocks = []
     for number in range(len(spaces)):
         within = results.take(results.space == number)

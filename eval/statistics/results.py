@@ -1,14 +1,13 @@
-"""What the statistics return: intervals, paired comparisons, and the one error they raise."""
+"""What the statistics return: intervals, and the one error they raise."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from archrank.datasets.errors import ArchrankError
 
-__all__ = ["ALPHA", "KINDS", "Comparison", "ComparisonError", "Interval", "IntervalKind"]
+__all__ = ["ALPHA", "KINDS", "ComparisonError", "Interval", "IntervalKind"]
 
 ALPHA = 0.05
 """Intervals are 95 % intervals, and this is the error rate of every test, throughout."""
@@ -47,60 +46,3 @@ class Interval:
     def covers(self, value: float) -> bool:
         """Whether ``value`` lies in the interval; an interval that does not exist rules nothing out."""
         return not (value < self.low or value > self.high)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The paired difference ``a - b`` on the splits both have, and whether it is real.
-
-    Attributes:
-        a, b: labels.
-        metric: its column name.
-        better: whether a "higher" or a "lower" value of the metric is better.
-        difference: mean of a - b with its 95 % interval (of this one comparison, unadjusted).
-        p: two-sided p-value of this one comparison; NaN where no test is possible.
-        p_adjusted: Holm-adjusted over the ``family`` comparisons made together.
-        family: number of comparisons made together (1: only this one).
-        win_rate: share of the cells in which a is better (a tie counts half), weighted as the means are.
-        cells: number of paired (benchmark, target, budget, seed) cells.
-        units: number of independent units the difference rests on: search spaces or paired splits, see its ``kind``.
-        spaces, benchmarks, budgets: what the difference was taken over. A benchmark is written "name/target".
-    """
-
-    a: str
-    b: str
-    metric: str
-    better: Literal["higher", "lower"]
-    difference: Interval
-    p: float
-    p_adjusted: float
-    family: int
-    win_rate: float
-    cells: int
-    units: int
-    spaces: tuple[str, ...]
-    benchmarks: tuple[str, ...]
-    budgets: tuple[int, ...]
-
-    def adjusted(self, p: float, family: int) -> Comparison:
-        """The same comparison as one of ``family`` made together, with its adjusted p-value."""
-        return replace(self, p_adjusted=p, family=family)
-
-    def __str__(self) -> str:
-        """The comparison as a sentence."""
-        from archrank.eval.statistics.verdict import sentence
-
-        return sentence(self)
-
-    @property
-    def real(self) -> bool:
-        """True only if the interval excludes 0 and the adjusted test agrees; never from a single split of one search space."""
-        testable = self.difference.kind in ("spaces", "splits") and math.isfinite(self.p_adjusted)
-        return testable and self.p_adjusted < ALPHA and not self.difference.covers(0.0)
-
-    @property
-    def winner(self) -> str | None:
-        """The better label of a real difference, else None."""
-        if not self.real:
-            return None
-        return self.a if (self.difference.estimate > 0) == (self.better == "higher") else self.b

@@ -12,19 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from archrank.eval.statistics.bootstrap import (
-    Better,
-    Bootstrap,
-    Results,
-    Scope,
-    aggregate,
-    direction_of,
-    evenly,
-    resampled,
-    results_of,
-)
+from archrank.eval.statistics.bootstrap import Bootstrap, Scope, aggregate, resampled
+from archrank.eval.statistics.comparison import Comparison
 from archrank.eval.statistics.coverage import coverage
-from archrank.eval.statistics.results import ALPHA, Comparison, ComparisonError, Interval
+from archrank.eval.statistics.metric_range import Better, direction_of
+from archrank.eval.statistics.paired import PairedResults, evenly, paired_results
+from archrank.eval.statistics.results import ALPHA, ComparisonError, Interval
 
 __all__ = ["as_family", "compare", "compare_each", "holm", "leaderboard", "letters", "pairs", "tiers", "win_rates"]
 
@@ -42,16 +35,16 @@ def holm(p: Floats) -> Floats:
     return np.where(np.isnan(p), np.nan, adjusted)
 
 
-def letters(separable: Bools) -> list[str]:
-    """Compact letter display of a symmetric relation ``separable`` [L, L], labels in the order best to worst.
+def letters(significant: Bools) -> list[str]:
+    """Compact letter display of a symmetric relation ``significant`` [L, L], labels in the order best to worst.
 
-    Two labels share a letter if and only if they are not separable, with as few redundant letters as the
+    Two labels share a letter if and only if they do not differ significantly, with as few redundant letters as the
     insert-and-absorb algorithm leaves (H.-P. Piepho, 2004, J. Comput. Graph. Stat. 13).
     """
-    count = len(separable)
+    count = len(significant)
     columns: list[frozenset[int]] = [frozenset(range(count))]
     for i, j in itertools.combinations(range(count), 2):
-        if not separable[i, j]:
+        if not significant[i, j]:
             continue
         split = {part for c in columns if {i, j} <= c for part in (c - {i}, c - {j})}
         rest = {c for c in columns if not {i, j} <= c}
@@ -73,8 +66,8 @@ def _sorted(result: Bootstrap, labels: Sequence[str] | None) -> list[int]:
     return sorted(chosen, key=lambda i: (sign * result.estimate[i], result.labels[i]))
 
 
-def _separable(result: Bootstrap, order: list[int]) -> Bools:
-    """[n, n] whether two labels differ for real, Holm over all pairs of ``order``."""
+def _significant(result: Bootstrap, order: list[int]) -> Bools:
+    """[n, n] whether two labels differ significantly, Holm over all pairs of ``order``."""
     n = len(order)
     above = np.triu_indices(n, 1)
     p = result.p_values()[np.ix_(order, order)]
@@ -84,13 +77,13 @@ def _separable(result: Bootstrap, order: list[int]) -> Bools:
 
 
 def tiers(result: Bootstrap, labels: Sequence[str] | None = None) -> dict[str, str]:
-    """Letters per label, best first: labels share a letter if and only if their difference is not real.
+    """Letters per label, best first: labels share a letter if and only if their difference is not significant.
 
-    Holm over all pairs keeps the chance of *any* false separation at 5 %; "a" is the tier of the best. ``labels``
+    Holm over all pairs keeps the chance of *any* false difference at 5 %; "a" is the tier of the best. ``labels``
     restricts to a subset and adjusts for that subset only.
     """
     order = _sorted(result, labels)
-    return {result.labels[i]: mark for i, mark in zip(order, letters(_separable(result, order)))}
+    return {result.labels[i]: mark for i, mark in zip(order, letters(_significant(result, order)))}
 
 
 def _comparison(result: Bootstrap, a: str, b: str, p_adjusted: float, family: int, win_rate: float) -> Comparison:
@@ -105,7 +98,7 @@ def _comparison(result: Bootstrap, a: str, b: str, p_adjusted: float, family: in
         p_adjusted=p if family == 1 else p_adjusted,
         family=family,
         win_rate=win_rate,
-        cells=result.cells,
+        settings=result.settings,
         units=result.units,
         spaces=result.spaces,
         benchmarks=result.benchmarks,
@@ -113,8 +106,8 @@ def _comparison(result: Bootstrap, a: str, b: str, p_adjusted: float, family: in
     )
 
 
-def _wins(results: Results, better: Better) -> Floats:
-    """[L, L] share of the cells in which the first beats the second, a tie counts half; cells weigh as in the means."""
+def _wins(results: PairedResults, better: Better) -> Floats:
+    """[L, L] share of the settings in which the first beats the second, a tie counts half; settings weigh as in the means."""
     x = results.x if better == "higher" else -results.x
     first, second = x[:, None], x[None, :]
     won = np.where(np.isnan(first), np.nan, (first > second) + 0.5 * (first == second))
@@ -122,7 +115,7 @@ def _wins(results: Results, better: Better) -> Floats:
     return np.asarray(np.nanmean(won, axis=3) @ (weight / weight.sum()))
 
 
-def _two(result: Bootstrap, used: Results, a: str, b: str) -> Comparison:
+def _two(result: Bootstrap, used: PairedResults, a: str, b: str) -> Comparison:
     won = _wins(used, result.better)[result.labels.index(a), result.labels.index(b)]
     return _comparison(result, a, b, math.nan, 1, float(won))
 
@@ -136,7 +129,7 @@ def compare(
     scope: Scope = "auto",
     better: Better | None = None,
 ) -> Comparison:
-    """One paired comparison of ``a`` and ``b`` over all cells both have (a family of its own).
+    """One paired comparison of ``a`` and ``b`` over all settings both have (a family of its own).
 
     Raises:
         ComparisonError: as `bootstrap`, or ``a`` is ``b``.
@@ -157,13 +150,13 @@ def compare_each(
 ) -> list[Comparison]:
     """One `Comparison` per group of ``by`` that both labels have, Holm-adjusted over the rows, in sorted order.
 
-    ``by`` names columns out of space, benchmark, target and budget. Where the two share no cell the list is empty.
+    ``by`` names columns out of space, benchmark, target and budget. Where the two share no setting the list is empty.
     """
     direction = direction_of(metric, better)
     covered = coverage(frame, metric, [a, b])
     if covered.common.empty:
         return []
-    results = results_of(covered)
+    results = paired_results(covered)
     found = []
     for _, group in results.tasks.groupby(list(by), observed=True):
         only = results.take(results.tasks.index.isin(group.index))
@@ -185,7 +178,7 @@ def pairs(
     scope: Scope = "auto",
     better: Better | None = None,
 ) -> list[Comparison]:
-    """All L (L - 1) / 2 comparisons on the cells *every* label has, Holm-adjusted over all pairs.
+    """All L (L - 1) / 2 comparisons on the settings *every* label has, Holm-adjusted over all pairs.
 
     Best label first; in every comparison ``a`` is the one with the better estimate.
     """
@@ -198,8 +191,8 @@ def pairs(
     return [_comparison(result, result.labels[i], result.labels[j], float(p), len(both), float(won[i, j])) for (i, j), p in zip(both, adjusted)]
 
 
-def win_rates(result: Bootstrap, results: Results) -> list[Interval]:
-    """Per label the share of (cell, opponent) pairs it wins, with Clopper and Pearson's interval, one coin per independent unit.
+def win_rates(result: Bootstrap, results: PairedResults) -> list[Interval]:
+    """Per label the share of (setting, opponent) pairs it wins, with Clopper and Pearson's interval, one coin per independent unit.
 
     A unit's share lies between 0 and 1, so it varies at most as a coin does, and the interval has width where every unit agrees too.
     """
@@ -225,17 +218,17 @@ def leaderboard(
     draws: int = 4000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row per label, best first, over the cells every label has.
+    """One row per label, best first, over the settings every label has.
 
-    Columns: ``label mean low high rank rank_low rank_high first win_rate win_low win_high tier kind units cells``.
+    Columns: ``label mean low high rank rank_low rank_high first win_rate win_low win_high tier kind units settings``.
     ``rank_low .. rank_high``: every rank the pairwise tests leave open, for all labels at once (95 %). ``first``: share
-    of the draws in which the label leads. ``win_rate``: share of (cell, opponent) pairs won, ties half. The frame's
+    of the draws in which the label ranks first. ``win_rate``: share of (setting, opponent) pairs won, ties half. The frame's
     ``attrs["notes"]`` holds sentences to print below the table.
     """
     result, used = resampled(frame, metric, labels, scope, better, draws, seed)
     order = _sorted(result, None)
-    separable = _separable(result, order)
-    marks = letters(separable)
+    significant = _significant(result, order)
+    marks = letters(significant)
     wins = win_rates(result, used)
     known = result.kind in ("spaces", "splits") and draws > 0
     leads = result.ranks() == np.nanmin(result.ranks(), axis=1, keepdims=True) if known else None
@@ -250,8 +243,8 @@ def leaderboard(
                 "low": value.low,
                 "high": value.high,
                 "rank": equal + 1,
-                "rank_low": 1 + int(separable[place, :place].sum()),
-                "rank_high": len(order) - int(separable[place, place + 1 :].sum()),
+                "rank_low": 1 + int(significant[place, :place].sum()),
+                "rank_high": len(order) - int(significant[place, place + 1 :].sum()),
                 "first": math.nan if leads is None else float((leads[:, i] / leads.sum(axis=1)).mean()),
                 "win_rate": wins[i].estimate,
                 "win_low": wins[i].low,
@@ -259,7 +252,7 @@ def leaderboard(
                 "tier": marks[place],
                 "kind": value.kind,
                 "units": result.units,
-                "cells": result.cells,
+                "settings": result.settings,
             }
         )
     table = pd.DataFrame(rows)

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from archrank.eval.bench.summary import Spread
+from archrank.reports.figures.ranking import plain
 from archrank.reports.style import COLOURS, INK, MUTED, Drawing, Palette, canvas, style
 
 __all__ = ["Line", "growth_figure", "ratio_figure"]
@@ -17,7 +18,7 @@ __all__ = ["Line", "growth_figure", "ratio_figure"]
 
 @dataclass(frozen=True)
 class Line:
-    """Cost [s] by size, and the floor [s] under it."""
+    """Cost [s] by size, and the roofline bound [s] under it."""
 
     label: str
     sizes: tuple[float, ...]
@@ -47,10 +48,10 @@ def ratio_figure(rows: Sequence[tuple[str, dict[str, Spread]]], ways: Sequence[s
         low, high = ax.get_xlim()
         ax.set_xlim(min(low, 0.8), high * 1.25)
         _ticks(ax, "x")
-        ax.set_yticks([at for at, _ in ticks], [label for _, label in ticks])
+        ax.set_yticks([at for at, _ in ticks], [plain(label) for _, label in ticks])
         ax.set_ylim(place - 0.6, -1)
         ax.set_xlabel("CPU time per step and member, in times of the ensemble's", labelpad=2, x=0.4)
-        ax.set_title(title, x=-0.37)
+        ax.set_title(plain(title), x=-0.37)
         for number, way in enumerate(ways):
             ax.plot([], [], "osD^"[number % 4], color=COLOURS[number][0], label=way)
         figure.legend(loc="upper right", ncols=len(ways), frameon=False, fontsize=8.5, handletextpad=0.2, borderaxespad=0.1)
@@ -58,7 +59,7 @@ def ratio_figure(rows: Sequence[tuple[str, dict[str, Spread]]], ways: Sequence[s
 
 
 def growth_figure(lines: Sequence[Line], palette: Palette, title: str, axis: str) -> Drawing:
-    """Seconds against size, both logarithmic; the floor of each encoder is dashed. 430 x 270 pixels."""
+    """Seconds against size, both logarithmic; the roofline bound of each encoder is dashed. 430 x 270 pixels."""
     with style():
         figure = canvas(430, 270)
         ax = figure.add_axes((0.125, 0.155, 0.68, 0.735))
@@ -69,15 +70,15 @@ def growth_figure(lines: Sequence[Line], palette: Palette, title: str, axis: str
             ax.plot(line.sizes, line.costs, palette.mark(line.label), linestyle="-", color=colour)
             if line.floors:
                 ax.plot(line.sizes[: len(line.floors)], line.floors, linestyle=(0, (3, 2)), color=colour, linewidth=1.2, alpha=0.8)
-            ax.annotate(line.label, (line.sizes[-1], line.costs[-1]), (6, 0), textcoords="offset points", va="center", fontsize=8.2, color=colour,
+            ax.annotate(plain(line.label), (line.sizes[-1], line.costs[-1]), (6, 0), textcoords="offset points", va="center", fontsize=8.2, color=colour,
                         annotation_clip=False)
         _ticks(ax, "x")
         _ticks(ax, "y")
         ax.set_xlabel(axis, labelpad=2)
-        ax.set_title(title)
+        ax.set_title(plain(title))
         ax.text(-0.02, 1.0, "s", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
         if any(line.floors for line in lines):
-            ax.text(1.27, -0.115, "dashed: floor", transform=ax.transAxes, ha="right", va="top", color=MUTED, fontsize=8)
+            ax.text(1.27, -0.115, "dashed: roofline bound", transform=ax.transAxes, ha="right", va="top", color=MUTED, fontsize=8)
         return Drawing(figure)
 
 

@@ -12,7 +12,7 @@ __all__ = ["critical_difference"]
 
 
 def critical_difference(ranks: Mapping[str, float], groups: Sequence[Sequence[str]], difference: float, palette: Palette) -> Drawing:
-    """Mean rank of every predictor over search spaces, best on top, with a bar beside each group that Nemenyi's test does not separate.
+    """Mean rank of every predictor over search spaces, best on top, with a bar beside each group without a significant difference in Nemenyi's test.
 
     J. Demšar (JMLR 7, 2006) draws the same on one axis; a line each keeps long names apart. `difference` is shown as a scale.
     """

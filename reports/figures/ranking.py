@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archrank.datasets.io.visible import visible
 from archrank.reports.style import BAD, GOOD, GRID, HATCH, INK, MUTED, PAPER, Drawing, Palette, canvas, spread, style
 
-__all__ = ["Interval", "Published", "Series", "curves", "forest", "pairwise", "short"]
+__all__ = ["IntervalRow", "Published", "Series", "curves", "forest", "pairwise", "short"]
 
 NAMED_LINES = 14
 
 
 @dataclass(frozen=True)
-class Interval:
+class IntervalRow:
     """A value with its 95 % interval, and the tier letters of its predictor. outer: a second, wider interval, drawn as a thin line."""
 
     label: str
@@ -31,7 +32,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Series:
-    """A curve over label budgets: mean and 95 % band ([B] each, NaN where there is a hole)."""
+    """A curve over label budgets: mean and 95 % band ([B] each, NaN where a result is missing)."""
 
     label: str
     budgets: NDArray[np.float64]
@@ -56,11 +57,11 @@ def short(text: str, limit: int = 19) -> str:
 
 
 def plain(text: str) -> str:
-    """A label that matplotlib draws as it stands: a dollar sign would start a formula."""
-    return text.replace("$", r"\$")
+    """Text that can be drawn: characters that XML does not know are shown escaped."""
+    return visible(text)
 
 
-def forest(rows: Sequence[Interval], palette: Palette) -> Drawing:
+def forest(rows: Sequence[IntervalRow], palette: Palette) -> Drawing:
     """Point and interval of every predictor, best on top, tier letters on the right; 460 pixels wide."""
     height = 56 + 24 * len(rows)
     with style():
@@ -187,7 +188,7 @@ def pairwise(
     text: Mapping[tuple[int, int], str],
     title: str = "",
 ) -> Drawing:
-    """Paired differences row minus column ([L, L]); hatched where the interval covers 0, empty where unknown. title: lines for the empty corner."""
+    """Paired differences row minus column ([L, L]); hatched where the difference is not significant, empty where unknown. title: lines for the empty corner."""
     n = len(labels)
     step = 46 if n <= 12 else max(22, 560 // n)
     left = 14 + 7.9 * max(len(palette.name(label)) for label in labels)

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
+from archrank.datasets.io.visible import visible
 from archrank.reports.blocks import Inline, Leaderboard, Panel, Section
 from archrank.reports.style import VARIABLES, Palette, css_variables
 from archrank.reports.svg import inlined
@@ -22,6 +23,7 @@ def render_html(title: str, subtitle: str, sections: Sequence[Section], palette:
         loader=PackageLoader("archrank.reports", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -29,7 +31,7 @@ def render_html(title: str, subtitle: str, sections: Sequence[Section], palette:
 
     def drawing(panel: Panel) -> Markup:
         # The SVG comes from matplotlib, which escapes its texts; only the alternative text is inserted here.
-        return Markup(inlined(panel.picture.svg, f"g{next(counter)}", str(escape(panel.alt)), VARIABLES))
+        return Markup(inlined(panel.picture.svg, f"g{next(counter)}", str(escape(visible(panel.alt))), VARIABLES))
 
     environment.filters["kind"] = lambda block: type(block).__name__.lower()
     environment.filters["inline_kind"] = _inline_kind

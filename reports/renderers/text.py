@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from archrank.datasets.io.visible import visible
 from archrank.reports.blocks import (
     Block,
     Bold,
@@ -28,11 +29,31 @@ __all__ = ["render_json", "render_markdown", "render_tables", "tables_of"]
 _ARROW = {"up": " ↑", "down": " ↓", "": ""}
 
 
+_MD = str.maketrans({sign: "\\" + sign for sign in "\\`*_[]#|~$"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+# What makes a list, a heading or a rule of a line that begins with it.
+_MD_START = re.compile(r"^(\s*)([-+=]|\d+(?=[.)]))")
+
+
 def _md(text: str) -> str:
     """Text as it stands: characters that Markdown or HTML would read as markup are escaped."""
-    for sign in "\\`*_[]<>#|~":
-        text = text.replace(sign, "\\" + sign if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
-    return text.replace("\n", " ")
+    return visible(text).translate(_MD)
+
+
+def _md_line(text: str) -> str:
+    """The same at the beginning of a line."""
+    return _MD_START.sub(lambda m: f"{m[1]}\\{m[2]}" if m[2] in "-+=" else f"{m[1]}{m[2]}\\", _md(text)).lstrip()
+
+
+def _md_entities(text: str) -> str:
+    """The same inside an HTML element, where some readers of Markdown look for markup and others do not."""
+    return "".join(f"&#{ord(sign)};" if sign in "\\`*_[]#|~$&<>\"'" else sign for sign in visible(text))
+
+
+def _md_code(text: str) -> str:
+    """Text inside backticks, more of them than it has itself."""
+    text = visible(text)
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
 
 
 def _md_inline(parts: Sequence[Inline]) -> str:
@@ -43,9 +64,9 @@ def _md_inline(parts: Sequence[Inline]) -> str:
                 # Markdown takes no space before the closing signs.
                 out.append(f"**{_md(text.rstrip())}**" + " " * (len(text) - len(text.rstrip())))
             case Mono(text):
-                out.append(f"`{text}`")
+                out.append(_md_code(text))
             case str():
-                out.append(_md(part))
+                out.append(_md(part) if out else _md_line(part))
     return "".join(out)
 
 
@@ -66,12 +87,13 @@ def _md_block(block: Block, files: Mapping[str, str]) -> list[str]:
         case Heading(text, level):
             return ["", f"{'#' * level} {_md(text)}", ""]
         case Code(text):
+            text = visible(text, lines=True)
             fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
             return ["", f"{fence}sh", text, fence, ""]
         case Table():
             return ["", *_md_table(block)]
         case Leaderboard(_, caption, views):
-            lines = ["", _md(caption), ""]
+            lines = ["", _md_line(caption), ""]
             for number, (_, table) in enumerate(views):
                 lines += _md_table(table) if number == 0 else []
             rest = [line for _, table in views[1:] for line in _md_table(table)]
@@ -81,13 +103,13 @@ def _md_block(block: Block, files: Mapping[str, str]) -> list[str]:
             return ["", *pictures, "", f"*{_md(caption)}*", ""]
         case Details(summary, inner):
             body = [line for b in inner for line in _md_block(b, files)]
-            return ["", f"<details><summary>{_md(summary)}</summary>", "", *body, "</details>", ""]
+            return ["", f"<details><summary>{_md_entities(summary)}</summary>", "", *body, "</details>", ""]
     raise TypeError(type(block).__name__)
 
 
 def render_markdown(title: str, subtitle: str, sections: Sequence[Section], files: Mapping[str, str]) -> str:
     """The whole report; `files` maps panel names to picture files, relative to the Markdown file."""
-    lines = [f"# {_md(title)}", "", _md(subtitle), ""]
+    lines = [f"# {_md(title)}", "", _md_line(subtitle), ""]
     lines += [f"{i}. [{_md(s.title)}](#{i}-{_anchor(s.title)})" for i, s in enumerate(sections, 1)]
     for i, section in enumerate(sections, 1):
         lines += ["", f"## {i}. {_md(section.title)}", ""]
@@ -132,7 +154,13 @@ _TEX = {
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(c, c) for c in text)
+    return "".join(_TEX.get(c, c) for c in visible(text))
+
+
+def _tex_row(cells: Iterable[str]) -> str:
+    """A row of a table; an opening bracket or a star after the end of the row before it would be an argument of that."""
+    row = " & ".join(cells)
+    return ("{}" if row.startswith(("[", "*")) else "") + row + r" \\"
 
 
 def tables_of(sections: Sequence[Section]) -> list[Table]:
@@ -166,10 +194,10 @@ def render_tables(sections: Sequence[Section]) -> str:
             rf"\label{{tab:{''.join(c if c.isalnum() or c == '-' else '-' for c in table.id)}}}",
             rf"\begin{{tabular}}{{{aligned}}}",
             r"\toprule",
-            " & ".join(_tex(c.title) + arrow[c.better] for c in table.columns) + r" \\",
+            _tex_row(_tex(c.title) + arrow[c.better] for c in table.columns),
             r"\midrule",
         ]
-        out += [" & ".join(_tex(row[c.key].text) for c in table.columns) + r" \\" for row in table.rows]
+        out += [_tex_row(_tex(row[c.key].text) for c in table.columns) for row in table.rows]
         out += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
     return "\n".join(out)
 

@@ -142,7 +142,7 @@ def _method() -> list[Block]:
         Text(
             (
                 Bold("Pairing: "),
-                "predictors are compared on identical splits and test sets, over the cells that all of them have; nothing is imputed.",
+                "predictors are compared on identical splits and test sets, over the settings (benchmark, target, budget, seed) present for all of them; nothing is imputed.",
             ),
             "item",
         ),
@@ -156,8 +156,8 @@ def _method() -> list[Block]:
         Text(
             (
                 Bold("Tiers: "),
-                "paired two-sided tests of every pair, Holm-adjusted over all pairs of a table; labels share a letter if and only "
-                "if their difference is not real at 5 %.",
+                "paired two-sided tests of every pair at the 5 % level, Holm-adjusted over all pairs of a table; labels share a letter if and only "
+                "if they do not differ significantly.",
             ),
             "item",
         ),

@@ -7,19 +7,19 @@ from collections.abc import Mapping
 
 from archrank.eval.statistics import rounded
 from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
-from archrank.reports.cost import Bill, bills
+from archrank.reports.cost import Cost, costs_by_machine
 from archrank.reports.figures import cost_map as fig_cost_map
 from archrank.reports.sections import section
 from archrank.reports.study import Group, Study, View, intervals
 from archrank.reports.words import count, hole, rate, seconds
 
-__all__ = ["costs"]
+__all__ = ["cost_section"]
 
 MOST_DRAWN = 16
 
 
 @section("cost", order=80)
-def costs(study: Study) -> Section:
+def cost_section(study: Study) -> Section:
     """What it costs: Pareto panels and the table, per group and hardware string."""
     blocks: list[Block] = [
         Text(
@@ -37,25 +37,25 @@ def costs(study: Study) -> Section:
             continue
         view = next((v for v in reversed(group.views) if v.id.startswith("b")), group.here)
         budget = max(int(b) for b in view.boot.budgets)
-        found, refused = bills(view, budget)
-        for number, (machine, paid) in enumerate(found.items()):
-            blocks += _machine(study, group, view, machine, paid, budget, number)
+        found, refused = costs_by_machine(view, budget)
+        for number, (machine, costs_here) in enumerate(found.items()):
+            blocks += _machine(study, group, view, machine, costs_here, budget, number)
         blocks += [Text((sentence,), "warning") for sentence in refused]
         if not found and not refused:
             blocks.append(Text(("The trials record no timings.",)))
     return Section("cost", "Cost", blocks)
 
 
-def _machine(study: Study, group: Group, view: View, machine: str, paid: Mapping[str, Bill], budget: int, number: int) -> list[Block]:
+def _machine(study: Study, group: Group, view: View, machine: str, costs: Mapping[str, Cost], budget: int, number: int) -> list[Block]:
     panels = []
     for kind, axis, unit, cheap in (
         ("fit_s", "time to train one trial  (cheaper ←)", "s", "low"),
         ("rate", "architectures predicted per second  (faster →)", "", "high"),
     ):
         points = []
-        for label, bill in list(paid.items())[:MOST_DRAWN]:
+        for label, cost in list(costs.items())[:MOST_DRAWN]:
             value = view.boot.value(label)
-            price = getattr(bill, kind)
+            price = getattr(cost, kind)
             if math.isfinite(price) and price > 0:
                 low, high = (value.low, value.high) if math.isfinite(value.low) else (value.estimate, value.estimate)
                 points.append(fig_cost_map.Price(label, value.estimate, low, high, price))
@@ -71,19 +71,19 @@ def _machine(study: Study, group: Group, view: View, machine: str, paid: Mapping
         Column("size", "parameters", "down"),
     )
     rows = []
-    for label, bill in paid.items():
+    for label, cost in costs.items():
         value = view.boot.value(label)
         rows.append(
             {
                 "label": Cell(label, label=label),
                 "value": Cell(rounded(value), value.estimate),
-                "fit": Cell(seconds(bill.fit_s), bill.fit_s) if math.isfinite(bill.fit_s) else hole(),
-                "rate": Cell(rate(bill.rate), bill.rate) if math.isfinite(bill.rate) else hole(),
-                "size": Cell(count(bill.parameters), bill.parameters) if math.isfinite(bill.parameters) else hole(),
+                "fit": Cell(seconds(cost.fit_s), cost.fit_s) if math.isfinite(cost.fit_s) else hole(),
+                "rate": Cell(rate(cost.rate), cost.rate) if math.isfinite(cost.rate) else hole(),
+                "size": Cell(count(cost.parameters), cost.parameters) if math.isfinite(cost.parameters) else hole(),
             }
         )
     ends = f"τ: {intervals(view.boot.kind)}"
-    caption = f"On {machine}, {budget} labels, {group.title}. The dashed line joins what no other predictor beats in both. {ends}"
+    caption = f"On {machine}, {budget} labels, {group.title}. Dashed: Pareto front. {ends}"
     out: list[Block] = [Figure(f"cost-{group.id}-{number}", caption, tuple(panels), 400)] if panels else []
     return [
         *out,

@@ -89,7 +89,7 @@ def _tables(group: Group) -> list[Block]:
     if len(budgets) > 1:
         out.append(_needed(group, view, budgets))
     means = values(group.frame[group.frame["label"].isin(view.order)], MAIN)
-    tables = tuple(_points(means[(means["benchmark"] == b) & (means["target"] == t)], view, group, b, t) for b, t in group.tasks)
+    tables = tuple(_points(means[(means["benchmark"] == b) & (means["target"] == t)], view, group, b, t, number) for number, (b, t) in enumerate(group.tasks))
     out.append(Details("Every point of the curves", tables))
     return out
 
@@ -133,7 +133,7 @@ def _labels(value: float, low: float, high: float, smallest: int, largest: int) 
     return one(value) if math.isnan(low) else f"{one(value)} [{one(low)}, {one(high)}]"
 
 
-def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, target: str) -> Table:
+def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, target: str, number: int) -> Table:
     budgets = sorted(int(b) for b in means["budget"].unique())
     columns = (Column("label", "predictor", "", False), *(Column(f"b{b}", f"{b} labels", "up") for b in budgets))
     rows = []
@@ -148,7 +148,7 @@ def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, targe
         rows.append(row)
     name = task_name(benchmark, target)
     return Table(
-        f"points-{group.id}-{benchmark}-{target}",
+        f"points-{group.id}-{number}",
         f"τ on {name}, {group.title}: mean over all seeds. {' '.join(map(intervals, sorted(means['kind'].unique())))}",
         columns,
         tuple(rows),
@@ -173,15 +173,15 @@ def pairwise(study: Study) -> Section:
         panels = tuple(_matrix(study, group, view, here.order, number, len(views)) for number, view in enumerate(views))
         caption = (
             f"Paired difference in mean τ, row minus column, over {here.over}. Blue: the row is better; orange: worse; "
-            "hatched: not separable (the 95 % interval covers 0, or the test adjusted for all pairs does not reject). "
-        ) + "; ".join(f"{_real(view)} of {plural(len(view.pairs), 'pair')} are separable{_where(view) if len(views) > 1 else ''}" for view in views)
+            "hatched: no significant difference (paired tests at the 5 % level, Holm-adjusted over all pairs). "
+        ) + "; ".join(f"{_significant(view)} of {plural(len(view.pairs), 'pair')} differ significantly{_where(view) if len(views) > 1 else ''}" for view in views)
         blocks.append(Figure(f"pairwise-{group.id}", f"{caption}.", panels, 400))
         blocks.append(Details("Every pair", tuple(_pairs(group, view, number) for number, view in enumerate(views))))
     return Section("pairwise", "Pair by pair", blocks, "Pairs")
 
 
-def _real(view: View) -> int:
-    return sum(one.real for one in view.pairs)
+def _significant(view: View) -> int:
+    return sum(one.significant for one in view.pairs)
 
 
 def _where(view: View) -> str:
@@ -200,11 +200,11 @@ def _matrix(study: Study, group: Group, view: View, order: Sequence[str], number
             if i != j:
                 found, _ = view.boot.difference(a, b)
                 difference[i, j] = found.estimate
-                covers[i, j] = not view.comparison(a, b).real
+                covers[i, j] = not view.comparison(a, b).significant
                 text[i, j] = _bare(found.estimate, found.half_width)
     title = ("These\nbenchmarks" if number == 0 else "Spaces like\nthese") if many > 1 else ""
     shown = fig_ranking.pairwise(labels, difference, covers, study.palette, text, title)
-    alt = f"{_real(view)} of {len(view.pairs)} pairs are separable{_where(view)}; order: {join(labels, 30)}"
+    alt = f"{_significant(view)} of {len(view.pairs)} pairs differ significantly{_where(view)}; order: {join(labels, 30)}"
     return Panel(f"pairwise-{group.id}" + (f"-{number}" if number else ""), shown, alt)
 
 
@@ -215,7 +215,7 @@ def _pairs(group: Group, view: View, number: int) -> Table:
         Column("b", "b", "", False),
         Column("difference", "a − b, 95 % interval"),
         Column("p", "p (Holm)"),
-        Column("real", "separable", "", False),
+        Column("significant", "significant", "", False),
     )
     rows = [
         {
@@ -223,7 +223,7 @@ def _pairs(group: Group, view: View, number: int) -> Table:
             "b": Cell(c.b, label=c.b),
             "difference": Cell(rounded(c.difference, signed=True), c.difference.estimate),
             "p": Cell(_p(c.p_adjusted), c.p_adjusted if math.isfinite(c.p_adjusted) else None),
-            "real": Cell("yes" if c.real else "not separable", tone="normal" if c.real else "hole"),
+            "significant": Cell("yes" if c.significant else "no", tone="normal" if c.significant else "hole"),
         }
         for c in view.pairs[: 30 * 29 // 2]
     ]
@@ -246,7 +246,7 @@ def _over_spaces(study: Study, group: Group, view: View) -> list[Block]:
         return [Text((test.reason,), "note")]
     drawn = critical_difference(test.ranks, test.groups, test.critical_difference, study.palette)
     alt = "; ".join(f"{label} mean rank {rank:.2f}" for label, rank in test.ranks.items())
-    caption = f"{test.reason} A bar joins predictors that Nemenyi's test does not separate at 5 %."
+    caption = f"{test.reason} A bar joins predictors without a significant difference (Nemenyi's test at the 5 % level)."
     return [Figure(f"critical-{group.id}", caption, (Panel(f"critical-{group.id}", drawn, alt),), 380)]
 
 

@@ -32,7 +32,7 @@ def failures(study: Study) -> Section:
                 (
                     Bold(plural(len(undefined), "trial")),
                     " finished with an undefined τ (a constant prediction orders "
-                    f"nothing): {join(sorted(undefined['label'].unique()))}. They count as holes, not as 0.",
+                    f"nothing): {join(sorted(undefined['label'].unique()))}. They count as missing, not as 0.",
                 ),
                 "warning",
             )

@@ -10,7 +10,7 @@ import numpy as np
 from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import Bootstrap, rounded
 from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Heading, Leaderboard, Section, Table, Text
-from archrank.reports.cost import Bill, bills
+from archrank.reports.cost import Cost, costs_by_machine
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, MOST_DRAWS, Group, Study, View, intervals
 from archrank.reports.words import count, hole, join, rate, seconds, share
@@ -24,11 +24,11 @@ def boards(study: Study) -> Section:
     blocks: list[Block] = [
         Text(
             (
-                "Predictors that share a letter are ",
-                Bold("not separable"),
-                ": no paired test, adjusted for all pairs in the table, tells "
-                "them apart. The rank interval holds every rank those tests leave open. Everything is over the cells that all listed "
-                "predictors have; hiding one recomputes ranks and tiers among the rest, with tests adjusted for those alone: choose whom to keep "
+                "Predictors that share a letter ",
+                Bold("do not differ significantly"),
+                " (paired tests at the 5 % level, Holm-adjusted over all pairs in the table). "
+                "The rank interval holds every rank those tests leave open. Everything is over the settings present for all listed "
+                "predictors; hiding one recomputes ranks and tiers among the rest, with tests adjusted for those alone: choose whom to keep "
                 "before looking, or what is left differs by chance more often than in 5 % of tables.",
             ),
             "note",
@@ -50,7 +50,7 @@ def boards(study: Study) -> Section:
             notes = [f"{view.title[0].upper()}{view.title[1:]}: {note}" for view in (first, group.views[0]) for note in view.boot.notes]
         notes += group.left_out
         blocks += [Text((note,), "note") for note in notes]
-        blocks.append(Details("Every metric", (_metrics(first),)))
+        blocks.append(Details("Every metric", (_metrics(group, first),)))
     return Section("leaderboard", "Leaderboard", blocks)
 
 
@@ -69,9 +69,9 @@ def _table(study: Study, group: Group, view: View) -> Table:
         Column("rank", "rank", "", help="place by the mean, equals share one; in brackets every rank the paired tests leave open"),
         Column("label", "predictor", "", False),
         Column("value", "Kendall τ", "up", help=f"{main.description}, mean with 95 % interval"),
-        Column("tier", "tier", "", False, "predictors that share a letter are not separable"),
-        Column("win", "win rate", "up", help="share of paired cells won against the others, ties half"),
-        Column("first", "first", "up", help="share of the resampled comparisons in which it leads"),
+        Column("tier", "tier", "", False, "predictors that share a letter do not differ significantly"),
+        Column("win", "win rate", "up", help="share of paired settings won against the others, ties half"),
+        Column("first", "first", "up", help="share of the resampled comparisons in which it ranks first"),
         *(
             Column(f"m{i}", name, "up" if METRICS[name].direction == "max" else "down", help=METRICS[name].description)
             for i, name in enumerate(shown)
@@ -81,7 +81,7 @@ def _table(study: Study, group: Group, view: View) -> Table:
         Column("size", "params", "down", help="parameters: weights trained by gradient; none in a scikit-learn regressor"),
         Column("recipe", "recipe", "", False),
     )
-    found, _ = bills(view, max(int(b) for b in view.boot.budgets))
+    found, _ = costs_by_machine(view, max(int(b) for b in view.boot.budgets))
     machine = next(iter(found)) if len(found) == 1 else ""
     rows = []
     for r in view.board.to_dict("records"):
@@ -90,7 +90,7 @@ def _table(study: Study, group: Group, view: View) -> Table:
         row = {
             "rank": Cell(f"{r['rank']} [{r['rank_low']}–{r['rank_high']}]", float(r["rank"])),
             "label": Cell(label, label=label),
-            "tier": Cell(r["tier"], tone="best" if "a" in r["tier"] else "normal"),
+            "tier": Cell(r["tier"], tone="best" if label in view.top else "normal"),
             "value": Cell(rounded(value), value.estimate, low=_scaled(value.low, bar_low, bar_high), high=_scaled(value.high, bar_low, bar_high)),
             "win": Cell(_win(r), r["win_rate"]) if math.isfinite(r["win_rate"]) else hole(),
             "first": Cell(share(r["first"]), r["first"]) if math.isfinite(r["first"]) else hole(),
@@ -131,18 +131,18 @@ def _metric(found: Bootstrap | str, label: str) -> Cell:
     return Cell(rounded(value, bare=True), value.estimate) if math.isfinite(value.estimate) else hole()
 
 
-def _price(bill: Bill | None, mixed: bool) -> dict[str, Cell]:
-    if bill is None:
+def _price(cost: Cost | None, mixed: bool) -> dict[str, Cell]:
+    if cost is None:
         text = "mixed" if mixed else "–"
         return {"fit": hole(text), "rate": hole(text), "size": hole()}
     return {
-        "fit": Cell(seconds(bill.fit_s), bill.fit_s),
-        "rate": Cell(rate(bill.rate), bill.rate),
-        "size": Cell(count(bill.parameters), bill.parameters) if bill.parameters > 0 else hole(),
+        "fit": Cell(seconds(cost.fit_s), cost.fit_s),
+        "rate": Cell(rate(cost.rate), cost.rate),
+        "size": Cell(count(cost.parameters), cost.parameters) if cost.parameters > 0 else hole(),
     }
 
 
-def _metrics(view: View) -> Table:
+def _metrics(group: Group, view: View) -> Table:
     names = list(view.others)
     columns = (
         Column("label", "predictor", "", False),
@@ -162,7 +162,7 @@ def _metrics(view: View) -> Table:
     why = [f"{join(units)}, in the unit of their target and without a mean over several"] if units else []
     why += sorted({found for name, found in empty.items() if name not in units})
     caption = f"Every other metric, {view.title}. {intervals(view.boot.kind)}" + "".join(f" Left empty: {one}." for one in why)
-    return Table(f"metrics-{view.id}", caption, columns, tuple(rows), sortable=True, compact=True)
+    return Table(f"metrics-{group.id}", caption, columns, tuple(rows), sortable=True, compact=True)
 
 
 def _export(view: View, draws: int) -> dict[str, Any]:

@@ -38,13 +38,13 @@ def what_was_run(study: Study) -> Section:
         )
     ]
     blocks += [
-        Text((Bold(f"Not run: {name}"), f" of suite {suite}, whose table was not at hand; {how}."), "warning")
+        Text((Bold(f"Not run: {name}"), f" of suite {suite}, whose table was not available locally; {how}."), "warning")
         for name, (suite, how) in study.skipped.items()
     ]
     blocks += [Heading("The command that repeats it"), Code("\n".join(line for group in study.groups for line in repeat(study, group)))]
     blocks += [Heading("Protocols and recipes"), *_protocols(study)]
     blocks += [Heading("Benchmarks"), _cards(study)]
-    blocks.append(Heading("Coverage: seeds done, by predictor and cell"))
+    blocks.append(Heading("Coverage: seeds done, by predictor and setting"))
     blocks += [block for group in study.groups for block in _coverage(group)]
     blocks += [Heading("Machines and versions"), _machines(study)]
     return Section("run", "What was run", blocks, "Run")
@@ -128,7 +128,7 @@ def _cards(study: Study) -> Table:
             rows.append(
                 {
                     "name": Cell(str(name)),
-                    "title": hole("table not at hand"),
+                    "title": hole("table not available locally"),
                     "size": hole(),
                     "targets": Cell(join(targets)),
                     "licence": hole(),
@@ -167,7 +167,7 @@ def _coverage(group: Group) -> list[Block]:
         Column("label", "predictor", numeric=False),
         *(Column(f"c{i}", f"{task_name(b, t)} · {budget}") for i, (b, t, budget) in enumerate(cells)),
     )
-    finished = found.cells[found.cells["state"] == "done"]
+    finished = found.settings[found.settings["state"] == "done"]
     done = finished.groupby(["label", "benchmark", "target", "budget"]).size().to_dict()
     rows = []
     for label in found.labels:
@@ -177,11 +177,11 @@ def _coverage(group: Group) -> list[Block]:
             want = int(seeds[cell])
             row[f"c{i}"] = Cell(str(have)) if have == want else Cell(f"{have}/{want}", tone="hole")
         rows.append(row)
-    table = Table(f"coverage-{group.id}", f"Seeds done, {group.title}. Holes are marked.", columns, tuple(rows), compact=True)
-    holes = len(found.holes)
-    complete = holes == 0
+    table = Table(f"coverage-{group.id}", f"Seeds done, {group.title}. Missing results are marked.", columns, tuple(rows), compact=True)
+    missing = len(found.missing)
+    complete = missing == 0
     said = Text(
-        (Bold(f"{group.title}: "), "every cell is there." if complete else f"{plural(holes, 'hole')}.", f" {found.sentence()}"),
+        (Bold(f"{group.title}: "), "nothing is missing." if complete else f"{plural(missing, 'result')} missing.", f" {found.sentence()}"),
         "normal" if complete else "warning",
     )
     return [said, Details(f"Coverage matrix, {group.title}", (table,))]

@@ -28,7 +28,7 @@
     const rows = [...body.rows].map((row, i) => [row, i]);
     rows.sort(([a, i], [b, j]) => {
       const x = numeric ? value(a) : text(a), y = numeric ? value(b) : text(b);
-      if (x === null || y === null) return (x === null) - (y === null) || i - j;  // holes stay at the end
+      if (x === null || y === null) return (x === null) - (y === null) || i - j;  // missing values stay at the end
       const order = numeric ? x - y : x.localeCompare(y);
       return (descending ? -order : order) || i - j;
     });
@@ -42,7 +42,7 @@
   });
 
   // Tiers of a subset: Holm over its pairs, then the compact letter display (insert and absorb), best first.
-  const separable = (view, chosen) => {
+  const different = (view, chosen) => {
     const tests = [];
     chosen.forEach((a, i) => chosen.slice(i + 1).forEach((b) => {
       if (view.p[a][b] !== null) tests.push([view.p[a][b], a, b]);
@@ -85,7 +85,7 @@
     const sign = view.better === "higher" ? 1 : -1;
     const chosen = view.labels.map((_, i) => i).filter((i) => !hidden.has(view.labels[i]));
     const order = [...chosen].sort((a, b) => sign * (view.estimate[b] - view.estimate[a]) || a - b);
-    const apart = separable(view, chosen);
+    const apart = different(view, chosen);
     const tier = letters(order, apart);
     const leads = new Map(chosen.map((i) => [i, 0]));
     const n = view.labels.length, draws = view.draws4 ? view.draws4.length / n : 0;
@@ -118,7 +118,7 @@
       at(row, "rank").textContent = `${rank} [${low}–${high}]`;
       at(row, "rank").dataset.v = rank;
       at(row, "tier").textContent = tier.get(i);
-      at(row, "tier").classList.toggle("best", tier.get(i).includes("a"));
+      at(row, "tier").classList.toggle("best", !apart(order[0], i));
       const wins = chosen.filter((j) => j !== i).map((j) => view.wins[i][j]).filter((w) => w !== null);
       const mean = wins.reduce((x, y) => x + y, 0) / wins.length;
       at(row, "win").textContent = wins.length ? `${Math.round(100 * mean)} %` : "–";

@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archrank.eval.statistics import calibrate
+from tests.tool import tool
 
+calibrate = tool("calibrate")
 REPEATS = 600
 
 
@@ -43,14 +44,14 @@ def test_intervals_cover_what_they_say(rates, what):
         assert 92.2 <= rate.measured <= 97.6, rate
 
 
-def test_a_null_difference_is_called_real_in_five_of_a_hundred(rates):
+def test_a_null_difference_is_called_significant_in_five_of_a_hundred(rates):
     for rate in rates["false positives, spaces as units"]:
         assert 2.7 <= rate.measured <= 7.5, rate
 
 
-def test_pooling_cells_as_independent_would_not_do_on_data_where_spaces_as_units_are_right(rates):
-    assert len(rates["false positives, spaces as units"]) == 4 + len(rates["yardstick: cells pooled as independent"])
-    assert all(rate.measured > 20 for rate in rates["yardstick: cells pooled as independent"])
+def test_pooling_settings_as_independent_would_not_do_on_data_where_spaces_as_units_are_right(rates):
+    assert len(rates["false positives, spaces as units"]) == 4 + len(rates["yardstick: settings pooled as independent"])
+    assert all(rate.measured > 20 for rate in rates["yardstick: settings pooled as independent"])
 
 
 def test_percentile_bootstrap_of_few_splits_would_not_do(rates):
@@ -59,7 +60,7 @@ def test_percentile_bootstrap_of_few_splits_would_not_do(rates):
 
 
 def test_tiers_keep_the_family_wise_error(rates):
-    for rate in rates["any false separation, Holm (tiers)"]:
+    for rate in rates["any false difference, Holm (tiers)"]:
         assert rate.measured <= 10, rate  # 150 data sets: 5 % +- 1.8
 
 

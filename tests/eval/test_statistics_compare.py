@@ -62,7 +62,7 @@ def test_table_and_sentence(store):
     assert result.exit_code == 0, result.output
     assert result.output.count("flow significantly better") == 2
     assert "Holm's correction for 2 comparisons" in result.output
-    assert "flow ranks better than gcn on nasbench201/c10_val over 78 and 390 labels: tau +0.0" in result.output
+    assert "flow ranks significantly better than gcn on nasbench201/c10_val over 78 and 390 labels: tau +0.0" in result.output
     assert "no significant difference" in call("gcn", "tree", "--store", store).output
 
 
@@ -74,9 +74,9 @@ def test_json_is_the_same_comparison(store):
     assert (told["protocol"], told["recipe"], told["rows"][0]["units"]) == ("clean", "common", 5)
 
 
-def test_holes_are_told(store):
+def test_missing_results_are_told(store):
     write(store, "gcn", 78, 4, 0.0, status="failed")
-    assert "Taken over the 9 of 10 cells" in call("flow", "gcn", "--store", store).output
+    assert "Mean over 9 of 10 settings" in call("flow", "gcn", "--store", store).output
 
 
 def test_several_spaces_get_both_answers(store):

@@ -1,4 +1,4 @@
-"""Which cells are compared: holes, refusals, repeated rows."""
+"""Which settings are compared: missing results, refusals, repeated rows."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from archrank.eval.statistics import (
 from tests.eval.made_trials import trials
 
 
-def test_holes_are_named_and_aggregates_taken_over_what_all_have():
+def test_missing_results_are_named_and_aggregates_taken_over_what_all_have():
     frame = trials(budgets=(20, 78))
     frame.loc[(frame["label"] == "gcn") & (frame["seed"] == 1) & (frame["budget"] == 78), "status"] = "failed"
     frame.loc[(frame["label"] == "path") & (frame["seed"] == 2) & (frame["budget"] == 20), "kendall"] = np.nan
     frame = frame[~((frame["label"] == "tree") & (frame["seed"] == 3))]
     covered = coverage(frame)
     assert (covered.expected, covered.shared) == (10, 6)
-    holes = covered.holes.set_index("label")["state"].groupby("label").apply(sorted).to_dict()
+    holes = covered.missing.set_index("label")["state"].groupby("label").apply(sorted).to_dict()
     assert holes == {"gcn": ["failed"], "path": ["undefined"], "tree": ["missing", "missing"]}
     assert covered.sentence() == (
-        "Taken over the 6 of 10 cells that all 4 encoders have; holes: gcn 1 failed, path 1 undefined, tree 2 missing."
+        "Mean over 6 of 10 settings (benchmark, target, budget, seed), those present for all 4 predictors; "
+        "results missing: gcn 1 failed, path 1 undefined, tree 2 missing."
     )
     assert covered.matrix.loc["tree"].tolist() == [4, 4]
     result = bootstrap(frame)
-    assert result.cells == 6 and covered.sentence() in result.notes
+    assert result.settings == 6 and covered.sentence() in result.notes
     seeds = {20: [0, 1, 4], 78: [0, 2, 4]}
     own = frame[frame["label"] == "flow"]
     mean = np.mean([own[(own["budget"] == b) & own["seed"].isin(s)]["kendall"].mean() for b, s in seeds.items()])
@@ -42,7 +43,7 @@ def test_removing_a_label_recomputes_instead_of_filtering():
     frame = frame[~((frame["label"] == "tree") & (frame["seed"] > 1))]
     assert coverage(frame).shared == 4
     without = leaderboard(frame, labels=["path", "gcn", "flow"])
-    assert without["cells"].tolist() == [10, 10, 10]
+    assert without["settings"].tolist() == [10, 10, 10]
     assert without["rank"].tolist() == [1, 2, 3]
     pd.testing.assert_frame_equal(without, leaderboard(frame[frame["label"] != "tree"]))
 
@@ -57,7 +58,7 @@ def test_removing_a_label_recomputes_instead_of_filtering():
         (lambda f: f.assign(split=f["split"] + f["label"]), "different splits for nasbench201/c10, budget 78, seed 0"),
         (lambda f: f.assign(test=range(len(f))), "different numbers of test architectures"),
         (lambda f: pd.concat([f, f.assign(kendall=f["kendall"] / 2)]), "2 different results for nasbench201/c10"),
-        (lambda f: f[(f["seed"] == 0) == (f["label"] == "gcn")], "no cell .* from every one of: flow, gcn"),
+        (lambda f: f[(f["seed"] == 0) == (f["label"] == "gcn")], "no setting .* from every one of: flow, gcn"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_line(spoil, message):

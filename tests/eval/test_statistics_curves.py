@@ -132,7 +132,7 @@ def test_label_efficiency_of_parallel_curves():
     result = label_efficiency(frame, "a", "b")
     assert result.labels == pytest.approx(78 * math.exp(0.03 / 0.06), rel=0.1)
     assert 78 < result.low < result.labels < result.high < 390
-    assert (result.units, result.cells) == (5, 20)
+    assert (result.units, result.settings) == (5, 20)
     assert result.sentence().startswith("b needs 1") and result.sentence().endswith("to reach what a has at 78 labels.")
     assert label_efficiency(frame.iloc[::-1], "a", "b") == result
     assert label_efficiency(frame, "a", "a").labels == pytest.approx(78)
@@ -161,7 +161,7 @@ def test_label_efficiency_of_splits_that_share_one_test_set_holds_its_sampling_e
 def test_label_efficiency_of_seeds_that_share_one_split_has_no_interval():
     frame = trials({"a": straight(0.75), "b": straight(0.72)}).assign(test=1000, split="one")
     result = label_efficiency(frame, "a", "b")
-    assert math.isnan(result.low) and (result.units, result.cells) == (1, len(frame) // 2)
+    assert math.isnan(result.low) and (result.units, result.settings) == (1, len(frame) // 2)
 
 
 def test_label_efficiency_refuses_what_was_not_run():

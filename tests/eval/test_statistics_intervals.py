@@ -120,7 +120,7 @@ def test_one_seed_has_taus_own_error_and_no_real_difference():
     assert (value.kind, value.units) == ("test size", 1)
     assert value.half_width == pytest.approx(1.96 * tau_standard_error(value.estimate, 5000), rel=1e-3)
     comparison = compare(frame, "flow", "path")  # 0.2 apart: still not real
-    assert not comparison.real and math.isnan(comparison.p)
+    assert not comparison.significant and math.isnan(comparison.p)
     assert not comparison.difference.covers(0)
     assert set(tiers(result).values()) == {"a"}
     assert "cannot tell what another would give" in sentence(comparison)
@@ -135,7 +135,7 @@ def test_one_space_with_one_split_is_named_and_nothing_contradicts_it(metric):
     comparison = compare(frame, "flow", "path", metric, scope="splits", better="higher")
     assert any("Only one split of s2: " in note for note in bootstrap(frame, metric, scope="splits", better="higher").notes)
     said = sentence(comparison)
-    assert "over 6 paired splits" in said and "search space has one split" in said and not comparison.real
+    assert "over 6 paired splits" in said and "search space has one split" in said and not comparison.significant
 
 
 def test_one_seed_of_a_metric_without_known_error_has_no_interval():
@@ -150,11 +150,11 @@ def test_seeds_of_one_split_say_nothing_about_another():
     frame = trials(seeds=6).assign(split="one", test_set="one", test=200)
     together = bootstrap(frame)
     error = tau_standard_error(together.value("gcn").estimate, 200)
-    assert (together.kind, together.units, together.cells) == ("test size", 1, 6)
+    assert (together.kind, together.units, together.settings) == ("test size", 1, 6)
     assert together.value("gcn").half_width == pytest.approx(1.96 * error, rel=1e-4)
     assert not any("share one test set" in note for note in together.notes)
     comparison = compare(frame.assign(kendall=frame["label"].map({"path": 0.1, "gcn": 0.6, "tree": 0.3, "flow": 0.7})), "gcn", "path")
-    assert not comparison.real and "over 1 paired split (one split cannot tell" in sentence(comparison)
+    assert not comparison.significant and "over 1 paired split (one split cannot tell" in sentence(comparison)
 
 
 def test_splits_that_share_one_test_set_do_not_hold_its_sampling_error():
@@ -181,9 +181,9 @@ def test_a_spread_of_exactly_nothing_is_no_certainty():
     frame = trials(seeds=3)
     frame["kendall"] = frame["label"].map({"path": 0.1, "gcn": 0.2, "tree": 0.3, "flow": 0.3})
     comparison = compare(frame, "gcn", "path")
-    assert comparison.difference.kind == "none" and not comparison.real
+    assert comparison.difference.kind == "none" and not comparison.significant
     assert "every split gives the same difference" in sentence(comparison)
-    assert not compare(frame, "tree", "flow").real
+    assert not compare(frame, "tree", "flow").significant
     assert set(tiers(bootstrap(frame)).values()) == {"a"}
 
 

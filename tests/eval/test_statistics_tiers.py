@@ -49,9 +49,9 @@ def test_leaderboard_tiers_and_pairs_tell_one_story():
     assert board.index.tolist()[0] == "flow" and board.index.tolist()[-1] == "path"
     for one in pairs(frame):
         apart = not set(board.loc[one.a, "tier"]) & set(board.loc[one.b, "tier"])
-        assert apart == one.real
+        assert apart == one.significant
         assert one.difference.estimate >= 0 and one.p_adjusted >= one.p
-        if one.real:
+        if one.significant:
             assert one.winner == one.a and not one.difference.covers(0)
             assert board.loc[one.a, "rank_high"] < 4 and board.loc[one.b, "rank_low"] > 1
     assert (board["rank_low"] <= board["rank"]).all() and (board["rank"] <= board["rank_high"]).all()

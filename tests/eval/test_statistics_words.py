@@ -44,36 +44,36 @@ def test_compare_each_adjusts_over_its_rows():
 
 def made(difference, **changed):
     fields = {"a": "flow", "b": "gcn", "metric": "kendall", "better": "higher", "difference": difference, "p": 0.01}
-    fields |= {"p_adjusted": 0.01, "family": 1, "win_rate": 1.0, "cells": 5, "units": 5, "spaces": ("nb",)}
+    fields |= {"p_adjusted": 0.01, "family": 1, "win_rate": 1.0, "settings": 5, "units": 5, "spaces": ("nb",)}
     return Comparison(**(fields | {"benchmarks": ("nb/c10",), "budgets": (78,)} | changed))
 
 
 def test_sentences():
     real = Interval(0.031, 0.012, 0.050, "splits", 5)
-    text = "flow ranks better than gcn on nb/c10 at 78 labels: tau +0.031 [+0.012, +0.050] over 5 paired splits."
+    text = "flow ranks significantly better than gcn on nb/c10 at 78 labels: tau +0.031 [+0.012, +0.050] over 5 paired splits."
     assert sentence(made(real)) == text
     back = Interval(-0.031, -0.050, -0.012, "splits", 5)
     assert sentence(made(back, a="gcn", b="flow")) == text
     open_ = Interval(0.004, -0.010, 0.018, "splits", 5)
     assert sentence(made(open_, p=0.5, p_adjusted=0.5)) == (
-        "flow and gcn are not separable on nb/c10 at 78 labels: tau +0.004 [-0.010, +0.018] over 5 paired splits."
+        "No significant difference between flow and gcn on nb/c10 at 78 labels: tau +0.004 [-0.010, +0.018] over 5 paired splits."
     )
     assert "Holm's correction for 6 comparisons" in sentence(made(real, p_adjusted=0.06, family=6))
     spaces = Interval(0.031, 0.012, 0.050, "spaces", 3)
     many = made(spaces, spaces=("x", "y", "z"), benchmarks=("x/a", "y/a", "z/a", "z/b"), budgets=(20, 78), units=3)
     assert sentence(many) == (
-        "flow ranks better than gcn on 4 benchmarks of 3 search spaces over 20 and 78 labels: "
+        "flow ranks significantly better than gcn on 4 benchmarks of 3 search spaces over 20 and 78 labels: "
         "tau +0.031 [+0.012, +0.050] over 3 search spaces."
     )
     regret = made(Interval(-0.4, -0.6, -0.2, "splits", 5), metric="regret@1", better="lower")
-    assert sentence(regret).startswith("flow loses less than gcn on nb/c10 at 78 labels: regret@1 -0.40 [-0.60, -0.20]")
+    assert sentence(regret).startswith("flow loses significantly less than gcn on nb/c10 at 78 labels: regret@1 -0.40 [-0.60, -0.20]")
 
 
-def test_a_difference_whose_interval_covers_zero_is_never_real():
-    assert not made(Interval(0.01, -0.001, 0.02, "splits", 5)).real
-    assert not made(Interval(0.01, 0.005, 0.02, "test size", 1)).real
-    assert not made(Interval(0.01, math.nan, math.nan, "none", 5)).real
-    assert made(Interval(0.01, 0.005, 0.02, "spaces", 5)).real
+def test_a_difference_whose_interval_covers_zero_is_never_significant():
+    assert not made(Interval(0.01, -0.001, 0.02, "splits", 5)).significant
+    assert not made(Interval(0.01, 0.005, 0.02, "test size", 1)).significant
+    assert not made(Interval(0.01, math.nan, math.nan, "none", 5)).significant
+    assert made(Interval(0.01, 0.005, 0.02, "spaces", 5)).significant
 
 
 def test_rounding_follows_the_interval():

@@ -58,8 +58,8 @@ def test_a_run_says_what_it_skips_and_the_report_repeats_it(without_tables, caps
         main(["run", "--suite", "mine.yaml", "--store", "store", "--workers", "0"])
     assert stopped.value.code == 0
     said = capsys.readouterr()
-    assert said.err.startswith("skipped nasbench201: its table is not at hand; put nasbench201/") and "4 trained, 0 failed" in said.out
+    assert said.err.startswith("skipped nasbench201: its table is not available locally; put nasbench201/") and "4 trained, 0 failed" in said.out
     build(["store"], "out", formats=("md",))
     page = (without_tables / "out" / "report.md").read_text()
     assert "Suites run: mine." in page
-    assert "**Not run: nasbench201** of suite mine, whose table was not at hand; put nasbench201/" in page
+    assert "**Not run: nasbench201** of suite mine, whose table was not available locally; put nasbench201/" in page

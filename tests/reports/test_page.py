@@ -23,7 +23,7 @@ from archrank.eval.statistics import LEFT_OUT, leaderboard, noise_ceiling
 from archrank.eval.trials.results import read_results
 from archrank.eval.trials.trial import key_of
 from archrank.reports import build
-from archrank.reports.sections.verdict import _beyond, _per_view, baselines, headline
+from archrank.reports.sections.findings import _per_view, baselines, beyond, headline
 from archrank.reports.study import _group, read_study
 from tests.stores import rewrite
 
@@ -70,7 +70,7 @@ def test_html_is_one_offline_file_of_moderate_size(built: Path) -> None:
 def test_all_ten_parts_are_there_in_order(built: Path) -> None:
     page = Page((built / "report.html").read_text())
     parts = [a["id"] for tag, a in page.tags if tag == "section"]
-    assert parts == ["verdict", "run", "leaderboard", "curves", "pairwise", "where", "map", "cost", "failures", "appendix"]
+    assert parts == ["findings", "run", "leaderboard", "curves", "pairwise", "errors", "embeddings", "cost", "failures", "appendix"]
 
 
 def test_ids_are_unique(built: Path) -> None:
@@ -103,22 +103,22 @@ def test_equal_means_share_a_rank(make, tmp_path: Path) -> None:
     assert [row["rank"]["value"] for row in rows] == [1, 1, 3]
 
 
-def test_the_verdict_names_the_better_one_and_says_not_separable_for_equals(make, tmp_path: Path) -> None:
+def test_the_findings_name_the_better_one_and_say_no_significant_difference_for_equals(make, tmp_path: Path) -> None:
     clear = make((("toy-a", "toy"),), encoders={"good": ("GNN", 0.4), "bad": ("GNN", 1.5)}, budgets=(78,), seeds=5)
     build([clear.store], tmp_path, formats=("md",), load=clear.load)
-    assert "**good leads** on this benchmark" in (tmp_path / "report.md").read_text()
+    assert "**good ranks first** on this benchmark: significantly better than all others" in (tmp_path / "report.md").read_text()
     equal = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.8), "two": ("GNN", 0.8)}, budgets=(78,), seeds=3)
     build([equal.store], tmp_path, formats=("md",), load=equal.load)
     text = (tmp_path / "report.md").read_text()
-    assert "**not separable**" in text and "leads** on" not in text.split("## 2")[0].replace("Nobody leads**", "")
+    assert "**No significant difference** on this benchmark between any two of 2 predictors" in text and "ranks first" not in text.split("## 2")[0]
 
 
-def test_the_verdict_says_who_does_not_beat_a_baseline(make, tmp_path: Path) -> None:
+def test_the_findings_say_who_is_no_better_than_a_baseline(make, tmp_path: Path) -> None:
     encoders = {"good": ("GNN", 0.4), "count": ("baseline", 1.0), "bad": ("GNN", 1.9)}
     made = make((("toy-a", "toy"),), encoders=encoders, budgets=(78,), seeds=5)
     build([made.store], tmp_path, formats=("md",), load=made.load)
     said = next(line for line in (tmp_path / "report.md").read_text().splitlines() if "Baseline count" in line)
-    assert re.search(r"1 of 2 others beats it; beaten by it: bad \([-−]", said) and "good" not in said
+    assert re.search(r"1 of 2 others is significantly better; significantly worse: bad \([-−]", said) and "good" not in said
 
 
 def trials_of(taus: dict[str, tuple[float, ...]], spaces: tuple[str, ...] = ("u",)) -> pd.DataFrame:
@@ -141,30 +141,30 @@ def words(parts: tuple[object, ...]) -> str:
 def test_whom_only_one_pair_alone_sets_apart_does_not_beat_a_baseline() -> None:
     frame = trials_of({"a": (0.57, 0.60, 0.63), "b": (0.565, 0.63, 0.61), "count": (0.5, 0.5, 0.5)})
     view = _group("clean", "common", frame).views[0]
-    assert not view.comparison("a", "count").difference.covers(0) and not view.comparison("a", "count").real
+    assert not view.comparison("a", "count").difference.covers(0) and not view.comparison("a", "count").significant
     said = words(baselines(SimpleNamespace(frame=frame), view)[0])
-    assert "none of 2 others beat it; not separable from it (intervals of each pair alone): " in said and "beaten by it" not in said
-    assert "no paired test, adjusted for all pairs, tells any two of 3 predictors apart" in words(headline(view))
+    assert "none of 2 others are significantly better; no significant difference (intervals of each pair alone): " in said and "worse" not in said
+    assert "No significant difference on this benchmark between any two of 3 predictors" in words(headline(view))
 
 
 @pytest.mark.parametrize(
     ("first", "said"),
-    [((0.60, 0.602, 0.601), "It carries over"), ((0.1, 0.6, 1.0), "which the splits of these benchmarks alone do not show")],
+    [((0.60, 0.602, 0.601), "It holds over search spaces on average"), ((0.1, 0.6, 1.0), "which the splits of these benchmarks alone do not show")],
 )
-def test_it_carries_over_only_where_the_same_one_leads_here(first: tuple[float, ...], said: str) -> None:
+def test_it_holds_on_average_only_where_the_same_one_ranks_first_here(first: tuple[float, ...], said: str) -> None:
     group = _group("clean", "common", trials_of({"a": first, "b": (0.5, 0.5, 0.5)}, ("u", "v", "w", "x", "y")))
-    assert said in words(_beyond(group.views[0], group.here))
+    assert said in words(beyond(group.views[0], group.here))
 
 
-def test_who_leads_at_each_budget_is_said_of_these_benchmarks() -> None:
+def test_who_ranks_first_at_each_budget_is_said_of_these_benchmarks() -> None:
     spread = (-0.01, 0.0, 0.012, 0.004)
     parts = [trials_of({"a": tuple(a + x for x in spread), "b": tuple(0.5 - x for x in spread)}, ("u", "v")).assign(budget=budget)
              for a, budget in ((0.7, 390), (0.5, 78))]  # fmt: skip
     group = _group("clean", "common", pd.concat(parts))
     assert [(view.id, view.scope) for view in group.views if view.id.startswith("b")] == [("b78", "splits"), ("b390", "splits")]
     few, many = (words(part) for part in _per_view(group, "b", "At"))
-    assert few.startswith("At 78 labels a has the highest mean (τ 0.50") and "not separable from b." in few
-    assert many.startswith("At 390 labels a leads alone: τ 0.70") and "+0.20" in many and "over b." in many
+    assert few.startswith("At 78 labels a has the highest mean (τ 0.50") and "no significant difference from b." in few
+    assert many.startswith("At 390 labels a ranks first: τ 0.70") and "+0.20" in many and "over b." in many
 
 
 def test_means_say_which_budgets_dropped_out() -> None:
@@ -182,9 +182,9 @@ def test_one_seed_claims_nothing(make, tmp_path: Path, spaces: int) -> None:
     encoders = {"good": ("GNN", 0.3), "bad": ("GNN", 1.9), "count": ("baseline", 1.9)}
     single = make((("toy-a", "toy"), ("other", "other"))[:spaces], encoders=encoders, budgets=(78,), seeds=1)
     build([single.store], tmp_path, formats=("md",), load=single.load)
-    said = (tmp_path / "report.md").read_text().split("## 2.")[0].replace("one split cannot tell who beats it.", "")
+    said = (tmp_path / "report.md").read_text().split("## 2.")[0].replace("one split cannot tell who is better.", "")
     assert ("one split cannot tell any two of 3 predictors apart" in said) and "Baseline count" in said
-    assert not re.search(r"good leads|beats? it|carries over|further search space\*\*|separably better than (?!none)", said)
+    assert not re.search(r"ranks first|significantly better than (?!none)|holds over|generalise", said)
 
 
 def test_same_store_gives_the_same_bytes(suite, built: Path, tmp_path: Path) -> None:
@@ -214,9 +214,9 @@ def test_labels_are_text_and_never_markup(ragged, tmp_path: Path) -> None:
 def test_holes_failures_and_machines_are_said(ragged, tmp_path: Path) -> None:
     build([ragged.store], tmp_path, formats=("md",), load=ragged.load)
     text = (tmp_path / "report.md").read_text()
-    assert "late is not ranked: it has 3 of 12 cells." in text
+    assert "late is not ranked: it has results for 3 of 12 settings." in text
     assert "NonFiniteLoss" in text and "the loss became NaN at step 78" in text
-    assert "Taken over the 11 of 12 cells" in text
+    assert "Mean over 11 of 12 settings" in text
     assert "On CPU A, 78 labels" in text and "On GPU B, 78 labels" in text
 
 
@@ -242,7 +242,7 @@ def test_without_the_tables_the_rest_is_there_and_says_so(suite, tmp_path: Path)
 
     build([suite.store], tmp_path, formats=("html", "md"), load=load)
     text = (tmp_path / "report.md").read_text()
-    assert text.count("The table of toy-a is not at hand") == 2
+    assert text.count("The table of toy-a is not available locally") == 2
     assert "## 3. Leaderboard" in text and "flowerformer" in text
 
 
@@ -274,7 +274,7 @@ def test_what_was_tested_on_another_score_is_shown_against_it(make, tmp_path: Pa
     text = (tmp_path / "report.json").read_text()
     assert "caps \u03c4 at 0.9" in text or "caps τ at 0.9" in text
     sections = {s["id"]: json.dumps(s) for s in json.loads(text)["sections"]}
-    assert "tested on accuracy" in sections["where"]
+    assert "tested on accuracy" in sections["errors"]
     best = next(b for b in json.loads(text)["sections"][5]["blocks"] if b.get("table", {}).get("id") == "best-0")["table"]["rows"]
     assert all(row["median"]["value"] < 40 for row in best)  # against the other score the best would stand at the bottom
     # A score without three architectures that have every repeat has no ceiling, and the page none either.

@@ -111,7 +111,7 @@ def test_the_report_repeats_every_target_of_every_benchmark(suite, store: Path) 
 def test_diff_of_a_store_with_itself_is_nothing(suite, capsys: pytest.CaptureFixture[str]) -> None:
     assert {row.verdict for row in between(suite.store, suite.store)} == {"equal"}
     assert run("diff", str(suite.store), str(suite.store)) == 0
-    assert "36 cells of kendall: 36 equal" in capsys.readouterr().out
+    assert "36 settings of kendall: 36 equal" in capsys.readouterr().out
 
 
 def test_diff_finds_what_moved_and_only_that(suite, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,7 +183,7 @@ def test_the_newest_trial_of_an_edited_encoder_counts_everywhere(suite, store: P
             record |= {"status": "failed", "metrics": {}, "space": None} if record["trial"]["seed"] else {"metrics": {"kendall": -0.5}}
             (store / "trials" / f"{record['key']}.json").write_text(json.dumps(record))
     assert run("diff", str(suite.store), str(store)) == 0
-    assert "36 cells of kendall: 36 equal\n18 trials of other versions of an encoder or its table left out" in capsys.readouterr().out
+    assert "36 settings of kendall: 36 equal\n18 trials of other versions of an encoder or its table left out" in capsys.readouterr().out
     run("compare", "gcn", "dagnn", "--store", str(store))
     assert "18 trials of other versions of an encoder or its table left out" in capsys.readouterr().out
     assert run("status", "--store", str(store)) == 0 and "108 done, 0 failed; 18 trials of other versions" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Section 7: what the encoder sees - encodings in the plane, coloured by score."""
+"""Section 7: embedding visualisation - encodings in the plane, coloured by score."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from archrank.reports.sections import section
 from archrank.reports.study import Group, Study, task_name
 from archrank.reports.words import hole
 
-__all__ = ["encoding_maps"]
+__all__ = ["embeddings"]
 
 MOST_LABELS = 8
 MOST_TASKS = 6
@@ -20,8 +20,8 @@ MOST_TSNE = 6
 """Of all tasks together, but one for each at least: a t-SNE costs as much as five other figures."""
 
 
-@section("map", order=70)
-def encoding_maps(study: Study) -> Section:
+@section("embeddings", order=70)
+def embeddings(study: Study) -> Section:
     """Principal components of every encoder, t-SNE of the first few, and the smoothness number."""
     blocks: list[Block] = [
         Text(
@@ -50,7 +50,7 @@ def encoding_maps(study: Study) -> Section:
             Text(("The stores hold no encodings that can be drawn here (they are kept for the first seed of a run).",), "note"),
             *[b for b in blocks[1:] if isinstance(b, Text)],
         ]
-    return Section("map", "What the encoder sees", blocks, "Encodings")
+    return Section("embeddings", "Embedding visualisation", blocks, "Embeddings")
 
 
 def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int, most_tsne: int) -> list[Block]:

@@ -1,6 +1,6 @@
-"""Measures the error rates that `docs/statistics.md` states: ``python -m archrank.eval.statistics.calibrate``.
+"""Measures the error rates that `docs/statistics.md` states: ``python tools/calibrate.py``.
 
-Every study draws data whose truth is known and runs the statistics of this package on it (not a copy of them). The
+Every study draws data whose truth is known and runs `archrank.eval.statistics` on it (not a copy of them). The
 seed is fixed; all of it takes less than a minute of an idle core. Rates carry a Monte Carlo standard error of about 0.6
 points, 1 to 2 where fewer data sets were drawn.
 """
@@ -22,7 +22,7 @@ from scipy import stats
 from archrank.eval.metrics import kendall, tau_standard_error
 from archrank.eval.statistics.ceiling import noise_ceiling
 from archrank.eval.statistics.efficiency import labels_needed
-from archrank.eval.statistics.hierarchy import Joint, joint
+from archrank.eval.statistics.multiplier_bootstrap import Joint, joint
 from archrank.eval.statistics.results import ALPHA
 from archrank.eval.statistics.tiers import holm, leaderboard
 
@@ -98,30 +98,30 @@ def coverage_over_splits(random: Generator, repeats: int) -> Iterator[Rate]:
 
 
 def coverage_over_spaces(random: Generator, repeats: int) -> Iterator[Rate]:
-    """The difference over spaces, and over splits for the spaces at hand; the pooled test's false positives."""
+    """The difference over spaces, and over splits for the spaces given; the pooled test's false positives."""
     minus = np.array([1.0, -1.0])
     for spaces in (2, 3, 6, 10):
         over = within = 0
         for _ in range(repeats):
             effect = random.standard_normal((1, spaces, 1))
-            cells = effect + random.standard_normal((1, spaces, 5))
-            x = np.concatenate([cells, np.zeros_like(cells)])
+            settings = effect + random.standard_normal((1, spaces, 5))
+            x = np.concatenate([settings, np.zeros_like(settings)])
             over += _joint(x, True).contrast(minus)[0].covers(0.0)
             within += _joint(x).contrast(minus)[0].covers(float(effect.mean()))
         setting = f"{spaces} spaces x 5 splits"
         yield Rate("false positives, spaces as units", setting, 5, _percent(repeats - over, repeats), repeats)
         yield Rate("coverage for these spaces only", setting, 95, _percent(within, repeats), repeats)
     for splits, between in ((5, 1.0), (10, 1.0), (10, 1.5)):
-        cells = between * random.standard_normal((repeats, 6, 1)) + random.standard_normal((repeats, 6, splits))
-        wrong = stats.ttest_1samp(cells.reshape(repeats, -1), 0.0, axis=1).pvalue < ALPHA
-        right = sum(_joint(np.stack([x, np.zeros_like(x)]), True).contrast(minus)[1] < ALPHA for x in cells)
+        settings = between * random.standard_normal((repeats, 6, 1)) + random.standard_normal((repeats, 6, splits))
+        wrong = stats.ttest_1samp(settings.reshape(repeats, -1), 0.0, axis=1).pvalue < ALPHA
+        right = sum(_joint(np.stack([x, np.zeros_like(x)]), True).contrast(minus)[1] < ALPHA for x in settings)
         setting = f"6 spaces x {splits} splits, sd of spaces {between:g}"
         yield Rate("false positives, spaces as units", setting, 5, _percent(right, repeats), repeats)
-        yield Rate("  yardstick: cells pooled as independent", setting, 5, _percent(int(wrong.sum()), repeats), repeats)
+        yield Rate("  yardstick: settings pooled as independent", setting, 5, _percent(int(wrong.sum()), repeats), repeats)
 
 
 def family_wise_error(random: Generator, repeats: int) -> Iterator[Rate]:
-    """Any false separation among eight equal encoders of unequal spread: Holm, and max-t over the joint draws."""
+    """Any false difference among eight equal encoders of unequal spread: Holm, and max-t over the joint draws."""
     labels = 8
     first, second = np.triu_indices(labels, 1)
     minus = np.zeros((first.size, labels))
@@ -141,7 +141,7 @@ def family_wise_error(random: Generator, repeats: int) -> Iterator[Rate]:
             limit = np.quantile(np.abs(moved).max(axis=1), 1 - ALPHA)
             wrong_max += bool((np.abs(minus @ got.estimate) / error > limit).any())
         for what, count in (
-            ("any false separation, Holm (tiers)", wrong),
+            ("any false difference, Holm (tiers)", wrong),
             ("  yardstick: max-t over the draws", wrong_max),
             ("  yardstick: pairs not corrected", wrong_plain),
         ):
@@ -271,7 +271,7 @@ STUDIES = (
 
 def main(arguments: list[str] | None = None) -> list[Rate]:
     """Run every study, print one table (or JSON), and return the rates."""
-    parser = argparse.ArgumentParser(prog="python -m archrank.eval.statistics.calibrate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python tools/calibrate.py", description=__doc__)
     parser.add_argument("--repeats", type=int, default=1500, help="simulated data sets per setting (default 1500)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -1,4 +1,4 @@
-"""Section 1: who leads, by how much, and whether that is real, in generated plain English."""
+"""Section 1: who ranks first, by how much, and whether that is significant, in generated plain English."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, View, interval, intervals, task_name
 from archrank.reports.words import bold_join, join, plural, share
 
-__all__ = ["baselines", "headline", "verdict"]
+__all__ = ["baselines", "beyond", "findings", "headline"]
 
 SIMPLE = ("baseline", "path", "adjacency")
 """Families a learned encoder has to beat."""
 
 
-@section("verdict", order=10)
-def verdict(study: Study) -> Section:
-    """Who ranks first, by how much and whether that is real: the first group in full, the others in their headline."""
+@section("findings", order=10)
+def findings(study: Study) -> Section:
+    """Who ranks first, by how much and whether that is significant: the first group in full, the others in their headline."""
     blocks: list[Block] = []
     for number, group in enumerate(study.groups):
         if number == 1:
@@ -39,56 +39,59 @@ def verdict(study: Study) -> Section:
         else:
             lead = headline(group.here)
             blocks.append(Text((Bold(f"{group.title[0].upper()}{group.title[1:]}. "), *lead), "item"))
-    return Section("verdict", "Verdict", blocks)
-
-
-def _top(view: View) -> list[str]:
-    return [label for label in view.order if "a" in view.tier[label]]
+    return Section("findings", "Key findings", blocks, "Findings")
 
 
 def headline(view: View) -> tuple[Inline, ...]:
-    """One sentence about the benchmarks shown: the leader, or those who cannot be told apart."""
-    order, top = view.order, _top(view)
-    where = f"on {'this benchmark' if len(view.boot.benchmarks) == 1 else f'these {len(view.boot.benchmarks)} benchmarks'}"
+    """One sentence about the benchmarks shown: who ranks first, or has the highest mean without being significantly better than all others."""
+    order, top = view.order, view.top
+    first, where = order[0], f"on {'this benchmark' if len(view.boot.benchmarks) == 1 else f'these {len(view.boot.benchmarks)} benchmarks'}"
     if len(order) == 1:
-        return (Bold(order[0]), " is the only predictor here, so there is nothing to compare it with.")
+        return (Bold(first), " is the only predictor here, so there is nothing to compare it with.")
+    if not view.testable:
+        return (Bold(f"{first} has the highest mean"), f" {where}, by τ {gap(view, order[1])} over {order[1]}; one split cannot tell any two of "
+                f"{plural(len(order), 'predictor')} apart.")  # fmt: skip
     if len(top) == 1:
-        return (Bold(f"{order[0]} leads"), f" {where}: separably better than every other, by τ {gap(view, order[1])} over ", Bold(order[1]), ".")
-    if len(top) == len(order):
-        number = plural(len(order), "predictor")
-        why = f"no paired test, adjusted for all pairs, tells any two of {number} apart" if view.testable else f"one split cannot tell any two of {number} apart"
-        return (Bold("Nobody leads"), f" {where}: {why}. They are ", Bold("not separable"), ".")
+        return (Bold(f"{first} ranks first"), f" {where}: significantly better than all others, by τ {gap(view, order[1])} over ", Bold(order[1]), ".")
+    lead = f"; {first} has the highest mean, by τ {gap(view, order[1])} over {order[1]}{_alone(view, first, order[1])}."
+    if not any(pair.significant for pair in view.pairs):
+        return (Bold("No significant difference"), f" {where} between any two of {plural(len(order), 'predictor')}{lead}")
+    others = len(order) - len(top)
+    rest = f"; significantly better than the {f'{others} others' if others > 1 else 'other one'}" if others else ""
     return (
-        Bold("No single winner"),
-        f" {where}: ",
-        *bold_join(top),
-        " share the top tier. They are ",
-        Bold("not separable"),
-        f"; {order[0]} has the highest mean, by τ {gap(view, order[1])} over {order[1]}{_alone(view, order[0], order[1])}.",
+        Bold(f"{first} has the highest mean"),
+        f" {where}, ",
+        Bold("no significant difference"),
+        " from ",
+        *bold_join(top[1:]),
+        f"{rest}. It is ahead of {order[1]} by τ {gap(view, order[1])}{_alone(view, first, order[1])}.",
     )
 
 
 def _alone(view: View, a: str, b: str, form: str = " ({})") -> str:
-    """A remark where a pair's own interval excludes 0 but the test adjusted for all pairs does not call it real."""
+    """A remark where a pair's own interval excludes 0 but the test adjusted for all pairs does not reject."""
     one = view.comparison(a, b)
-    if one.real or one.difference.covers(0.0):
+    if one.significant or one.difference.covers(0.0):
         return ""
-    return form.format(f"as one pair alone; among {one.family} pairs compared at once that is not enough")
+    return form.format(f"significant as one pair alone, not among {one.family} pairs compared at once")
 
 
-def _beyond(view: View, here: View) -> tuple[Inline, ...]:
-    """Whether what holds here carries over to other search spaces."""
-    order, top = view.order, _top(view)
+def beyond(view: View, here: View) -> tuple[Inline, ...]:
+    """Whether what holds here carries over to other search spaces; of one search space, that nothing says so."""
+    order, top = view.order, view.top
+    if view.boot.kind != "spaces":
+        several = f"all {len(view.boot.benchmarks)} benchmarks are of one search space" if len(view.boot.benchmarks) > 1 else "this is one search space"
+        return (Bold("May not generalise to other search spaces"), f": {several}, {view.boot.spaces[0]}.")
     spaces = plural(view.boot.units, "search space")
     if len(top) == 1:
-        better = f"separably better than every other (τ {gap(view, order[1])} over {order[1]})"
-        if _top(here) == top:
-            return (Bold("It carries over on average"), f": taken over {spaces} as the unit, {order[0]} is still {better}. A single further space may differ.")
-        return (Bold("On average over search spaces like these"), f": taken over {spaces} as the unit, {order[0]} is {better}, which the splits of these benchmarks alone do not show.")
+        better = f"significantly better than all others (τ {gap(view, order[1])} over {order[1]})"
+        if here.top == top:
+            return (Bold("It holds over search spaces on average"), f": with {spaces} as the units, {order[0]} is still {better}. A single further space may differ.")
+        return (Bold("On average over search spaces like these"), f": with {spaces} as the units, {order[0]} is {better}, which the splits of these benchmarks alone do not show.")
     return (
-        Bold("Beyond them it is open"),
-        f": {spaces} {'are' if view.boot.units > 1 else 'is'} too few to tell {'any of them' if len(top) == len(order) else join(top, 6)} apart "
-        f"on average over spaces like these ({order[0]} over {order[1]}: τ {gap(view, order[1])}{_alone(view, order[0], order[1], ', {}')}).",
+        Bold("May not generalise to other search spaces"),
+        f": with {spaces} as the units, {order[0]} does not differ significantly from {'any other' if len(top) == len(order) else join(top[1:], 6)} "
+        f"(τ {gap(view, order[1])} over {order[1]}{_alone(view, order[0], order[1], ', {}')}).",
     )
 
 
@@ -106,19 +109,22 @@ def _full(study: Study, group: Group) -> list[Block]:
     here = group.here
     blocks: list[Block] = [Text(headline(here), "lead")]
     if group.recipe == "quick":
-        blocks.append(Text((f"Recipe quick stops after {QUICK_UPDATES} updates, to see that everything runs: who leads here says nothing about the encoders.",), "warning"))
-    if view.boot.kind == "spaces" and here.testable and len(view.order) > 1:
-        blocks.append(Text(_beyond(view, here), "lead"))
+        blocks.append(Text((f"Recipe quick stops after {QUICK_UPDATES} updates, to see that everything runs: the order here says nothing about the encoders.",), "warning"))
+    if here.testable and len(view.order) > 1:
+        blocks.append(Text(beyond(view, here), "lead"))
+    for names in study.look_alikes(view.boot.spaces):
+        blocks.append(Text((f"The search spaces {join(names)} have the same operations and size. They count as {len(names)} spaces; if they are one, "
+                            "import their tables again with one --space NAME.",), "warning"))  # fmt: skip
     wide = {r["label"]: (r["low"], r["high"]) for r in view.board.to_dict("records")} if here is not view else {}
     rows = [
-        fig_ranking.Interval(r["label"], r["mean"], r["low"], r["high"], r["tier"], rounded(here.boot.value(r["label"]), bare=True), wide.get(r["label"]))
+        fig_ranking.IntervalRow(r["label"], r["mean"], r["low"], r["high"], r["tier"], rounded(here.boot.value(r["label"]), bare=True), wide.get(r["label"]))
         for r in here.board.to_dict("records")
     ][:20]
     alt = "; ".join(f"{r.label} {r.text}, tier {r.tier}" for r in rows)
     ends = intervals(here.boot.kind)
     if wide:
         ends = f"Thick: {ends} Thin: {intervals('spaces')} They are cut at the edges."
-    caption = f"Mean Kendall τ over {here.over}; {group.title}. Predictors that share a letter are not separable. {ends}"
+    caption = f"Mean Kendall τ over {here.over}; {group.title}. Predictors that share a letter do not differ significantly (paired tests at the 5 % level, Holm-adjusted over all pairs). {ends}"
     panel = Panel(f"ranking-{group.id}", fig_ranking.forest(rows, study.palette), alt)
     blocks.append(Figure("ranking", caption, (panel,), 380))
     return blocks + [Text(parts, "item") for parts in _findings(study, group, here)]
@@ -139,7 +145,7 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
         rest = [label for label in view.order[1:] if label not in beaten]
         if rest:
             some = f"{len(beaten)} of the {len(view.order) - 1} others" if beaten else "none of the others"
-            out.append((f"It is separably better than {some}; not separable from {join(rest, 5)}.",))
+            out.append((f"It is significantly better than {some}; no significant difference from {join(rest, 5)}.",))
     out += baselines(study, view) + _per_view(group, "b", "At") + _per_view(group, "t", "On") + _labels_needed(study, view) + _ceiling(study, group)
     saving = cheapest(group, view)
     if saving:
@@ -152,7 +158,7 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
 
 
 def baselines(study: Study, view: View) -> list[tuple[Inline, ...]]:
-    """For each baseline, who beats it, who is not separable from it and who is beaten by it, by the tests that the tiers rest on."""
+    """For each baseline, who is significantly better, who does not differ and who is worse, by the tests that the tiers rest on."""
     family = dict(zip(study.frame["label"], study.frame["family"]))
     return [_baseline(view, label) for label in view.order if family[label] == "baseline" and len(view.order) > 1]
 
@@ -160,7 +166,7 @@ def baselines(study: Study, view: View) -> list[tuple[Inline, ...]]:
 def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
     mean = f"Baseline {baseline}: mean τ {rounded(view.boot.value(baseline))}; "
     if not view.testable:
-        return (f"{mean}one split cannot tell who beats it.",)
+        return (f"{mean}one split cannot tell who is better.",)
     others = [label for label in view.order if label != baseline]
     found: dict[str | None, list[str]] = {None: [], baseline: []}
     for label in others:
@@ -168,26 +174,27 @@ def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
         if winner != label:
             found[winner].append(f"{label} ({_difference(view, label, baseline)})")
     above = len(others) - len(found[None]) - len(found[baseline])
-    parts = [f"{above or 'none'} of {len(others)} others beat{'s' if above == 1 else ''} it"] if len(others) > 1 else []
     if above == len(others):
-        parts = [f"all {above} others beat it" if above > 1 else f"{others[0]} beats it"]
-    parts += [f"not separable from it (intervals of each pair alone): {join(found[None], len(others))}"] if found[None] else []
-    parts += [f"beaten by it: {join(found[baseline], len(others))}"] if found[baseline] else []
+        parts = [f"all {above} others are significantly better" if above > 1 else f"{others[0]} is significantly better"]
+    else:
+        parts = [f"{above or 'none'} of {len(others)} others {'is' if above == 1 else 'are'} significantly better"] if len(others) > 1 else []
+    parts += [f"no significant difference (intervals of each pair alone): {join(found[None], len(others))}"] if found[None] else []
+    parts += [f"significantly worse: {join(found[baseline], len(others))}"] if found[baseline] else []
     return (f"{mean}{'; '.join(parts)}.",)
 
 
 def _per_view(group: Group, kind: str, word: str) -> list[tuple[Inline, ...]]:
-    """Who leads at each budget (kind "b") or on each benchmark ("t"), where there are several."""
+    """Who ranks first at each label budget (kind "b") or on each benchmark ("t"), where there are several."""
     out: list[tuple[Inline, ...]] = []
     for view in group.views:
         if not view.id.startswith(kind) or len(view.order) < 2:
             continue
-        leader, top = view.order[0], _top(view)
+        leader, top = view.order[0], view.top
         value = f"τ {rounded(view.boot.value(leader))}"
         if len(top) == 1:
-            rest = f" leads alone: {value}, {gap(view, view.order[1])} over {view.order[1]}."
+            rest = f" ranks first: {value}, significantly better than all others, {gap(view, view.order[1])} over {view.order[1]}."
         else:
-            rest = f" has the highest mean ({value}), not separable from {join([t for t in top if t != leader], 4)}."
+            rest = f" has the highest mean ({value}), no significant difference from {join(top[1:], 4)}."
         out.append((f"{word} {view.title} ", Bold(leader), rest))
     return out[:8]
 

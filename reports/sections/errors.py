@@ -1,9 +1,8 @@
-"""Section 6: where a predictor is right and wrong, benchmark by benchmark."""
+"""Section 6: error analysis, benchmark by benchmark."""
 
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from archrank.datasets import Benchmark
 from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
@@ -11,16 +10,16 @@ from archrank.reports.figures import truth as fig_truth
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, task_name
 from archrank.reports.truth import Prediction, op_slopes, predictions, residual_by_depth
-from archrank.reports.words import hole, plural
+from archrank.reports.words import plural
 
-__all__ = ["where"]
+__all__ = ["error_analysis"]
 
 MOST_LABELS = 10
 MOST_TASKS = 8
 
 
-@section("where", order=60)
-def where(study: Study) -> Section:
+@section("errors", order=60)
+def error_analysis(study: Study) -> Section:
     """Rank density, the truly best, residuals and single architectures for each task of the first group."""
     blocks: list[Block] = []
     groups = [g for g in study.groups if g.views][:1]
@@ -45,7 +44,7 @@ def where(study: Study) -> Section:
             blocks.append(Text((f"{plural(len(group.tasks) - MOST_TASKS, 'more benchmark target')} not drawn here.",), "note"))
     if not groups:
         blocks.append(Text(("No group of trials could be ranked.",)))
-    return Section("where", "Where it is right and wrong", blocks, "Where")
+    return Section("errors", "Error analysis", blocks, "Errors")
 
 
 def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int) -> list[Block]:
@@ -107,23 +106,23 @@ def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> 
         Column("label", "predictor", "", False),
         Column("median", "median place of the true top 1 %", "down", help="per cent from the top of the predicted order"),
         Column("worst", "worst place of the true top 1 %", "down"),
-        Column("first", "true place of the predicted first", "down", help="per cent from the top, mean over seeds"),
+        Column("first", "true place of the predicted best", "down", help="per cent from the top: mean over seeds, and the range of the seeds"),
     )
     rows = []
     for label, p in found.items():
         median, worst = p.place_of_best(0.01)
-        first = float(np.mean([100 * (1 - p.true[p.seed == s][np.argmax(p.predicted[p.seed == s])]) for s in np.unique(p.seed)]))
+        first = p.first_predicted()
         rows.append(
             {
                 "label": Cell(label, label=label),
                 "median": Cell(_top(median), median),
                 "worst": Cell(_top(worst), worst),
-                "first": Cell(_top(first), first) if first == first else hole(),
+                "first": Cell(_top(float(first.mean())) + (f" [{first.min():.1f}–{first.max():.1f}]" if len(first) > 1 else ""), float(first.mean())),
             }
         )
     return Table(
         f"best-{number}",
-        f"The truly best architectures on {name} at {budget} labels: where each predictor puts them (means over seeds).",
+        f"The truly best architectures on {name} at {budget} labels: where each predictor puts them (means over seeds; in brackets the range of the seeds).",
         columns,
         tuple(rows),
         sortable=True,
@@ -133,19 +132,23 @@ def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> 
 
 
 def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number: int) -> list[Block]:
-    """Four architectures of the leading predictor: its first, the best there is, the most over- and under-rated."""
-    means = leader.by_architecture
+    """Four architectures as the first seed of the first predictor ranks them: its best, the true best, the most over- and under-rated."""
+    seed = int(leader.seed.min())
+    trial = leader.trial(seed)
     chosen = {
-        "Predicted best": _extreme(means["predicted"]),
-        "Truly best": _extreme(means["true"]),
-        "Most over-rated": _extreme(means["residual"]),
-        "Most under-rated": _extreme(-means["residual"]),
+        "Predicted best": trial.predicted,
+        "Truly best": trial.true,
+        "Most over-rated": trial.residual,
+        "Most under-rated": -trial.residual,
     }
     score = table.target(target)
     unit = str(table.card["metrics"][target].get("unit", ""))
     unit = "" if unit == "fraction" else f" {unit}"
     panels, rows = [], []
-    for i, (title, row) in enumerate(chosen.items()):
+    for i, (title, values) in enumerate(chosen.items()):
+        place = int(values.argmax())
+        row, equal = int(trial.index[place]), int((values == values.max()).sum())
+        which = f"{title} (one of {equal})" if equal > 1 else title
         mask = table.mask[row]
         if mask.sum() > fig_truth.LARGEST_DRAWN:
             most = int(table.mask.sum(1).max())
@@ -153,22 +156,17 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
         ops = table.ops[row][mask]
         none = table.space.roles.get("none")
         names = [table.space.ops[op] for op in ops]
-        true, predicted = (_top(100 * (1 - means[column][row])) for column in ("true", "predicted"))
+        true, predicted = (_top(100 * (1 - ranks[place])) for ranks in (trial.true, trial.predicted))
         note = f"true {true}, predicted {predicted}"
-        svg = fig_truth.architecture(names, table.adj[row][np.ix_(mask, mask)], [op == none for op in ops], title, note)
-        panels.append(Panel(f"arch-{number}-{i}", svg, f"{title}: {table.arch[row]}; operations {', '.join(names)}"))
-        rows.append({"which": Cell(title), "score": Cell(f"{score[row]:.4g}{unit}", float(score[row])), "true": Cell(true),
+        svg = fig_truth.architecture(names, table.adj[row][np.ix_(mask, mask)], [op == none for op in ops], which, note)
+        panels.append(Panel(f"arch-{number}-{i}", svg, f"{which}: {table.arch[row]}; operations {', '.join(names)}"))
+        rows.append({"which": Cell(which), "score": Cell(f"{score[row]:.4g}{unit}", float(score[row])), "true": Cell(true),
                      "predicted": Cell(predicted), "arch": Cell(str(table.arch[row]))})  # fmt: skip
     columns = (Column("which", "", "", False), Column("score", target), Column("true", "true rank"), Column("predicted", "predicted rank"),
                Column("arch", "architecture", "", False))  # fmt: skip
-    caption = f"Four architectures of {name} as {leader.label} sees them; the ranks are means over seeds."
+    caption = f"Four architectures of {name} with their ranks in the test set of seed {seed}, as {leader.label} predicts them."
     return [Figure(f"architectures-{number}", caption, tuple(panels), 200),
             Table(f"architecture-names-{number}", "", columns, tuple(rows), compact=True)]  # fmt: skip
-
-
-def _extreme(values: pd.Series) -> int:
-    """The index of the largest value, the first of equals."""
-    return int(values.index.to_numpy()[int(values.to_numpy().argmax())])
 
 
 def _top(percent: float) -> str:
