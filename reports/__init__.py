@@ -1,4 +1,4 @@
-"""Reports: one page that says which encoder ranks best, by how much, at what cost, and whether that is real.
+"""Reports: one page that says which encoder ranks best, by how much, at what cost, and whether that is significant.
 
     from archrank.reports import build
     build(["results/store"], "results", formats=("html", "md"))
@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archrank.reports.blocks import FORMATS
+
 if TYPE_CHECKING:
     from archrank.datasets import Benchmark
 
 __all__ = ["FORMATS", "build"]
-
-FORMATS = ("html", "md", "tex", "json", "svg", "pdf")
 
 
 def build(

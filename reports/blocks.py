@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from archrank.reports.style import Drawing
 
 __all__ = [
+    "FORMATS",
     "Block",
     "Bold",
     "Cell",
@@ -30,6 +31,10 @@ __all__ = [
     "Table",
     "Text",
 ]
+
+
+FORMATS = ("html", "md", "tex", "json", "svg", "pdf")
+"""What a report may be written as."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from threadpoolctl import threadpool_limits
 from archrank.datasets import ArchrankError, Benchmark
 from archrank.datasets.errors import one_line
 from archrank.eval.trials.files import replace_bytes
-from archrank.reports import FORMATS
-from archrank.reports.blocks import Block, Details, Figure, Panel, Section, Text
+from archrank.datasets.errors import one_line
+from archrank.eval.trials.files import replace_bytes
+from archrank.reports.blocks import FORMATS, Block, Details, Figure, Panel, Section, Text
 from archrank.reports.renderers.html import render_html
 from archrank.reports.renderers.text import render_json, render_markdown, render_tables
 from archrank.reports.sections import SECTIONS
