@@ -14,25 +14,26 @@ import pytest
 
 from archrank.cli import main
 from archrank.datasets import ArchrankError
+from archrank.datasets.io.visible import visible
 from archrank.reports import build
 from archrank.reports.blocks import Bold, Cell, Column, Details, Mono, Section, Table, Text
 from archrank.reports.page import _written
 from archrank.reports.renderers.text import render_markdown, render_tables
 from archrank.reports.words import slug
 
-EVIL = "../../../up <svg onload=alert(1)>\"'&amp;`~|*_[x](javascript:alert(2))$\\input{/etc/passwd}\x1b]0;owned\x07\x9b2J\r\n# head\u202e\u2028{%"
+MARKUP = "../../../up <svg onload=alert(1)>\"'&amp;`~|*_[x](javascript:alert(2))$\\input{/etc/passwd}{%"
+EVIL = MARKUP + "\x1b]0;owned\x07\x9b2J\r\n# head\u202e\u2028"
 ACTS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\ud800-\udfff]")
 
 
 def spoil(record: dict[str, Any], number: int) -> dict[str, Any]:
-    """Every text of a record that is shown, hostile; what identifies a trial stays what it is."""
-    name = f"{EVIL}{number}"
-    trial = record["trial"] | {"protocol": EVIL, "recipe": EVIL, "benchmark": f"b{EVIL}{record['trial']['benchmark']}", "target": EVIL, "encoder": name}
-    trial |= {"config": {EVIL: EVIL}, "head": EVIL, "split": record["trial"]["split"] + EVIL, "table": EVIL}
-    record = record | {"trial": trial, "label": name, "reference": name, "family": EVIL, "space": EVIL + str(record["space"]), "notes": [EVIL, f"not compiled: {EVIL}"]}
-    record |= {"recipe": {"name": EVIL, EVIL: EVIL, "head": {EVIL: EVIL}}, "model": record["model"] | {EVIL: EVIL}}
-    record |= {"provenance": dict.fromkeys(record["provenance"], EVIL) | {EVIL: EVIL}}
-    if number == 0 and record["trial"]["seed"] == 1:
+    """Every text of a record, hostile; in what identifies the trial without control characters, and the key is that of what it says."""
+    trial = record["trial"] | dict.fromkeys(("protocol", "recipe", "target", "head", "table"), MARKUP)
+    trial |= {"encoder": f"{MARKUP}{number}", "benchmark": f"{MARKUP}{trial['benchmark']}", "config": {MARKUP: MARKUP}, "split": f"{MARKUP}{trial['split']}"}
+    record = record | {"trial": trial, "label": f"{EVIL}{number}", "reference": f"{EVIL}{number}", "family": EVIL, "space": f"{EVIL}{record['space']}"}
+    record |= {"notes": [EVIL, f"not compiled: {EVIL}"], "recipe": {"name": EVIL, EVIL: EVIL, "head": {EVIL: EVIL}}}
+    record |= {"provenance": {name: value if name == "threads" else EVIL for name, value in record["provenance"].items()} | {EVIL: EVIL}}
+    if number == 0 and trial["seed"] == 1:
         record |= {"status": "failed", "metrics": {}, "error": {"type": EVIL, "message": EVIL, "traceback": EVIL}}
     return record | {"key": hashlib.sha256(json.dumps(trial, sort_keys=True).encode()).hexdigest()}
 
@@ -56,7 +57,7 @@ def hostile(make, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def built(hostile: Path, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("deep") / "a" / "b" / "out"
-    build([hostile], out, formats=("html", "md", "tex", "json", "svg", "pdf"), title=EVIL)
+    build([hostile], out, formats=("html", "md", "tex", "json", "svg", "pdf"), title=EVIL + "\ud800")
     return out
 
 
@@ -109,14 +110,14 @@ def test_latex_shows_it_as_text(built: Path) -> None:
 
 def test_json_is_json_and_pictures_are_xml(built: Path) -> None:
     document = json.loads((built / "report.json").read_text(encoding="utf-8"))
-    assert len(document["trials"]) == 16 and document["title"] == EVIL
+    assert len(document["trials"]) == 16 and document["title"].startswith(MARKUP)
     for path in (built / "figures").glob("*.svg"):
         tags = {element.tag.rpartition("}")[2] for element in ElementTree.parse(path).iter()}
         assert not tags & {"script", "a", "foreignObject"} and not ACTS.search(path.read_text())
 
 
 COMMANDS = [["status"], ["status", "--json"], ["failures"], ["failures", "--traceback"], ["failures", "--json"], ["show", "KEY"], ["show", "KEY", "--json"],
-            ["compare", EVIL + "0", EVIL + "1"], ["compare", EVIL + "0", EVIL + "1", "--json"], ["compare", EVIL + "0", "nobody"],
+            ["compare", visible(EVIL) + "0", visible(EVIL) + "1"], ["compare", visible(EVIL) + "0", visible(EVIL) + "1", "--json"], ["compare", visible(EVIL) + "0", "nobody"],
             ["report", "--only", "nobody", "-o", "OUT"], ["report", "-f", "md", "-o", "OUT"]]  # fmt: skip
 
 
@@ -132,7 +133,7 @@ def test_every_reading_command_shows_it_as_text(words: list[str], hostile: Path,
     if "--json" in words:
         json.loads(said.out)
     else:
-        assert "\\x1b]0;owned" in said.out + said.err or words[-1] == "OUT"
+        assert "alert(1)" in said.out + said.err or words[-1] == "OUT"
 
 
 def test_diff_shows_it_as_text(hostile: Path, capfd: pytest.CaptureFixture[str]) -> None:
