@@ -13,22 +13,18 @@ from typer.testing import CliRunner
 
 from archrank.cli.compare import compare
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.trials.trial import key_of
 
 
 def write(folder, label, budget, seed, tau, benchmark="nasbench201", target="c10_val", recipe="common", status="done"):
-    key = f"{label}-{benchmark}-{target}-{budget}-{seed}-{recipe}"
+    trial = {"encoder": label, "config": {}, "head": "mlp", "benchmark": benchmark, "target": target, "source": "s", "table": "t", "numerics": 1}
+    trial |= {"protocol": "clean", "budget": budget, "split": f"{benchmark}-{budget}-{seed}", "seed": seed, "recipe": recipe}
+    key = key_of(trial)
     record = {
         "schema": 1,
         "key": key,
         "status": status,
-        "trial": {"encoder": label, "config": {}, "head": "mlp", "benchmark": benchmark, "target": target, "source": "s", "table": "t", "numerics": 1}
-        | {
-            "protocol": "clean",
-            "budget": budget,
-            "split": f"{benchmark}-{budget}-{seed}",
-            "seed": seed,
-            "recipe": recipe,
-        },
+        "trial": trial,
         "label": label,
         "family": "GNN",
         "space": benchmark,
