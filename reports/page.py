@@ -11,8 +11,6 @@ from threadpoolctl import threadpool_limits
 from archrank.datasets import ArchrankError, Benchmark
 from archrank.datasets.errors import one_line
 from archrank.eval.trials.files import replace_bytes
-from archrank.datasets.errors import one_line
-from archrank.eval.trials.files import replace_bytes
 from archrank.reports.blocks import FORMATS, Block, Details, Figure, Panel, Section, Text
 from archrank.reports.renderers.html import render_html
 from archrank.reports.renderers.text import render_json, render_markdown, render_tables

@@ -108,7 +108,7 @@ def test_bad_input_gets_one_line(store, words, message):
 
 
 def test_an_empty_store_is_said_to_be_empty(tmp_path):
-    assert "no results in" in str(call("a", "b", "--store", tmp_path).exception)
+    assert "no trial in" in str(call("a", "b", "--store", tmp_path).exception)
 
 
 def test_no_torch(store):
