@@ -240,7 +240,6 @@ def _cost(s: _Subject) -> tuple[Verdict, str]:
     with torch.no_grad():
         network.eval()(probe, "embed")
     graphs.prepare(probe)
-    ensemble.probe([View(graphs[torch.arange(64)[None]], None, None)], "embed")
     start = time.perf_counter()
     with torch.no_grad():
         ensemble.call(graphs[torch.arange(len(graphs))[None]], "embed")

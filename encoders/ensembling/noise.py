@@ -1,7 +1,8 @@
 """Randomness inside a network that stays each ensemble member's own.
 
 Under `vmap` one call stands for many members, each with its own seed. A member's random numbers are therefore drawn outside, one vector a
-step, and handed in; a layer takes its share from the vector. So a member sees the same numbers alone and in any ensemble.
+step, and handed in; a layer takes its share from the vector. Members that are called one after the other take theirs from a source of their own,
+as many as they need. Either way a member sees the same numbers alone and in any ensemble.
 """
 
 from __future__ import annotations
@@ -10,9 +11,17 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+
+class Source(Protocol):
+    """Where a layer takes random numbers from."""
+
+    def take(self, like: Tensor) -> Tensor:
+        """The next uniform numbers in [0, 1), in the shape of `like`."""
 
 
 class Counter:
@@ -34,23 +43,20 @@ class Vector:
         self.values, self.taken = values, 0
 
     def take(self, like: Tensor) -> Tensor:
-        """The next numbers, in the shape of `like`.
-
-        Of flat graphs a batch has as many nodes as it has: what the vector falls short of comes from torch's generator.
-        """
+        """The next numbers, in the shape of `like`. RuntimeError if there are not so many: a network must take as many in every batch of one size."""
         count = math.prod(like.shape)
         part = self.values[self.taken : self.taken + count]
         self.taken += count
         if len(part) < count:
-            part = torch.cat([part, torch.rand(count - len(part), dtype=part.dtype, device=part.device)])
+            raise RuntimeError("the network takes another number of random numbers than in the batch before")
         return part.reshape(like.shape)
 
 
-_current: ContextVar[Counter | Vector | None] = ContextVar("noise", default=None)
+_current: ContextVar[Source | None] = ContextVar("noise", default=None)
 
 
 @contextmanager
-def noise(source: Counter | Vector) -> Iterator[None]:
+def noise(source: Source) -> Iterator[None]:
     """Layers called inside take their random numbers from `source`; outside they use torch's global generator."""
     token = _current.set(source)
     try:

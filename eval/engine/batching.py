@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from archrank.datasets.graphs import Graphs
+from archrank.encoders.ensembling.noise import Source
 from archrank.eval.engine.recipes import Recipe
 
 Rows = NDArray[np.int64]
@@ -29,16 +31,17 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Architectures as M networks see them: graphs [M, B] and random numbers, for the network (float [M, n], see `Ensemble.count_noise`) and for a
-    loss that draws pairs (`matches`, float [M, B, B]); None where none are taken."""
+    """Architectures as M networks see them: graphs [M, B] and random numbers, for the network (`drawn`) and for a loss that draws pairs (`matches`,
+    float [M, B, B]); None where none are taken. drawn: float [M, n] (see `Ensemble.count_noise`), or for members that are called one after the other a
+    source each."""
 
     graphs: Graphs
-    drawn: Tensor | None
+    drawn: Tensor | Sequence[Source] | None
     matches: Tensor | None
 
     def tensors(self) -> list[Tensor]:
         """Every tensor, in an order that depends on nothing but which there are."""
-        return [*self.graphs.tensors().values(), *(part for part in (self.drawn, self.matches) if part is not None)]
+        return [*self.graphs.tensors().values(), *(part for part in (self.drawn, self.matches) if isinstance(part, Tensor))]
 
     def with_tensors(self, tensors: Iterator[Tensor]) -> View:
         """A view like this one of `tensors`, ordered as by `tensors()`."""
@@ -67,10 +70,10 @@ class Batch:
 class Feed:
     """Makes batches. spaces: graphs [N] of the space, and where a recipe has a consistency loss their equivalents.
 
-    numbers: how many random numbers a network takes for a batch, by its architectures.
+    numbers: how many random numbers a network takes for a batch, by its architectures; None: as many as each member asks for.
     """
 
-    def __init__(self, members: Sequence[Member], spaces: Sequence[Graphs], recipe: Recipe, numbers: Mapping[int, int]) -> None:
+    def __init__(self, members: Sequence[Member], spaces: Sequence[Graphs], recipe: Recipe, numbers: Mapping[int, int] | None) -> None:
         # What is trained on is laid close together: a whole space does not fit into a processor's caches.
         used, places = np.unique(np.concatenate([member.train for member in members]), return_inverse=True)
         self.rows = np.split(places, np.cumsum([len(member.train) for member in members])[:-1])
@@ -92,9 +95,13 @@ class Feed:
         index = np.stack([rows[positions] for rows, positions in zip(self.rows, chosen)])
         labels = np.stack([member.labels[positions] for member, positions in zip(self.members, chosen)])
         rows, count = torch.from_numpy(index).to(self.device), index.shape[1]
-        views = (View(space[rows], noise.coarse(self.numbers[count]) if self.numbers[count] else None,
-                      noise.fine(count, count) if self.matched else None) for space in self.spaces)
+        views = (View(space[rows], self._drawn(noise, count), noise.fine(count, count) if self.matched else None) for space in self.spaces)
         return Batch(torch.from_numpy(labels).to(self.device, self.dtype), tuple(views))
+
+    def _drawn(self, noise: Noise, count: int) -> Tensor | Sequence[Source] | None:
+        if self.numbers is None:
+            return noise.sources()
+        return noise.coarse(self.numbers[count]) if self.numbers[count] else None
 
 
 class Noise:
@@ -113,8 +120,44 @@ class Noise:
         """float [M, count]: on a CPU multiples of 2^-16, four to a random word. Dropout takes so many that PyTorch's would be a tenth of a small network's time."""
         if not self.words:
             return self.fine(count)
-        drawn = np.stack([words.random_raw(-(-count // 4)) for words in self.words]).view(np.int16)
-        return torch.from_numpy(drawn)[:, :count].to(torch.get_default_dtype()).add_(2**15).mul_(2**-16)
+        return _uniform(np.stack([_quarters(words, count) for words in self.words])[:, :count])
+
+    def sources(self) -> list[Source]:
+        """For one step a source for each member, which draws what is asked of it: on a CPU the numbers that `coarse` gives."""
+        return [_Words(words) for words in self.words] or [_Fine(stream) for stream in self.streams]
+
+
+class _Words:
+    """A member's coarse numbers for one step, drawn when they are taken; what is left of the last word is not used again."""
+
+    def __init__(self, words: np.random.SFC64) -> None:
+        self.words, self.left = words, np.empty(0, np.int16)
+
+    def take(self, like: Tensor) -> Tensor:
+        count = math.prod(like.shape)
+        if count > len(self.left):
+            self.left = np.concatenate([self.left, _quarters(self.words, count - len(self.left))])
+        part, self.left = self.left[:count], self.left[count:]
+        return _uniform(part).reshape(like.shape)
+
+
+class _Fine:
+    """A member's numbers from a torch generator."""
+
+    def __init__(self, stream: torch.Generator) -> None:
+        self.stream = stream
+
+    def take(self, like: Tensor) -> Tensor:
+        return torch.rand(like.shape, generator=self.stream, device=self.stream.device, dtype=torch.get_default_dtype())
+
+
+def _quarters(words: np.random.SFC64, count: int) -> NDArray[np.int16]:
+    """At least `count` random numbers of 16 bits, as many as whole words of 64 hold."""
+    return words.random_raw(-(-count // 4)).view(np.int16)
+
+
+def _uniform(drawn: NDArray[np.int16]) -> Tensor:
+    return torch.from_numpy(drawn).to(torch.get_default_dtype()).add_(2**15).mul_(2**-16)
 
 
 def batches(size: int, recipe: Recipe, seed: int) -> Iterator[Rows]:
@@ -145,6 +188,14 @@ def steps_per_epoch(size: int, recipe: Recipe) -> int:
     """Batches in one epoch of `size` architectures."""
     batch = min(recipe.batch, size)
     return max(1, size // batch + (1 if size % batch > 1 else 0))
+
+
+def steps(size: int, recipe: Recipe) -> int:
+    """Updates that a recipe makes on `size` training architectures, which is the number of `batches`."""
+    if recipe.updates is not None:
+        return recipe.updates
+    assert recipe.epochs is not None
+    return recipe.epochs * steps_per_epoch(size, recipe)
 
 
 def sizes(size: int, recipe: Recipe) -> list[int]:

@@ -1,8 +1,9 @@
 """Many networks of one shape as one: stacked parameters, one program for all members.
 
-A member's scores, gradients and running statistics are those it would have alone. Networks that `vmap` cannot take (data-dependent
-code, other libraries' message passing) run one after the other on the same stacked parameters, each call under a torch seed of
-the member's own; the reason is kept in `fallback`.
+A member's scores, gradients and running statistics are those it would have alone, to rounding. Networks that `vmap` cannot take (data-dependent
+code, other libraries' message passing) and those that keep state where it cannot see it (lists of tensors, generators, counters) train
+sequentially: each member is a network of its own, whose parameters are parts of the stacked ones, called as PyTorch calls any, under a torch seed
+of the member's own. The reason is kept in `fallback`.
 """
 
 from __future__ import annotations
@@ -18,20 +19,25 @@ from torch.func import stack_module_state, vmap
 
 from archrank.datasets.errors import one_line
 from archrank.datasets.graphs import Graphs
-from archrank.encoders.ensembling.noise import Counter, Vector, noise
+from archrank.encoders.ensembling.noise import Counter, Source, Vector, noise
 from archrank.eval.engine.batching import View, derive_seed
 from archrank.eval.engine.compiled.parts import Parts
 from archrank.eval.engine.network import stateless
+
+
+class NotVmapped(RuntimeError):
+    """A batch that `vmap` refuses though it took the probe's; the message is its reason."""
 
 
 class Ensemble:
     """M networks that differ only in their numbers. `parameters` and `buffers`: name -> tensor [M, ...]."""
 
     def __init__(self, networks: Sequence[nn.Module], device: torch.device | str = "cpu", seeds: Sequence[int] | None = None) -> None:
-        """seeds: the members' own, for randomness that torch's generators give a loop (0, 1, ... where there are none)."""
+        """seeds: the members' own, for randomness that torch's generators give sequential members (0, 1, ... where there are none)."""
         self.size = len(networks)
-        self.skeleton = networks[0].to(device)
-        parameters, buffers = stack_module_state([network.to(device) for network in networks])
+        self.networks = [network.to(device) for network in networks]
+        self.skeleton = self.networks[0]
+        parameters, buffers = stack_module_state(self.networks)
         self.parameters: dict[str, Tensor] = {k: v.detach().contiguous().requires_grad_(v.requires_grad) for k, v in parameters.items()}
         self.buffers: dict[str, Tensor] = {k: v.detach().clone() for k, v in buffers.items()}
         self.device = torch.device(device)
@@ -41,46 +47,108 @@ class Ensemble:
 
     def train(self, mode: bool = True) -> Ensemble:
         """Training or evaluation mode, for dropout and normalisation."""
-        self.skeleton.train(mode)
+        for network in self.networks:
+            network.train(mode)
         return self
 
-    def call(self, graphs: Graphs, task: str, drawn: Tensor | None = None, parameters: dict[str, Tensor] | None = None,
+    def call(self, graphs: Graphs, task: str, drawn: Tensor | Sequence[Source] | None = None, parameters: dict[str, Tensor] | None = None,
              buffers: dict[str, Tensor] | None = None) -> Any:
         """The network's `forward(graphs, task)` for every member: graphs with leading dimensions [M, B], results [M, ...].
 
-        drawn: float [M, n], each member's random numbers for this call (see `count_noise`). parameters, buffers: in place of the ensemble's own.
+        drawn: each member's random numbers for this call, float [M, n] (see `count_noise`) or a source each. parameters, buffers: in place of the
+        ensemble's own. NotVmapped if `vmap` refuses this batch in training; in evaluation mode the members are sequential from then on.
         """
+        if self.fallback is None:
+            try:
+                return self._vmapped(graphs, task, drawn, parameters, buffers)
+            except Exception as error:  # whatever vmap objects to
+                if self.skeleton.training:
+                    raise NotVmapped(one_line(error, 160)) from error
+                self.separate(one_line(error, 160))
+        sources: Sequence[Source | None] = [None] * self.size if drawn is None else list(map(Vector, drawn)) if isinstance(drawn, Tensor) else drawn
+
+        def one(network: nn.Module, m: int) -> Any:
+            with noise(source) if (source := sources[m]) is not None else nullcontext():
+                return network(graphs.with_tensors({name: tensor[m] for name, tensor in graphs.tensors().items()}), task)
+
+        result = self._each(one, parameters)
+        self._collect_buffers()
+        return result
+
+    def compare(self, first: Tensor, second: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
+        """Log-odds [M, B, C] that embeddings first [M, B, dim] beat second [M, C, dim]."""
+        def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], a: Tensor, b: Tensor) -> Any:
+            return stateless(self.skeleton, weights, buffers, a, task="compare", other=b)[0]
+
+        if self.fallback is None:
+            compared: Tensor = vmap(one, randomness="error")(self.parameters if parameters is None else parameters, self.buffers, first, second)
+            return compared
+        return self._each(lambda network, m: network(first[m], task="compare", other=second[m]), parameters)
+
+    def differentiate(self, loss: Tensor) -> None:
+        """Give the parameters the gradients of the members' losses [M], and none to those that no loss depends on."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
+        loss.sum().backward()
+        if self.fallback is None:
+            return
+        for name, *owned in _alike(network.named_parameters() for network in self.networks):
+            if any(part.grad is not None for part in owned):
+                self.parameters[name].grad = torch.stack([torch.zeros_like(part) if part.grad is None else part.grad for part in owned])
+            for part in owned:
+                part.grad = None
+
+    def separate(self, reason: str) -> None:
+        """Call each member's own network from now on, one after the other: its parameters become parts of the stacked ones."""
+        self.fallback = reason
+        if self.parts is not None:
+            self.parts.dissolve()
+            self.parts = None
+        self._lend(self.parameters)
+        with torch.no_grad():
+            for name, *owned in _alike(network.named_buffers() for network in self.networks):
+                for m, buffer in enumerate(owned):
+                    buffer.data = self.buffers[name][m].clone()
+
+    def _vmapped(self, graphs: Graphs, task: str, drawn: Tensor | Sequence[Source] | None, parameters: dict[str, Tensor] | None,
+                 buffers: dict[str, Tensor] | None) -> Any:
         stacked, buffers = self.parameters if parameters is None else parameters, self.buffers if buffers is None else buffers
-        drawn = torch.empty(self.size, 0, device=self.device) if drawn is None else drawn
+        drawn = drawn if isinstance(drawn, Tensor) else torch.empty(self.size, 0, device=self.device)
 
         def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], batch: dict[str, Tensor], numbers: Tensor) -> Any:
             with noise(Vector(numbers)):
                 return stateless(self.skeleton, weights, buffers, graphs.with_tensors(batch), task=task)
 
         with self.parts.running(self.skeleton.training) if self.parts else nullcontext():
-            result, after = self._each(one, stacked, buffers, graphs.tensors(), drawn)
+            result, after = vmap(one, randomness="error")(stacked, buffers, graphs.tensors(), drawn)
         buffers.update((name, tensor.detach().contiguous()) for name, tensor in after.items())
         return result
 
-    def compare(self, first: Tensor, second: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
-        """Log-odds [M, B, C] that embeddings first [M, B, dim] beat second [M, C, dim]."""
-        stacked = self.parameters if parameters is None else parameters
-
-        def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], a: Tensor, b: Tensor) -> Any:
-            return stateless(self.skeleton, weights, buffers, a, task="compare", other=b)[0]
-
-        return self._each(one, stacked, self.buffers, first, second)
-
-    def _each(self, one: Callable[..., Any], *stacked: Any) -> Any:
-        """What `one` makes of every member's part of tensors, or dicts of them: [M, ...]."""
-        if self.fallback is None:
-            return vmap(one, randomness="error")(*stacked)
+    def _each(self, one: Callable[[nn.Module, int], Any], parameters: dict[str, Tensor] | None) -> Any:
+        """What `one` makes of every member's network and number: [M, ...]."""
+        if parameters is not None:
+            self._lend(parameters)
         found = []
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            for m, seeds in enumerate(self.seeds):
+            for m, (network, seeds) in enumerate(zip(self.networks, self.seeds)):
                 torch.manual_seed(seeds.random_raw() >> 1)
-                found.append(one(*({name: tensor[m] for name, tensor in part.items()} if isinstance(part, dict) else part[m] for part in stacked)))
+                found.append(one(network, m))
+        if parameters is not None:
+            self._lend(self.parameters)
         return _stack(found)
+
+    def _collect_buffers(self) -> None:
+        """Stack the networks' buffers; what a network put in place of one no longer belongs to the step that computed it."""
+        for network in self.networks:
+            for part in network.modules():
+                part._buffers.update({name: buffer.detach() for name, buffer in part._buffers.items() if buffer is not None and buffer.requires_grad})
+        self.buffers = {name: torch.stack(values) for name, *values in _alike(network.named_buffers() for network in self.networks)}
+
+    def _lend(self, parameters: dict[str, Tensor]) -> None:
+        """Let the networks' parameters be parts of these."""
+        for name, *owned in _alike(network.named_parameters() for network in self.networks):
+            for m, parameter in enumerate(owned):
+                parameter.data = parameters[name].detach()[m]
 
     def count_noise(self, graphs: Graphs, task: str) -> int:
         """How many random numbers one member takes in one training call on graphs [B]; no state is touched."""
@@ -99,28 +167,43 @@ class Ensemble:
         first = views[0].graphs[torch.tensor(0, device=self.device)]
         try:
             self.parts = Parts(self.skeleton, self.size, lambda: self.count_noise(first, task))
-            self.probe(views, task)
-            if self.fallback:
-                raise ValueError(self.fallback)
+            if (refused := self.refusal(views, task)) is not None:
+                raise ValueError(refused)
         except ValueError as error:
             if self.parts is not None:
                 self.parts.dissolve()
-            self.parts = self.fallback = None
+            self.parts = None
             return f"not compiled: {error}"
         return f"compiled: {self.parts}"
 
-    def probe(self, views: Sequence[View], task: str) -> None:
-        """Find out whether the members can run as one program: a forward and backward pass for each view, nothing kept."""
+    def refusal(self, views: Sequence[View], task: str) -> str | None:
+        """Why `vmap` cannot take these views: a forward and backward pass for each in training mode, then a forward pass as predictions are made.
+        None if it can; nothing is kept."""
         kept = {name: tensor.clone() for name, tensor in self.buffers.items()}
+        training = self.skeleton.training
         try:
-            for view in views:
-                out = self.call(view.graphs, task, view.drawn)
+            for view in views if training else ():
+                out = self._vmapped(view.graphs, task, view.drawn, None, None)
                 (out[0] if isinstance(out, tuple) else out).sum().backward()
+            self.train(False)
+            with torch.no_grad():
+                embedded = self._vmapped(views[0].graphs, "embed" if task == "pairs" else task, None, None, None)
+                if task == "pairs":
+                    self.compare(embedded, embedded)
         except Exception as error:  # whatever vmap objects to
-            self.fallback = one_line(error, 160)
-        self.buffers = kept
-        for parameter in self.parameters.values():
-            parameter.grad = None
+            return one_line(error, 160)
+        finally:
+            self.train(training)
+            self.buffers = kept
+            for parameter in self.parameters.values():
+                parameter.grad = None
+        return None
+
+
+def _alike(named: Any) -> Any:
+    """(name, tensor of member 0, tensor of member 1, ...) of the networks' named tensors."""
+    for row in zip(*named):
+        yield row[0][0], *(tensor for _, tensor in row)
 
 
 def _stack(found: Sequence[Any]) -> Any:

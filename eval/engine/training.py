@@ -1,11 +1,11 @@
-"""Training: all members of an ensemble in one loop, data resident on the device, each exactly as it would train alone."""
+"""Training: all members of an ensemble in one loop, data resident on the device, each as it would train alone, to rounding."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
-from archrank.eval.engine.batching import Feed, Member, Rows, batches, derive_seed, sizes, steps_per_epoch
+from archrank.eval.engine.batching import Feed, Member, Rows, batches, derive_seed, sizes, steps, steps_per_epoch
 from archrank.eval.engine.compiled.step import compiled_update
-from archrank.eval.engine.ensemble import Ensemble
+from archrank.eval.engine.ensemble import Ensemble, NotVmapped
 from archrank.eval.engine.network import Network, parameters
 from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.update import Update
+from archrank.eval.engine.verify import compiled_differs, verify
 
 Progress = Callable[[float], None]
+Build = Callable[[Member, Graphs], nn.Module]
+ASKED = "asked for"
 
 
 @dataclass(eq=False)
@@ -65,36 +68,35 @@ class Trained:
     notes: list[str]
 
 
-def train(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: Sequence[Member], recipe: Recipe, *,
-          device: torch.device | str = "cpu", twins: Graphs | None = None, pairs: bool = False,
-          progress: Progress | None = None, one_program: bool = True, compiled: bool = False) -> list[Outcome]:
+def train(build: Build, graphs: Graphs, members: Sequence[Member], recipe: Recipe, *, device: torch.device | str = "cpu", twins: Graphs | None = None,
+          pairs: bool = False, progress: Progress | None = None, one_program: bool = True, compiled: bool = False, verified: bool = True) -> list[Outcome]:
     """Train `build(member, probe)` for every member as one ensemble (see `fit`) and predict each member's test rows.
 
     A member whose loss stops being finite gets a `problem`; the others are not touched by it.
     """
     trained = fit(build, graphs, members, recipe, device=device, twins=twins, pairs=pairs, progress=progress, one_program=one_program,
-                  compiled=compiled)
+                  compiled=compiled, verified=verified)
     ensemble = trained.ensemble
+    vmapped = ensemble.fallback is None
     start = time.perf_counter()
     predictions = predict(ensemble, trained.graphs, [member.test for member in members], pairs, trained.average)
     synchronize(device)
     predict_s = (time.perf_counter() - start) / len(members)
     network = ensemble.skeleton
     assert isinstance(network, Network)
+    notes = [*trained.notes, *([f"predicted sequentially: {ensemble.fallback}"] if vmapped and ensemble.fallback else [])]
     outcomes = []
     for m, member in enumerate(members):
         problem = None if bool(trained.finite[m]) else "the loss stopped being finite during training"
-        outcome = Outcome(predictions[m], trained.seconds / len(members), predict_s, parameters(network), network.dim,
-                          notes=list(trained.notes), problem=problem)
+        outcome = Outcome(predictions[m], trained.seconds / len(members), predict_s, parameters(network), network.dim, notes=[*notes], problem=problem)
         if member.encode is not None and len(member.encode):
             outcome.encodings = encode(ensemble, trained.graphs, m, member.encode, trained.average)
         outcomes.append(outcome)
     return outcomes
 
 
-def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: Sequence[Member], recipe: Recipe, *,
-        device: torch.device | str = "cpu", twins: Graphs | None = None, pairs: bool = False,
-        progress: Progress | None = None, one_program: bool = True, compiled: bool = False) -> Trained:
+def fit(build: Build, graphs: Graphs, members: Sequence[Member], recipe: Recipe, *, device: torch.device | str = "cpu", twins: Graphs | None = None,
+        pairs: bool = False, progress: Progress | None = None, one_program: bool = True, compiled: bool = False, verified: bool = True) -> Trained:
     """Train `build(member, probe)` for every member as one ensemble.
 
     build: makes an encoder; called under the member's own seed. graphs: the whole space. All members must have batches of one shape (equal
@@ -102,48 +104,74 @@ def fit(build: Callable[[Member, Graphs], nn.Module], graphs: Graphs, members: S
     twins: for a recipe with a consistency loss, an equivalent of every architecture. pairs: train through the encoder's `compare`.
     one_program: False trains the members one after the other on the same stacked parameters (for measuring). compiled: see `eval.compiled`; what
     became of it is in the notes, and the time that building programs takes is not in `seconds`.
+    verified: False for an encoder that is not known to be fit for an ensemble: it is looked at first (see `verify`), and trains sequentially if it is not.
+    ArchrankError for an encoder with weights that nothing trains.
     """
     graphs = graphs.to(device)
     spaces = [graphs, twins.to(device)] if recipe.consistency and twins is not None else [graphs]
     probe = graphs[torch.as_tensor(members[0].train[:2], device=device)]
-    networks = []
-    for member in members:
+    task = "pairs" if pairs else "score"
+
+    def make(member: Member) -> Network:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(member.seed, "weights"))
-            networks.append(Network(build(member, probe).to(device), recipe.head, probe, pairs))
-    for space in spaces:
-        space.prepare(probe)
-    ensemble = Ensemble(networks, device, [member.seed for member in members]).train()
-    task = "pairs" if pairs else "score"
-    size = len(members[0].train)
-    counts = sizes(size, recipe)
-    numbers = {count: ensemble.count_noise(graphs[torch.as_tensor(members[0].train[:count], device=device)], task) for count in counts}
-    feed = Feed(members, spaces, recipe, numbers)
-    samples = [feed.sample(count) for count in counts]
-    if one_program:
-        ensemble.probe([sample.views[0] for sample in samples], task)
-    else:
-        ensemble.fallback = "asked for"
-    notes = [f"trained as a loop: {ensemble.fallback}"] if ensemble.fallback and one_program else []
-    if compiled and ensemble.fallback is None:
-        update, note = compiled_update(ensemble, recipe, task, samples)
+            return Network(build(member, probe).to(device), recipe.head, probe, pairs)
+
+    def prepared() -> Ensemble:
+        networks = [make(member) for member in members]
+        for space in spaces:
+            space.prepare(probe)
+        return Ensemble(networks, device, [member.seed for member in members]).train()
+
+    ensemble = prepared()
+    sequential, notes = (None if one_program else ASKED), []
+    if not verified:
+        found = verify(lambda seed: make(replace(members[0], seed=seed)), spaces, members[0], recipe, task)
+        sequential, notes = sequential or found.sequential, found.notes
+    counts = sizes(len(members[0].train), recipe)
+    numbers = None
+    if sequential is None:
+        numbers = {count: ensemble.count_noise(graphs[torch.as_tensor(members[0].train[:count], device=device)], task) for count in counts}
+        feed = Feed(members, spaces, recipe, numbers)
+        samples = [feed.sample(count) for count in counts]
+        sequential = ensemble.refusal([sample.views[0] for sample in samples], task)
+        if compiled and not verified and sequential is None:
+            update, _ = compiled_update(prepared(), recipe, task, samples)
+            if (fault := compiled_differs(Update(ensemble, recipe, task), update, samples)) is not None:
+                compiled, notes = False, [*notes, f"not compiled: {fault}"]
+    if not verified:  # what looking at it has changed in its Python attributes is forgotten
+        ensemble = prepared()
+    try:
+        return _fitted(ensemble, spaces, members, recipe, task, numbers, sequential, notes, progress, compiled)
+    except NotVmapped as error:  # a batch unlike those it was tried on
+        return _fitted(prepared(), spaces, members, recipe, task, numbers, str(error), notes, progress, compiled)
+
+
+def _fitted(ensemble: Ensemble, spaces: Sequence[Graphs], members: Sequence[Member], recipe: Recipe, task: str, numbers: Mapping[int, int] | None,
+            sequential: str | None, notes: Sequence[str], progress: Progress | None, compiled: bool) -> Trained:
+    """The ensemble trained: vmapped with so many random `numbers` for each size of batch, or for a reason `sequential`."""
+    size, device, notes = len(members[0].train), ensemble.device, [*notes]
+    feed = Feed(members, spaces, recipe, None if sequential else numbers)
+    if sequential:
+        ensemble.separate(sequential)
+        notes += [f"trained sequentially: {sequential}"] if sequential != ASKED else []
+    if compiled and not sequential:
+        update, note = compiled_update(ensemble, recipe, task, [feed.sample(count) for count in sizes(size, recipe)])
         notes.append(note)
     else:
         update = Update(ensemble, recipe, task)
-
-    per_epoch = steps_per_epoch(size, recipe)
-    steps = recipe.updates if recipe.updates is not None else recipe.epochs * per_epoch  # type: ignore[operator]
+    total, per_epoch = steps(size, recipe), steps_per_epoch(size, recipe)
     finite = torch.ones(len(members), dtype=torch.bool, device=device)
     synchronize(device)
     start = time.perf_counter()
     for step, chosen in enumerate(zip(*(batches(len(member.train), recipe, member.seed) for member in members))):
-        loss = update(feed(chosen), recipe.lr * learning_rate(recipe, step, steps, per_epoch))
+        loss = update(feed(chosen), recipe.lr * learning_rate(recipe, step, total, per_epoch))
         finite &= loss.isfinite()
         if progress is not None and step % 10 == 0:
-            progress(step / steps)
+            progress(step / total)
     synchronize(device)
     seconds = time.perf_counter() - start
-    return Trained(ensemble.train(False), graphs, update.average, pairs, seconds, finite, notes)
+    return Trained(ensemble.train(False), spaces[0], update.average, task == "pairs", seconds, finite, notes)
 
 
 @torch.no_grad()

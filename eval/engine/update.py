@@ -41,7 +41,7 @@ class Update:
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:
         """The next step, at learning rate `rate`; returns the loss [M] that it started from."""
-        loss = self._differentiate(batch)
+        loss = self.differentiate(batch)
         if self.recipe.clip is not None:
             clip([weight.grad for weight in self.weights if weight.grad is not None], self.recipe.clip)
         for group in self.optimizer.param_groups:
@@ -56,12 +56,14 @@ class Update:
     def _weights(self) -> list[Tensor]:
         return [weight for weight in self.ensemble.parameters.values() if weight.requires_grad]
 
-    def _differentiate(self, batch: Batch) -> Tensor:
+    def gradients(self) -> dict[str, Tensor]:
+        """The gradients [M, ...] of the last batch, by the parameters' names; none for those that no loss depends on."""
+        return {name: weight.grad for name, weight in self.ensemble.parameters.items() if weight.grad is not None}
+
+    def differentiate(self, batch: Batch) -> Tensor:
         """The loss [M]; the weights get their gradients."""
         loss = losses(self.ensemble, self.recipe, self.task, batch)
-        for weight in self.weights:
-            weight.grad = None
-        loss.sum().backward()
+        self.ensemble.differentiate(loss)
         return loss.detach()
 
 

@@ -172,7 +172,8 @@ def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent
     if spec.info.learned:
         twins = prepared.encoder.twins(benchmark.graphs) if recipe.consistency else None
         return Trained(train(lambda member, probe: prepared.encoder(benchmark.space, **prepared.config), benchmark.graphs, members, recipe,
-                             device=context.device, twins=twins, pairs="compare" in spec.info.hooks, progress=progress, compiled=context.compiled))
+                             device=context.device, twins=twins, pairs="compare" in spec.info.hooks, progress=progress, compiled=context.compiled,
+                             verified=spec.info.origin == "built-in"))
     features, seconds = encode_all(group.members[0], prepared.encoder, benchmark, context)
     array = features.double().numpy()
     blocks = blocks_of(prepared.encoder, features, benchmark.space)

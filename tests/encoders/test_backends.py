@@ -65,7 +65,7 @@ def test_training_with_dropout(backend):
         return train(lambda *_: NeuralPredictorGCN(space, dim=8, layers=2, backend=backend, dropout=0.5), graphs.plain(), chosen, recipe)
 
     together = trained(members)
-    assert "trained as a loop" in together[0].notes[0] and np.isfinite(together[0].predictions).all()
+    assert "trained sequentially" in together[0].notes[0] and np.isfinite(together[0].predictions).all()
     # Batches of flat graphs have any number of nodes, and yet each member has random numbers of its own.
     for member, one in zip(members, together):
         assert np.array_equal(trained([member])[0].predictions, one.predictions)

@@ -70,7 +70,7 @@ def test_check_says_what_was_returned_and_where_an_error_is(tmp_path, body, said
 def test_what_trains_as_a_loop_can_be_checked(tmp_path, body):
     whole = f"x = self.embed(graphs.ops) * graphs.mask.unsqueeze(-1); {body}; return x.sum(-2)"
     findings = {finding.name: finding for finding in check(bad(tmp_path, whole))}
-    assert "trained as a loop" in findings["ensemble"].said and "architectures/s" in findings["cost"].said
+    assert "trained sequentially" in findings["ensemble"].said and "architectures/s" in findings["cost"].said
     assert [finding.name for finding in findings.values() if finding.verdict == "fail"] == ["overfits"]  # as its nodes are only counted
 
 

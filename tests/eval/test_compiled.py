@@ -93,7 +93,7 @@ def test_what_cannot_be_compiled_trains_as_it_did(cells, monkeypatch):
     plain, tried = both(cells, TwoWay)
     assert all(np.array_equal(one.predictions, other.predictions) for one, other in zip(plain, tried))
     assert tried[0].notes == ["not compiled: OSError: no compiler here"]
-    assert "trained as a loop" in both(cells, Stubborn)[1][0].notes[0]
+    assert "trained sequentially" in both(cells, Stubborn)[1][0].notes[0]
     monkeypatch.setattr(step, "MOST_OPERATIONS", 0)
     assert "has no layers" in both(cells, TwoWay)[1][0].notes[0]
 

@@ -143,7 +143,7 @@ def test_a_comparison_that_looks_at_its_data_trains_and_predicts_in_a_loop(cells
             return (first - second).sum(-1)
 
     looped, alone = (train(lambda m, p: Relation(cells.space), cells.graphs, company, SHORT, pairs=True) for company in (members(cells, 2), members(cells, 2)[1:]))
-    assert "trained as a loop" in looped[0].notes[0] and np.allclose(looped[1].predictions, alone[0].predictions, rtol=1e-4)
+    assert "trained sequentially" in looped[0].notes[0] and np.allclose(looped[1].predictions, alone[0].predictions, rtol=1e-4)
 
 
 def test_a_loop_leaves_torchs_generator_alone(cells):

@@ -58,7 +58,12 @@ class CompiledUpdate(Update):
     def _weights(self) -> list[Tensor]:
         return [self.row]
 
-    def _differentiate(self, batch: Batch) -> Tensor:
+    def gradients(self) -> dict[str, Tensor]:
+        """See `Update`."""
+        return {} if self.row.grad is None else self._parted(self.row.grad)
+
+    def differentiate(self, batch: Batch) -> Tensor:
+        """See `Update`."""
         with torch.no_grad():
             loss, self.row.grad = self.programs[batch.labels.shape](*self._state(), *batch.tensors())
         return loss
