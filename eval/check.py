@@ -20,7 +20,7 @@ from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.catalog import where
-from archrank.eval.engine.batching import Member, View
+from archrank.eval.engine.batching import Member
 from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import Network, parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.eval.engine.batching import Member, View
+from archrank.encoders import catalog
+from archrank.eval import saved
+from archrank.eval.engine.batching import Member, derive_seed
 from archrank.eval.engine.device import check_device
 from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.labels import transform
@@ -26,6 +28,9 @@ from archrank.eval.engine.training import fit, predict
 from archrank.eval.metrics import kendall
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import parse
+
+# Architectures kept with a predictor to see that it is loaded as it was saved, and how far their scores may lie apart on another machine.
+PROBED, TOLERANCE = 8, 1e-3
 
 
 class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -69,8 +74,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         target = spec.info.load()
         twins = target.twins(X) if recipe.consistency else None
         trained = fit(lambda _m, _p: target(self.space, **config), X, [member], recipe, device=self.device, twins=twins,
-                      pairs="compare" in spec.info.hooks)
-        self.ensemble_, self.weights_, self.pairs_ = trained.ensemble, trained.average, trained.pairs
+                      pairs="compare" in spec.info.hooks, verified=spec.info.origin == "built-in")
+        self.ensemble_, self.weights_, self.pairs_, self.layers_ = trained.ensemble, trained.average, trained.pairs, recipe.head
+        self.probe_ = X[:PROBED].plain().to("cpu")
         self.n_features_in_ = X.nodes
         return self
 
@@ -93,58 +99,73 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             return self.ensemble_.call(self._prepared(X)[index], "embed", parameters=self.weights_)[0].float().cpu().numpy()
 
     def save(self, path: Path | str) -> None:
-        """Weights as safetensors, with the settings needed to load them again."""
-        from safetensors.torch import save_file
+        """Weights as safetensors, with what is needed to load them again.
 
+        ArchrankError if what is loaded would predict otherwise: an encoder may keep state where no file of weights holds it.
+        """
         check_is_fitted(self, "ensemble_")
         assert self.space is not None
-        weights = self.weights_ or self.ensemble_.parameters
-        kept = self.ensemble_.skeleton.state_dict().keys()
-        tensors = {f"parameter/{k}": v[0].detach().contiguous() for k, v in weights.items()}
-        tensors |= {f"buffer/{k}": v[0].contiguous() for k, v in self.ensemble_.buffers.items() if k in kept}
-        said = {"encoder": self._spec()[0].address, "recipe": self.recipe, "direction": self.direction, "seed": str(self.seed),
-                "space": json.dumps(self.space.to_card()), "nodes": str(self.n_features_in_)}
+        network = self.ensemble_.skeleton
+        spec, _, config = self._spec()
+        head = None if spec.head_text == spec.default_head else spec.head_text
+        header = saved.Header.model_validate({
+            "encoder": spec.info.name, "options": spec.config, "config": config, "head": head, "layers": self.layers_.model_dump(), "pairs": self.pairs_,
+            "sequential": self.ensemble_.fallback, "recipe": str(self.recipe), "direction": self.direction, "seed": int(self.seed),
+            "space": self.space.to_card()}, strict=False)
+        weights = {name: stacked[0] for name, stacked in (self.weights_ or self.ensemble_.parameters).items()}
+        tensors = saved.state_of(network, weights) | {f"buffer/{name}": stacked[0] for name, stacked in self.ensemble_.buffers.items()}
+        probe = self.probe_.plain().pad(max(self.probe_.nodes, self.space.max_nodes))
+        tensors |= {f"probe/{name}": tensor for name, tensor in probe.tensors().items()} | {"probe/scores": torch.from_numpy(self.predict(probe))}
         if self.space.support is not None:
             tensors["space/support"] = torch.from_numpy(self.space.support)
-        save_file(tensors, str(path), {"archrank": json.dumps(said)})
+        try:
+            self._restored(path, header, tensors, spec.info.load())
+        except ArchrankError as error:
+            raise ArchrankError(f"{spec.label} cannot be saved exactly: it keeps state outside its parameters and buffers, so that one loaded would predict "
+                                "otherwise; keep such tensors with self.register_buffer, and numbers as tensors") from error
+        saved.write(path, header, tensors)
 
     @classmethod
     def load(cls, path: Path | str, encoder: Any = None) -> Predictor:
-        """A saved predictor, ready to predict. encoder: needed only where it was a file of one's own that has moved.
+        """A saved predictor, ready to predict.
 
-        ArchrankError for a file that `save` did not write.
+        encoder: the class of an encoder that is not built in; the file says its name and options, and nothing that it names is imported.
+        ArchrankError for a file that `save` did not write, or from an encoder that has changed since.
         """
-        from safetensors import SafetensorError, safe_open
+        header, tensors = saved.read(path)
+        info = saved.encoder_of(path, header, encoder)
+        if not info.learned:
+            raise ArchrankError(f"{path}: {info.name} is a fixed encoding; a saved predictor holds a learned encoder")
+        name = info.name if encoder is None else encoder
+        spec = {"name": name, **info.validate(header.options)} | ({"head": header.head} if header.head else {})
+        predictor = cls(spec, saved.space_of(path, header, tensors), header.recipe, header.direction, header.seed)
+        return predictor._restored(path, header.model_copy(update={"config": info.validate(header.config)}), tensors, info.load())
 
+    def _restored(self, path: Path | str, header: saved.Header, tensors: dict[str, Tensor], encoder: Any) -> Predictor:
+        """A predictor like this one with the weights of a file; ArchrankError unless it scores the file's architectures as they were scored."""
+        assert self.space is not None
+        graphs, scores = saved.probe_of(path, tensors, self.space)
+        again = clone(self)
         try:
-            with safe_open(str(path), "pt") as kept:
-                tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
-                said = json.loads((kept.metadata() or {}).get("archrank", "null"))
-        except SafetensorError as error:
-            raise ArchrankError(f"{path} is no file of weights: {one_line(error)}") from None
-        if said is None:
-            raise ArchrankError(f"{path} holds weights, but not those of a saved predictor")
-        card = json.loads(said["space"])
-        support = tensors["space/support"].numpy() if "space/support" in tensors else None
-        space = SearchSpace(card["name"], tuple(card["ops"]), card["max_nodes"], card["roles"], card["cells"], support, None,
-                            tuple(card.get("attrs", ())))
-        predictor = cls(encoder or said["encoder"], space, said["recipe"], said["direction"], int(said["seed"]))
-        spec, recipe, config = predictor._spec()
-        nodes = int(said["nodes"])
-        probe = Graphs(torch.zeros(1, nodes, dtype=torch.long), torch.zeros(1, nodes, nodes, dtype=torch.bool),
-                       torch.ones(1, nodes, dtype=torch.bool), torch.zeros(1, nodes, dtype=torch.long))
-        pairs = "compare" in spec.info.hooks
-        network = Network(spec.info.load()(space, **config), recipe.head, probe, pairs)
-        state = {name.split("/", 1)[1]: tensor for name, tensor in tensors.items() if not name.startswith("space/")}
-        try:
-            network.load_state_dict(state)
-        except RuntimeError:
-            raise ArchrankError(f"{path} was saved from another version of {said['encoder']}; fit it again") from None
-        predictor.ensemble_, predictor.weights_, predictor.pairs_ = Ensemble([network]), None, pairs
-        predictor.ensemble_.probe([View(probe[torch.zeros(1, 1, dtype=torch.long)], None, None)], "embed")
-        predictor.ensemble_.train(False)
-        predictor.n_features_in_ = nodes
-        return predictor
+            if header.encoder in catalog.builtin() and encoder is catalog.builtin()[header.encoder].load():
+                saved.check_size(path, header, lambda: encoder(self.space, **header.config), tensors)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(derive_seed(header.seed, "restored"))
+                network = Network(encoder(self.space, **header.config), header.layers, graphs[:1], header.pairs)
+            saved.restore(path, network, tensors)
+            again.ensemble_ = Ensemble([network]).train(False)
+            if header.sequential is not None:
+                again.ensemble_.separate(header.sequential)
+            again.weights_, again.pairs_, again.layers_, again.probe_, again.n_features_in_ = None, header.pairs, header.layers, graphs, graphs.nodes
+            found = again.predict(graphs)
+        except ArchrankError:
+            raise
+        except Exception as error:  # whatever an encoder does with options and weights that are not its own
+            raise ArchrankError(f"{path} does not fit its encoder: {one_line(error, 160)}") from None
+        apart = np.abs(found - scores.numpy()).max() / max(float(np.abs(scores.numpy()).max()), 1e-12)
+        if not apart <= TOLERANCE:
+            raise ArchrankError(f"{path}: loaded predictions differ from those at saving by {apart:.0e} of their size; did the encoder change since?")
+        return again
 
     def _spec(self) -> Any:
         spec = parse(self.encoder)[0]

@@ -104,14 +104,14 @@ def slots(space: SearchSpace) -> Tensor | None:
     """Start and end, one-hot float [2, E, V], of every edge the space's graphs may have; None where there are more than 256."""
     room = np.triu(np.ones((space.max_nodes, space.max_nodes), bool), 1)
     ends = np.nonzero(room if space.support is None else space.support)
-    return torch.eye(space.max_nodes)[torch.from_numpy(np.stack(ends))] if len(ends[0]) <= MOST_SLOTS else None
+    return torch.eye(space.max_nodes, device="cpu")[torch.from_numpy(np.stack(ends))] if len(ends[0]) <= MOST_SLOTS else None
 
 
 def slots_at(ends: Tensor, both_ways: bool) -> Tensor:
     """Which edges start at each node, and which end there: int64 [2, V, D], padded with their number; `ends` as of `slots`, edges as of `Edges`."""
     wide = _both(ends) if both_ways else ends
     edges = wide.shape[1]
-    number = torch.where(wide > 0, torch.arange(edges)[:, None], edges).mT.sort(-1).values
+    number = torch.where(wide > 0, torch.arange(edges, device=wide.device)[:, None], edges).mT.sort(-1).values
     return number[..., : int((number < edges).sum(-1).max())].contiguous()
 
 

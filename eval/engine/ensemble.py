@@ -145,10 +145,10 @@ class Ensemble:
         self.buffers = {name: torch.stack(values) for name, *values in _alike(network.named_buffers() for network in self.networks)}
 
     def _lend(self, parameters: dict[str, Tensor]) -> None:
-        """Let the networks' parameters be parts of these."""
+        """Let the networks' parameters be parts of these, without a gradient."""
         for name, *owned in _alike(network.named_parameters() for network in self.networks):
             for m, parameter in enumerate(owned):
-                parameter.data = parameters[name].detach()[m]
+                parameter.data, parameter.grad = parameters[name].detach()[m], None
 
     def count_noise(self, graphs: Graphs, task: str) -> int:
         """How many random numbers one member takes in one training call on graphs [B]; no state is touched."""

@@ -104,9 +104,9 @@ def parse_list(text: str | Sequence[str | Any], reach: Reach = "text") -> list[S
 
 
 def parse(item: str | Any, reach: Reach = "text") -> list[Spec]:
-    """The specs one item means (several for a glob): text as at the top of this module, a class, or {name: ..., option: value}."""
+    """The specs one item means (several for a glob): text as at the top of this module, a class, or {name: text or class, option: value}."""
     if isinstance(item, dict):
-        if not isinstance(item.get("name"), str):
+        if not isinstance(item.get("name"), str) and not callable(item.get("name")):
             raise ArchrankError(f"encoder {str(item)[:80]} has no name; write {{name: ..., option: value}}")
         if not isinstance(item.get("head"), str | None):
             raise ArchrankError(f"encoder {item['name']}: its head is not text; known: {', '.join(heads.HEADS)}")
