@@ -70,7 +70,7 @@ def _registered(kind: str) -> list[dict[str, Any]]:
 
     module, name = REGISTRIES[kind]
     registry = getattr(import_module(f"archrank.{module}"), name)
-    leaks = {key: protocol.leaks for key, protocol in registry.items() if registry.find(key).built_in} if kind == "protocols" else {}
+    leaks = {name: registry[name].leaks for name, entry in registry.entries.items() if entry.built_in} if kind == "protocols" else {}
     rows = []
     for entry in registry.entries.values():
         options = ", ".join(f"{option}={said.default}" for option, said in entry.options.items())
