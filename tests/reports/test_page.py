@@ -325,7 +325,7 @@ def test_no_store_and_an_empty_store(tmp_path: Path) -> None:
     with pytest.raises(ArchrankError, match="there is no store at"):
         build([tmp_path / "nowhere"], tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ArchrankError, match="no trials in"):
+    with pytest.raises(ArchrankError, match="no trial in"):
         build([tmp_path / "empty"], tmp_path)
 
 
