@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable
 
 from archrank.datasets.io.visible import visible
 
 
 class ArchrankError(Exception):
-    """Wrong use or bad input. The command line prints its message and exits with 2; nothing was written."""
+    """Wrong use or bad input. The command line prints its message and exits with 2; nothing was written.
+
+    The message is one line, whatever names from a file stand in it: what acts instead of being seen is shown escaped (see `visible`).
+    """
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
+
+
+class ArchrankWarning(UserWarning):
+    """Something a user should know of what was done with their data."""
+
+
+def warn(message: str) -> None:
+    """Warn the caller of the calling function, in one line."""
+    warnings.warn(visible(message), ArchrankWarning, stacklevel=3)
 
 
 class DataError(ArchrankError):
