@@ -19,15 +19,6 @@ class ArchrankError(Exception):
         return visible(super().__str__())
 
 
-class ArchrankWarning(UserWarning):
-    """Something a user should know of what was done with their data."""
-
-
-def warn(message: str) -> None:
-    """Warn the caller of the calling function, in one line."""
-    warnings.warn(visible(message), ArchrankWarning, stacklevel=3)
-
-
 class DataError(ArchrankError):
     """A table, card or graph that cannot be used as it is."""
 
@@ -38,6 +29,11 @@ class DataMissing(DataError):
 
 class ArchrankWarning(UserWarning):
     """Something a person should know that stops nothing. The command line prints it as a line of its own."""
+
+
+def warn(message: str) -> None:
+    """Warn the caller of the calling function, in one line."""
+    warnings.warn(visible(message), ArchrankWarning, stacklevel=3)
 
 
 def message_of(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from archrank.datasets.custom.options import TableOptions
 from archrank.datasets.custom.table import from_graphs
 from archrank.datasets.errors import DataError
 
+pytestmark = pytest.mark.filterwarnings("ignore::archrank.datasets.errors.ArchrankWarning")
 OPS = ["input", "conv", "pool", "output"]
 CELLS = [([0, 1, 2, 3], [(0, 1), (1, 2), (2, 3)]), ([0, 2, 3], [(0, 1), (1, 2)]), ([0, 1, 3], [(0, 1), (1, 2), (0, 2)])]
 SCORES = {"accuracy": [91.5, 88.0, 90.0], "latency": [3.0, 1.0, 2.0]}
