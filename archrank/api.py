@@ -33,17 +33,29 @@ class Results:
         every = read_results([self.store])
         return every[every["key"].isin(self.keys)].reset_index(drop=True)
 
+    def _with(self, metric: str) -> pd.DataFrame:
+        """The same with a metric that is not stored, computed from the predictions where that is possible."""
+        from archrank.eval.metrics import METRICS
+        from archrank.eval.trials.results import as_frame, read_stores
+        from archrank.reports.stores import scored
+
+        done = self.frame["status"] == "done"
+        if metric not in METRICS or self.frame.loc[done, metric].notna().all():
+            return self.frame
+        reading = read_stores([self.store])
+        return as_frame(scored([record for record in reading.records if record.key in self.keys], reading, metric))
+
     def table(self, metric: str = "kendall") -> pd.DataFrame:
         """One row per encoder, benchmark and budget: mean over seeds with its 95 % interval (`mean low high sd kind units test`)."""
         from archrank.eval.statistics import values
 
-        return values(self.frame, metric)
+        return values(self._with(metric), metric)
 
     def compare(self, a: str, b: str, metric: str = "kendall") -> Comparison:
         """The paired difference between two encoders over every cell both have; `str()` of it is a sentence."""
         from archrank.eval.statistics import compare
 
-        return compare(self.frame, a, b, metric)
+        return compare(self._with(metric), a, b, metric)
 
     def failed(self) -> pd.DataFrame:
         """Failed trials and why."""

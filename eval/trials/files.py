@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import re
+import stat
 import time
 import uuid
 from collections.abc import Callable
@@ -104,9 +105,13 @@ def _runs(process: int) -> bool:
 def read_whole(path: Path, limit: int) -> bytes:
     """The bytes of a regular file of at most `limit` bytes. Damaged if it is another kind of file, larger, or cannot be read."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise Damaged("not a regular file")
         return read_bytes(path, limit)
     except DataError as error:
         raise Damaged(str(error).removeprefix(f"{path}: ")) from None
+    except OSError as error:
+        raise Damaged(f"cannot be read ({error.strerror or one_line(error)})") from None
 
 
 def table_bytes(columns: dict[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import LEAST_TRAINED
 from archrank.encoders import catalog
 from archrank.eval.engine.recipes import COMMON, PublishedRecipe, RecipeChoice
-from archrank.eval.trials.fields import Count, Name, Values
+from archrank.eval.trials.fields import LARGEST_COUNT, Count, Name, Values
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec
 
@@ -37,7 +37,7 @@ def key_of(fields: Mapping[str, Any]) -> str:
 class Trial:
     """One (predictor, benchmark, target, protocol, budget, seed, recipe). Its key names these and nothing else."""
 
-    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True, strict=True)
 
     encoder: Name
     """its name"""
@@ -116,6 +116,8 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
             raise ArchrankError(f"a {what} is given twice: {', '.join(map(str, values))}")
     if numbers and min(numbers) < 0:
         raise ArchrankError(f"seed {min(numbers)}: seeds are whole numbers from 0 on")
+    if numbers and max(numbers) > LARGEST_COUNT:
+        raise ArchrankError(f"a seed is larger than {LARGEST_COUNT:,}, which no store can hold")
     plan = Plan()
     for item in benchmarks:
         benchmark = load(item) if isinstance(item, str) else item
