@@ -3,6 +3,9 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+if __name__ == "datasets":  # the folder of a checkout, found from its root
+    raise ImportError("this is archrank.datasets, imported from the root of archrank's repository under another name: import archrank.datasets, or run elsewhere to get the package called datasets")
+
 if TYPE_CHECKING:
     from archrank.datasets.benchmark import Benchmark, read_benchmark, write_benchmark
     from archrank.datasets.catalog import available, load

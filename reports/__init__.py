@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if __name__ == "reports":  # the folder of a checkout, found from its root
+    raise ImportError("this is archrank.reports, imported from the root of archrank's repository under another name: import archrank.reports")
+
 from archrank.reports.blocks import FORMATS
 
 if TYPE_CHECKING:

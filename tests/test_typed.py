@@ -1,0 +1,59 @@
+"""The package from a user's folder: type checkers see its real types, and a folder of the repository is not taken for another package."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+REVEALED = {"archrank.run": "archrank.api.Results", "results.compare": "Comparison", "scores": "float64", "table": "archrank.datasets.benchmark.Benchmark"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with README's Python example, and beside it an environment in which archrank's wheel is installed."""
+    place = tmp_path_factory.mktemp("typed")
+    for name in ("archrank", "datasets", "encoders", "eval", "reports"):
+        shutil.copytree(ROOT / name, place / "copy" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, place / "copy")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "env"], check=True)
+    site = next((place / "env").glob("lib/python*/site-packages"))
+    (site / "dependencies.pth").write_text(next(path for path in sys.path if path.endswith("site-packages")) + "\n")
+    subprocess.run([sys.executable, "-m", "pip", "--python", place / "env" / "bin" / "python", "install", "--quiet", "--no-deps", "--no-index",
+                    "--no-build-isolation", place / "copy"], check=True, capture_output=True)
+    text = (ROOT / "README.md").read_text()
+    example = next(part for part in text.split("```python\n") if part.startswith("import archrank")).split("```")[0]
+    reveal = "\n".join(f"    reveal_type({name})" for name in ("archrank.run", 'results.compare("gcn", "path")', "scores", "table"))
+    (place / "user.py").write_text(f"{example}\n{reveal}\n")
+    return place
+
+
+def test_mypy_sees_real_types(folder):
+    done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--python-executable", "env/bin/python", "user.py"], cwd=folder,
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    for said in REVEALED.values():
+        assert any("Revealed type" in line and said in line for line in done.stdout.splitlines()), (said, done.stdout)
+
+
+def test_pyright_sees_real_types(folder):
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    (folder / "pyrightconfig.json").write_text(json.dumps({"venvPath": ".", "venv": "env", "strict": ["user.py"], "include": ["user.py"]}))
+    done = subprocess.run([sys.executable, "-m", "pyright", "--outputjson"], cwd=folder, capture_output=True, text=True)
+    if not done.stdout.startswith("{"):
+        pytest.skip(f"pyright does not run here: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    ours = [item["message"] for item in found if item["severity"] == "error" and "pandas" not in item["message"]]
+    assert not ours, ours
+    told = [item["message"] for item in found if item["severity"] == "information"]
+    assert len(told) == 4 and not any("Unknown" in message for message in told if "DataFrame" not in message), told
+
+
+@pytest.mark.parametrize("name", ["datasets", "encoders", "eval", "reports"])
+def test_a_folder_of_the_repository_is_no_package_of_its_own(name):
+    done = subprocess.run([sys.executable, "-c", f"import {name}"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and f"ImportError: this is archrank.{name}" in done.stderr, done.stderr
