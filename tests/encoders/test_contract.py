@@ -7,6 +7,7 @@ import pytest
 from archrank.cli.check import new
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders import catalog
+from archrank.eval import check as checks
 from archrank.eval.check import check
 from archrank.eval.trials.specs import parse
 from tests.encoders import spaces
@@ -44,7 +45,7 @@ def bad(folder, body):
     [
         ("return (self.embed(graphs.ops)).mean(-2)", "padding"),
         ("x = self.embed(graphs.ops).mul(graphs.mask.unsqueeze(-1)).sum(-2); return x - x.mean(0, keepdim=True)", "batch company"),
-        ("return self.embed(graphs.ops).mul(graphs.mask.unsqueeze(-1)).sum(-2) + torch.rand(1)", "same seed"),
+        ("return self.embed(graphs.ops).mul(graphs.mask.unsqueeze(-1)).sum(-2) + torch.rand(1)", "asked twice"),
         ("return self.embed(graphs.ops).mul(graphs.mask.unsqueeze(-1)).sum(-2) * 0 + 1.0", "overfits"),
         ("return self.embed(graphs.ops).sum()", "output"),
     ],
@@ -52,6 +53,26 @@ def bad(folder, body):
 def test_bad_encoders_are_caught(tmp_path, body, check_name):
     failed = [finding.name for finding in check(bad(tmp_path, body)) if finding.verdict == "fail"]
     assert check_name in failed
+
+
+INIT = "import numpy as np, torch\nfrom torch import nn\nclass Bad(nn.Module):\n    def __init__(self, space, *, dim: int = 8):\n        super().__init__()\n"
+SUM = "\n    def forward(self, graphs):\n        return ({}).sum(-2)\n"
+EMBEDDED = "        self.embed = nn.Embedding(len(space.ops), dim)"
+
+
+@pytest.mark.parametrize("made, forward, failed, said", [
+    ("        self.table = nn.Parameter(torch.from_numpy(np.random.normal(0, 1, (len(space.ops), dim)).astype('float32')))",
+     "self.table[graphs.ops] * graphs.mask.unsqueeze(-1)", "same seed", "initial weights do not follow torch's seed, they come from numpy's generator"),
+    (f"        torch.manual_seed(42)\n{EMBEDDED}", "self.embed(graphs.ops) * graphs.mask.unsqueeze(-1)", "same seed", "every seed starts from the same weights"),
+    (f"{EMBEDDED}; self.layers = [nn.Linear(dim, dim)]", "self.layers[0](self.embed(graphs.ops)) * graphs.mask.unsqueeze(-1)", "weights",
+     "self.layers of Bad, a list,"),
+    (EMBEDDED, "(self.embed(graphs.ops) + torch.rand(1)) * graphs.mask.unsqueeze(-1)", "asked twice", "answers differently")])
+def test_check_names_the_fault_and_nothing_that_follows_from_it(tmp_path, monkeypatch, made, forward, failed, said):
+    (tmp_path / "bad.py").write_text(INIT + made + SUM.format(forward))
+    for name in ("overfits", "shuffled labels", "cost"):
+        monkeypatch.delitem(checks._LEARNED, name)
+    findings = [finding for finding in check(parse(f"{tmp_path}/bad.py:Bad")[0]) if finding.verdict == "fail"]
+    assert [finding.name for finding in findings] == [failed] and said in findings[0].said
 
 
 @pytest.mark.parametrize("body, said", [
@@ -100,3 +121,10 @@ def test_catalogue_reads_options_and_marks_from_source(tmp_path):
             info.validate(config)
     with pytest.raises(ArchrankError, match=r"cannot be imported \(e.py, line 1\): RuntimeError: never imported"):
         info.load()
+
+
+@pytest.mark.parametrize("name", ["gcn[backend=pyg]", "gin[backend=pyg,dropout=0.3]"])
+def test_members_on_flat_graphs_equal_themselves_alone(monkeypatch, name):
+    monkeypatch.setattr(checks, "_LEARNED", {name: checks._LEARNED[name] for name in ("output", "ensemble")})
+    (_, ensemble) = check(parse(name)[0])
+    assert ensemble.verdict == "fact" and ensemble.said.startswith("works, trained sequentially: ")
