@@ -182,7 +182,7 @@ def round_(kind: type[Run], folder: Path, expected: dict[str, object], seconds: 
     wrong: list[str] = []
     for _ in range(most):
         process, target, number = kind(store, seeds, log), rng.choice(TARGETS), rng.choice(SIGNALS)
-        if process.ended(rng.uniform(0.0, 1.0) * seconds):
+        if process.ended(rng.uniform(0.0, 0.5) * seconds):
             break
         if kill(process, target, number, rng):
             kills[f"{target} {number.name}"] += 1
