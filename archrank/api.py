@@ -72,12 +72,13 @@ def run(encoders: str | Sequence[Any], *, benchmarks: str | Benchmark | Sequence
         budgets: int | Sequence[int] = (20, 78, 156, 390), seeds: int | Sequence[int] = 5, targets: str | Sequence[str] | None = None,
         protocol: str = "clean", recipe: str = "common",
         store: Path | str = "results/store", device: str = "cpu", workers: int | None = None, compiled: bool = False,
-        retry_failed: bool = False) -> Results:
+        retry_failed: bool = False, timeout: float | None = None, shard: tuple[int, int] | None = None) -> Results:
     """Train and test encoders on identical splits; always resumes from the store.
 
     encoders: names, globs, `file.py:Class`, `package.module:Class`, or classes (defined in a file, so that their source is known).
     benchmarks: names or `Benchmark` objects. Other arguments as on the command line. workers: processes; 0 trains in this one.
     compiled: fuse the steps of training, as `--compile` does. retry_failed: train failed trials again.
+    timeout: seconds that one ensemble may train; then its trials fail. shard: (k, n): only the k-th of n parts of the plan, as `--shard k/n`.
     A script that runs worker processes must guard its entry with `if __name__ == "__main__":`, as Python's multiprocessing asks.
     ArchrankError for anything unknown or impossible, before anything is trained; a warning for an encoder that cannot hold a benchmark's
     architectures and is left out of it, and for trials that failed.
@@ -90,10 +91,12 @@ def run(encoders: str | Sequence[Any], *, benchmarks: str | Benchmark | Sequence
                      targets=None if targets is None else _several(targets), protocol=protocol, recipe=recipe)
     for what, why in plan.left_out:
         warnings.warn(f"left out {what}: {why}", stacklevel=2)
-    summary = run_plan(plan, store, device=device, workers=workers, compiled=compiled, retry_failed=retry_failed)
+    summary = run_plan(plan, store, device=device, workers=workers, compiled=compiled, retry_failed=retry_failed, timeout=timeout, shard=shard)
     if summary.failed:
         warnings.warn(f"{summary.failed} of {summary.planned} trials failed; `failed()` of the results says why, retry_failed=True trains them again",
                       stacklevel=2)
+    if summary.missing:
+        warnings.warn(f"{summary.missing} trials were stored and are gone: {store} was changed during the run", stacklevel=2)
     return Results(Path(store), frozenset(item.trial.key for item in plan.trials), summary)
 
 

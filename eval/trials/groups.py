@@ -13,7 +13,7 @@ from archrank.eval.engine.recipes import Recipe
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import Planned, Trial
 
-# Members of one ensemble: at most this many, and from how many on they are two ensembles, so that a second core helps (docs/performance.md).
+# Members of one ensemble: at most this many, and from how many on they are two ensembles, so that a second core helps (docs/clusters.md).
 WIDEST = {"cpu": 10, "cuda": 64}
 SPLIT_FROM = {"cpu": 8, "cuda": 65}
 
