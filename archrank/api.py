@@ -77,7 +77,7 @@ def run(encoders: str | Sequence[Any], *, benchmarks: str | Benchmark | Sequence
 
     encoders: names, globs, `file.py:Class`, `package.module:Class`, or classes (defined in a file, so that their source is known).
     benchmarks: names or `Benchmark` objects. Other arguments as on the command line. workers: processes; 0 trains in this one.
-    compiled: fuse the steps of training, as `--compile` does. retry_failed: train failed trials again.
+    compiled: compile the training step, as `--compile` does. retry_failed: train failed trials again.
     timeout: seconds that one ensemble may train; then its trials fail. shard: (k, n): only the k-th of n parts of the plan, as `--shard k/n`.
     A script that runs worker processes must guard its entry with `if __name__ == "__main__":`, as Python's multiprocessing asks.
     ArchrankError for anything unknown or impossible, before anything is trained; a warning for an encoder that cannot hold a benchmark's

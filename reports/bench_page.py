@@ -30,7 +30,7 @@ high-water mark of the whole process; "idle" beside it is the same after importi
 The share of time in Python is 1 - (self CPU time of all operators that `torch.profiler` records, forward and backward) / (wall time); recording
 makes operators longer, so without it the share is somewhat larger.
 
-**The floor** of a piece of work is its arithmetic (floating-point operations counted by PyTorch's `FlopCounterMode` in one member's forward and
+**The roofline bound** of a piece of work is its arithmetic (floating-point operations counted by PyTorch's `FlopCounterMode` in one member's forward and
 backward pass, times members) at the rate this machine reaches in stacked float32 matrix products of these shapes, or its bytes (weights, and
 activations kept for the backward pass, each once) at the bandwidth of a large copy, whichever takes longer. Both rates are measured beside the work.
 """
@@ -127,8 +127,8 @@ def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: st
                 f"![CPU seconds of other ways over those of the ensemble](figures/{name}-ratios.svg)", ""]
         out += _table(["encoder", "way", "training, CPU", "training, wall", "prediction, CPU", "prediction, wall"], against)
     if floors:
-        out += ["The ensemble and its floor, per step and member:", ""]
-        out += _table(["encoder", "operations", "matrix rate", "arithmetic", "bytes", "measured", "over the floor"], floors)
+        out += ["The ensemble and its roofline bound, per step and member:", ""]
+        out += _table(["encoder", "operations", "matrix rate", "arithmetic", "bytes", "measured", "over the bound"], floors)
     return out + [f"- {note}" for note in notes] + ([""] if notes else [])
 
 
@@ -203,7 +203,7 @@ def _growth(samples: Sequence[Sample], figures: dict[str, bytes], name: str) -> 
             file = f"{name}-{part.name}.svg"
             figures[file] = as_file(growth_figure(lines, Palette([line.label for line in lines]), f"One {part.cost.split(' (')[0]}", part.of).svg)
             out += [f"![seconds against {part.of}](figures/{file})", ""]
-        out += [*said, "", *_table([part.of, "encoder", "CPU", "wall", "arithmetic", "bytes", "over the floor", "peak memory"], rows)]
+        out += [*said, "", *_table([part.of, "encoder", "CPU", "wall", "arithmetic", "bytes", "over the bound", "peak memory"], rows)]
     return out
 
 

@@ -13,7 +13,7 @@ HEAD = """# Encoders
 
 Generated from the encoders' own docstrings by `archrank docs` (a test keeps it true). Learned encoders are trained by the harness and end in a linear head;
 fixed ones are functions of the graph alone and take any head (`path+gp`); pre-trained ones learn from unlabelled graphs first, which is counted in their cost.
-`archrank check NAME` prints what each is invariant to, whether it trains as one program with its other seeds, its parameters and its speed.
+`archrank check NAME` prints what each is invariant to, whether it trains as a vmapped ensemble with its other seeds, its parameters and its speed.
 """
 
 
@@ -30,7 +30,7 @@ def encoders_page() -> str:
                  "auxiliary_loss": "a loss of its own", "compare": "pairs, ranked by Borda count", "supports": "what it cannot hold, said in advance"}
         offers = ", ".join(hooks[hook] for hook in info.hooks)
         lines = [f"### `{info.name}`", "", info.doc, "", f"*{kind.capitalize()}.* Options: {options}." + (f" Offers: {offers}." if offers else ""),
-                 "", f"Source: `encoders/{info.path.parent.name}/{info.path.name}`, checked by `tests/encoders/test_{info.path.stem}.py` and the contract tests.", ""]
+                 "", f"Source: `encoders/{info.path.parent.name}/{info.path.name}`, checked by {_tests(info.path)}.", ""]
         families.setdefault(info.family, []).append("\n".join(lines))
     for family in sorted(families):
         parts += [f"## {family[:1].upper()}{family[1:]}", "", *families[family]]
@@ -44,6 +44,12 @@ def store_page(text: str) -> str:
     head, mark, rest = text.partition("a test keeps it true -->\n")
     _, end, tail = rest.partition("<!-- end of schema -->")
     return f"{head}{mark}\n{schema_tables()}\n\n{end}{tail}" if mark and end else text
+
+
+def _tests(source: Path) -> str:
+    """The tests of an encoder, where the repository has some of its own for it."""
+    own = Path("tests/encoders") / f"test_{source.stem}.py"
+    return f"`{own}` and the contract tests" if (source.parents[2] / own).exists() else "the contract tests"
 
 
 def docs(folder: Annotated[Path, typer.Option("--output", "-o", help="The docs folder.")] = Path("docs")) -> None:

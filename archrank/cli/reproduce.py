@@ -27,7 +27,7 @@ def reproduce(
     store: StoreFolder = DEFAULT_STORE,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
     workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Fuse the steps of training, as `archrank run --compile` does.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the training step, as `archrank run --compile` does.")] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be run and compared, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:

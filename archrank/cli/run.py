@@ -98,7 +98,7 @@ def run(suite: SuiteName = None, encoders: Encoders = None, benchmark: Benchmark
         device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
         workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
         runner: Annotated[str | None, typer.Option("--runner", help="Who trains (see `archrank list runners`; default: as --workers says).")] = None,
-        compiled: Annotated[bool, typer.Option("--compile", help="Fuse the steps of training (needs a C++ compiler; for long trainings).")] = False,
+        compiled: Annotated[bool, typer.Option("--compile", help="Compile the training step (torch.compile back end, needs a C++ compiler; for long trainings).")] = False,
         retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed trials again.")] = False,
         timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds that one ensemble may train; then its trials fail.")] = None,
         shard: Annotated[str | None, typer.Option("--shard", metavar="K/N", help="Only the K-th of N parts of the plan, for job arrays.")] = None) -> None:
