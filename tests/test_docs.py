@@ -3,6 +3,7 @@
 import re
 import shlex
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def options(one):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_parse(page):
     for words in commands(page.read_text(encoding="utf-8")):
-        words = [word for word in words[1:] if word not in ("|", "&&")]
+        words = list(takewhile(lambda word: not word.startswith(("|", "&", ">", ";", "$(")), words[1:]))
         if not words or words[0].startswith("--") or not words[0].islower():
             continue
         assert words[0] in COMMANDS, f"archrank {words[0]}"
@@ -80,7 +81,7 @@ def test_files_that_are_named_exist(path):
         text = "\n".join([*re.findall(r'"""(.*?)"""', text, re.S), *re.findall(r"#.*", text)])
     text = re.sub(r"https?://\S+|[\w.-]+/[\w.-]+/blob/\S+", "", text)
     for name in re.findall(rf"(?<![\w/.-]){FILE.pattern}", text):
-        assert (ROOT / name).exists(), name
+        assert (ROOT / name).exists() or re.search(r"/[A-Z]+[/.]", name), name  # FAMILY/NAME.py stands for any
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
