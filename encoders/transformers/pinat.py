@@ -32,6 +32,8 @@ class PINAT(nn.Module):
 
     dim: of tokens. layers, hidden: of the transformer. heads, width: of self-attention, and of one head. pine_heads, pine_channels:
     of the invariant functions; they add pine_heads * width features to what a layer's heads hear. dropout: as in TNASP, and on the embedding.
+    Loss: `paper` has the published squared error. With a ranking loss over pairs in its place, which the paper reports to be worth 0.04 of
+    Kendall's tau on NAS-Bench-101, it is `pinat[faithful=true]` by the recipe docs/recipes/pinat_bce.yaml.
     faithful: as in the code, and the form of `paper`. NAS-Bench-201 and its like: operation k of the string stands on node k of the
     four-node skeleton (`none` edges left out), the last two operations on none, and a linear map makes six tokens of the four nodes;
     the sum of the tokens is divided by 4. Elsewhere padding is an operation 0 that is looked at and counted in the mean.

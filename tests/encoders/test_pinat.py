@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 import torch
 
 from archrank.encoders.layers.pine import Pine
 from archrank.encoders.transformers.pinat import PINAT
+from archrank.eval.engine.recipes import make_recipe
+from archrank.eval.trials.recipe_files import find_recipe
 from tests.encoders import golden as g
 from tests.encoders import spaces
 from tests.encoders.contract import check_ensemble
@@ -89,3 +93,12 @@ def test_padding_counts_only_in_the_published_form():
 @pytest.mark.parametrize("space, graphs", STACKED, ids=["201", "darts"])
 def test_stacked_members_equal_each_alone(space, graphs, faithful):
     check_ensemble(lambda: PINAT(space, **SMALL, faithful=faithful), graphs)
+
+
+def test_the_recipe_with_the_ranking_loss_is_the_published_one_but_for_it():
+    recipe = find_recipe(Path(__file__).parents[2] / "docs" / "recipes" / "pinat_bce.yaml")
+    published = make_recipe("paper", PINAT.paper_recipe(spaces.nasbench201()))
+    differ = {field for field in type(recipe).model_fields if getattr(recipe, field) != getattr(published, field)}
+    assert differ == {"name", "loss"} and recipe.loss == "bce"
+    defaults = PINAT(spaces.nasbench201(), faithful=True), PINAT(spaces.nasbench201(), **PINAT.paper_config(spaces.nasbench201()))
+    assert len({str(model) for model in defaults}) == 1  # so `pinat[faithful=true]` is the published network
