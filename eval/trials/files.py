@@ -40,7 +40,18 @@ class NotWritten(ArchrankError):
 
 # ---- writing ----
 
-_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _machine() -> str:
+    """This machine and the namespace in which process numbers mean something (containers have their own), in eight digits."""
+    try:
+        namespace = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        namespace = ""
+    return hashlib.sha256(f"{platform.node()} {namespace}".encode()).hexdigest()[:8]
+
+
+_HOST = _machine()
 _SCRATCH = re.compile(r"\..+\.(?:([0-9a-f]{8})-)?(\d{1,10})\.[0-9a-f]{8}")
 
 
@@ -199,6 +210,10 @@ def _rows(table: pa.Table) -> Rows:
     index = _column(table, "index", "i", "whole numbers").astype(np.int64)
     if len(index) and index.min() < 0:
         raise Damaged("column 'index' holds a negative row")
-    if len(np.unique(index)) != len(index):
+    if len(index) and index.max() >= ROWS_LIMIT:
+        raise Damaged(f"column 'index' holds row {index.max():,}, more than any table has")
+    seen = np.zeros(int(index.max()) + 1 if len(index) else 0, bool)  # several times as fast as sorting
+    seen[index] = True
+    if np.count_nonzero(seen) != len(index):
         raise Damaged("column 'index' holds a row twice")
     return index
