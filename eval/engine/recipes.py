@@ -106,6 +106,13 @@ def content_hash(recipe: Recipe) -> str:
     return hashlib.sha256(json.dumps(recipe.model_dump(mode="json", exclude={"name"}), sort_keys=True).encode()).hexdigest()
 
 
+def training_hash(choice: RecipeChoice, head: Head | None) -> str:
+    """`content_hash` of how a predictor is trained, for its key: of the recipe with that head (None: its own), or, of the published choice, of what a
+    recipe is where an encoder's own source (which the key names too) does not say."""
+    recipe = choice if isinstance(choice, Recipe) else Recipe(name=choice.name)
+    return content_hash(recipe.model_copy(update={"head": head}) if head is not None else recipe)
+
+
 COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=2e-3, weight_decay=1e-4, eps=1e-6, updates=1000,
                 batch=16, warmup=0.1, schedule="cosine", clip=1.0)
 """The same for every learned encoder, so that the encoder is the only difference."""

@@ -147,7 +147,7 @@ COLUMNS = frozenset(("key status label family space encoder head benchmark targe
 def latest(records: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
     """The trials that count, in the order given, and how many others they leave behind: those of other programs, and older ones of a cell.
 
-    What a label did on one task is of one program (source, table, numerics), for a mean over two would be of neither: the one that its encoder is
+    What a label did on one task is of one program (source, table, numerics, training), for a mean over two would be of neither: the one that its encoder is
     now, where that can be found and has trials, else the one of the newest trial. A failed trial that was stored without its search space gets
     that of the benchmark's other trials.
     """
@@ -157,7 +157,7 @@ def latest(records: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
     for record in every:
         trial = record.trial
         task = (record.label, trial.benchmark, trial.target, trial.protocol, trial.recipe)
-        tasks.setdefault(task, {}).setdefault((trial.source, trial.table, trial.numerics), []).append(record)
+        tasks.setdefault(task, {}).setdefault((trial.source, trial.table, trial.numerics, trial.training), []).append(record)
     kept = set()
     for programs in tasks.values():
         counted = max(programs.values(), key=lambda trials: (len(programs) > 1 and _is_current(trials[0]), max(map(_age, trials))))

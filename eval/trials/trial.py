@@ -17,7 +17,7 @@ from archrank.datasets import Benchmark, Split, load, make_split
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import LEAST_TRAINED
 from archrank.encoders import catalog
-from archrank.eval.engine.recipes import COMMON, PublishedRecipe, RecipeChoice
+from archrank.eval.engine.recipes import COMMON, PublishedRecipe, RecipeChoice, training_hash
 from archrank.eval.trials.fields import LARGEST_COUNT, Count, Name, Values
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec
@@ -65,6 +65,8 @@ class Trial:
     """how it is trained"""
     numerics: Count = NUMERICS
     """of the harness; raised when a change to it changes results"""
+    training: Name = ""
+    """sha256 of the recipe's fields and the head's layers; empty in trials of earlier versions"""
 
     @cached_property
     def key(self) -> str:
@@ -147,10 +149,10 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
                     continue
                 if isinstance(choice, PublishedRecipe) and "paper_recipe" not in spec.info.hooks and spec.neural and not spec.info.open:
                     raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common")
-                source = spec.info.source
+                source, training = spec.info.source, training_hash(choice, spec.layers())
                 plan.trials += [
                     Planned(Trial(spec.info.name, spec.config, spec.head_identity, source, benchmark.name, benchmark.table, target,
-                                  protocol, budget, drawn[seed].digest, seed, choice.name), spec, benchmark.space.name, seed == numbers[0], choice)
+                                  protocol, budget, drawn[seed].digest, seed, choice.name, training=training), spec, benchmark.space.name, seed == numbers[0], choice)
                     for budget in budgets for seed in numbers]
     if not plan.benchmarks:
         raise ArchrankError("no benchmark given")

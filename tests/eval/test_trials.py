@@ -1,6 +1,5 @@
 """Plans: what is refused before anything is trained, and what makes two trials the same."""
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +8,11 @@ import pytest
 from archrank.cli.docs import store_page
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.engine.heads import head_layers
-from archrank.eval.engine.recipes import COMMON, QUICK_UPDATES
+from archrank.eval.engine.recipes import COMMON
 from archrank.eval.trials.groups import make_groups
 from archrank.eval.trials.specs import parse_list
 from archrank.eval.trials.store import Store
-from archrank.eval.trials.trial import NUMERICS, Trial, make_plan
+from archrank.eval.trials.trial import Trial, make_plan
 from tests.eval.runs import plan_of
 
 
@@ -81,10 +80,16 @@ def test_tables_of_one_content_are_trained_apart_where_they_have_two_names(cells
     assert sorted(len(group.members) for group in groups) == [2, 2] and {group.first.benchmark for group in groups} == {cells.name, "twin"}
 
 
-def test_a_shared_recipe_is_changed_with_the_numerics_that_keys_name():
-    # A key names a recipe, not what is in it: a change of the latter takes another NUMERICS, or stored trials pass for new ones.
-    content = "".join([COMMON.model_dump_json(), str(QUICK_UPDATES), *(name + head_layers(name).model_dump_json() for name in ("linear", "mlp"))])
-    assert (NUMERICS, hashlib.sha256(content.encode()).hexdigest()[:12]) == (3, "6f1caf4fd57e")
+def test_a_key_names_what_is_in_a_recipe_and_in_a_head(cells, monkeypatch):
+    def keys(encoders, recipe="common"):
+        return [item.trial.key for item in make_plan(parse_list(encoders), benchmarks=[cells], budgets=[12], seeds=1, recipe=recipe).trials]
+
+    assert keys("gcn,path") == keys("gcn,path") and keys("gcn") != keys("gcn", "quick") != keys("gcn", "paper")
+    assert keys("gcn", COMMON) == keys("gcn") != keys("gcn", COMMON.model_copy(update={"lr": 0.5}))
+    before = keys("path+mlp,path+ridge,gcn")
+    wider = head_layers("mlp").model_copy(update={"hidden": (9,)})
+    monkeypatch.setattr("archrank.eval.trials.specs.heads.head_layers", lambda name, **options: wider)
+    assert [old == new for old, new in zip(before, keys("path+mlp,path+ridge,gcn"))] == [False, True, True]
 
 
 def test_the_documented_schema_is_that_of_the_records():
