@@ -168,7 +168,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         return again
 
     def _spec(self) -> Any:
-        spec = parse(self.encoder)[0]
+        spec = parse(self.encoder, "here")[0]
         if not spec.info.learned:
             raise ArchrankError(f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)")
         return spec, *resolve_recipe(find_recipe(self.recipe), spec.info.load(), spec.config, spec.layers(), self.space)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archrank.cli.console import echo, emit, is_terminal, only_json, overwritten
+
+if TYPE_CHECKING:
+    from archrank.eval.trials.specs import Spec
 
 ENCODER = '''"""{title}: an encoder of your own."""
 
@@ -58,11 +63,11 @@ def check(encoders: Annotated[list[str], typer.Argument(help="Names, globs or fi
     """Is an encoder fit for the suite? Needs no data and no GPU. Exit code 1 if a check fails."""
     from archrank.eval.trials.specs import parse_list
 
-    specs = parse_list(",".join(encoders))
+    specs = parse_list(",".join(encoders), "apart")
     import torch
 
+    from archrank.eval.check import Finding, summary
     from archrank.eval.check import check as examine
-    from archrank.eval.check import summary
 
     torch.set_num_threads(1)
     failed, found = 0, {}
@@ -71,7 +76,8 @@ def check(encoders: Annotated[list[str], typer.Argument(help="Names, globs or fi
             echo(spec.label)
         findings = []
         with only_json(as_json):
-            for finding in examine(spec, _begun if is_terminal() and not as_json else None):
+            unfit = _cannot_be_loaded(spec)
+            for finding in [Finding("loading", "fail", unfit)] if unfit else examine(spec, _begun if is_terminal() and not as_json else None):
                 findings.append(finding)
                 failed += finding.verdict == "fail"
                 if not as_json:
@@ -81,6 +87,21 @@ def check(encoders: Annotated[list[str], typer.Argument(help="Names, globs or fi
         emit(found)
     if failed:
         raise typer.Exit(1)
+
+
+def _cannot_be_loaded(spec: Spec) -> str | None:
+    """Why a plug-in cannot be imported, or is other than its text says; found out in a process of its own."""
+    from archrank.datasets.errors import ArchrankError
+    from archrank.encoders.catalog import confirm
+    from archrank.encoders.catalog.apart import apart
+
+    if spec.info.origin == "built-in":
+        return None
+    try:
+        apart().call(confirm, spec.info, doing=f"encoder {spec.info.place}")
+    except ArchrankError as error:
+        return str(error)
+    return None
 
 
 def _begun(name: str) -> None:
@@ -105,6 +126,8 @@ def new(name: Annotated[str, typer.Argument(help="Name of the encoder, e.g. my-e
     for path in files:
         if path.exists():
             raise ArchrankError(f"{path} exists; choose another name or remove it")
+    if module in sys.stdlib_module_names or find_spec(module) is not None:
+        raise ArchrankError(f"encoder name '{name}': a module {module} is installed, which {module}.py would hide from its neighbours; choose another")
     folder.mkdir(parents=True, exist_ok=True)
     for path, template in files.items():
         path.write_text(template.format(**words), encoding="utf-8")

@@ -38,7 +38,7 @@ def reproduce(
     from archrank.reports.published import published
     from archrank.reports.reproduce import claims, outcomes, tasks
 
-    spec, *more = parse_list(encoder)
+    spec, *more = parse_list(encoder, "apart")
     if more:
         raise ArchrankError(f"{encoder} means {len(more) + 1} encoders; give one")
     if "paper_recipe" not in spec.info.hooks:

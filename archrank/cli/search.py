@@ -32,7 +32,7 @@ def search(
     from archrank.eval.trials.specs import parse_list
 
     started = time.monotonic()
-    plan = plan_searches(parse_list(encoders and ",".join(encoders)) if encoders else [], benchmarks=[name.strip() for name in benchmark.split(",")],
+    plan = plan_searches(parse_list(",".join(encoders), "apart") if encoders else [], benchmarks=[name.strip() for name in benchmark.split(",")],
                          strategies=[name.strip() for name in strategies.split(",")], queries=queries, repeats=repeats, target=target, test=test, recipe=recipe)
     count = 0
 

@@ -52,7 +52,7 @@ class Subject:
 
 def prepare(case: Case) -> Subject:
     """Load or make the architectures and everything else; ArchrankError if the case cannot be."""
-    specs = parse_list(case.encoder)
+    specs = parse_list(case.encoder, "here")
     if len(specs) != 1:
         raise ArchrankError(f"encoder '{case.encoder}' names {len(specs)} encoders; a case is about one")
     spec = specs[0]

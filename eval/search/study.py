@@ -59,7 +59,7 @@ class Search:
             from archrank.eval.search.surrogate import Surrogate
             from archrank.eval.trials.recipe_files import find_recipe
 
-            spec = parse_list([encoder])[0]
+            spec = parse_list([encoder], "here")[0]
             self._surrogate = Surrogate(spec, self._pool, "", find_recipe(recipe), folder=Path(folder))
         self._repeat: Repeat = start_repeat(name, entry.validate(options), self._pool, seed)
         self._asked: list[int] = []
