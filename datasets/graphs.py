@@ -162,14 +162,18 @@ class Graphs:
         return self.ops[self.mask], edges, self.mask.nonzero()[:, 0]
 
     def to_pyg(self) -> Any:
-        """A `torch_geometric.data.Batch` with `x` (op ids [n]), `edge_index`, `cell`, `batch` and `ptr`."""
-        from torch_geometric.data import Batch
+        """A `torch_geometric.data.Batch` of one `Data` each, with `x` (op ids [n]), `edge_index`, `cell`, and `attrs` where there are some.
 
-        ops, edges, owner = self.edge_list()
-        ptr = torch.cat([torch.zeros(1, dtype=torch.long, device=self.device), self.mask.sum(1).cumsum(0)])
-        batch = Batch(x=ops, edge_index=edges, batch=owner, ptr=ptr, cell=self.cell[self.mask])
-        batch._num_graphs = len(self)
-        return batch
+        `batch.to_data_list()` and `batch[i]` give the graphs back. For a flat form alone, `edge_list` is faster.
+        """
+        from torch_geometric.data import Batch, Data
+
+        found = []
+        for row, mask in enumerate(self.mask):
+            more = {} if self.attrs is None else {"attrs": self.attrs[row, mask]}
+            place = mask.cumsum(0) - 1
+            found.append(Data(x=self.ops[row, mask], edge_index=place[self.adj[row].nonzero()].T, cell=self.cell[row, mask], **more))
+        return Batch.from_data_list(found)
 
     def to_dgl(self) -> Any:
         """A batched `dgl.DGLGraph` with node data `op` and `cell` (needs the extra `archrank[dgl]`)."""

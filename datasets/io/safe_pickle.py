@@ -50,6 +50,13 @@ def _check_keys(keys: Iterable[Any]) -> None:
             raise Refused(f"a key that is no text, no number and no short tuple of these but a {type(key).__name__}")
 
 
+def _check_many(keys: list[Any]) -> None:
+    """As `_check_keys`, of all keys that a constructor is given at once; they must not be made to collide either."""
+    _check_keys(keys)
+    if len(keys) > CHECKED_KEYS and len(set(map(hash, keys))) < len(keys) - COLLISIONS:
+        raise Refused("keys that collide")
+
+
 class _Dtype:
     """A NumPy dtype that is only remembered: kind, width and byte order."""
 
@@ -137,7 +144,7 @@ def _ordered(*pairs: Any) -> OrderedDict[Any, Any]:
     if len(pairs) > 1 or (pairs and not isinstance(pairs[0], (list, dict))):
         raise Refused("an ordered dictionary in an unknown form")
     if pairs and isinstance(pairs[0], list):
-        _check_keys(key for key, _ in pairs[0])
+        _check_many([key for key, _ in pairs[0]])
     return OrderedDict(pairs[0]) if pairs else OrderedDict()
 
 
@@ -146,7 +153,7 @@ def _set(*parts: Any) -> set[Any]:
     if len(parts) > 1 or (parts and not isinstance(parts[0], (list, tuple))):
         raise Refused("a set in an unknown form")
     for members in parts:
-        _check_keys(members)
+        _check_many(list(members))
     return set(*parts)
 
 

@@ -65,8 +65,8 @@ class _Pyg:
 
     @classmethod
     def of(cls, graphs: Graphs) -> _Pyg:
-        batch = graphs.to_pyg()
-        return cls(batch.x, batch.edge_index, batch.batch, batch.num_graphs, batch.cell)
+        ops, edges, owner = graphs.edge_list()
+        return cls(ops, edges, owner, len(graphs), graphs.cell[graphs.mask])
 
     def _with(self, edges: Tensor) -> _Pyg:
         return _Pyg(self.ops, edges, self.owner, self.count, self.cell)

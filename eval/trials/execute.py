@@ -258,6 +258,8 @@ def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark
     features = torch.as_tensor(function(with_costs(benchmark, hidden), benchmark.space, **trial.config)).detach().cpu()
     if features.dim() != 2 or len(features) != len(benchmark):
         raise ValueError(f"encoding '{trial.encoder}' must give [N, F]; for {len(benchmark)} architectures it gave {list(features.shape)}")
+    if features.is_complex():
+        raise ValueError(f"encoding '{trial.encoder}' gives complex numbers; give real ones, such as their real and imaginary parts or magnitudes")
     if not features.double().isfinite().all():
         raise ValueError(f"encoding '{trial.encoder}' gives values that are not finite")
     seconds = time.perf_counter() - start

@@ -78,3 +78,13 @@ def test_pyg_form_has_every_node_and_edge():
     assert pyg.edge_index.shape[1] == int(graphs.adj.sum())
     ends = pyg.batch[pyg.edge_index]
     assert torch.equal(ends[0], ends[1])
+
+
+def test_a_pyg_batch_gives_its_graphs_back():
+    pytest.importorskip("torch_geometric")
+    graphs = batch(3)
+    pyg = graphs.to_pyg()
+    alone = pyg.to_data_list()
+    assert len(alone) == 4 and torch.equal(pyg[2].x, graphs.ops[2, graphs.mask[2]]) and pyg[2].edge_index.shape[1] == int(graphs.adj[2].sum())
+    ops, edges, owner = graphs.edge_list()
+    assert torch.equal(pyg.x, ops) and torch.equal(pyg.edge_index, edges) and torch.equal(pyg.batch, owner)
