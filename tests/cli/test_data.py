@@ -178,3 +178,17 @@ def test_info_prints_how_good_the_embedded_table_is(capsys):
     assert card["cells"]["trained"] >= 6000 and not card["cells"]["failed"] and f"parameters {card['baselines']['kendall_tau']['parameters']}" in out
     assert card["reliability"]["test_accuracy"] >= 0.85 and card["distinct"]["test_accuracy"] >= 0.95
     assert card["baselines"]["kendall_tau"]["parameters"] < card["noise_ceiling"]["test_accuracy"] - 0.1
+
+
+def test_roles_and_space_are_said(place, capsys):
+    rows = ["a,start conv end,0>1 1>2,1", "b,start conv id end,0>1 1>2 2>3,2", "c,start id conv end,0>1 1>2 2>3,3", "d,start zero end,0>1 1>2,4"]
+    (place / "mine.csv").write_text("\n".join(["arch,ops,edges,accuracy", *rows]))
+    _, out, _ = run(capsys, "import", "mine.csv")
+    assert "4 isomorphism classes, by equal graphs" not in out and "note: no operation is taken for input" in out
+    code, out, _ = run(capsys, "import", "mine.csv", "--roles", "input=start,output=end,none=zero,skip=id", "--space", "chains")
+    assert code == 0 and "search space chains; 2 isomorphism classes, by equal computation (input, output, none, skip)" in out and "note" not in out
+    assert "isomorphism classes: 2 (known: 2, by equal computation" in run(capsys, "verify", "mine")[1] and catalog.load("mine").space.name == "chains"
+    assert "'input' has no operation" in run(capsys, "import", "mine.csv", "--roles", "input")[2]
+    for words in (("t.json",), ("t.json", "--as", "mine")):
+        (place / "t.json").write_text("[]")
+        assert "your own tables are .csv, .tsv or .parquet" in run(capsys, "import", *words)[2]

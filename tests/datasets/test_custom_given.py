@@ -155,7 +155,6 @@ def test_markers_of_missing_values_are_named(tmp_path, values, says):
 
 
 def test_cells_are_read_back_from_a_file(tmp_path):
-    graphs = [(["input", "a", "output"], [(0, 1), (1, 2)])] * 3
     frame, card = read_custom(table(tmp_path / "t.csv", {"accuracy": [1, 2, 3], "cell": ["[0 0 1]", "0 1 1", "(0, 1, 1)"]}, 3))
     assert card["space"]["cells"] == 2 and frame["cell"].tolist() == [[0, 0, 1], [0, 1, 1], [0, 1, 1]]
     frame.to_parquet(tmp_path / "again.parquet")
