@@ -53,7 +53,7 @@ def _check_keys(keys: Iterable[Any]) -> None:
 def _check_many(keys: list[Any]) -> None:
     """As `_check_keys`, of all keys that a constructor is given at once; they must not be made to collide either."""
     _check_keys(keys)
-    if len(keys) > CHECKED_KEYS and len(set(map(hash, keys))) < len(keys) - COLLISIONS:
+    if len(keys) > CHECKED_KEYS and len({hash(key) for key in keys}) < len(keys) - COLLISIONS:
         raise Refused("keys that collide")
 
 
