@@ -18,7 +18,8 @@ from archrank.datasets.space import SearchSpace
 _INPUT_NAME = re.compile(r"(input|c_?\{?k).*", re.IGNORECASE)
 _SUM_NAME = re.compile(r"(sum|add)(_?node)?", re.IGNORECASE)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-_ROUNDS = 6
+ROUNDS = 6
+SEEDS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03))
 _MOST_LINKS = 1_000_000
 
 
@@ -155,8 +156,8 @@ def isomorphism_key(
     cell = np.zeros_like(ops) if cell is None else cell
     start = (ops.astype(np.uint64) + np.uint64(1)) * np.uint64(1_000_003) + cell.astype(np.uint64)
     halves = [
-        _refine(start, links.astype(np.uint64), mask, np.uint64(seed))
-        for seed in (0x9E3779B97F4A7C15, 0xD1B54A32D192ED03)
+        _refine(start, links.astype(np.uint64), mask, seed)
+        for seed in SEEDS
     ]
     return np.array([f"{a:016x}{b:016x}" for a, b in zip(*(half.tolist() for half in halves))], object)
 
@@ -167,21 +168,21 @@ def _refine(
     """One 64-bit name per graph. Sums of mixed colours stand for multisets; arithmetic wraps around."""
     real = mask.astype(np.uint64)
     links = links * real[:, :, None] * real[:, None, :]
-    colour = _mix(start + seed) * real
+    colour = mix(start + seed) * real
     nodes = mask.shape[1]
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         for v in range(nodes):
             colour[:, v] = (
-                _mix(colour[:, v] + _mix((_mix(colour[:, :v] ^ seed) * links[:, :v, v]).sum(1) + np.uint64(1)))
+                mix(colour[:, v] + mix((mix(colour[:, :v] ^ seed) * links[:, :v, v]).sum(1) + np.uint64(1)))
                 * real[:, v]
             )
         for u in reversed(range(nodes)):
-            after = (_mix(colour[:, u + 1 :] + seed) * links[:, u, u + 1 :]).sum(1)
-            colour[:, u] = _mix(colour[:, u] ^ _mix(after + np.uint64(2))) * real[:, u]
-    return _mix((_mix(colour) * real).sum(1))
+            after = (mix(colour[:, u + 1 :] + seed) * links[:, u, u + 1 :]).sum(1)
+            colour[:, u] = mix(colour[:, u] ^ mix(after + np.uint64(2))) * real[:, u]
+    return mix((mix(colour) * real).sum(1))
 
 
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The finaliser of splitmix64 (Steele et al., OOPSLA 2014)."""
     x = (x ^ (x >> np.uint64(30))) * _MIX[0]
     x = (x ^ (x >> np.uint64(27))) * _MIX[1]

@@ -2,7 +2,7 @@
 
 Data folders are searched in this order: those in `$ARCHRANK_DATA` (separated like `$PATH`), `./data`, `../shared/data`. An official
 file found there is imported once; the canonical table is kept in `$ARCHRANK_CACHE` (or the user's cache folder) and made again when the
-file or the importer changes. A table of one's own, `name.parquet` with `name.json` beside it in a data folder or given as a path to its
+file or the importer changes. A custom benchmark, `name.parquet` with `name.json` beside it in a data folder or given as a path to its
 card, is a benchmark like any other.
 """
 
@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import ArchrankError, DataError, DataMissing, one_line, unknown
 from archrank.datasets.importers import SOURCES, Source, importer_of
+from archrank.datasets.io.bounded import read_bytes
+from archrank.datasets.io.pair import has_table
 
 if TYPE_CHECKING:
     from archrank.datasets.benchmark import Benchmark
 
+CARD_LIMIT = 64 << 20
 EMBEDDED = Path(__file__).parent / "tables"
 
 
@@ -36,8 +39,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ARCHRANK_CACHE") or platformdirs.user_cache_dir("archrank"))
 
 
-def own_folder() -> Path:
-    """Where `archrank data import` puts tables of one's own."""
+def custom_folder() -> Path:
+    """Where `archrank data import` puts custom benchmarks."""
     return cache_folder() / "own"
 
 
@@ -46,35 +49,51 @@ def embedded() -> list[str]:
     return sorted(card.stem for card in EMBEDDED.glob("*.json"))
 
 
-def own_tables() -> dict[str, Path]:
-    """Canonical tables of one's own, in the data folders or imported: name -> card (the first folder wins)."""
-    folders = [*data_folders(), own_folder()]
+def is_official(name: str) -> bool:
+    """Whether archrank comes with a benchmark of that name, so that no custom one may take it."""
+    return name in SOURCES or (EMBEDDED / f"{name}.json").is_file()
+
+
+def custom_tables() -> dict[str, Path]:
+    """Custom benchmarks, in the data folders or imported: name -> card (the first folder wins)."""
+    return {card.stem: card for card in _custom_cards() if not is_official(card.stem)}
+
+
+def shadowing() -> list[Path]:
+    """Cards in data folders that take the name of a benchmark archrank comes with, and are therefore not looked at."""
+    return [card for card in _custom_cards() if is_official(card.stem)]
+
+
+def _custom_cards() -> list[Path]:
+    folders = [*data_folders(), custom_folder()]
     cards = (card for folder in reversed(folders) for card in sorted(folder.glob("*.json")))
-    return {card.stem: card for card in cards if card.with_suffix(".parquet").is_file()}
+    return [card for card in cards if card.is_file() and has_table(card)]
 
 
 def available() -> dict[str, str]:
     """Every benchmark archrank knows by name -> its state.
 
-    `embedded`, `own table`, `found` (official file at hand), `imported` (only its imported table is) or `missing`.
+    `embedded`, `custom`, `found` (official file at hand), `imported` (only its imported table is) or `missing`.
     """
     state = {name: "found" if _locate(source) else "imported" if _imported_card(name).is_file() else "missing"
              for name, source in SOURCES.items()}
-    state |= dict.fromkeys(own_tables(), "own table")
+    state |= dict.fromkeys(custom_tables(), "custom")
     return dict(sorted((state | dict.fromkeys(embedded(), "embedded")).items()))
 
 
 def titles() -> dict[str, str]:
     """What benchmarks are called in full, where archrank or a readable card says it. Reads no table, and is light."""
-    cards = own_tables() | {name: EMBEDDED / f"{name}.json" for name in embedded()}
-    return {name: source.title for name, source in SOURCES.items()} | {name: _title(card) for name, card in cards.items()}
+    cards = custom_tables() | {name: EMBEDDED / f"{name}.json" for name in embedded()}
+    cards |= {name: card for name in SOURCES if (card := _imported_card(name)).is_file()}
+    return {name: source.title for name, source in SOURCES.items()} | {name: str(_field(card, "title") or "") for name, card in cards.items()}
 
 
-def _title(card: Path) -> str:
+def _field(card: Path, name: str) -> Any:
+    """A field of a card that may be anything, or None."""
     try:
-        return str(json.loads(card.read_text(encoding="utf-8"))["title"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ""
+        return json.loads(read_bytes(card, CARD_LIMIT))[name]
+    except (DataError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def card_path(name: str) -> Path:
@@ -84,13 +103,15 @@ def card_path(name: str) -> Path:
     """
     if name in embedded():
         return EMBEDDED / f"{name}.json"
-    if name in (tables := own_tables()):
+    if name in (tables := custom_tables()):
         return tables[name]
     if name in SOURCES:
         return _imported(SOURCES[name])
     if (path := Path(name)).suffix in (".json", ".parquet"):
         if not path.with_suffix(".json").is_file():
             raise DataMissing(f"benchmark '{name}': no card at {path.with_suffix('.json')}")
+        if is_official(path.stem):
+            raise DataError(f"{path}: '{path.stem}' is the name of a benchmark that archrank comes with; import the table under another one (--as NAME)")
         return path.with_suffix(".json")
     raise unknown("benchmark", name, available())
 
@@ -105,7 +126,10 @@ def load(name: str) -> Benchmark:
 def _read(path: Path, _modified: int) -> Benchmark:
     from archrank.datasets.benchmark import read_benchmark
 
-    return read_benchmark(path)
+    benchmark = read_benchmark(path)
+    if benchmark.name != path.stem:
+        raise DataError(f"{path}: the card calls the benchmark '{benchmark.name}'; results are stored by name, so name card and file alike")
+    return benchmark
 
 
 def _locate(source: Source) -> Path | None:
@@ -128,20 +152,24 @@ def _imported(source: Source) -> Path:
     found = _locate(source)
     card = _imported_card(source.name)
     if found is None:
-        if card.is_file():
+        if card.is_file() and has_table(card):
             return card
         looked = ", ".join(str(folder) for folder in data_folders()) or "no data folder exists; set ARCHRANK_DATA"
         raise DataMissing(f"benchmark '{source.name}' is not here: put {source.file} into a data folder (looked in: {looked}); "
                           f"get it from {source.obtain}")
     origin = origin_of(source, found)
-    if card.is_file() and json.loads(card.read_text(encoding="utf-8")).get("origin") == origin:
+    if card.is_file() and has_table(card) and _field(card, "origin") == origin:
         return card
     return import_file(source, found)
 
 
 def import_file(source: Source, path: Path) -> Path:
-    """Import the official file (or folder) at `path` as `source` into the cache; returns the card. DataError leaves the cache as it was."""
-    from archrank.datasets.benchmark import write_benchmark
+    """Import the official file (or folder) at `path` as `source` into the cache; returns the card. DataError leaves the cache as it was.
+
+    What is known of the official table and does not hold of this one is named in the card's title and its fact `departs`.
+    """
+    from archrank.datasets.benchmark import build, save
+    from archrank.datasets.verify import departures
 
     origin = origin_of(source, path)
     try:
@@ -152,4 +180,7 @@ def import_file(source: Source, path: Path) -> Path:
         raise DataError(f"{path}: not the official form of {source.name} ({one_line(error, 120)}); it is damaged or another file") from None
     if described["name"] != source.name:
         raise DataError(f"importer {importer_of(source).name} made '{described['name']}' where '{source.name}' was asked for")
-    return write_benchmark(cache_folder() / "benchmarks", frame, dict(described, origin=origin)).with_suffix(".json")
+    benchmark = build(frame, dict(described, origin=origin))
+    if departs := departures(benchmark):
+        benchmark.card = benchmark.card.departing(departs)
+    return save(cache_folder() / "benchmarks", frame, benchmark).with_suffix(".json")

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable
 
 from archrank.datasets.io.visible import visible
 
 
 class ArchrankError(Exception):
-    """Wrong use or bad input. The command line prints its message and exits with 2; nothing was written."""
+    """Wrong use or bad input. The command line prints its message and exits with 2; nothing was written.
+
+    The message is one line, whatever names from a file stand in it: what acts instead of being seen is shown escaped (see `visible`).
+    """
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class DataError(ArchrankError):
@@ -22,6 +29,11 @@ class DataMissing(DataError):
 
 class ArchrankWarning(UserWarning):
     """Something a person should know that stops nothing. The command line prints it as a line of its own."""
+
+
+def warn(message: str) -> None:
+    """Warn the caller of the calling function, in one line."""
+    warnings.warn(visible(message), ArchrankWarning, stacklevel=3)
 
 
 def message_of(error: BaseException) -> str:

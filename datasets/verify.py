@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from archrank.datasets.benchmark import Benchmark, read_benchmark
-
-HASHED_AT_ONCE = 1 << 20
+from archrank.datasets.benchmark import Benchmark, content_of, read_benchmark
+from archrank.datasets.io.pair import read_table
+from archrank.datasets.markers import marker
 
 
 @dataclass(frozen=True)
@@ -25,35 +24,40 @@ class Check:
 
 def verify(card: Path) -> list[Check]:
     """Check the table beside a card against the card. Raises DataError if it cannot be read at all."""
-    benchmark = read_benchmark(card)
-    return [*_file(benchmark, card.with_suffix(".parquet")), *_facts(benchmark), *_graphs(benchmark), *_scores(benchmark)]
+    benchmark = read_benchmark(card, checked=False)
+    return [*_digests(benchmark, card), *_facts(benchmark), *_graphs(benchmark), *_scores(benchmark)]
 
 
-def _file(benchmark: Benchmark, table: Path) -> Iterator[Check]:
-    digest = hashlib.sha256()
-    with table.open("rb") as stream:
-        while chunk := stream.read(HASHED_AT_ONCE):
-            digest.update(chunk)
-    yield Check("sha256 of the table", digest.hexdigest() == benchmark.card["sha256"], digest.hexdigest()[:12])
+def departures(benchmark: Benchmark) -> list[str]:
+    """What is known of an official table and does not hold of this one, each in a few words."""
+    return [f"{check.what} {check.found}" for check in _facts(benchmark) if not check.ok]
+
+
+def _digests(benchmark: Benchmark, card: Path) -> Iterator[Check]:
+    _, same = read_table(card, benchmark.card.sha256)
+    yield Check("sha256 of the table", same, benchmark.card.sha256[:12] if same else f"another than the card's {benchmark.card.sha256[:12]}")
+    if benchmark.card.content:
+        found = content_of(benchmark)
+        yield Check("digest of what it holds", found == benchmark.card.content, found[:12])
 
 
 def _facts(benchmark: Benchmark) -> Iterator[Check]:
-    facts = benchmark.card.get("facts", {})
-    if (count := facts.get("architectures")) is not None:
+    facts = benchmark.card.facts
+    if (count := facts.architectures) is not None:
         yield Check("architectures", len(benchmark) == count, f"{len(benchmark):,} (known: {count:,})")
-    if (classes := facts.get("classes")) is not None:
-        found = len(set(benchmark.key))
-        yield Check("isomorphism classes", found == classes, f"{found:,} (known: {classes:,})")
-    for metric, best in facts.get("best", {}).items():
+    if (classes := facts.classes) is not None:
+        found, rule = len(set(benchmark.key)), f", by {facts.key_rule}" if facts.key_rule else ""
+        yield Check("isomorphism classes", found == classes, f"{found:,} (known: {classes:,}{rule})")
+    for metric, best in facts.best.items():
         values = benchmark.target(metric)
         value = float(np.nanmin(values) if benchmark.direction(metric) == "min" else np.nanmax(values))
         # Known values are rounded: they hold to half of their last digit.
         digits = len(f"{best}".partition(".")[2])
         yield Check(f"best {metric}", abs(value - best) <= 0.5000001 * 10.0**-digits, f"{value:.{digits + 1}f} (known: {best})")
-    for metric, count in facts.get("missing", {}).items():
+    for metric, count in facts.missing.items():
         found = int(np.isnan(benchmark.target(metric)).sum())
         yield Check(f"not measured, {metric}", found == count, f"{found:,} (known: {count:,})")
-    if facts.get("nb101_hashes"):
+    if facts.nb101_hashes:
         yield _nb101_hashes(benchmark)
 
 
@@ -93,7 +97,8 @@ def _scores(benchmark: Benchmark) -> Iterator[Check]:
         values, runs = benchmark.target(metric), benchmark.repeats(metric)
         known = values[~np.isnan(values)]
         if metric == benchmark.default_target:
-            yield Check(f"scores {metric}", len(np.unique(known)) > 1, f"{len(known):,} measured, {known.min():.6g} to {known.max():.6g}")
+            marks = f"; {found}" if (found := marker(known)) else ""
+            yield Check(f"scores {metric}", len(np.unique(known)) > 1, f"{len(known):,} measured, {known.min():.6g} to {known.max():.6g}{marks}")
         if runs is None:
             continue
         measured = ~np.isnan(runs).all(1)

@@ -11,11 +11,14 @@ from threadpoolctl import threadpool_limits
 from archrank.datasets import ArchrankError, Benchmark
 from archrank.datasets.errors import one_line
 from archrank.eval.trials.files import replace_bytes
+from archrank.eval.trials.store import Store
 from archrank.reports.blocks import FORMATS, Block, Details, Figure, Panel, Section, Text
 from archrank.reports.renderers.html import render_html
 from archrank.reports.renderers.text import render_json, render_markdown, render_tables
 from archrank.reports.sections import SECTIONS
+from archrank.reports.sections.search import search_section
 from archrank.reports.study import Study, read_study
+from archrank.reports.style import Palette
 from archrank.reports.svg import as_file
 from archrank.reports.words import join, plural
 
@@ -66,10 +69,8 @@ def _write(
     name: str,
     load: Callable[[str], Benchmark] | None,
 ) -> list[Path]:
-    study = read_study(stores, only=only, load=load)
-    heading = title or _title(study)
-    subtitle = _subtitle(study)
-    sections = sections_of(study)
+    content = _searches_alone(stores, title, load) if only is None else None
+    heading, subtitle, sections, palette, trials = content or _comparison(stores, only, title, load)
     panels = list(_panels(sections))
     pictures: dict[str, bytes] = {}
     files: dict[str, str] = {}
@@ -81,14 +82,32 @@ def _write(
         pictures |= {f"figures/{panel.name}.pdf": panel.picture.pdf() for panel in panels}
     texts: dict[str, bytes] = {}
     if "html" in formats:
-        texts[f"{name}.html"] = render_html(heading, subtitle, sections, study.palette, files).encode()
+        texts[f"{name}.html"] = render_html(heading, subtitle, sections, palette, files).encode()
     if "md" in formats:
         texts[f"{name}.md"] = render_markdown(heading, subtitle, sections, files).encode()
     if "tex" in formats:
         texts[f"{name}.tex"] = render_tables(sections).encode()
     if "json" in formats:
-        texts[f"{name}.json"] = render_json(heading, subtitle, sections, _trials(study)).encode("utf-8", "backslashreplace")
+        texts[f"{name}.json"] = render_json(heading, subtitle, sections, trials).encode("utf-8", "backslashreplace")
     return [_written(out, path, data) for path, data in [*texts.items(), *sorted(pictures.items())]]
+
+
+Content = tuple[str, str, list[Section], Palette, list[Mapping[str, Any]]]
+
+
+def _comparison(stores: Sequence[Path], only: Sequence[str] | None, title: str, load: Callable[[str], Benchmark] | None) -> Content:
+    """What a report on trials says: heading, subtitle, sections, colours and the trials themselves."""
+    study = read_study(stores, only=only, load=load)
+    return title or _title(study), _subtitle(study), sections_of(study), study.palette, _trials(study)
+
+
+def _searches_alone(stores: Sequence[Path], title: str, load: Callable[[str], Benchmark] | None) -> Content | None:
+    """The same of stores that hold searches and no trial; None of any other."""
+    from archrank.datasets import load as default_load
+
+    if any(Store(store).keys() for store in stores) or (section := search_section(stores, load or default_load)) is None:
+        return None
+    return title or "Architecture search", "Which search finds a good architecture soonest?", [section], Palette([]), []
 
 
 def _title(study: Study) -> str:

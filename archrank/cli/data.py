@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archrank.cli.build import build
+from archrank.cli.cards import described, imported
 from archrank.cli.console import echo, emit
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="For a machine.")]
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Every benchmark archrank knows, and whether it is available locally."""
-    from archrank.datasets.catalog import available, titles
+    from archrank.datasets.catalog import available, shadowing, titles
 
     called = titles()
     rows = [{"name": name, "state": state, "title": called.get(name, "")} for name, state in available().items()]
@@ -34,53 +34,23 @@ def list_(as_json: Json = False) -> None:
     width, wide = (max(len(row[column]) for row in rows) for column in ("name", "state"))
     for row in rows:
         echo(f"{row['name']:<{width}}  {row['state']:<{wide}}  {row['title']}".rstrip())
+    for card in shadowing():
+        echo(f"ignored: {card} takes the name of a benchmark that archrank comes with", err=True)
 
 
 @app.command()
 def info(name: Annotated[str, typer.Argument(help="A benchmark, or the path of a card or table.")], as_json: Json = False) -> None:
     """The card of a benchmark: where it comes from, its metrics, units and directions, and what is known of it."""
-    from archrank.datasets.benchmark import read_card
+    from archrank.datasets.card import read_card
     from archrank.datasets.catalog import card_path
 
     path = card_path(name)
     card = read_card(path)
     if as_json:
-        emit(card)
+        emit(card.as_dict())
         return
-    space = card["space"]
-    echo(f"{card['title']} ({card['name']})")
-    for label, text in (("source", card.get("source")), ("licence", card.get("licence")), ("citation", card.get("citation")),
-                        ("table", path.with_suffix(".parquet")), ("sha256", card["sha256"])):
-        if text:
-            echo(f"  {label:<9} {text}")
-    echo(f"  {'space':<9} {space['name']}: {len(space['ops'])} operations, up to {space['max_nodes']} nodes, "
-               f"{space.get('cells', 1)} cell{'s' if space.get('cells', 1) > 1 else ''}")
-    for fact, value in card.get("facts", {}).items():
-        echo(f"  {fact:<14} {json.dumps(value)}")
-    for fact, text in _measured(card):
-        echo(f"  {fact:<14} {text}")
-    echo("  metrics")
-    width = max(map(len, card["metrics"]))
-    for metric, said in card["metrics"].items():
-        mark = "*" if metric == card["default_target"] else " "
-        runs = f", {len(said['repeats'])} runs" if said.get("repeats") else ""
-        unit = f"[{said['unit']}] " if said.get("unit") else ""
-        echo(f"  {mark} {metric:<{width}}  {said.get('direction', 'max')}  {unit}{said.get('description', '')}{runs}")
-
-
-def _measured(card: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the builder measured of a table it made: (fact, text), for the default target."""
-    target = card["default_target"]
-    if "reliability" not in card:
-        return
-    cells, share = card["cells"], card.get("distinct", {}).get(target)
-    yield "trained", f"{cells['trained']:,} of {cells['planned']:,} cells, {len(cells['failed'])} failed, {card['made']['core_seconds']:,} core-seconds"
-    yield "reliability", f"tau {card['reliability'][target]} between the mean {target} of two disjoint halves of the seeds"
-    yield "noise ceiling", f"tau {card['noise_ceiling'][target]} between one seed and the mean of the others"
-    if share is not None:
-        yield "distinct means", f"{100 * share:.1f} % of the cells"
-    yield "quantiles", ", ".join(f"{at}: {value}" for at, value in card["quantiles"].items())
-    yield "naive tau", ", ".join(f"{what} {tau}" for what, tau in card["baselines"]["kendall_tau"].items())
+    for line in described(card, path):
+        echo(line)
 
 
 @app.command()
@@ -108,18 +78,20 @@ def get(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="An official file or folder, or a CSV or Parquet table of your own.")],
-    name: Annotated[str | None, typer.Option("--as", help="Which benchmark it is [by its name]; for your own table, what to call it.")] = None,
-    own: Annotated[bool, typer.Option("--own", help="It is a table of your own, whatever it is called.")] = False,
-    ops: Annotated[str | None, typer.Option("--ops", help="Own table: operations in the order of their ids, a,b,c.")] = None,
-    metrics: Annotated[str | None, typer.Option("--metrics", help="Own table: columns of scores [all numbers].")] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Own table: metric predicted when none is named [the first].")] = None,
-    minimize: Annotated[str | None, typer.Option("--minimize", help="Own table: metrics where less is better [by their names].")] = None,
-    units: Annotated[str | None, typer.Option("--units", help="Own table: accuracy=%,latency=ms.")] = None,
-    to: Annotated[Path | None, typer.Option("--to", help="Own table: folder to write it to [a folder of archrank's own].")] = None,
+    file: Annotated[Path, typer.Argument(help="An official file or folder, or a CSV, TSV or Parquet table of your own.")],
+    name: Annotated[str | None, typer.Option("--as", help="Which benchmark it is [by its name]; for a custom one, what to call it.")] = None,
+    own: Annotated[bool, typer.Option("--own", help="It is a custom benchmark, whatever the file is called.")] = False,
+    space: Annotated[str | None, typer.Option("--space", help="Custom: search space, which statistics count once [one of its own].")] = None,
+    ops: Annotated[str | None, typer.Option("--ops", help="Custom: operations in the order of their ids, a,b,c.")] = None,
+    roles: Annotated[str | None, typer.Option("--roles", help="Custom: input=a,output=b,none=c,skip=d [by usual names].")] = None,
+    metrics: Annotated[str | None, typer.Option("--metrics", help="Custom: columns of scores [all that look like scores].")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="Custom: metric predicted when none is named [the first accuracy].")] = None,
+    minimize: Annotated[str | None, typer.Option("--minimize", help="Custom: metrics where less is better [by their names].")] = None,
+    units: Annotated[str | None, typer.Option("--units", help="Custom: accuracy=%,latency=ms.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Custom: folder to write it to [a folder of archrank's own].")] = None,
 ) -> None:
     """Turn an official file, or your own table, into a checked benchmark. Repeating it is safe; a bad file changes nothing."""
-    from archrank.datasets.catalog import import_file, own_folder
+    from archrank.datasets.catalog import custom_folder, import_file
     from archrank.datasets.errors import ArchrankError
 
     if not file.exists():
@@ -128,16 +100,18 @@ def import_(
     if source is not None:
         with _watched(f"{source.name}: importing"):
             card = import_file(source, file)
-        _said(card)
+        _say_imported(card)
         return
     from archrank.datasets.benchmark import write_benchmark
-    from archrank.datasets.custom.files import read_own
+    from archrank.datasets.custom.files import read_custom
+    from archrank.datasets.custom.options import TableOptions
 
-    folder = to or own_folder()
-    frame, described = read_own(file, name=name, ops=_words(ops), metrics=_words(metrics), minimize=_words(minimize),
-                                units=_pairs(units), default_target=target)
+    folder = to or custom_folder()
+    options = TableOptions(name or file.stem, space=space, ops=_words(ops), roles=_pairs("--roles", roles), minimize=_words(minimize),
+                           units=_pairs("--units", units), default_target=target, source=f"custom benchmark {file.name}")
+    frame, described = read_custom(file, options, metrics=_words(metrics))
     kept = {} if units is not None else _kept_units(folder / f"{described['name']}.json", described["metrics"])
-    _said(write_benchmark(folder, frame, described).with_suffix(".json"))
+    _say_imported(write_benchmark(folder, frame, described).with_suffix(".json"))
     if kept:
         echo(f"units kept from the last import: {', '.join(f'{metric}={unit}' for metric, unit in kept.items())}")
 
@@ -194,7 +168,7 @@ def _source(name: str) -> Source:
 
 def _guess(file: Path, name: str | None) -> Source | None:
     """The benchmark a file belongs to by its name, or the one that was named; None for a table of one's own."""
-    from archrank.datasets.errors import ArchrankError
+    from archrank.datasets.errors import ArchrankError, unknown
     from archrank.datasets.importers import SOURCES
 
     if name is not None and name in SOURCES:
@@ -204,9 +178,10 @@ def _guess(file: Path, name: str | None) -> Source | None:
         return known[0]
     if file.suffix.lower() in (".csv", ".parquet", ".tsv"):
         return None
+    formats = "your own tables are .csv, .tsv or .parquet (unpack or convert others)"
     if name is not None:
-        return _source(name)
-    raise ArchrankError(f"{file}: which benchmark is this? say it with --as NAME (`archrank data list`); your own tables are .csv or .parquet")
+        raise ArchrankError(f"{file}: {formats}; and {unknown('benchmark', name, SOURCES)}")
+    raise ArchrankError(f"{file}: which benchmark is this? say it with --as NAME (`archrank data list`); {formats}")
 
 
 def _data_folder() -> Path:
@@ -219,40 +194,37 @@ def _words(text: str | None) -> list[str] | None:
     return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _pairs(text: str | None) -> dict[str, str] | None:
+def _pairs(option: str, text: str | None) -> dict[str, str] | None:
     from archrank.datasets.errors import ArchrankError
 
+    example = {"--units": "accuracy=%,latency=ms", "--roles": "input=a,output=b,none=c,skip=d"}[option]
     pairs = [word.partition("=") for word in _words(text) or []]
-    if wrong := [left for left, sign, _ in pairs if not sign]:
-        raise ArchrankError(f"--units: '{wrong[0]}' has no unit; write accuracy=%,latency=ms")
-    return {left: right for left, _, right in pairs} or None
+    if wrong := [left for left, _, right in pairs if not left or not right]:
+        what = "unit" if option == "--units" else "operation"
+        raise ArchrankError(f"{option}: '{wrong[0]}' has no {what}; write {example}")
+    return {left.strip(): right.strip() for left, _, right in pairs} or None
 
 
 def _kept_units(card: Path, metrics: dict[str, Any]) -> dict[str, str]:
     """Gives metrics the units that they had when the table was last imported; returns these."""
-    from archrank.datasets.benchmark import read_card
+    from archrank.datasets.card import read_card
     from archrank.datasets.errors import DataError
 
     try:
-        before = read_card(card)["metrics"]
+        before = read_card(card).metrics
     except DataError:  # there is none, or none that can be read
         return {}
-    kept = {metric: before[metric]["unit"] for metric in metrics if before.get(metric, {}).get("unit")}
+    kept = {metric: before[metric].unit for metric in metrics if metric in before and before[metric].unit}
     for metric, unit in kept.items():
         metrics[metric]["unit"] = unit
     return kept
 
 
-def _said(card: Path) -> None:
-    described = json.loads(card.read_text(encoding="utf-8"))
-    count = described.get("facts", {}).get("architectures")
-    size = f"{count:,} architectures, " if isinstance(count, int) else ""
-    target = described["default_target"]
-    named = [f"{name} ({metric.get('direction', 'max')}{', the target' if name == target else ''})" for name, metric in described["metrics"].items()]
-    echo(f"imported as {described['name']}: {size}metrics {', '.join(named[:6])}{', ...' if len(named) > 6 else ''}")
-    for column, why in described.get("facts", {}).get("left_out", {}).items():
-        echo(f"left out: column '{column}' ({why})")
-    echo(f"{card.with_suffix('.parquet')}")
+def _say_imported(path: Path) -> None:
+    from archrank.datasets.card import read_card
+
+    for line in imported(read_card(path), path):
+        echo(line)
 
 
 @contextmanager

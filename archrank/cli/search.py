@@ -25,7 +25,7 @@ def search(
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Search a table with every strategy and predictor: which finds a good architecture soonest? Always resumes."""
-    from archrank.eval.search.compare import compare_searches, sentences
+    from archrank.eval.search.compare import compare_searches, digits_of, rounded, sentences
     from archrank.eval.search.plan import plan_searches
     from archrank.eval.search.run import run_searches
     from archrank.eval.search.traces import Judge, read_searches
@@ -55,8 +55,8 @@ def search(
         unit = table.unit(mine[0].planned.test)
         echo(f"{name}: test regret ({mine[0].planned.test}) of the architecture with the best {mine[0].planned.target} so far, mean over {repeats} repeats [95 % interval]")
         print_columns(["search", "tier", *(f"after {n}" for n in standings[0].at), "queries saved", "found a top 0.1 %", "s/query"],
-                      [[item.label, item.tier, *(f"{v.value:.3f} [{v.low:.3f}, {v.high:.3f}]" for v in item.at.values()),
-                        f"{item.saved.value:.0f} [{item.saved.low:.0f}, {item.saved.high:.0f}]", f"{item.reached:.0%}", f"{item.seconds:.3f}"] for item in standings])
+                      [[item.label, item.tier, *(rounded(value, digits_of(standings)) for value in item.at.values()),
+                        rounded(item.saved, 0), f"{item.reached:.0%}", f"{item.seconds:.3f}"] for item in standings])
         for sentence in sentences(standings, differences, f" {unit}" if unit else ""):
             echo(sentence)
     echo(f"{summary.planned} searches: {summary.kept} kept, {summary.done} done, {len(summary.failed)} failed, {time.monotonic() - started:.0f} s. Results in {store}")

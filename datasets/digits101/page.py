@@ -61,7 +61,8 @@ def cell_of(benchmark: Benchmark, row: int) -> Cell:
 
 def text(benchmark: Benchmark) -> str:
     """The page in Markdown."""
-    card, made = benchmark.card, benchmark.card["made"]
+    card = benchmark.card.as_dict()
+    made = card["made"]
     cells, task, recipe = card["cells"], card["task"], card["recipe"]
     seeds = len(card["metrics"]["test_accuracy"]["repeats"])
     figures = f"figures/{benchmark.name}"

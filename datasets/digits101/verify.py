@@ -55,7 +55,7 @@ def verify(benchmark: Benchmark, task: Task, recipe: Recipe, count: int, seed: i
 
     Raises DataError when the benchmark was made with another task or recipe.
     """
-    card, scores_of = benchmark.card, benchmark.scores
+    card, scores_of = benchmark.card.as_dict(), benchmark.scores
     if recipe.digest(task) != card.get("digest"):
         raise DataError(f"{card['name']}: the table was made with another task or recipe; verify it with those")
     # Only what a CPU made can be bit-equal on one; where nothing is, the comparison is one within the noise.

@@ -1,19 +1,14 @@
-"""What importers share: describing metrics, checking measured values, naming isomorphism classes."""
+"""What importers share: describing metrics, checking measured values."""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from archrank.datasets.canonical import isomorphism_key
 from archrank.datasets.errors import DataError
 from archrank.datasets.io.bounded import shown
-
-_CELLS = 1 << 22
 
 
 def metric(description: str, unit: str = "%", direction: str = "max", **more: Any) -> dict[str, Any]:
@@ -39,28 +34,6 @@ def int_tuple(text: object, where: str) -> tuple[int, ...]:
     if not isinstance(value, (tuple, list)) or not all(type(item) is int for item in value):
         raise DataError(f"{where}: {shown(text)} is not a tuple of integers")
     return tuple(value)
-
-
-def graph_keys(ops: Sequence[Sequence[int]], edges: Sequence[Iterable[tuple[int, int]]]) -> list[str]:
-    """A name for each labelled DAG that isomorphic ones share (see `archrank.datasets.canonical.isomorphism_key`).
-
-    The graphs are taken as they are; nothing is pruned or contracted.
-    """
-    keys: list[str] = []
-    width = max(map(len, ops))
-    step = max(1, _CELLS // width**2)
-    for start in range(0, len(ops), step):
-        chunk = ops[start : start + step]
-        ids = np.zeros((len(chunk), width), np.int64)
-        mask = np.zeros((len(chunk), width), bool)
-        links = np.zeros((len(chunk), width, width), np.int32)
-        for row, (nodes, pairs) in enumerate(zip(chunk, edges[start : start + step])):
-            ids[row, : len(nodes)] = nodes
-            mask[row, : len(nodes)] = True
-            for u, v in pairs:
-                links[row, u, v] = 1
-        keys += list(isomorphism_key(ids, links, mask))
-    return keys
 
 
 def flat(edges: Iterable[tuple[int, int]]) -> list[int]:

@@ -9,16 +9,16 @@ extra `archrank[hdf5]`. Graphs were written from the published loader and tested
 
 from __future__ import annotations
 
-import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers.common import flat, graph_keys, metric, number
+from archrank.datasets.importers.common import flat, metric, number
 from archrank.datasets.importers.source import Download, Importer, Source
-from archrank.datasets.io.bounded import JSON_LIMIT, parse_json, read_json, tell
+from archrank.datasets.io.bounded import JSON_LIMIT, open_file, parse_json, read_json, read_stream, tar_members, tell
+from archrank.datasets.keys import graph_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,18 +87,29 @@ def _meta(folder: Path) -> Any:
     if (folder / META).is_file():
         return read_json(folder / META, JSON_LIMIT)
     path = folder / PACKED_META
-    try:
-        with tarfile.open(path, "r|*") as archive:
-            for member in archive:
-                if member.isreg() and Path(member.name).name == META:
-                    stream = archive.extractfile(member)
-                    data = stream.read(JSON_LIMIT + 1) if stream else b""
-                    if len(data) > JSON_LIMIT:
-                        raise DataError(f"{path}: {META} unpacks to more than {JSON_LIMIT:,} bytes; refused")
-                    return parse_json(data, f"{path}: {META}")
-    except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{path}: not a complete archive ({error}); fetch it again") from None
+    for name, stream in tar_members(path, META):
+        if PurePosixPath(name).name == META:
+            where = f"{path}: {META}"
+            return parse_json(read_stream(stream, JSON_LIMIT, where), where)
     raise DataError(f"{path}: holds no {META}")
+
+
+def _own(group: Any, name: str, where: str) -> Any:
+    """A member of an HDF5 group that lies in the file itself: soft and external links are refused."""
+    import h5py
+
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise DataError(f"{where}: '{name}' is a link, or not there; refused")
+    return group[name]
+
+
+def _numbers(group: Any, name: str, most: int, where: str) -> Any:
+    """The values of an HDF5 data set of at most `most` plain numbers that are stored in the file itself."""
+    found = _own(group, name, where)
+    if found.size > most or found.dtype.kind not in "iuf" or found.external or found.is_virtual:
+        raise DataError(f"{where}: '{name}' holds {found.size:,} x {found.dtype.itemsize} bytes; at most {most:,} plain numbers, stored in the "
+                        "file itself, are read")
+    return found[()]
 
 
 def _names(meta: Any, part: str, where: str) -> dict[int, str]:
@@ -139,17 +150,17 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     graphs: list[tuple[list[int], list[tuple[int, int]]]] = []
     scores: list[dict[str, float]] = []
     try:
-        with h5py.File(path / GRAPHS, "r") as store:
+        with open_file(path / GRAPHS) as file, h5py.File(file, "r") as store:
             for part in PARTS:
+                _own(store, part, f"{path / GRAPHS}: {part}")
                 kinds, measured = _names(meta, part, str(path / META)), labels(path, part)
                 for position in range(len(store[part])):
                     where = f"{path / GRAPHS}: {part}/{position}"
                     if str(position) not in measured:
                         raise DataError(f"{where}: has no labels in {', '.join(LABELS.values())}")
-                    entry = store[part][str(position)]
-                    if entry["adj"].size > LARGEST**2 or entry["nodes"].size > LARGEST * 64:
-                        raise DataError(f"{where}: more than {LARGEST} nodes; refused")
-                    graphs.append(graph(entry["adj"][()], entry["nodes"][()], kinds, where))
+                    entry = _own(store[part], str(position), where)
+                    adjacency, nodes = (_numbers(entry, name, most, where) for name, most in (("adj", LARGEST**2), ("nodes", LARGEST * 64)))
+                    graphs.append(graph(adjacency, nodes, kinds, where))
                     names.append(f"{part}/{position}")
                     scores.append(measured[str(position)])
                     tell(len(names), sum(PARTS.values()))

@@ -6,6 +6,7 @@ the presence of this one. Reads the official pickle, or three CSV exports `hw_<d
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from archrank.datasets.importers import nasbench201
 from archrank.datasets.importers.common import flat, int_tuple, metric
 from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io import safe_pickle
+from archrank.datasets.io.bounded import read_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,8 +69,8 @@ def _from_csv(path: Path, data_set: str) -> pd.DataFrame:
 
     file = path / f"hw_{data_set}.csv"
     try:
-        raw = pd.read_csv(file)
-    except (OSError, ValueError) as error:
+        raw = pd.read_csv(BytesIO(read_bytes(file)))
+    except ValueError as error:
         raise DataError(f"{file}: not a readable CSV table ({error})") from None
     if missing := [name for name in ("net", *QUANTITIES) if name not in raw.columns]:
         raise DataError(f"{file}: column '{missing[0]}' is missing")

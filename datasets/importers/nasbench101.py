@@ -24,7 +24,7 @@ from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import int_tuple, metric, number
 from archrank.datasets.importers.source import Download, Importer, Source
 from archrank.datasets.io import tfrecord
-from archrank.datasets.io.bounded import read_json, shown
+from archrank.datasets.io.bounded import open_file, read_json, shown
 from archrank.datasets.nb101_cells import INPUT, OPS, OUTPUT, Cell
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class _Table:
 
 def _stream(path: Path) -> _Table:
     table = _Table()
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         for number, payload in enumerate(tfrecord.records(stream, path)):
             where = f"{path}: record {number}"
             try:

@@ -9,11 +9,13 @@ Graph: operation on node, 8 nodes: input, the six edges of the cell in the order
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.source import Importer, Source
+from archrank.datasets.io.bounded import read_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +94,7 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         return nasbench201_pth.read(path)
     import pandas as pd
 
-    raw = pd.read_csv(path)
+    raw = pd.read_csv(BytesIO(read_bytes(path)))
     needed = {"arch_str", *(column for column, *_ in COLUMNS.values()), *(column for column, *_ in COSTS.values())}
     if missing := sorted(needed - set(raw.columns)):
         raise DataError(f"{path}: column '{missing[0]}' is missing; is this the NAS-Bench-201 table?")

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers.common import flat, graph_keys, metric, number
+from archrank.datasets.importers.common import flat, metric, number
 from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io import safe_pickle
 from archrank.datasets.io.bounded import read_bytes, shown
+from archrank.datasets.keys import graph_keys
 
 if TYPE_CHECKING:
     import pandas as pd

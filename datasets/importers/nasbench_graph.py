@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers.common import flat, graph_keys, metric, number
+from archrank.datasets.importers.common import flat, metric, number
 from archrank.datasets.importers.source import Download, Importer, Source
 from archrank.datasets.io import safe_pickle
 from archrank.datasets.io.bounded import shown
+from archrank.datasets.keys import graph_keys
 
 if TYPE_CHECKING:
     import pandas as pd

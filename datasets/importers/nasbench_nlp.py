@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers.common import flat, graph_keys, metric, number
+from archrank.datasets.importers.common import flat, metric, number
 from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io.bounded import parse_json, zip_members
+from archrank.datasets.keys import graph_keys
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,6 @@ at a time. A folder that holds only some of them is a benchmark of only those, a
 
 from __future__ import annotations
 
-import bz2
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -21,12 +19,13 @@ from archrank.datasets.importers import nasbench201
 from archrank.datasets.importers.common import flat, metric, number
 from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io import safe_pickle
-from archrank.datasets.io.bounded import MEMBER_LIMIT, MEMBERS_LIMIT, read_bz2, safe_member, tell
+from archrank.datasets.io.bounded import MEMBER_LIMIT, read_bz2, tar_members, tell, unpack_bz2
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FOLDERS = {"topology": "NATS-tss-v1_0-3ffb9-simple", "size": "NATS-sss-v1_0-50262-simple"}
+UNPACKED_LIMIT = 64 << 30
 COUNTS = {"topology": 15625, "size": 32768}
 # Key of the longest training, and the shorter ones, in each space.
 EPOCHS = {"topology": ("200", "12"), "size": ("90", "12", "01")}
@@ -63,24 +62,11 @@ def _unpacked(path: Path) -> Iterator[tuple[str, bytes]]:
         for file in sorted(path.glob("*.pickle.pbz2")):
             yield file.name, read_bz2(file)
         return
-    try:
-        with tarfile.open(path, "r|*") as archive:
-            for count, member in enumerate(archive):
-                name = safe_member(member.name, str(path))
-                if count > MEMBERS_LIMIT:
-                    raise DataError(f"{path}: more than {MEMBERS_LIMIT:,} members; refused")
-                if member.isdir() or not name.endswith(".pickle.pbz2"):
-                    continue
-                stream = archive.extractfile(member) if member.isreg() else None
-                if stream is None or member.size > MEMBER_LIMIT:
-                    raise DataError(f"{path}: member '{name}' is no plain file of a sensible size; refused")
-                unpack = bz2.BZ2Decompressor()
-                data = unpack.decompress(stream.read(), max_length=MEMBER_LIMIT)
-                if not unpack.eof:
-                    raise DataError(f"{path}: member '{name}' is cut off or unpacks to more than {MEMBER_LIMIT:,} bytes; refused")
-                yield PurePosixPath(name).name, data
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: not a complete tar archive ({error}); fetch it again") from None
+    total = 0
+    for name, stream in tar_members(path, ".pickle.pbz2"):
+        data = unpack_bz2(stream, min(MEMBER_LIMIT, UNPACKED_LIMIT - total), f"{path}: member '{name}'")
+        total += len(data)
+        yield PurePosixPath(name).name, data
 
 
 def size_graph(arch: str, where: str) -> tuple[list[int], list[int]]:

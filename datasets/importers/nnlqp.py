@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers.common import flat, graph_keys, metric
+from archrank.datasets.importers.common import flat, metric
 from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io import tfrecord
 from archrank.datasets.io.bounded import JSON_LIMIT, read_bytes, safe_member, tell
+from archrank.datasets.keys import graph_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,6 +117,8 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     for name, _ in rows:
         if name not in parsed:
             tell(len(parsed), len(rows))
+            if not (path / name).resolve().is_relative_to(path.resolve()):
+                raise DataError(f"{path / name}: a link out of the folder; refused")
             parsed[name] = parse_onnx(read_bytes(path / name, ONNX_LIMIT), str(path / name))
     vocabulary = _vocabulary(parsed)
     place = {op: number for number, op in enumerate(vocabulary)}

@@ -15,12 +15,14 @@ as the C one's memo array can.
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import re
 import struct
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,10 @@ from archrank.datasets.io.bounded import read_bytes, shown
 
 PICKLE_LIMIT = 512 << 20
 KEY_PARTS = 8
+EMPTY_LIMIT = 1 << 12  # rows of nothing that an empty array may have
+CHECKED_KEYS = 64  # a dictionary or set with more keys than this is looked at for keys made to collide
+COLLISIONS = 16
+RECENT = 4  # so many of those are remembered
 PARTS = 1 << 20
 _PLAIN_DTYPE = re.compile(r"[<>=|]?[biufSU]\d{1,4}|\?|[<>=|]?b1|bool")
 
@@ -91,6 +97,8 @@ class Array:
         if not isinstance(data, bytes) or not isinstance(shape, tuple):
             raise Refused("an array of objects")
         flat = np.frombuffer(data, dtype.build())
+        if not flat.size and math.prod(side for side in shape if type(side) is int and side > 0) > EMPTY_LIMIT:
+            raise Refused(f"an empty array of shape {shown(shape)}")
         self.values = flat.reshape(shape, order="F" if fortran else "C").copy()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -181,6 +189,15 @@ _OPCODES = (
 _Pure: Any = pickle._Unpickler
 
 
+@dataclass
+class _Large:
+    """A large dictionary or set that is being filled: the hashes of its keys, and how often two keys had one."""
+
+    group: Any
+    hashes: set[int]
+    collisions: int = 0
+
+
 class Reader(_Pure):  # type: ignore[misc]
     """An unpickler of the few instructions that tables of numbers need."""
 
@@ -189,6 +206,7 @@ class Reader(_Pure):  # type: ignore[misc]
     def __init__(self, stream: Any) -> None:
         super().__init__(stream, encoding="latin-1")
         self.position, self.made = stream.tell, 0
+        self.large: list[_Large] = []
 
     def find_class(self, module: str, name: str) -> Any:
         """The permitted constructor of that name; nothing is imported."""
@@ -228,28 +246,51 @@ class Reader(_Pure):  # type: ignore[misc]
 
     def load_setitem(self) -> None:
         """One entry of a dictionary."""
-        _check_keys(self.stack[-2:-1])
+        self._check_new(self.stack[-3], self.stack[-2:-1])
         super().load_setitem()
 
     def load_setitems(self) -> None:
         """Entries of a dictionary."""
-        _check_keys(self.stack[::2])
+        self._check_new(self.metastack[-1][-1], self.stack[::2])
         super().load_setitems()
 
     def load_dict(self) -> None:
         """A dictionary as old protocols write it."""
-        _check_keys(self.stack[::2])
+        self._check_new({}, self.stack[::2])
         super().load_dict()
 
     def load_additems(self) -> None:
         """Members of a set."""
-        _check_keys(self.stack)
+        self._check_new(self.metastack[-1][-1], self.stack)
         super().load_additems()
 
     def load_frozenset(self) -> None:
         """A frozen set."""
-        _check_keys(self.stack)
+        self._check_new(frozenset(), self.stack)
         super().load_frozenset()
+
+    def _check_new(self, group: Any, keys: list[Any]) -> None:
+        """Refuses what cannot be a key of a table, and large groups of keys made to collide, for each of which all others are looked at.
+
+        The hash of text differs from process to process, so that only numbers and tuples can be made to collide.
+        """
+        _check_keys(keys)
+        if not isinstance(group, (dict, set, frozenset)) or len(group) + len(keys) <= CHECKED_KEYS or all(type(key) is str for key in keys):
+            return
+        large = next((large for large in self.large if large.group is group), None)
+        if large is None:
+            self.made += len(group)  # which are looked at again
+            if self.made > self.position():
+                raise Refused("more than it holds")
+            large = _Large(group, set(map(hash, group)))
+        self.large = [large, *(other for other in self.large if other is not large)][:RECENT]
+        for key in keys:
+            number = hash(key)
+            if number in large.hashes and key not in group:
+                large.collisions += 1
+                if large.collisions > COLLISIONS:
+                    raise Refused("keys that collide")
+            large.hashes.add(number)
 
     dispatch |= {pickle.BYTEARRAY8[0]: load_bytearray8, pickle.REDUCE[0]: load_reduce, pickle.BUILD[0]: load_build,
                  pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.DICT[0]: load_dict,

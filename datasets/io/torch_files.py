@@ -8,6 +8,7 @@ architecture: each is reduced to what is wanted as soon as it is complete, and w
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from array import array
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from archrank.datasets.errors import DataError
-from archrank.datasets.io.bounded import open_zip, tell
+from archrank.datasets.io.bounded import open_file, open_zip, tell
 from archrank.datasets.io.safe_pickle import Array, Reader, Refused, read_one
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -121,12 +122,8 @@ class _Reducing(Reader):
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
     """The stream of the file's main pickle, and its length."""
-    try:
-        stream = path.open("rb", buffering=BUFFER)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    with stream:
-        size = path.stat().st_size
+    with open_file(path, BUFFER) as stream:
+        size = os.fstat(stream.fileno()).st_size
         start = stream.read(2)
         stream.seek(0)
         if start != b"PK":

@@ -98,11 +98,15 @@ def _differences(labels: Sequence[str], logs: dict[str, Floats]) -> list[Differe
             for (first, second), gap, adjusted in zip(pairs, gaps, holm(p) if len(p) else p)]
 
 
+def mean_curve(values: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean over repeats of [R, ...], and the ends of Student's 95 % interval."""
+    mean, count = values.mean(0), len(values)
+    half = stats.t.ppf(1 - ALPHA / 2, count - 1) * values.std(0, ddof=1) / np.sqrt(count)
+    return mean, mean - half, mean + half
+
+
 def _mean(values: Floats) -> Estimate:
-    """Mean over repeats, with Student's interval."""
-    mean, count = float(values.mean()), len(values)
-    half = float(stats.t.ppf(1 - ALPHA / 2, count - 1) * values.std(ddof=1) / np.sqrt(count))
-    return Estimate(mean, mean - half, mean + half)
+    return Estimate(*map(float, mean_curve(values)))
 
 
 def _first_below(curve: Floats, bound: float) -> Floats:
@@ -126,13 +130,23 @@ def _saved(curve: Floats, bound: float) -> Estimate:
     return Estimate(float(saved(curve.mean(0))), *(float(q) for q in np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2])))
 
 
+def digits_of(standings: Sequence[Standing]) -> int:
+    """Decimals that show two figures of the largest regret and of those a tenth of it."""
+    scale = max(value.value for item in standings for value in item.at.values())
+    return max(2, 2 - int(np.floor(np.log10(scale)))) if scale > 0 else 3
+
+
+def rounded(value: Estimate, digits: int) -> str:
+    """`mean [low, high]`."""
+    return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+
+
 def sentences(standings: Sequence[Standing], differences: Sequence[Difference], unit: str) -> list[str]:
     """What the standings say, in words: who ranks first, and what it saves over random search."""
     best = standings[0]
     equals = [item.label for item in standings[1:] if set(item.tier) & set(best.tier)]
     last = max(best.at)
-    value = best.at[last]
-    found = [f"{best.label} ranks first: test regret {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]{unit} after {last} queries"
+    found = [f"{best.label} ranks first: test regret {rounded(best.at[last], digits_of(standings))}{unit} after {last} queries"
              + (f"; no significant difference from {', '.join(equals)}." if equals else "; significantly better than all others." if len(standings) > 1 else ".")]
     random = next((item for item in standings if item.label == "random"), None)
     if random is not None and random is not best:

@@ -142,7 +142,7 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
         "Most under-rated": -trial.residual,
     }
     score = table.target(target)
-    unit = str(table.card["metrics"][target].get("unit", ""))
+    unit = table.unit(target)
     unit = "" if unit == "fraction" else f" {unit}"
     panels, rows = [], []
     for i, (title, values) in enumerate(chosen.items()):

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 
 from archrank.datasets import PROTOCOLS
+from archrank.datasets.card import MetricCard
 from archrank.eval.statistics import ComparisonError, coverage
 from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Details, Heading, Section, Table, Text
 from archrank.reports.sections import section
@@ -138,17 +139,17 @@ def _cards(study: Study) -> Table:
             continue
         shown = []
         for target in targets:
-            metric = table.card["metrics"].get(target, {})
-            arrow = "↓" if metric.get("direction") == "min" else "↑"
-            about = ", ".join(part for part in (metric.get("description", ""), metric.get("unit", "")) if part)
+            metric = table.card.metrics.get(target, MetricCard())
+            arrow = "↓" if metric.direction == "min" else "↑"
+            about = ", ".join(part for part in (metric.description, metric.unit) if part)
             shown.append(f"{target} {arrow} ({about})" if about else f"{target} {arrow}")
         rows.append(
             {
                 "name": Cell(str(name)),
-                "title": Cell(str(table.card["title"])),
+                "title": Cell(table.about),
                 "size": Cell(count(len(table))),
                 "targets": Cell("; ".join(shown)),
-                "licence": Cell(str(table.card.get("licence", "not stated"))),
+                "licence": Cell(table.card.licence or "not stated"),
                 "sha": Cell(", ".join(used)),
             }
         )

@@ -93,7 +93,7 @@ def test_own_table_from_beginning_to_end(place, capsys):
     assert code == 0 and "imported as mine: 4 architectures, metrics accuracy (max), latency (min, the target)" in out and "left out" not in out
     benchmark = catalog.load("mine")
     assert benchmark.default_target == "latency" and benchmark.direction("latency") == "min"
-    assert catalog.available()["mine"] == "own table" and run(capsys, "verify", "mine")[0] == 0
+    assert catalog.available()["mine"] == "custom" and run(capsys, "verify", "mine")[0] == 0
     assert "[ms] latency" in run(capsys, "info", "mine")[1]
     assert "units kept from the last import: accuracy=%, latency=ms" in run(capsys, "import", "mine.csv")[1]
     assert "[ms] latency" in run(capsys, "info", "mine")[1]
@@ -154,7 +154,7 @@ def test_list_names_every_benchmark_and_its_state(place, capsys):
     _, out, _ = run(capsys, "list")
     assert all(name in out for name in rows)
     titles = {row["name"]: row["title"] for row in json.loads(run(capsys, "list", "--json")[1])}
-    assert all(titles.values()) and titles["digits101"] == catalog.load("digits101").card["title"] and titles["digits101"] in out
+    assert all(titles.values()) and titles["digits101"] == catalog.load("digits101").card.title and titles["digits101"] in out
     (place / "data").mkdir()
     (place / "data" / "broken.json").write_text("{")
     (place / "data" / "broken.parquet").write_text("")

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from archrank.datasets.benchmark import build, read_benchmark, read_card, write_benchmark
+from archrank.datasets.benchmark import build, read_benchmark, write_benchmark
+from archrank.datasets.card import read_card
 from archrank.datasets.catalog import EMBEDDED
 from archrank.datasets.errors import DataError
 
@@ -36,7 +37,7 @@ def test_comes_back_as_it_was_written(tmp_path):
     path = write_benchmark(tmp_path, frame, card)
     again = read_benchmark(path)
     assert len(again) == 3 and again.targets == ["accuracy", "latency"] and again.direction("latency") == "min"
-    assert again.card["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert again.card.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert again.ops.tolist() == [[0, 1, 3, 0], [0, 2, 1, 3], [0, 3, 0, 0]]
     assert np.argwhere(again.adj[1]).tolist() == [[0, 1], [0, 2], [1, 3], [2, 3]]
     assert again.depth[0].tolist() == [0, 1, 2, 0]
@@ -56,9 +57,10 @@ def test_a_table_is_known_by_what_it_holds_and_not_by_its_file(tmp_path):
     frame["edges"] = [[0, 1, 1, 2], [2, 3, 0, 1, 1, 3, 0, 2], [0, 1]]
     frame.to_parquet(path, compression="gzip")
     kept = path.with_suffix(".json").read_text()
-    path.with_suffix(".json").write_text(json.dumps({name: said for name, said in json.loads(kept).items() if name != "content"}))
+    card_of_it = {name: said for name, said in json.loads(kept).items() if name != "content"}
+    path.with_suffix(".json").write_text(json.dumps(card_of_it | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}))
     again = read_benchmark(path)
-    assert "content" not in again.card and again.content == known.content == known.card["content"] and again.table == known.table
+    assert not again.card.content and again.content == known.content == known.card.content and again.table == known.table
     assert build(frame, card | {"title": "Other", "source": "elsewhere"}).table == known.table
 
 
@@ -100,7 +102,7 @@ def test_an_edited_card_is_another_table_although_it_names_the_content(tmp_path)
 
 
 def test_the_embedded_table_names_its_content():
-    card = read_card(EMBEDDED / "digits101.json")
+    card = read_card(EMBEDDED / "digits101.json").as_dict()
     assert card.pop("content") == build(pd.read_parquet(EMBEDDED / "digits101.parquet"), card).content
 
 
@@ -143,8 +145,10 @@ def test_broken_files_are_named(tmp_path):
     frame, card = table()
     path = write_benchmark(tmp_path, frame, card)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DataError, match="not a readable Parquet table"):
+    with pytest.raises(DataError, match="not the table that its card describes"):
         read_benchmark(path)
+    with pytest.raises(DataError, match="not a readable Parquet table"):
+        read_benchmark(path, checked=False)
     path.with_suffix(".json").write_text("{")
     with pytest.raises(DataError, match="not a readable benchmark card"):
         read_benchmark(path)
@@ -154,20 +158,24 @@ def test_broken_files_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(("damage", "said"), [
-    (lambda c: 5, "a card is a dictionary, not 5"),
-    (lambda c: None, "a card is a dictionary, not None"),
+    (lambda c: 5, "should be a valid dictionary.*"),
+    (lambda c: None, "should be a valid dictionary"),
     (lambda c: c | {"space": "x"}, "the card's 'space' is 'x'"),
-    (lambda c: c | {"title": 5}, "the card's 'title' is 5"),
-    (lambda c: c | {"facts": []}, "'facts' is no dictionary"),
-    (lambda c: c | {"default_target": "speed"}, "default target 'speed' is none of its metrics"),
-    (lambda c: c | {"space": c["space"] | {"ops": "in x out"}}, "'ops' is no list of names"),
-    (lambda c: c | {"space": c["space"] | {"max_nodes": "4"}}, "a 'max_nodes' .* of 1 or more"),
-    (lambda c: c | {"space": c["space"] | {"cells": 300}}, "too many ops or cells"),
-    (lambda c: c | {"space": c["space"] | {"roles": {"input": "in"}}}, "no dictionary of op ids"),
-    (lambda c: c | {"metrics": {"accuracy": {"direction": "up"}}}, "metric 'accuracy' is {'direction': 'up'}; it needs a 'direction' of max or min"),
-    (lambda c: c | {"metrics": {"accuracy": 5}}, "metric 'accuracy' is 5"),
-    (lambda c: c | {"metrics": {"ops": {}}}, "metric 'ops' is .*a name of its own"),
-    (lambda c: c | {"metrics": {"accuracy": {"repeats": "accuracy"}}}, "'repeats' is no list of columns"),
+    (lambda c: c | {"title": 5}, "the card's 'title' is 5: Input should be a valid string"),
+    (lambda c: c | {"facts": []}, "the card's 'facts' is .*dictionary"),
+    (lambda c: c | {"default_target": "speed"}, "the default target 'speed' is none of the metrics"),
+    (lambda c: c | {"space": c["space"] | {"ops": "in x out"}}, "the card's 'space / ops' is 'in x out': Input should be a valid list"),
+    (lambda c: c | {"space": c["space"] | {"max_nodes": "4"}}, "the card's 'space / max_nodes' is '4': Input should be a valid integer"),
+    (lambda c: c | {"space": c["space"] | {"cells": 300}}, "the card's 'space / cells' is 300: Input should be less than or equal to 127"),
+    (lambda c: c | {"space": c["space"] | {"roles": {"input": "in"}}}, "the card's 'space / roles / input' is 'in': Input should be a valid integer"),
+    (lambda c: c | {"metrics": {"accuracy": {"direction": "up"}}}, "the card's 'metrics / accuracy / direction' is 'up': Input should be 'max' or 'min'"),
+    (lambda c: c | {"facts": {"architectures": "many"}}, "the card's 'facts / architectures' is 'many': Input should be a valid integer"),
+    (lambda c: c | {"facts": {"best": {"accuracy": "high"}}}, "the card's 'facts / best / accuracy' is 'high'"),
+    (lambda c: c | {"space": c["space"] | {"max_nodes": 10**18}}, "the card's 'space / max_nodes' is 1000000000000000000: .*less than or equal to 10000"),
+    (lambda c: {name: said for name, said in c.items() if name != "sha256"}, "the card has no 'sha256'"),
+    (lambda c: c | {"metrics": {"accuracy": 5}}, "the card's 'metrics / accuracy' is 5"),
+    (lambda c: c | {"metrics": {"ops": {}}}, "cannot be called 'ops'.*a name of its own"),
+    (lambda c: c | {"metrics": {"accuracy": {"repeats": "accuracy"}}}, "'metrics / accuracy / repeats' is 'accuracy': Input should be a valid list"),
 ])
 def test_cards_written_by_hand_are_refused_in_one_line(tmp_path, damage, said):
     path = write_benchmark(tmp_path, *table()).with_suffix(".json")

@@ -89,6 +89,7 @@ def test_parquet_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     pd.DataFrame({"x": [[1.0] * 1000] * 100}).to_parquet(tmp_path / "x.parquet")
     assert len(bounded.read_parquet(tmp_path / "x.parquet")) == 100
     monkeypatch.setattr(bounded, "VALUES_LIMIT", 99_999)
+    monkeypatch.setattr(bounded, "VALUES_PER_BYTE", 1)
     with pytest.raises(DataError, match="100,100 values; at most"):
         bounded.read_parquet(tmp_path / "x.parquet")
 

@@ -201,8 +201,8 @@ def test_builder_end_to_end_on_another_task(tmp_path):
     assert benchmark.repeats("test_accuracy").shape == (3, 3)
     assert benchmark.target() == pytest.approx(benchmark.repeats("test_accuracy").mean(1))
     assert (benchmark.target("latency_ms") > 0).all()
-    assert benchmark.card["cells"]["trained"] == 3 and not benchmark.card["partial"]
-    assert set(benchmark.card["baselines"]["kendall_tau"]) >= {"parameters", "flops", "depth"}
+    assert benchmark.card.as_dict()["cells"]["trained"] == 3 and not benchmark.card.as_dict()["partial"]
+    assert set(benchmark.card.as_dict()["baselines"]["kendall_tau"]) >= {"parameters", "flops", "depth"}
     verdict = verify(benchmark, task, QUICK, 3, quiet=True)
     assert verdict.passed and verdict.equal == 3
     benchmark.scores.loc[row, "test_log_likelihood/1"] += 1e-3
@@ -288,7 +288,7 @@ def shipped():
 
 def test_the_shipped_table_keeps_its_promises():
     benchmark = shipped()
-    card = benchmark.card
+    card = benchmark.card.as_dict()
     cells = [
         Cell.from_matrix(adj[np.ix_(mask, mask)], ops[mask].tolist())
         for adj, mask, ops in zip(benchmark.adj[:50], benchmark.mask[:50], benchmark.ops[:50], strict=True)

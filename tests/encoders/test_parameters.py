@@ -19,7 +19,7 @@ from archrank.eval.trials.trial import make_plan
 
 def counted(cells, column):
     """The synthetic cells with a column of parameters."""
-    card = dict(cells.card, metrics=cells.card["metrics"] | {"parameters": {"unit": "count", "direction": "min", "description": "made up"}})
+    card = cells.card.with_metrics({"parameters": {"unit": "count", "direction": "min", "description": "made up"}})
     return dataclasses.replace(cells, scores=cells.scores.assign(parameters=column), card=card)
 
 

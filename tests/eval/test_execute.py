@@ -111,7 +111,7 @@ def test_a_pretraining_is_done_once_for_each_table_configuration_and_hidden_cost
 
     kept, half = f"{plugin}:kept+ridge", cells.subset(range(200))
     half.scores = half.scores.assign(parameters=np.random.default_rng(0).permutation(200) + 1.0)
-    half.card["metrics"] = half.card["metrics"] | {"parameters": {"unit": "", "direction": "min", "description": "made up"}}
+    half.card = half.card.with_metrics({"parameters": {"unit": "", "direction": "min", "description": "made up"}})
     assert calls(cells, kept, seeds=2) == ["1 400"] and calls(cells, kept, budgets=[20], targets=["cost"]) == []
     assert calls(cells, kept.replace("kept+", "kept[power=2]+")) == ["2 400"]
     assert calls(half, kept) == ["1 200"] and calls(half, kept, targets=["cost"]) == []

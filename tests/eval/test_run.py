@@ -6,6 +6,7 @@ import weakref
 import numpy as np
 import pytest
 
+from archrank.datasets.card import as_card
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.runners.run import run
 from archrank.eval.trials.execute import with_costs
@@ -53,8 +54,8 @@ def test_protocols_may_train_on_one_metric_and_test_on_another(cells, tmp_path):
     """Where the test score is unrelated to the validation score trained on, nothing but that relation can be found."""
     both = cells.subset(range(len(cells)))
     both.scores = both.scores.assign(my_val=both.scores["quality"], my_test=-both.scores["quality"])
-    both.card["metrics"] = {name: {"unit": "%", "direction": "max", "description": "made up"} for name in ("my_val", "my_test")}
-    both.card["default_target"] = "my_val"
+    metrics = {name: {"unit": "%", "direction": "max", "description": "made up"} for name in ("my_val", "my_test")}
+    both.card = as_card(both.card.as_dict() | {"metrics": metrics, "default_target": "my_val"}, "both")
     store = tmp_path / "store"
     for protocol in ("clean", "tnasp"):
         run(make_plan(parse_list("path+forest"), benchmarks=[both], budgets=[80], seeds=2, protocol=protocol), store, workers=0)
@@ -130,7 +131,7 @@ def test_a_target_that_is_a_cost_is_hidden_from_encodings(cells):
     table = cells.subset(range(len(cells)))
     secret = np.random.default_rng(0).permutation(len(table)).astype(float)
     table.scores = table.scores.assign(parameters=secret)
-    table.card["metrics"] = table.card["metrics"] | {"parameters": {"unit": "", "direction": "min", "description": "made up"}}
+    table.card = table.card.with_metrics({"parameters": {"unit": "", "direction": "min", "description": "made up"}})
     assert np.array_equal(cost(with_costs(table), table.space, "parameters").numpy(), secret)
     assert not np.array_equal(cost(with_costs(table, hidden="parameters"), table.space, "parameters").numpy(), secret)
     assert not np.array_equal(cost(table.graphs, table.space, "parameters").numpy(), secret)  # what learned encoders are given, whoever came before

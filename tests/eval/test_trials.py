@@ -66,8 +66,8 @@ def test_keys_name_what_matters_and_nothing_else(cells):
 
 def test_a_direction_that_was_turned_is_in_the_keys(cells):
     def keys(direction):
-        quality = cells.card["metrics"]["quality"] | {"direction": direction}
-        table = replace(cells, card=cells.card | {"metrics": cells.card["metrics"] | {"quality": quality}})
+        quality = cells.card.as_dict()["metrics"]["quality"] | {"direction": direction}
+        table = replace(cells, card=cells.card.with_metrics({"quality": quality}))
         return {item.trial.key for item in plan_of(table, "path+ridge").trials}
 
     assert keys("max") == {item.trial.key for item in plan_of(cells, "path+ridge").trials} and not keys("max") & keys("min")

@@ -256,8 +256,8 @@ def test_what_was_tested_on_another_score_is_shown_against_it(make, tmp_path: Pa
     table = made.load("toy-a")
     holes = [f"hole_{i}" for i in range(2)]
     scores = table.scores.assign(valid=-table.scores["accuracy"], **dict.fromkeys(holes, np.nan))
-    metrics = table.card["metrics"] | {"valid": {"direction": "max", "repeats": holes}}
-    table = dataclasses.replace(table, scores=scores, card=table.card | {"metrics": metrics})
+    card = table.card.with_metrics({"valid": {"direction": "max", "repeats": holes}})
+    table = dataclasses.replace(table, scores=scores, card=card)
     for path in sorted((made.store / "trials").glob("*.json")):
         record = json.loads(path.read_text())
         record["trial"]["target"], record["test"]["target"] = "valid", "accuracy"
@@ -325,7 +325,7 @@ def test_no_store_and_an_empty_store(tmp_path: Path) -> None:
     with pytest.raises(ArchrankError, match="there is no store at"):
         build([tmp_path / "nowhere"], tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ArchrankError, match="no trials in"):
+    with pytest.raises(ArchrankError, match="no trial in"):
         build([tmp_path / "empty"], tmp_path)
 
 

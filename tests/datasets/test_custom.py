@@ -1,4 +1,4 @@
-"""Tables of one's own: every way in gives the same benchmark, and every problem is named with its row."""
+"""Custom benchmarks: every way in gives the same benchmark, and every problem is named with its row."""
 
 import gzip
 import json
@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from torch_geometric.data import Data
 
 from archrank.datasets.benchmark import Benchmark, read_benchmark, write_benchmark
-from archrank.datasets.custom.files import read_own
-from archrank.datasets.custom.graphs import from_graphs
+from archrank.datasets.custom.files import read_custom
+from archrank.datasets.custom.options import TableOptions
+from archrank.datasets.custom.table import from_graphs
 from archrank.datasets.errors import DataError
 
+pytestmark = pytest.mark.filterwarnings("ignore::archrank.datasets.errors.ArchrankWarning")
 OPS = ["input", "conv", "pool", "output"]
 CELLS = [([0, 1, 2, 3], [(0, 1), (1, 2), (2, 3)]), ([0, 2, 3], [(0, 1), (1, 2)]), ([0, 1, 3], [(0, 1), (1, 2), (0, 2)])]
 SCORES = {"accuracy": [91.5, 88.0, 90.0], "latency": [3.0, 1.0, 2.0]}
@@ -71,7 +73,7 @@ def test_names_that_say_less_is_better(name, direction):
 def test_the_numbers_of_rows_are_no_metric(tmp_path):
     cells = {"ops": ["input conv pool output", "input pool output", "input conv output"], "edges": ["0>1 1>2 2>3", "0>1 1>2", "0>1 1>2 0>2"]}
     pd.DataFrame({**cells, "accuracy": [91.5, 88, 90]}).to_csv(tmp_path / "mine.csv")
-    _, card = read_own(tmp_path / "mine.csv", ops=OPS)
+    _, card = read_custom(tmp_path / "mine.csv", TableOptions("mine", ops=OPS))
     assert list(card["metrics"]) == ["accuracy"] and "no name" in card["facts"]["left_out"]["Unnamed: 0"]
 
 
@@ -83,7 +85,7 @@ def test_csv_parquet_and_graphs_agree(tmp_path):
                  ).to_parquet(tmp_path / "mine.parquet")
     expected = from_graphs([as_pair(*cell) for cell in CELLS], SCORES, ops=OPS, name="mine")
     for file in ("mine.csv", "mine.parquet"):
-        frame, card = read_own(tmp_path / file, ops=OPS)
+        frame, card = read_custom(tmp_path / file, TableOptions("mine", ops=OPS))
         found = read_benchmark(write_benchmark(tmp_path / "out", frame, card))
         assert same(found, expected) and found.name == "mine"
         assert found.scores.to_dict("list") == SCORES
@@ -153,11 +155,11 @@ def test_problems_are_named_with_their_line(tmp_path, line, says):
     path.write_text("\n".join([HEADER, GOOD, line, "c,input output,0>1,91.0"]) + "\n")
     if says is None:  # an empty field is "not measured"
         path.write_text("\n".join([HEADER, GOOD, line, "c,input output,0>1,88"]) + "\n")
-        frame, _ = read_own(path, ops=["input", "conv", "output"])
+        frame, _ = read_custom(path, TableOptions("mine", ops=["input", "conv", "output"]))
         assert frame["accuracy"].isna().tolist() == [False, True, False]
         return
     with pytest.raises(DataError) as caught:
-        read_own(path, ops=["input", "conv", "output"])
+        read_custom(path, TableOptions("mine", ops=["input", "conv", "output"]))
     assert says in str(caught.value) and "\n" not in str(caught.value) and str(caught.value).startswith(str(path))
 
 
@@ -165,10 +167,10 @@ def test_many_problems_come_at_once_and_long_lists_are_cut(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("\n".join([HEADER, GOOD, *(f"b{i},input wrong{i} output,0>1,{i}" for i in range(30))]))
     with pytest.raises(DataError, match="line 3: .*line 4: .*and 22 more"):
-        read_own(path, ops=["input", "conv", "output"])
+        read_custom(path, TableOptions("mine", ops=["input", "conv", "output"]))
     path.write_text("\n".join([HEADER, GOOD, "b,input output,one,1", "c,input output,0>5,2", "d,input output,0>1,good"]))
     with pytest.raises(DataError, match="line 3: edges 'one' cannot be read.*line 4: edge 0 -> 5 leaves.*line 5: 'accuracy' is 'good'"):
-        read_own(path)
+        read_custom(path)
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
@@ -187,7 +189,7 @@ def test_many_problems_come_at_once_and_long_lists_are_cut(tmp_path):
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "nasbench301"}, "comes with; choose another"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "roles": {"input": "start"}}, "which does not occur"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "units": {"lat": "ms"}}, "'units' names 'lat', which is no metric; known: score"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "default_target": "speed"}, "no metric 'speed'"),
+    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "default_target": "speed"}, "names 'speed', which is no metric; known: score"),
     ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": pd.DataFrame([[1, 2], [2, 1]], columns=["a", "a"])}, "metric 'a' comes twice"),
     ({"graphs": [(["a", "b"], [(0, 0.5)]), (["a", "b"], [(0, float("inf"))])], "scores": [1, 2]}, "row 0: 0.5 is no whole number.*row 1: inf is no whole number"),
     ({"graphs": [Data(x=torch.tensor([[0.5], [1]]), edge_index=torch.tensor([[0], [1]]))], "scores": [1], "ops": OPS}, "row 0: 0.5 is no whole number"),
@@ -210,49 +212,49 @@ def test_scores_do_not_vanish_unseen(tmp_path, fields, says):
     path.write_text("\n".join(["arch,ops,edges,accuracy,latency,note,empty", *rows]))
     if says is None:
         left_out = {"accuracy": "text such as 'failed'", "note": "text such as 'fine'", "empty": "empty"}
-        assert read_own(path)[1]["facts"]["left_out"] == left_out
+        assert read_custom(path)[1]["facts"]["left_out"] == left_out
     else:
         with pytest.raises(DataError, match=says):
-            read_own(path)
-    assert list(read_own(path, metrics=["latency"])[1]["metrics"]) == ["latency"]
+            read_custom(path)
+    assert list(read_custom(path, metrics=["latency"])[1]["metrics"]) == ["latency"]
     with pytest.raises(DataError, match="'accuracy' is"):
-        read_own(path, metrics=["accuracy"])
+        read_custom(path, metrics=["accuracy"])
 
 
 def test_tabs_and_packed_files(tmp_path):
     lines = ["arch,ops,edges,accuracy", "a,input output,0>1,3", "b,input output,0>1,"]
     for name, mark in (("mine.csv", ","), ("mine.tsv", "\t")):
         (tmp_path / name).write_text("\n".join(line.replace(",", mark) for line in [*lines, "c,input output,0>1,4"]))
-    pd.testing.assert_frame_equal(read_own(tmp_path / "mine.tsv")[0], read_own(tmp_path / "mine.csv")[0])
+    pd.testing.assert_frame_equal(read_custom(tmp_path / "mine.tsv")[0], read_custom(tmp_path / "mine.csv")[0])
     for name in ("mine.csv.gz", "packed.csv"):
         (tmp_path / name).write_bytes(gzip.compress((tmp_path / "mine.csv").read_bytes()))
         with pytest.raises(DataError, match="unpack or rename it" if name.endswith("gz") else "not a readable table"):
-            read_own(tmp_path / name)
+            read_custom(tmp_path / name)
 
 
 def test_ids_in_a_csv_need_their_names(tmp_path):
     path = tmp_path / "ids.csv"
     path.write_text("arch,ops,edges,accuracy\na,0 1 2,0>1 1>2,3\nb,0 2,0>1,4\n")
     with pytest.raises(DataError, match="name the operations in the order of their ids"):
-        read_own(path)
-    assert read_own(path, ops=["input", "conv", "output"])[1]["space"]["ops"] == ["input", "conv", "output"]
+        read_custom(path)
+    assert read_custom(path, TableOptions("mine", ops=["input", "conv", "output"]))[1]["space"]["ops"] == ["input", "conv", "output"]
 
 
 def test_broken_files_are_refused_and_nothing_is_written(tmp_path):
     path = tmp_path / "x.parquet"
     path.write_bytes(b"PAR1 nothing")
     with pytest.raises(DataError, match="not a readable Parquet table"):
-        read_own(path)
+        read_custom(path)
     path = tmp_path / "x.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="column 'ops' is missing"):
-        read_own(path)
+        read_custom(path)
     path.write_text("ops,edges,score\na,input output,0>1,3\n")
     with pytest.raises(DataError, match="line 2: expected 3 fields, saw 4"):
-        read_own(path)
+        read_custom(path)
     path.write_text("ops,edges,score\n")
     with pytest.raises(DataError, match="no rows"):
-        read_own(path)
+        read_custom(path)
     with pytest.raises(DataError, match="cyclic"):
         from_graphs([(["a", "b"], [(0, 1), (1, 0)])] * 2, [1, 2], save_to=tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -263,4 +265,4 @@ def test_empty_lines_are_passed_over_and_counted(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("\n".join(["", HEADER, GOOD, "", "  ", "b,input conv9 output,0>1 1>2,90"]) + "\n")
     with pytest.raises(DataError, match="line 6: unknown operation 'conv9'"):
-        read_own(path, ops=["input", "conv", "output"])
+        read_custom(path, TableOptions("mine", ops=["input", "conv", "output"]))

@@ -1,0 +1,37 @@
+"""The section Search of a report, and a report of searches alone."""
+
+import numpy as np
+import pytest
+
+from archrank.datasets import load
+from archrank.eval.search.plan import plan_searches
+from archrank.eval.search.run import run_searches
+from archrank.reports import build
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    bench = load("digits101")
+    plan = plan_searches([], benchmarks=[bench], strategies=["random", "local"], queries=30, repeats=5)
+    folder = tmp_path_factory.mktemp("searches")
+    assert run_searches(plan, folder, workers=0).done == 2
+    return folder
+
+
+def test_a_store_of_searches_alone_has_a_report(store, tmp_path):
+    build([store], tmp_path, formats=("html", "md", "tex", "json"))
+    text = (tmp_path / "report.md").read_text()
+    assert "ranks first: test regret" in text and "queries saved" in text and "digits101" in text
+    assert (tmp_path / "figures" / "search-0.svg").is_file()
+
+
+def test_another_table_is_said(store, tmp_path):
+    other = load("digits101").subset(np.arange(100))
+    build([store], tmp_path, formats=("md",), load=lambda name: other)
+    assert "not the one these searches were made on" in (tmp_path / "report.md").read_text()
+
+
+def test_a_damaged_search_is_named(store, tmp_path):
+    (store / "searches" / ("0" * 64 + ".json")).write_text("{}")
+    build([store], tmp_path, formats=("md",))
+    assert "left out, the same search makes it again" in (tmp_path / "report.md").read_text()
