@@ -79,7 +79,11 @@ class Forked:
         self._code: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            os._exit(self._run(store, self.plans[seeds]))
+            code = 130  # interrupted before it began
+            try:
+                code = self._run(store, self.plans[seeds])
+            finally:
+                os._exit(code)
 
     def _run(self, store: Path, plan: Plan) -> int:
         import torch
