@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: env report example test lint links clean
+.PHONY: env report example test lint links docs dist clean
 
 env: $(STAMP)
 
@@ -44,6 +44,16 @@ links:
 	@mkdir -p .links/archrank
 	@for name in datasets encoders eval reports; do ln -sfn ../../$$name .links/archrank/$$name; done
 	@for path in archrank/*; do ln -sfn ../../$$path .links/archrank/$$(basename $$path); done
+
+# The site, in build/site; works from file://. A broken link or reference fails.
+docs: env links
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo build/site/index.html
+
+# The wheel, tried outside the repository with every Python from 3.11 to 3.14 on this machine.
+dist: env
+	$(BIN)/python tools/check_wheel.py
 
 clean:
 	rm -rf $(VENV) .links build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

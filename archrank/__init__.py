@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from archrank.eval.predictor import Predictor
     from archrank.eval.search.study import Search
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["ArchrankError", "Benchmark", "Graphs", "Predictor", "Results", "Search", "SearchSpace", "encoder", "encoding", "load", "run"]
 
 _HOME = {

@@ -66,7 +66,7 @@ INTERRUPTED = 130
 
 def application(wanted: str | None) -> typer.Typer:
     """The application with one command imported (the one called) and the others by name and summary."""
-    app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
+    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
                       context_settings={"help_option_names": ["-h", "--help"]})
     app.callback(invoke_without_command=True)(top)
     for name, (module, thing) in COMMANDS.items():
@@ -120,7 +120,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     open_streams()
     try:
-        command(next((word for word in words if not word.startswith("-")), None))(words, prog_name="archrank")
+        # A shell that completes a line hands it over in a variable.
+        typed = os.environ["COMP_WORDS"].split()[1:] if "_ARCHRANK_COMPLETE" in os.environ and "COMP_WORDS" in os.environ else words
+        command(next((word for word in typed if not word.startswith("-")), None))(words, prog_name="archrank")
     except ArchrankError as error:
         if os.environ.get("ARCHRANK_DEBUG"):
             raise
