@@ -1,6 +1,5 @@
-"""Training against a plain loop of PyTorch's own parts, one network at a time, its schedule written out and its losses as formulas."""
+"""Training against the plain loop of `archrank.eval.engine.reference`, and that against formulas and a schedule written out."""
 
-import copy
 import math
 
 import numpy as np
@@ -8,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from archrank.eval.engine.batching import Member, batches, derive_seed
-from archrank.eval.engine.network import Network
+from archrank.eval.engine.batching import Member, batches
 from archrank.eval.engine.recipes import Recipe
-from archrank.eval.engine.training import fit, train
+from archrank.eval.engine.reference import train_plainly
+from archrank.eval.engine.supervised import supervised
+from archrank.eval.engine.training import fit, learning_rate, train
 from tests.eval.test_training import SHORT, TwoWay, members
 
 STRICT = {"lr": 0.02, "weight_decay": 0.3, "betas": (0.7, 0.95), "eps": 1e-3, "clip": 0.02, "batch": 8}
@@ -76,31 +76,20 @@ def hinge(margin, s, y):
     return (margin - torch.sign(y[i] - y[j]) * (s[i] - s[j])).clamp(min=0).mean()
 
 
-def plain(cells, member, recipe, factors, twins):
-    """The network after its last step, and the one that predicts."""
-    torch.manual_seed(derive_seed(member.seed, "weights"))
-    network = Network(Normed(cells.space), recipe.head, cells.graphs[:2]).train()
-    average = {name: weight.detach().clone() for name, weight in network.named_parameters()}
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind(network.parameters(), lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factors[min(step, len(factors) - 1)])
-    steps = list(batches(len(member.train), recipe, member.seed))
-    assert len(steps) == len(factors)
-    for chosen in steps:
-        rows, y = torch.as_tensor(member.train[chosen]), torch.as_tensor(member.labels[chosen])
-        scores = [network(space[rows])[0] for space in ([cells.graphs, twins] if recipe.consistency else [cells.graphs])]
-        found = [hinge(recipe.margin, s, y) if recipe.loss == "hinge" else (s - y).abs().mean() for s in scores]
-        loss = sum(found) / len(found) + recipe.consistency * (scores[0] - scores[-1]).abs().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        assert nn.utils.clip_grad_norm_(network.parameters(), recipe.clip) > recipe.clip
-        optimizer.step()
-        schedule.step()
-        for name, weight in network.named_parameters():
-            average[name] = recipe.ema * average[name] + (1 - recipe.ema) * weight.detach()
-    predictor = copy.deepcopy(network).eval()
-    predictor.load_state_dict(average, strict=False)
-    return network, predictor
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_learning_rate_follows_its_schedule(name):
+    recipe, steps = RECIPES[name], len(FACTORS[name])
+    assert [learning_rate(recipe, step, steps, 2) for step in range(steps)] == pytest.approx(FACTORS[name])
+
+
+def test_the_reference_takes_the_loss_of_its_formula(cells):
+    member, recipe = members(cells, 1)[0], RECIPES["updates"]
+    _, before = train_plainly(lambda: Normed(cells.space), cells.graphs, member, recipe.model_copy(update={"updates": 1, "lr": 1e-12}))
+    rows = next(iter(batches(len(member.train), recipe, member.seed)))
+    before.train()
+    scores = before(cells.graphs[torch.as_tensor(member.train[rows])])[0]
+    labels = torch.as_tensor(member.labels[rows])
+    torch.testing.assert_close(supervised(recipe, scores[None], labels[None])[0], hinge(recipe.margin, scores, labels))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -110,12 +99,21 @@ def test_members_train_as_a_plain_loop_trains_each(cells, name):
     given = (lambda member, probe: Normed(cells.space), cells.graphs, company, recipe)
     ensemble, outcomes = fit(*given, twins=twins).ensemble, train(*given, twins=twins)
     for m, member in enumerate(company):
-        last, predictor = plain(cells, member, recipe, FACTORS[name], twins)
+        last, predictor = train_plainly(lambda: Normed(cells.space), cells.graphs, member, recipe, twins=twins)
         for key, tensor in last.state_dict().items():
             torch.testing.assert_close((ensemble.parameters | ensemble.buffers)[key][m], tensor, rtol=1e-8, atol=1e-10, msg=f"{key} of member {m}")
         with torch.no_grad():
             scores, kept = predictor(cells.graphs[member.test])[0], predictor(cells.graphs[member.encode], task="embed")
         assert np.allclose(outcomes[m].predictions, scores, rtol=1e-8) and np.allclose(outcomes[m].encodings, kept, rtol=1e-5, atol=1e-6)
+
+
+def test_members_train_on_pairs_as_a_plain_loop_trains_each(cells):
+    recipe = SHORT.model_copy(update={"loss": "relation"})
+    company = members(cells, 2)
+    ensemble = fit(lambda member, probe: Rated(cells.space), cells.graphs, company, recipe, pairs=True).ensemble
+    for m, member in enumerate(company):
+        last, _ = train_plainly(lambda: Rated(cells.space), cells.graphs, member, recipe, pairs=True)
+        torch.testing.assert_close(ensemble.parameters["encoder.worth.weight"][m], last.encoder.worth.weight, rtol=1e-8, atol=1e-10)
 
 
 def test_a_member_counts_wins_over_its_own_test_architectures_alone(cells):
