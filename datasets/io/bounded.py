@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from archrank.datasets.errors import DataError, one_line
+from archrank.datasets.io.parquet_footer import extent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,11 +79,11 @@ def read_bytes(path: Path, limit: int = JSON_LIMIT) -> bytes:
         if size > limit:
             raise DataError(f"{path}: {size:,} bytes, more than the {limit:,} such a file can have; is it the right file?")
         try:
-            data = stream.read(limit + 1)
+            data = stream.read(size + 1)  # room is made for as many as are asked for
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if len(data) > limit:
-        raise DataError(f"{path}: grows while it is read, beyond {limit:,} bytes; refused")
+    if len(data) > size:
+        raise DataError(f"{path}: grows while it is read, beyond {size:,} bytes; refused")
     return data
 
 
@@ -115,15 +116,17 @@ def parse_parquet(data: bytes, where: str) -> pd.DataFrame:
     from pyarrow.parquet import ParquetFile
 
     try:
-        about = ParquetFile(pa.BufferReader(data)).metadata
-        groups = [about.row_group(at) for at in range(about.num_row_groups)]
-        values = about.num_rows + sum(group.column(at).num_values for group in groups for at in range(group.num_columns))
-        size, most = sum(group.total_byte_size for group in groups), max(VALUES_LIMIT, VALUES_PER_BYTE * len(data))
-        if size > TABLE_LIMIT or values > most:
-            raise DataError(f"{where}: unpacks to {size:,} bytes and {values:,} values; at most {TABLE_LIMIT:,} and {most:,} are read")
-        leaves = (about.schema.column(at) for at in range(len(about.schema)))
-        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
-        frame = ParquetFile(pa.BufferReader(data), read_dictionary=texts).read().to_pandas()
+        said = extent(data)
+        values, most = said.rows + said.values, max(VALUES_LIMIT, VALUES_PER_BYTE * len(data))
+        if said.size > TABLE_LIMIT or values > most:
+            raise DataError(f"{where}: unpacks to {said.size:,} bytes and {values:,} values; at most {TABLE_LIMIT:,} and {most:,} are read")
+        schema = ParquetFile(pa.BufferReader(data)).schema
+        texts = [leaf.path for leaf in map(schema.column, range(len(schema))) if leaf.physical_type == "BYTE_ARRAY"]
+        table = ParquetFile(pa.BufferReader(data), read_dictionary=texts).read()
+        for at, field in enumerate(table.schema):
+            if pa.types.is_dictionary(field.type) and not pa.types.is_string(field.type.value_type):  # text that its writer did not call text
+                table = table.set_column(at, field.name, table.column(at).cast(pa.dictionary(pa.int32(), pa.string())))
+        frame = table.to_pandas()
         if not all(isinstance(name, str) for name in frame.columns) or frame.columns.has_duplicates:
             raise DataError(f"{where}: the table's columns need one name each, and no name twice")
         categories = {name: object for name in frame.columns if frame[name].dtype == "category"}

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from archrank.datasets.errors import DataError
+from archrank.datasets.errors import DataError, one_line
 from archrank.datasets.io.bounded import open_file, open_zip, tell
 from archrank.datasets.io.safe_pickle import Array, Reader, Refused, read_one
 
@@ -136,7 +136,11 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
             members = [member for member in archive.infolist() if member.filename.endswith("/data.pkl")]
             if len(members) != 1 or members[0].compress_type != zipfile.ZIP_STORED:
                 raise DataError(f"{path}: not a file that torch.save wrote (it holds one uncompressed data.pkl)")
-            with archive.open(members[0]) as inner:
+            try:
+                member = archive.open(members[0])
+            except Exception as error:  # a damaged archive can fail in any way
+                raise DataError(f"{path}: data.pkl cannot be unpacked ({one_line(error, 80)}); fetch the file again") from None
+            with member as inner:
                 yield io.BufferedReader(inner, BUFFER), members[0].file_size  # type: ignore[type-var]
 
 

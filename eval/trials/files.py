@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from archrank.datasets.errors import ArchrankError, DataError, one_line
 from archrank.datasets.io.bounded import read_bytes
+from archrank.datasets.io.parquet_footer import extent
 from archrank.datasets.io.visible import visible
 from archrank.eval.trials.records import Damaged, Digest
 
@@ -184,10 +185,9 @@ def _parquet(data: bytes, columns: set[str]) -> pa.Table:
             about = file.metadata
             if set(file.schema_arrow.names) != columns or len(file.schema_arrow.names) != len(columns) or about.num_columns != len(columns):
                 raise Damaged(f"its columns are {visible(', '.join(file.schema_arrow.names))[:80]}, not {', '.join(sorted(columns))}")
-            groups = [about.row_group(at) for at in range(about.num_row_groups)]
-            values = sum(group.column(at).num_values for group in groups for at in range(group.num_columns))
-            if about.num_rows > ROWS_LIMIT or values > VALUES_LIMIT or sum(group.total_byte_size for group in groups) > TABLE_LIMIT:
-                raise Damaged(f"it unpacks to {about.num_rows:,} rows and {values:,} values, more than any trial has")
+            said = extent(data)
+            if said.rows > ROWS_LIMIT or said.values > VALUES_LIMIT or said.size > TABLE_LIMIT:
+                raise Damaged(f"it unpacks to {said.rows:,} rows and {said.values:,} values, more than any trial has")
             return file.read(use_threads=False)
     except Damaged:
         raise

@@ -1,0 +1,1 @@
+"""Fuzzing: everything archrank reads, mutated; see `__main__`."""
