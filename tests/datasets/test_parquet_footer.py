@@ -43,7 +43,7 @@ def test_no_wrong_bit_of_a_footer_ends_the_process():
     length = int.from_bytes(data[-8:-4], "little")
     refused = 0
     for at in range(len(data) - 8 - length, len(data)):
-        for bit in (0, 1, 3, 6):
+        for bit in (0, 4):
             wrong = data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
             for read, error in ((parse_encodings, Damaged), (lambda given: bounded.parse_parquet(given, "x"), DataError)):
                 try:
