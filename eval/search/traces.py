@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from scipy.special import gammaln
 
 from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError
+from archrank.datasets.io.visible import visible
 from archrank.eval.search.plan import SearchTask, oriented
 from archrank.eval.search.pool import Pool
 from archrank.eval.trials.files import replace
@@ -23,6 +24,7 @@ from archrank.eval.trials.files import replace
 Floats = NDArray[np.float64]
 FOLDER = "searches"
 MOST_BYTES = 1 << 26
+_TASK = TypeAdapter(SearchTask)
 
 
 class SearchRecord(BaseModel):
@@ -43,7 +45,12 @@ class SearchRecord(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> SearchRecord:
-        if self.planned.key != self.key:
+        try:
+            same = self.planned.key == self.key
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ValueError(f"field task.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        if not same:
             raise ValueError("its key is not that of its task")
         if len(self.rows) != self.planned.repeats or any(len(rows) > self.planned.queries or len(set(rows)) < len(rows) for rows in self.rows):
             raise ValueError("its traces are not those of its task")
@@ -51,8 +58,8 @@ class SearchRecord(BaseModel):
 
     @cached_property
     def planned(self) -> SearchTask:
-        """The task it is of."""
-        return SearchTask(**self.task)
+        """The task it is of, its fields of the types they are declared with."""
+        return _TASK.validate_json(json.dumps(self.task), strict=True)
 
 
 def write_search(folder: Path, task: SearchTask, rows: list[list[int]], seconds: float, provenance: dict[str, Any]) -> Path:
@@ -82,7 +89,7 @@ def read_searches(folders: Iterable[Path]) -> tuple[list[SearchRecord], list[str
                     raise ValueError("its key is not its name")
             except (OSError, ValueError, TypeError, RecursionError) as error:
                 reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-                problems.append(f"{path.name}: {reason.splitlines()[0][:120]}; left out, the same search makes it again")
+                problems.append(f"{path.name}: {visible(reason)[:120]}; left out, the same search makes it again")
                 continue
             found.setdefault(record.key, record)
     return [found[key] for key in sorted(found)], problems
@@ -122,6 +129,8 @@ class Judge:
     def regret(self, record: SearchRecord) -> Regret:
         """Optimum minus what the search had found after each query, [R, Q]; a repeat that ended early keeps its last value."""
         queries = record.planned.queries
+        if queries > len(self.valid):
+            raise ArchrankError(f"search {record.key[:12]} says it made more queries than the table has rows")
         curves = []
         for rows in record.rows:
             if not rows or min(rows) < 0 or max(rows) >= len(self.valid):

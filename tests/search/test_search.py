@@ -1,5 +1,6 @@
 """Searching a table: what a strategy may do, what random search must reach, and what is stored."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -219,3 +220,21 @@ def test_a_record_names_its_task(table, tmp_path):
     task = task_of(table, "random")
     write_search(tmp_path, task, [[0, 1]] * 4, 0.0, {})
     assert read_searches([tmp_path])[0][0].planned == task
+
+
+@pytest.mark.parametrize(("field", "value", "says"), [
+    ("table", 5, "field task.table: Input should be a valid string"), ("encoder", [1], "field task.encoder: "), ("queries", "4", "field task.queries: "),
+])
+def test_a_record_whose_task_has_fields_of_other_types_is_left_out_in_a_line(table, tmp_path, field, value, says):
+    task = dataclasses.replace(task_of(table, "random"), **{field: value})
+    write_search(tmp_path, task, [[0, 1]] * 4, 0.0, {})
+    records, (problem,) = read_searches([tmp_path])
+    assert not records and says in problem and "\n" not in problem
+
+
+def test_a_record_of_more_queries_than_the_table_has_rows_takes_no_memory(table, tmp_path):
+    task = dataclasses.replace(task_of(table, "random"), queries=10**15)
+    write_search(tmp_path, task, [[0, 1]] * task.repeats, 0.0, {})
+    (record,), _ = read_searches([tmp_path])
+    with pytest.raises(ArchrankError, match="more queries than the table has rows"):
+        Judge.of(table, task.target, task.test).regret(record)

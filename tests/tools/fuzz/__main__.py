@@ -6,7 +6,7 @@
 
 Input `n` of a kind follows from the seed and `n` alone; `--repeat KIND:SEED:N` gives that one again and shows what comes of it. Anything but success or an ArchrankError
 in one line without control characters is a finding, and so is a process that dies, more than ten seconds of CPU time, or more than a gigabyte of memory. Each hundred or so
-inputs are read by a process forked from this one. Results are appended to `inputs.jsonl` in the folder given; the same command goes on from there.
+inputs are read by a process forked from this one. Results are appended to `inputs.jsonl` in the folder given; the same command goes on from there, and reads again what was a finding.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import tempfile
 import time
 import traceback
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -103,21 +104,21 @@ def _stop(*_: object) -> None:
     raise TooLong
 
 
-def fork(kind: Kind, seed: int, numbers: range, log: Path, scratch: Path) -> None:
+def fork(kind: Kind, seed: int, numbers: Sequence[int], log: Path, scratch: Path) -> None:
     """Read some inputs in a process of its own; one that ends it is a finding, and the others follow in the next."""
     while numbers:
+        lines = len(log.read_text().splitlines()) if log.exists() else 0
         pid = os.fork()
         if pid == 0:
             _child(kind, seed, numbers, log, scratch)
-        code = _wait(pid, log)
-        done = len(read_log(log).get((kind.name, seed), {}).keys() & set(numbers)) if code else len(numbers)
-        if code:
-            append(log, Result(kind.name, seed, numbers[done], "finding", 0.0, 0, f"its process ended with {code}"))
-            done += 1
-        numbers = numbers[done:]
+        if not (code := _wait(pid, log)):
+            return
+        done = (len(log.read_text().splitlines()) if log.exists() else 0) - lines
+        append(log, Result(kind.name, seed, numbers[done], "finding", 0.0, 0, f"its process ended with {code}"))
+        numbers = numbers[done + 1 :]
 
 
-def _child(kind: Kind, seed: int, numbers: range, log: Path, scratch: Path) -> None:
+def _child(kind: Kind, seed: int, numbers: Sequence[int], log: Path, scratch: Path) -> None:
     code = 1
     try:
         space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + ADDRESSES
@@ -180,9 +181,8 @@ def fuzz(inputs: int, seed: int, folder: Path, only: tuple[str, ...] = (), minut
         for kind, numbers in sorted(parts, key=lambda part: part[1].start / counts[part[0].name]):  # all kinds advance together
             if time.monotonic() > end:
                 break
-            had = done[kind.name, seed].keys()
-            left = range(next((number for number in numbers if number not in had), numbers.stop), numbers.stop)
-            fork(kind, seed, left, log, Path(place) / "scratch")
+            had = done[kind.name, seed]
+            fork(kind, seed, [number for number in numbers if number not in had or had[number]["outcome"] == "finding"], log, Path(place) / "scratch")
     return summarise([result for (name, of), results in read_log(log).items() if name in counts and of == seed for result in results.values()])
 
 

@@ -40,7 +40,7 @@ from tests.tools.fuzz.mutate import changed, columns_of, damage, encoded, garble
 
 __all__ = ["Kind"]
 
-COMMAND_SHARE = 0.02
+COMMAND_SHARE = 0.005
 """How often an input is given to the command line itself too, which takes far longer than what it calls."""
 
 
@@ -73,7 +73,7 @@ def commanded(words: list[str], rng: random.Random) -> None:
 class Records(Kind):
     """Records of a store: trials and, one in ten, searches."""
 
-    name, share = "records", 20
+    name, share = "records", 16
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -124,7 +124,7 @@ class Records(Kind):
 class Predictions(Kind):
     """Parquet files of predictions and encodings beside a trial whose record names no digest."""
 
-    name, share = "predictions", 18
+    name, share = "predictions", 22
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -152,7 +152,7 @@ class Predictions(Kind):
 class Predictors(Kind):
     """Files of saved predictors."""
 
-    name, share = "predictors", 10
+    name, share = "predictors", 14
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -204,7 +204,7 @@ class Predictors(Kind):
 class Specs(Kind):
     """Encoders and heads as they are written."""
 
-    name, share = "specs", 18
+    name, share = "specs", 24
     GOOD = ("path", "gcn[dim=8,layers=1]", "path+ridge", "path[kind=truncated]+gp", "bag_of_ops+mlp[hidden=(32,32)]", "adjacency+ridge,gcn", "gcn[backend=auto]",
             "flowerformer[layers=3,dim=16]", "g*", "parameters", "{name}.py:Class[a=1]", "package.module:Class", "path+xgboost[n_estimators=20]", "cate[dim=8]+linear")
 
@@ -226,7 +226,7 @@ class Specs(Kind):
 class Suites(Kind):
     """Suites and, one in four, recipes."""
 
-    name, share = "suites", 12
+    name, share = "suites", 10
     SUITE: ClassVar[dict[str, Any]] = {"benchmarks": ["digits101"], "optional": ["nasbench201"], "encoders": ["path+ridge", {"name": "gcn", "dim": 8}], "budgets": [20, 78], "seeds": 2,
                                        "targets": ["test_accuracy"], "protocol": "clean", "recipe": "common"}
     RECIPE: ClassVar[dict[str, Any]] = {"lr": 0.001, "updates": 100, "batch": 32, "loss": "mse", "weight_decay": 0.01}
@@ -259,7 +259,7 @@ class Suites(Kind):
 class Tables(Kind):
     """Tables of one's own: CSV, TSV and Parquet."""
 
-    name, share = "tables", 8
+    name, share = "tables", 5
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -287,7 +287,7 @@ class Tables(Kind):
 class Benchmarks(Kind):
     """Benchmarks as they lie on disk: a card and its table."""
 
-    name, share = "benchmarks", 6
+    name, share = "benchmarks", 4
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

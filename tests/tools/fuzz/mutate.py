@@ -97,7 +97,7 @@ def _changed(value: Any, rng: random.Random, here: float) -> Any:
             case 0:
                 del value[name]
             case 1:
-                value[rng.choice(("x", "\x1b[2J", "\n", "", 5, "schema"))] = value.pop(name)
+                value[rng.choice(("x", "\x1b[2J", "\n", "", "5", "schema"))] = value.pop(name)
             case 2:
                 value[rng.choice(list(value))] = value[name]
             case _:

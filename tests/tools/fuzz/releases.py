@@ -51,7 +51,7 @@ NAMES = ("../up.json", "/abs.json", "a\x00.json", "C:\\x.json", "a\n.json", "\x1
 class Releases(Kind):
     """Releases that importers read."""
 
-    name, share = "releases", 8
+    name, share = "releases", 5
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
