@@ -205,8 +205,8 @@ class Specs(Kind):
     """Encoders and heads as they are written."""
 
     name, share = "specs", 24
-    GOOD = ("path", "gcn[dim=8,layers=1]", "path+ridge", "path[kind=truncated]+gp", "bag_of_ops+mlp[hidden=(32,32)]", "adjacency+ridge,gcn", "gcn[backend=auto]",
-            "flowerformer[layers=3,dim=16]", "g*", "parameters", "{name}.py:Class[a=1]", "package.module:Class", "path+xgboost[n_estimators=20]", "cate[dim=8]+linear")
+    GOOD = ("path", "gcn[dim=8,layers=1]", "path+ridge", "path[longest=3]+gp", "bag_of_ops+mlp[hidden=(32,32)]", "adjacency+ridge,gcn", "gcn[backend=dense]",
+            "flowerformer[layers=3,dim=16]", "g*", "parameters", "{name}.py:Class[a=1]", "package.module:Class", "path+xgboost[trees=20]", "cate[dim=8]+linear")
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
