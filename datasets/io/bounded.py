@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from archrank.datasets.errors import DataError, one_line
 from archrank.datasets.io.parquet_footer import extent
@@ -25,6 +25,7 @@ from archrank.datasets.io.parquet_footer import extent
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 MEMBER_LIMIT = 64 << 20
 ARCHIVE_LIMIT = 4 << 30
 MEMBERS_LIMIT = 200_000
@@ -215,11 +216,14 @@ def read_stream(stream: IO[bytes], limit: int, where: str) -> bytes:
     """What is left of a stream, at most `limit` bytes; DataError naming `where` if there is more."""
     parts: list[bytes] = []
     total = 0
-    while chunk := stream.read(CHUNK):
-        total += len(chunk)
-        if total > limit:
-            raise DataError(f"{where}: unpacks to more than {limit:,} bytes; refused")
-        parts.append(chunk)
+    try:
+        while chunk := stream.read(CHUNK):
+            total += len(chunk)
+            if total > limit:
+                raise DataError(f"{where}: unpacks to more than {limit:,} bytes; refused")
+            parts.append(chunk)
+    except tarfile.TarError as error:
+        raise DataError(f"{where}: not a complete tar archive ({error}); fetch it again") from None
     return b"".join(parts)
 
 
@@ -239,17 +243,24 @@ class _Metered(io.RawIOBase):
         self.left -= size
         if size < 0 or self.left < 0:
             raise DataError(f"{self.where}: a header of more than {HEADER_LIMIT:,} bytes; refused")
-        return self._checked(self.stream.read(size))
+        return self._checked(self._whole(lambda: self.stream.read(size)))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a position."""
         if offset > self.limit:
             raise DataError(f"{self.where}: unpacks to more than {self.limit:,} bytes; refused")
-        return self.stream.seek(offset, whence)
+        return self._whole(lambda: self.stream.seek(offset, whence))
 
     def tell(self) -> int:
         """The position in the unpacked stream."""
         return self.stream.tell()
+
+    def _whole(self, use: Callable[[], T]) -> T:
+        """What a use of the unpacked stream gives, also where it is the reader of a member that comes upon damage."""
+        try:
+            return use()
+        except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+            raise DataError(f"{self.where}: not a complete tar archive ({error}); fetch it again") from None
 
     def _checked(self, data: bytes) -> bytes:
         if self.stream.tell() > self.limit:

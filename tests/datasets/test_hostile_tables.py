@@ -196,3 +196,16 @@ def test_an_official_table_that_is_not_what_its_name_promises_says_so(tmp_path, 
     found = catalog.load("nasbench_graph_cora")
     assert "not the official table: architectures 5 (known: 26,206)" in found.card.title and found.card.facts.departs
     assert "not the official table" in catalog.titles()["nasbench_graph_cora"]
+
+
+@pytest.mark.parametrize("opener", [open, gzip.open, bz2.open, lzma.open])
+def test_a_tar_that_breaks_off_inside_a_member_is_refused_by_who_reads_it(tmp_path, opener):
+    path = tmp_path / "a.tar"
+    with opener(path, "wb") as file, tarfile.open(fileobj=file, mode="w") as archive:
+        member = tarfile.TarInfo("x.json")
+        member.size = 300_000
+        archive.addfile(member, io.BytesIO(np.random.default_rng(0).bytes(member.size)))
+    path.write_bytes(path.read_bytes()[:200_000])
+    with pytest.raises(DataError, match=r"a\.tar: not a complete tar archive"):
+        for _, stream in bounded.tar_members(path, ".json"):
+            bounded.read_stream(stream, 1 << 20, str(path))
