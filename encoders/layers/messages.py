@@ -65,6 +65,8 @@ class _Pyg:
 
     @classmethod
     def of(cls, graphs: Graphs) -> _Pyg:
+        import torch_geometric  # noqa: F401  # where it is missing, that is said here and not in the middle of a step
+
         ops, edges, owner = graphs.edge_list()
         return cls(ops, edges, owner, len(graphs), graphs.cell[graphs.mask])
 

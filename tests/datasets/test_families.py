@@ -42,6 +42,6 @@ def test_everything_else_trains(plan, tmp_path):
     plan = replace(plan, trials=[replace(item, recipe=variant("quick", updates=2)) for item in plan.trials])
     summary = run(plan, tmp_path, workers=0)
     store = Store(tmp_path)
-    failed = {f"{record['label']} on {record['trial']['benchmark']}": record["error"]["message"]
-              for item in plan.trials if (record := store.read(item.trial.key))["status"] == "failed"}
+    failed = {f"{record.label} on {record.trial.benchmark}": record.error.message
+              for item in plan.trials if (record := store.read(item.trial.key)).status == "failed"}
     assert not failed and summary.trained == len(plan.trials)

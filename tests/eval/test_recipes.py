@@ -25,7 +25,7 @@ def mine(tmp_path):
 
 
 def test_the_shipped_recipes():
-    assert list(RECIPES) == ["common", "paper", "quick"] and all(entry.summary for entry in RECIPES.entries.values())
+    assert list(RECIPES) == ["common", "paper", "quick", "search"] and all(entry.summary for entry in RECIPES.entries.values())
     assert RECIPES["quick"].model_copy(update={"name": "common", "updates": 1000}) == COMMON
     assert find_recipe("common") is COMMON and find_recipe(COMMON) is COMMON
 
