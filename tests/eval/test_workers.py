@@ -158,7 +158,7 @@ def test_what_was_done_before_a_worker_died_stays_done(cells, tmp_path):
     (store / "trials" / f"{second}.json").unlink()
     (group,) = make_groups(plan.trials, set(), Store(store))
     assert write_lost(group, Context(store), "WorkerLost", "gone") == {first: "done", second: "failed"}
-    assert Store(store).status() == {first: "done", second: "failed"}
+    assert {record.key: record.status for record in Store(store).records()} == {first: "done", second: "failed"}
 
 
 def test_a_script_without_a_guarded_entry_is_told_so_and_nothing_is_stored(tmp_path):
@@ -194,7 +194,7 @@ def test_a_store_that_cannot_be_written_ends_the_run_with_one_line_and_keeps_wha
     (store / "trials" / f"{lost}.json").mkdir()
     with pytest.raises(ArchrankError, match=rf"{lost}\.json cannot be written \(Is a directory\); make room there .* what was finished is kept") as stopped:
         run(plan, store, workers=workers)
-    assert "\n" not in str(stopped.value) and Store(store).status() == {kept: "done"}
+    assert "\n" not in str(stopped.value) and {record.key: record.status for record in Store(store).records()} == {kept: "done"}
     (store / "trials" / f"{lost}.json").rmdir()
     summary = run(plan, store, workers=0)
     assert (summary.kept, summary.trained) == (1, 1)
