@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -15,6 +17,7 @@ from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.eval.engine.recipes import RecipeChoice
 from archrank.eval.runners.processes import environment
+from archrank.eval.runners.worker import leave_with
 from archrank.eval.search.plan import SearchPlan, SearchTask, oriented
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.traces import read_searches, write_search
@@ -66,7 +69,8 @@ def run_searches(plan: SearchPlan, store: Path, *, workers: int | None = None, d
     before = {name: os.environ.get(name) for name in environment(1)}
     os.environ.update(environment(1))
     try:
-        with ProcessPoolExecutor(min(len(jobs), workers or os.cpu_count() or 1), get_context("spawn")) as pool:
+        size = min(len(jobs), workers or os.cpu_count() or 1)
+        with ProcessPoolExecutor(size, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)) as pool:
             running = {pool.submit(one_search, *job): job[0] for job in jobs}
             for future in as_completed(running):
                 try:
@@ -77,6 +81,12 @@ def run_searches(plan: SearchPlan, store: Path, *, workers: int | None = None, d
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
     return summary
+
+
+def _begin(parent: int) -> None:
+    """A worker leaves an interrupt to its parent, and ends when that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
 
 
 def one_search(task: SearchTask, spec: Spec | None, recipe: RecipeChoice, benchmark: Benchmark, store: Path, device: str) -> str:

@@ -2,6 +2,10 @@
 
 import dataclasses
 import itertools
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,6 +155,44 @@ def test_stored_searches_are_kept_and_damaged_ones_made_again(table, tmp_path):
     assert run_searches(plan, tmp_path, workers=0).done == 1
     assert {record.key: record.rows for record in read_searches([tmp_path])[0]} == {
         record.key: record.rows for record in read_searches([tmp_path])[0]}
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from archrank.datasets import load
+from archrank.eval.search.plan import plan_searches
+from archrank.eval.search.run import run_searches
+
+if __name__ == "__main__":
+    table = load("digits101").subset(range(0, 6032, 20))
+    plan = plan_searches([], benchmarks=[table], strategies=["random", "local", "evolution"], queries=40, repeats=20)
+    run_searches(plan, Path(sys.argv[1]), workers=1)
+"""
+
+
+def test_a_killed_run_leaves_no_worker_and_resumes_to_the_bit(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    words = [sys.executable, str(tmp_path / "script.py")]
+    run = subprocess.Popen([*words, str(tmp_path / "killed")])
+    deadline = time.monotonic() + 60
+    workers = []
+    while not workers and time.monotonic() < deadline:
+        children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        workers = [pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    run.kill()
+    run.wait()
+
+    def alive():
+        return [pid for pid in workers if Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    while alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert workers and not alive()
+    for store in ("killed", "whole"):
+        subprocess.run([*words, str(tmp_path / store)], check=True)
+    rows = [{record.key: record.rows for record in read_searches([tmp_path / store])[0]} for store in ("killed", "whole")]
+    assert len(rows[0]) == 3 and rows[0] == rows[1]
 
 
 def test_a_search_that_failed_says_why(table, tmp_path):
