@@ -2,6 +2,7 @@
 
 import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -116,6 +117,30 @@ def test_a_pretraining_is_done_once_for_each_table_configuration_and_hidden_cost
     assert calls(cells, kept.replace("kept+", "kept[power=2]+")) == ["2 400"]
     assert calls(half, kept) == ["1 200"] and calls(half, kept, targets=["cost"]) == []
     assert calls(half, kept, targets=["parameters"]) == ["1 200"]
+
+
+def test_a_damaged_pretraining_is_made_again(cells, plugin, tmp_path):
+    plan = plan_of(cells, f"{plugin}:kept+ridge")
+    store, calls = tmp_path / "store", Path(plugin).parent / "calls"
+    assert run(plan, store, workers=0).failed == 0
+    made, = (path for path in (store / "pretraining").iterdir() if path.suffix == ".safetensors")
+    whole = made.read_bytes()
+    made.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    for path in (store / "trials").iterdir():
+        path.unlink()
+    before = len(calls.read_text().splitlines())
+    assert run(plan, store, workers=0).failed == 0
+    assert len(calls.read_text().splitlines()) > before and predictions(store, plan.trials[0]) is not None
+    with_whole = made.read_bytes()
+    assert with_whole[-9] == whole[-9]
+
+
+def test_complex_features_are_refused(cells, plugin, tmp_path):
+    path = Path(plugin)
+    path.write_text(path.read_text() + "\n\n@encoding('turned')\ndef turned(graphs, space):\n    return torch.ones(len(graphs), 2, dtype=torch.complex64)\n")
+    assert run(plan_of(cells, f"{plugin}:turned+ridge"), tmp_path / "store", workers=0).failed == 1
+    record, = Store(tmp_path / "store").records()
+    assert "gives complex numbers; give real ones" in record.error.message
 
 
 def test_trials_train_together_that_have_one_target_one_recipe_and_batches_of_one_size(cells, plugin, tmp_path):
