@@ -128,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _stop(str(error), 2)
     except OSError as error:
+        if str(error).startswith("Signal 2 "):  # pyarrow's name for an interrupt that came while it was at work
+            _stop("interrupted; what was finished is kept, repeat the command to go on", INTERRUPTED)
         full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
         if os.environ.get("ARCHRANK_DEBUG") or (error.filename is None and not full):
             raise

@@ -144,3 +144,15 @@ def test_an_installed_package_brings_its_encoder(tmp_path):
     assert "[GNN, learned] Somebody else's. (plug-in their-encoders)" in listed and "dim=3" in listed
     done = archrank("run", "-e", "theirs[dim=4]", "--recipe", "paper", "--budgets", "20", "--seeds", "2", "--workers", "0", "--device", "cpu", "--store", "s")
     assert done.returncode == 0 and "2 trained, 0 failed" in done.stdout + done.stderr, done.stderr
+
+
+def test_an_interrupt_under_another_name_is_one_line(monkeypatch, capsys):
+    from archrank import cli
+
+    def interrupted(*words, **more):
+        raise OSError("Signal 2 ignored due to race condition")
+
+    monkeypatch.setattr(cli, "command", lambda wanted: interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["list"])
+    assert stopped.value.code == cli.INTERRUPTED and capsys.readouterr().err.startswith("archrank: interrupted;")
