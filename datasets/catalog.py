@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,15 +173,20 @@ def import_file(source: Source, path: Path) -> Path:
     from archrank.datasets.verify import departures
 
     origin = origin_of(source, path)
-    try:
-        frame, described = importer_of(source).read(path, source.variant)
-    except (ArchrankError, MemoryError):
-        raise
-    except Exception as error:  # a damaged file can fail an importer in any way
-        raise DataError(f"{path}: not the official form of {source.name} ({one_line(error, 120)}); it is damaged or another file") from None
+    frame, described = read_official(importer_of(source).read, path, source.variant, source.name)
     if described["name"] != source.name:
         raise DataError(f"importer {importer_of(source).name} made '{described['name']}' where '{source.name}' was asked for")
     benchmark = build(frame, dict(described, origin=origin))
     if departs := departures(benchmark):
         benchmark.card = benchmark.card.departing(departs)
     return save(cache_folder() / "benchmarks", frame, benchmark).with_suffix(".json")
+
+
+def read_official(read: Callable[..., tuple[Any, Any]], path: Path, variant: str, name: str) -> tuple[Any, Any]:
+    """What an importer's `read(path, variant)` gives, a table and its card. DataError, one line, for a damaged file, which can fail it in any way."""
+    try:
+        return read(path, variant)
+    except (ArchrankError, MemoryError):
+        raise
+    except Exception as error:
+        raise DataError(f"{path}: not the official form of {name} ({one_line(error, 120)}); it is damaged or another file") from None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from archrank.datasets.benchmark import build
+from archrank.datasets.catalog import read_official
 from archrank.datasets.importers import (
     deepnets1m,
     hwnasbench,
@@ -62,7 +63,8 @@ class Releases(Kind):
             place.mkdir()
             write(place)
             build(*module.read(module.locate(place, variant), variant))  # as it is, it is read
-            self.readers.append((place, lambda root, module=module, variant=variant: module.read(module.locate(root, variant), variant)))
+            self.readers.append((place, lambda root, module=module, variant=variant, name=name:
+                                 read_official(module.read, module.locate(root, variant), variant, name)))
         self.plain = folder / "plain"
         write_plain(self.plain)
 
