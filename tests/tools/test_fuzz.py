@@ -38,7 +38,7 @@ class Wrong(Kind):
 
 
 def test_what_does_not_hold_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(fuzzing, "SECONDS", 0.05)
+    monkeypatch.setattr(fuzzing, "SECONDS", 0.5)
     monkeypatch.setattr(fuzzing, "MEMORY", 32 << 20)
     log = tmp_path / "inputs.jsonl"
     kind = Wrong(tmp_path)
