@@ -15,7 +15,7 @@ from archrank.eval.engine.device import chosen_device
 from archrank.eval.runners import RUNNERS, Setup
 from archrank.eval.runners.base import Runner
 from archrank.eval.runners.queue import Queue
-from archrank.eval.trials.claims import Claims
+from archrank.eval.trials.claims import Claims, sweep_claims
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.groups import Group, compose, in_shard, make_groups
 from archrank.eval.trials.store import Store
@@ -115,6 +115,7 @@ def _sweep(folder: Store) -> None:
     """Remove what killed runs left in the store, as far as it lets us."""
     with contextlib.suppress(OSError):
         folder.sweep()
+    sweep_claims(folder.folder)
 
 
 def _check(workers: int | None, timeout: float | None, shard: tuple[int, int] | None) -> None:

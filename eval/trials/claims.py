@@ -106,6 +106,15 @@ class Claims:
                     os.utime(path)
 
 
+def sweep_claims(store: Path) -> None:
+    """Remove the claims of processes that are gone: of a run that was killed after its last trial, none that comes later has anything to claim."""
+    with contextlib.suppress(OSError):
+        for path in (store / "claims").glob("[!.]*.json"):
+            if ended(path, read(path)):
+                path.unlink(missing_ok=True)
+        (store / "claims").rmdir()  # only where it is empty
+
+
 def read(path: Path) -> dict[str, Any] | None:
     """A claim, or None where it is gone or no claim."""
     try:

@@ -107,3 +107,11 @@ def test_two_commands_at_once_train_everything_once_and_say_so(tmp_path):
               for text in said]
     assert sum(count["trained"] for count in counts) == 8, said
     assert not (tmp_path / "store" / "claims").exists() and not list((tmp_path / "store" / "ensembles").iterdir())
+
+
+def test_a_run_with_nothing_to_do_removes_the_claims_of_runs_that_were_killed(cells, tmp_path):
+    plan = plan_of(cells, "path+ridge", [12], 1)
+    run(plan, tmp_path, workers=0)
+    left, held = write(tmp_path, "left", pid=ended_process()), write(tmp_path, "held")
+    assert run(plan, tmp_path, workers=0).kept == 1
+    assert not left.exists() and held.exists()
