@@ -72,10 +72,6 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
         ArchrankError: the device is not there, or an encoder cannot be imported or built on a benchmark's space: then nothing was trained or
             written. Or the store cannot be written: then what was finished is kept.
     """
-    import pyarrow
-
-    # Its own handling of Ctrl-C may turn an interrupt into an OSError ("Signal 2 ignored due to race condition").
-    pyarrow.enable_signal_handlers(False)
     callback = callback or ProgressCallback()
     folder = Store(store)
     _check(workers, timeout, shard)
@@ -102,6 +98,10 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
             queue = Queue(groups, plan.benchmarks, context, claims, failed_before, callback.on_event)
             try:
                 _runner(runner, context, plan, workers, len(groups), timeout).run(queue)
+            except OSError as error:
+                if str(error).startswith("Signal 2 "):  # pyarrow's name for an interrupt that came while it was at work
+                    raise KeyboardInterrupt from None
+                raise
             finally:
                 callback.end()
                 _sweep(folder)
