@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, Literal, Union
 from archrank.datasets.errors import ArchrankError, unknown
 
 PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": None}
+MOST_BYTES = 8 << 20
 SUMMARIES = ("summary", "description", "title")
 
 
@@ -68,15 +70,29 @@ def _definitions(path: Path, _modified: int) -> tuple[Definition, ...]:
     return tuple(found)
 
 
-def parsed(path: Path) -> ast.Module:
-    """The syntax tree of a file. ArchrankError for one that is missing or no Python."""
+def parsed(path: Path, what: str = "file") -> ast.Module:
+    """The syntax tree of a file. ArchrankError, one line, if it is missing, no plain file, too large or no Python. what: the file, in messages."""
     try:
-        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    except FileNotFoundError:
-        raise ArchrankError(f"file {path} does not exist") from None
-    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
-        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise ArchrankError(f"file {path}{line}: {getattr(error, 'msg', error)}") from None
+        status = path.stat()
+    except (OSError, ValueError):
+        raise ArchrankError(f"{what} {path} does not exist") from None
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+        raise ArchrankError(f"{what} {path} is no plain file of at most {MOST_BYTES >> 20} MiB")
+    return _parsed(path, what, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=512)
+def _parsed(path: Path, what: str, _modified: int, _size: int) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except SyntaxError as error:
+        raise ArchrankError(f"{what} {path}{f', line {error.lineno}' if error.lineno else ''}: {error.msg}") from None
+    except OSError as error:
+        raise ArchrankError(f"{what} {path} cannot be read ({error.strerror})") from None
+    except (RecursionError, MemoryError):
+        raise ArchrankError(f"{what} {path}: an expression is nested too deeply to be read") from None
+    except ValueError as error:  # null bytes, or bytes that are not in the file's encoding
+        raise ArchrankError(f"{what} {path}: {error}") from None
 
 
 def _marking(node: ast.expr) -> tuple[str, str]:
@@ -141,7 +157,10 @@ def plain_type(node: ast.expr | None) -> Any:
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
         inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
         if node.value.id == "Literal":
-            return Literal[tuple(ast.literal_eval(item) for item in inner)]
+            try:
+                return Literal[tuple(ast.literal_eval(item) for item in inner)]
+            except ValueError:  # a name, whose value stands elsewhere
+                return None
         if node.value.id in ("tuple", "list") and (item := plain_type(inner[0])) is not None:
             return tuple[item, ...] if node.value.id == "tuple" else list[item]  # type: ignore[valid-type]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):

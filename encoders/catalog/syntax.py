@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import ast
-import stat
 import sys
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Union
 
 import archrank.datasets
-from archrank.datasets.errors import ArchrankError
+from archrank.datasets.source_text import parsed
 
-MOST_BYTES = 8 << 20
 ENCODERS = Path(__file__).resolve().parent.parent
 # Packages of archrank whose modules an encoder may be built on.
 HOMES = {"encoders": ENCODERS, "datasets": Path(archrank.datasets.__file__).resolve().parent}
@@ -24,27 +21,7 @@ Definition = ast.ClassDef | ast.FunctionDef
 
 def tree(path: Path) -> ast.Module:
     """The syntax tree of a file. ArchrankError, one line, if it is missing, no plain file, too large or no Python."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        raise ArchrankError(f"encoder file {path} does not exist") from None
-    if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
-        raise ArchrankError(f"encoder file {path} is no plain file of at most {MOST_BYTES >> 20} MiB")
-    return _tree(path, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=512)
-def _tree(path: Path, _modified: int, _size: int) -> ast.Module:
-    try:
-        return ast.parse(path.read_bytes(), filename=str(path))
-    except SyntaxError as error:
-        raise ArchrankError(f"encoder file {path}{f', line {error.lineno}' if error.lineno else ''}: {error.msg}") from None
-    except OSError as error:
-        raise ArchrankError(f"encoder file {path} cannot be read ({error.strerror})") from None
-    except (RecursionError, MemoryError):
-        raise ArchrankError(f"encoder file {path}: an expression is nested too deeply to be read") from None
-    except ValueError as error:  # null bytes, or bytes that are not in the file's encoding
-        raise ArchrankError(f"encoder file {path}: {error}") from None
+    return parsed(path, "encoder file")
 
 
 def bindings(path: Path) -> dict[str, ast.stmt]:

@@ -10,7 +10,7 @@ import pytest
 from archrank.datasets import registry as registry_module
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.registry import Registry
-from archrank.datasets.source_text import module_file
+from archrank.datasets.source_text import definitions, module_file
 
 
 @dataclass(frozen=True)
@@ -143,3 +143,15 @@ def test_a_module_is_found_without_importing_its_package(tmp_path, monkeypatch):
     assert module_file("loud.inner.part") == tmp_path / "loud" / "inner" / "part.py"
     assert module_file("loud.nothing") is None
     assert module_file("archrank.datasets.errors").name == "errors.py"
+
+
+@pytest.mark.parametrize("text, said", [(b"\xef\xbb\xbfx = 1\n", None), (b"x = " + b"-" * 100_000 + b"1\n", "nested too deeply"), (b"x = '\xff'\n", "line 1"),
+                                        (b"\x00", "null bytes"), (b"def f(*, kind: Literal[KINDS] = 1): pass\n", None)])
+def test_any_bytes_of_a_source_file_are_read_or_one_line(tmp_path, text, said):
+    (tmp_path / "mine.py").write_bytes(text)
+    if said is None:
+        assert definitions(tmp_path / "mine.py")
+    else:
+        with pytest.raises(ArchrankError, match=said) as refused:
+            definitions(tmp_path / "mine.py")
+        assert "\n" not in str(refused.value)
