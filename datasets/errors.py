@@ -66,3 +66,8 @@ def unknown(what: str, name: str, known: Iterable[str]) -> ArchrankError:
     else:
         hint = "`archrank list` shows them all"
     return ArchrankError(f"unknown {what} '{name}': {hint}")
+
+
+def is_interrupt(error: OSError) -> bool:
+    """Whether this is an interrupt that came while pyarrow was at work, which may make an OSError of it ("Signal 2 ignored due to race condition")."""
+    return str(error).startswith("Signal 2 ")

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, get_type_hints
 import typer
 
 from archrank.cli.console import echo, flush, open_streams
-from archrank.datasets.errors import ArchrankError, ArchrankWarning
+from archrank.datasets.errors import ArchrankError, ArchrankWarning, is_interrupt
 
 # Command -> (module of this package, object in it). Imported only when the command is used or asked for help.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _stop(str(error), 2)
     except OSError as error:
-        if str(error).startswith("Signal 2 "):  # pyarrow's name for an interrupt that came while it was at work
+        if is_interrupt(error):
             _stop("interrupted; what was finished is kept, repeat the command to go on", INTERRUPTED)
         full = error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
         if os.environ.get("ARCHRANK_DEBUG") or (error.filename is None and not full):

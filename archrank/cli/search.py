@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archrank.cli.console import echo, print_columns
+
+if TYPE_CHECKING:
+    from archrank.eval.search.plan import SearchTask
 
 
 def search(
@@ -36,10 +39,10 @@ def search(
                          strategies=[name.strip() for name in strategies.split(",")], queries=queries, repeats=repeats, target=target, test=test, recipe=recipe)
     count = 0
 
-    def on_event(what: str, task: object, text: str) -> None:
+    def on_event(what: str, task: SearchTask, text: str) -> None:
         nonlocal count
         count += 1
-        echo(f"[{count}] {getattr(task, 'label', '')} on {getattr(task, 'benchmark', '')}" + (f": failed: {text}" if what == "failed" else ""))
+        echo(f"[{count}] {task.label} on {task.benchmark}" + (f": failed: {text}" if what == "failed" else ""))
 
     summary = run_searches(plan, store, workers=workers, device=device, on_event=on_event)
     records, problems = read_searches([store])

@@ -24,8 +24,9 @@ _AT_ONCE = 20_000_000
 
 def blocks(features: Tensor, space: SearchSpace) -> list[tuple[int, float]]:
     """Width and weight of each block of `base` features [B, F]: path counts, the two graph blocks together, costs."""
-    paths = int(features.shape[1]) - 2 - sum(_graph_widths(space))
-    return [(paths, 1.0), *((width, 1.0) for width in _graph_widths(space)), (2, COST_WEIGHT)]
+    graph = _graph_widths(space)
+    paths = int(features.shape[1]) - 2 - sum(graph)
+    return [(paths, 1.0), *((width, 1.0) for width in graph), (2, COST_WEIGHT)]
 
 
 @encoding("base", family="features", supports=supports_base, head="gp", blocks=blocks)

@@ -33,12 +33,13 @@ def environment(threads: int) -> dict[str, str]:
 def start(process: Any, threads: int, **more: str) -> None:
     """Start a process in that `environment` (and `more` variables), deaf to interrupts until it says otherwise itself."""
     # numpy and torch read the environment when they are imported, so it must stand before the process begins.
-    with _variables(environment(threads) | more), _interrupts_later():
+    with variables(environment(threads) | more), _interrupts_later():
         process.start()
 
 
 @contextlib.contextmanager
-def _variables(values: dict[str, str]) -> Iterator[None]:
+def variables(values: dict[str, str]) -> Iterator[None]:
+    """The environment with these variables while the block runs, for processes that are started in it."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

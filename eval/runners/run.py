@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from archrank.datasets import Benchmark, load
-from archrank.datasets.errors import ArchrankError
+from archrank.datasets.errors import ArchrankError, is_interrupt
 from archrank.encoders.catalog.apart import apart
 from archrank.eval.engine.device import chosen_device
 from archrank.eval.runners import RUNNERS, Setup
@@ -99,7 +99,7 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
             try:
                 _runner(runner, context, plan, workers, len(groups), timeout).run(queue)
             except OSError as error:
-                if str(error).startswith("Signal 2 "):  # pyarrow's name for an interrupt that came while it was at work
+                if is_interrupt(error):
                     raise KeyboardInterrupt from None
                 raise
             finally:

@@ -16,7 +16,7 @@ from pathlib import Path
 from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.eval.engine.recipes import RecipeChoice
-from archrank.eval.runners.processes import environment
+from archrank.eval.runners.processes import environment, variables
 from archrank.eval.runners.worker import leave_with
 from archrank.eval.search.plan import SearchPlan, SearchTask, oriented
 from archrank.eval.search.pool import Pool
@@ -66,20 +66,14 @@ def run_searches(plan: SearchPlan, store: Path, *, workers: int | None = None, d
         for job in jobs:
             told(job[0], one_search(*job))
         return summary
-    before = {name: os.environ.get(name) for name in environment(1)}
-    os.environ.update(environment(1))
-    try:
-        size = min(len(jobs), workers or os.cpu_count() or 1)
-        with ProcessPoolExecutor(size, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)) as pool:
-            running = {pool.submit(one_search, *job): job[0] for job in jobs}
-            for future in as_completed(running):
-                try:
-                    told(running[future], future.result())
-                except BrokenProcessPool:
-                    told(running[future], "its worker process died; out of memory is the usual cause")
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    size = min(len(jobs), workers or os.cpu_count() or 1)
+    with variables(environment(1)), ProcessPoolExecutor(size, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)) as pool:
+        running = {pool.submit(one_search, *job): job[0] for job in jobs}
+        for future in as_completed(running):
+            try:
+                told(running[future], future.result())
+            except BrokenProcessPool:
+                told(running[future], "its worker process died; out of memory is the usual cause")
     return summary
 
 

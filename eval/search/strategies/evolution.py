@@ -18,8 +18,8 @@ def regularised_evolution(pool: Pool, rng: np.random.Generator, *, population: i
     naszilla (White et al., "BANANAS", AAAI 2021).
 
     Departures: the sample is drawn without replacement, and the population holds `population` members (the published
-    code draws with replacement and keeps one fewer). A child that was queried before joins the population again and
-    spends no query; a mutation is one edit.
+    code draws with replacement and keeps one fewer). A mutation is one edit; a child that was queried before
+    is mutated on until it is new, so that every step spends a query.
 
     population: members kept. sample: members the parent is the best of. initial: random ones to start from.
     """
