@@ -24,7 +24,19 @@ if TYPE_CHECKING:
     from archrank.eval.search.study import Search
 
 __version__ = "0.2.0"
-__all__ = ["ArchrankError", "Benchmark", "Graphs", "Predictor", "Results", "Search", "SearchSpace", "encoder", "encoding", "load", "run"]
+__all__ = [
+    "ArchrankError",
+    "Benchmark",
+    "Graphs",
+    "Predictor",
+    "Results",
+    "Search",
+    "SearchSpace",
+    "encoder",
+    "encoding",
+    "load",
+    "run",
+]
 
 _HOME = {
     "api": ("run", "Results"),

@@ -68,11 +68,23 @@ class Results:
         return build([self.store], folder, formats=formats)
 
 
-def run(encoders: str | Sequence[Any], *, benchmarks: str | Benchmark | Sequence[str | Benchmark] = "digits101",
-        budgets: int | Sequence[int] = (20, 78, 156, 390), seeds: int | Sequence[int] = 5, targets: str | Sequence[str] | None = None,
-        protocol: str = "clean", recipe: str = "common",
-        store: Path | str = "results/store", device: str = "cpu", workers: int | None = None, compiled: bool = False,
-        retry_failed: bool = False, timeout: float | None = None, shard: tuple[int, int] | None = None) -> Results:
+def run(
+    encoders: str | Sequence[Any],
+    *,
+    benchmarks: str | Benchmark | Sequence[str | Benchmark] = "digits101",
+    budgets: int | Sequence[int] = (20, 78, 156, 390),
+    seeds: int | Sequence[int] = 5,
+    targets: str | Sequence[str] | None = None,
+    protocol: str = "clean",
+    recipe: str = "common",
+    store: Path | str = "results/store",
+    device: str = "cpu",
+    workers: int | None = None,
+    compiled: bool = False,
+    retry_failed: bool = False,
+    timeout: float | None = None,
+    shard: tuple[int, int] | None = None,
+) -> Results:
     """Train and test encoders on identical splits; always resumes from the store.
 
     encoders: names, globs, `file.py:Class`, `package.module:Class`, or classes (defined in a file, so that their source is known).
@@ -87,16 +99,36 @@ def run(encoders: str | Sequence[Any], *, benchmarks: str | Benchmark | Sequence
     from archrank.eval.trials.specs import parse_list
     from archrank.eval.trials.trial import make_plan
 
-    plan = make_plan(parse_list(encoders, "here" if workers == 0 else "apart"), benchmarks=_several(benchmarks), budgets=_several(budgets), seeds=seeds,
-                     targets=None if targets is None else _several(targets), protocol=protocol, recipe=recipe)
+    plan = make_plan(
+        parse_list(encoders, "here" if workers == 0 else "apart"),
+        benchmarks=_several(benchmarks),
+        budgets=_several(budgets),
+        seeds=seeds,
+        targets=None if targets is None else _several(targets),
+        protocol=protocol,
+        recipe=recipe,
+    )
     for what, why in plan.left_out:
         warnings.warn(f"left out {what}: {why}", stacklevel=2)
-    summary = run_plan(plan, store, device=device, workers=workers, compiled=compiled, retry_failed=retry_failed, timeout=timeout, shard=shard)
+    summary = run_plan(
+        plan,
+        store,
+        device=device,
+        workers=workers,
+        compiled=compiled,
+        retry_failed=retry_failed,
+        timeout=timeout,
+        shard=shard,
+    )
     if summary.failed:
-        warnings.warn(f"{summary.failed} of {summary.planned} trials failed; `failed()` of the results says why, retry_failed=True trains them again",
-                      stacklevel=2)
+        warnings.warn(
+            f"{summary.failed} of {summary.planned} trials failed; `failed()` of the results says why, retry_failed=True trains them again",
+            stacklevel=2,
+        )
     if summary.missing:
-        warnings.warn(f"{summary.missing} trials were stored and are gone: {store} was changed during the run", stacklevel=2)
+        warnings.warn(
+            f"{summary.missing} trials were stored and are gone: {store} was changed during the run", stacklevel=2
+        )
     return Results(Path(store), frozenset(item.trial.key for item in plan.trials), summary)
 
 

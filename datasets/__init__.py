@@ -4,7 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if __name__ == "datasets":  # the folder of a checkout, found from its root
-    raise ImportError("this is archrank.datasets, imported from the root of archrank's repository under another name: import archrank.datasets, or run elsewhere to get the package called datasets")
+    raise ImportError(
+        "this is archrank.datasets, imported from the root of archrank's repository under another name: import archrank.datasets, or run elsewhere to get the package called datasets"
+    )
 
 if TYPE_CHECKING:
     from archrank.datasets.benchmark import Benchmark, read_benchmark, write_benchmark
@@ -22,8 +24,22 @@ _HOME = {
     "space": ("SearchSpace",),
     "splits": ("PROTOCOLS", "Protocol", "Split", "make_split"),
 }
-__all__ = ["PROTOCOLS", "ArchrankError", "Benchmark", "DataError", "DataMissing", "Graphs", "Protocol", "SearchSpace", "Split",
-           "available", "load", "make_split", "read_benchmark", "write_benchmark"]
+__all__ = [
+    "PROTOCOLS",
+    "ArchrankError",
+    "Benchmark",
+    "DataError",
+    "DataMissing",
+    "Graphs",
+    "Protocol",
+    "SearchSpace",
+    "Split",
+    "available",
+    "load",
+    "make_split",
+    "read_benchmark",
+    "write_benchmark",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from archrank.datasets.graphs import Graphs
 
 
-
 @dataclass(eq=False)
 class Benchmark:
     """Architectures (N of them, padded to V nodes) with scores.
@@ -89,7 +88,9 @@ class Benchmark:
     def table(self) -> str:
         """sha256 over all that makes numbers: the content, the space, and every metric's direction and unit. Part of every trial's key."""
         read = {name: [self.direction(name), self.unit(name)] for name in self.targets}
-        return hashlib.sha256(json.dumps([self.content, self.space.to_card(), read], sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps([self.content, self.space.to_card(), read], sort_keys=True).encode()
+        ).hexdigest()
 
     def target(self, name: str | None = None) -> NDArray[np.float64]:
         """Scores [N] of one metric; ArchrankError if the benchmark has no such metric."""
@@ -139,8 +140,13 @@ class Benchmark:
             return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
 
         attrs = None if self.attrs is None else tensor(self.attrs, torch.float32)
-        return Graphs(tensor(self.ops, torch.long), tensor(self.adj, torch.bool), tensor(self.mask, torch.bool),
-                      tensor(self.cell, torch.long), attrs)
+        return Graphs(
+            tensor(self.ops, torch.long),
+            tensor(self.adj, torch.bool),
+            tensor(self.mask, torch.bool),
+            tensor(self.cell, torch.long),
+            attrs,
+        )
 
     @classmethod
     def from_graphs(cls, graphs: Sequence[Any], scores: Any, **options: Any) -> Benchmark:
@@ -152,10 +158,23 @@ class Benchmark:
     def subset(self, rows: NDArray[np.int64] | Sequence[int]) -> Benchmark:
         """The benchmark cut down to some rows (for a quick look; its card keeps the whole content's hash with the cut added)."""
         index = np.asarray(rows, np.int64)
-        card = self.card.model_copy(update={"content": hashlib.sha256(self.content.encode() + index.tobytes()).hexdigest()})
+        card = self.card.model_copy(
+            update={"content": hashlib.sha256(self.content.encode() + index.tobytes()).hexdigest()}
+        )
         attrs = None if self.attrs is None else self.attrs[index]
-        return Benchmark(self.name, self.space, self.arch[index], self.key[index], self.ops[index], self.adj[index],
-                         self.mask[index], self.cell[index], self.scores.iloc[index].reset_index(drop=True), card, attrs)
+        return Benchmark(
+            self.name,
+            self.space,
+            self.arch[index],
+            self.key[index],
+            self.ops[index],
+            self.adj[index],
+            self.mask[index],
+            self.cell[index],
+            self.scores.iloc[index].reset_index(drop=True),
+            card,
+            attrs,
+        )
 
 
 def write_benchmark(folder: Path, frame: pd.DataFrame, card: Card | Mapping[str, Any]) -> Path:
@@ -178,7 +197,9 @@ def save(folder: Path, frame: pd.DataFrame, benchmark: Benchmark) -> Path:
         table, text = Path(scratch) / path.name, Path(scratch) / f"{benchmark.name}.json"
         frame.to_parquet(table, index=False, compression="zstd")
         digests = {"sha256": hashlib.sha256(table.read_bytes()).hexdigest(), "content": content_of(benchmark)}
-        text.write_text(json.dumps(benchmark.card.as_dict() | digests, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text.write_text(
+            json.dumps(benchmark.card.as_dict() | digests, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         pair.replace(path.with_suffix(".json"), table, text)
     return path
 
@@ -223,8 +244,16 @@ def build(frame: pd.DataFrame, card: Card | Mapping[str, Any], where: str | None
     columns = [name for name in frame.columns if name not in STRUCTURE]
     scores = frame[columns].reset_index(drop=True)
     check_scores(scores[list(dict.fromkeys([*card.metrics, *card.run_columns]))], arch, where, set(card.run_columns))
-    space = SearchSpace(described.name, tuple(described.ops), ids.shape[1], dict(described.roles), described.cells,
-                        np.asarray(adj.any(0)), np.asarray(adj.all(0)), tuple(described.attrs))
+    space = SearchSpace(
+        described.name,
+        tuple(described.ops),
+        ids.shape[1],
+        dict(described.roles),
+        described.cells,
+        np.asarray(adj.any(0)),
+        np.asarray(adj.all(0)),
+        tuple(described.attrs),
+    )
     return Benchmark(card.name, space, arch, key, ops, adj, mask, cell, scores, card, attrs)
 
 
@@ -233,9 +262,18 @@ def content_of(benchmark: Benchmark) -> str:
     columns = {name: benchmark.target(name) for name in benchmark.targets}
     for name in benchmark.targets:
         columns |= {run: benchmark.scores[run].to_numpy(np.float64) for run in benchmark.card.metrics[name].repeats}
-    parts = {name: ("\n".join(map(str, names))).encode() for name, names in (("arch", benchmark.arch), ("key", benchmark.key))}
-    parts |= {name: np.ascontiguousarray(array, kind).tobytes() for name, array, kind in
-              (("nodes", benchmark.mask.sum(1), "<i4"), ("ops", benchmark.ops, "<i4"), ("cell", benchmark.cell, "<i4"))}
+    parts = {
+        name: ("\n".join(map(str, names))).encode()
+        for name, names in (("arch", benchmark.arch), ("key", benchmark.key))
+    }
+    parts |= {
+        name: np.ascontiguousarray(array, kind).tobytes()
+        for name, array, kind in (
+            ("nodes", benchmark.mask.sum(1), "<i4"),
+            ("ops", benchmark.ops, "<i4"),
+            ("cell", benchmark.cell, "<i4"),
+        )
+    }
     parts["edges"] = np.packbits(benchmark.adj).tobytes()
     if benchmark.attrs is not None:
         parts["attrs"] = _floats(benchmark.attrs, "<f4")

@@ -155,10 +155,7 @@ def isomorphism_key(
     """
     cell = np.zeros_like(ops) if cell is None else cell
     start = (ops.astype(np.uint64) + np.uint64(1)) * np.uint64(1_000_003) + cell.astype(np.uint64)
-    halves = [
-        _refine(start, links.astype(np.uint64), mask, seed)
-        for seed in SEEDS
-    ]
+    halves = [_refine(start, links.astype(np.uint64), mask, seed) for seed in SEEDS]
     return np.array([f"{a:016x}{b:016x}" for a, b in zip(*(half.tolist() for half in halves))], object)
 
 

@@ -79,7 +79,9 @@ class Card(_Part):
     @model_validator(mode="after")
     def _consistent(self) -> Card:
         if taken := [name for name in self.metrics if name in STRUCTURE]:
-            raise ValueError(f"a metric cannot be called '{taken[0]}', which describes the graphs; it needs a name of its own")
+            raise ValueError(
+                f"a metric cannot be called '{taken[0]}', which describes the graphs; it needs a name of its own"
+            )
         if self.default_target not in self.metrics:
             raise ValueError(f"the default target {shown(self.default_target)} is none of the metrics")
         return self
@@ -92,7 +94,9 @@ class Card(_Part):
     def departing(self, departs: list[str]) -> Card:
         """The card of a table that is not the official one, and says so in its title."""
         facts = self.facts.model_copy(update={"departs": departs})
-        return self.model_copy(update={"facts": facts, "title": f"{self.title} (not the official table: {'; '.join(departs)})"})
+        return self.model_copy(
+            update={"facts": facts, "title": f"{self.title} (not the official table: {'; '.join(departs)})"}
+        )
 
     def with_metrics(self, more: Mapping[str, Mapping[str, Any]]) -> Card:
         """The card with further metrics, or with others in their place."""
@@ -123,7 +127,9 @@ def read_card(path: Path) -> Card:
     try:
         found = json.loads(read_bytes(path, CARD_LIMIT))
     except DataError as error:
-        raise DataError(f"{path}: not a readable benchmark card ({str(error).removeprefix(f'{path}: ')}); import the benchmark again") from None
+        raise DataError(
+            f"{path}: not a readable benchmark card ({str(error).removeprefix(f'{path}: ')}); import the benchmark again"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a readable benchmark card ({error}); import the benchmark again") from None
     try:

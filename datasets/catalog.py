@@ -76,8 +76,10 @@ def available() -> dict[str, str]:
 
     `embedded`, `custom`, `found` (official file at hand), `imported` (only its imported table is) or `missing`.
     """
-    state = {name: "found" if _locate(source) else "imported" if _imported_card(name).is_file() else "missing"
-             for name, source in SOURCES.items()}
+    state = {
+        name: "found" if _locate(source) else "imported" if _imported_card(name).is_file() else "missing"
+        for name, source in SOURCES.items()
+    }
     state |= dict.fromkeys(custom_tables(), "custom")
     return dict(sorted((state | dict.fromkeys(embedded(), "embedded")).items()))
 
@@ -86,7 +88,9 @@ def titles() -> dict[str, str]:
     """What benchmarks are called in full, where archrank or a readable card says it. Reads no table, and is light."""
     cards = custom_tables() | {name: EMBEDDED / f"{name}.json" for name in embedded()}
     cards |= {name: card for name in SOURCES if (card := _imported_card(name)).is_file()}
-    return {name: source.title for name, source in SOURCES.items()} | {name: str(_field(card, "title") or "") for name, card in cards.items()}
+    return {name: source.title for name, source in SOURCES.items()} | {
+        name: str(_field(card, "title") or "") for name, card in cards.items()
+    }
 
 
 def _field(card: Path, name: str) -> Any:
@@ -112,7 +116,9 @@ def card_path(name: str) -> Path:
         if not path.with_suffix(".json").is_file():
             raise DataMissing(f"benchmark '{name}': no card at {path.with_suffix('.json')}")
         if is_official(path.stem):
-            raise DataError(f"{path}: '{path.stem}' is the name of a benchmark that archrank comes with; import the table under another one (--as NAME)")
+            raise DataError(
+                f"{path}: '{path.stem}' is the name of a benchmark that archrank comes with; import the table under another one (--as NAME)"
+            )
         return path.with_suffix(".json")
     raise unknown("benchmark", name, available())
 
@@ -129,12 +135,16 @@ def _read(path: Path, _modified: int) -> Benchmark:
 
     benchmark = read_benchmark(path)
     if benchmark.name != path.stem:
-        raise DataError(f"{path}: the card calls the benchmark '{benchmark.name}'; results are stored by name, so name card and file alike")
+        raise DataError(
+            f"{path}: the card calls the benchmark '{benchmark.name}'; results are stored by name, so name card and file alike"
+        )
     return benchmark
 
 
 def _locate(source: Source) -> Path | None:
-    return next((found for folder in data_folders() if (found := importer_of(source).locate(folder, source.variant))), None)
+    return next(
+        (found for folder in data_folders() if (found := importer_of(source).locate(folder, source.variant))), None
+    )
 
 
 def origin_of(source: Source, path: Path) -> dict[str, Any]:
@@ -156,8 +166,10 @@ def _imported(source: Source) -> Path:
         if card.is_file() and has_table(card):
             return card
         looked = ", ".join(str(folder) for folder in data_folders()) or "no data folder exists; set ARCHRANK_DATA"
-        raise DataMissing(f"benchmark '{source.name}' is not here: put {source.file} into a data folder (looked in: {looked}); "
-                          f"get it from {source.obtain}")
+        raise DataMissing(
+            f"benchmark '{source.name}' is not here: put {source.file} into a data folder (looked in: {looked}); "
+            f"get it from {source.obtain}"
+        )
     origin = origin_of(source, found)
     if card.is_file() and has_table(card) and _field(card, "origin") == origin:
         return card
@@ -175,7 +187,9 @@ def import_file(source: Source, path: Path) -> Path:
     origin = origin_of(source, path)
     frame, described = read_official(importer_of(source).read, path, source.variant, source.name)
     if described["name"] != source.name:
-        raise DataError(f"importer {importer_of(source).name} made '{described['name']}' where '{source.name}' was asked for")
+        raise DataError(
+            f"importer {importer_of(source).name} made '{described['name']}' where '{source.name}' was asked for"
+        )
     benchmark = build(frame, dict(described, origin=origin))
     if departs := departures(benchmark):
         benchmark.card = benchmark.card.departing(departs)
@@ -189,4 +203,6 @@ def read_official(read: Callable[..., tuple[Any, Any]], path: Path, variant: str
     except (ArchrankError, MemoryError):
         raise
     except Exception as error:
-        raise DataError(f"{path}: not the official form of {name} ({one_line(error, 120)}); it is damaged or another file") from None
+        raise DataError(
+            f"{path}: not the official form of {name} ({one_line(error, 120)}); it is damaged or another file"
+        ) from None

@@ -38,7 +38,9 @@ def _array(row: Any) -> NDArray[Any]:
 def check_padded(count: int, nodes: int, where: str, most: int = ADJACENCY_LIMIT) -> None:
     """DataError where the padded adjacency of `count` graphs of up to `nodes` nodes takes more than `most` bytes."""
     if count * nodes**2 > most:
-        raise DataError(f"{where}: {count:,} graphs of up to {nodes:,} nodes take {count * nodes**2:,} bytes; at most {most:,} are held")
+        raise DataError(
+            f"{where}: {count:,} graphs of up to {nodes:,} nodes take {count * nodes**2:,} bytes; at most {most:,} are held"
+        )
 
 
 def ragged(column: pd.Series, where: str, width: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -60,7 +62,9 @@ def adjacency(edges: pd.Series, mask: NDArray[np.bool_], where: str) -> NDArray[
     lengths, flat = _whole(edges, where)
     if (lengths % 2).any():
         row = int(np.flatnonzero(lengths % 2)[0])
-        raise DataError(f"{where}: row {row}: edges must be a flat list u0, v0, u1, v1, ...; it has {lengths[row]} entries")
+        raise DataError(
+            f"{where}: row {row}: edges must be a flat list u0, v0, u1, v1, ...; it has {lengths[row]} entries"
+        )
     pairs = flat.reshape(-1, 2)
     owner = np.repeat(np.arange(len(mask)), lengths // 2)
     nodes = mask.sum(1)[owner]
@@ -68,8 +72,10 @@ def adjacency(edges: pd.Series, mask: NDArray[np.bool_], where: str) -> NDArray[
     if wrong.any():
         bad = int(np.flatnonzero(wrong)[0])
         u, v = pairs[bad]
-        raise DataError(f"{where}: row {owner[bad]}: edge {u} -> {v} does not go forward within its {nodes[bad]} nodes; "
-                        "number the nodes in topological order (a cycle has none)")
+        raise DataError(
+            f"{where}: row {owner[bad]}: edge {u} -> {v} does not go forward within its {nodes[bad]} nodes; "
+            "number the nodes in topological order (a cycle has none)"
+        )
     adj[owner, pairs[:, 0], pairs[:, 1]] = True
     return adj
 
@@ -79,7 +85,9 @@ def check_ids(ids: NDArray[np.int64], mask: NDArray[np.bool_], what: str, count:
     wrong = mask & ((ids < 0) | (ids >= count))
     if wrong.any():
         row, node = (int(i) for i in np.argwhere(wrong)[0])
-        raise DataError(f"{where}: row {row}, node {node}: {what} {ids[row, node]} is unknown; the space has {count} {what}{'s' * (count > 1)}")
+        raise DataError(
+            f"{where}: row {row}, node {node}: {what} {ids[row, node]} is unknown; the space has {count} {what}{'s' * (count > 1)}"
+        )
 
 
 def check_scores(scores: pd.DataFrame, arch: NDArray[np.object_], where: str, runs: set[str]) -> None:
@@ -88,12 +96,18 @@ def check_scores(scores: pd.DataFrame, arch: NDArray[np.object_], where: str, ru
         try:
             values = scores[name].to_numpy(np.float64)
         except (TypeError, ValueError, OverflowError):
-            row = next((row for row, value in enumerate(scores[name]) if not isinstance(value, (int, float, np.number))), 0)
-            raise DataError(f"{where}: row {row} ({arch[row]}): '{name}' is {shown(scores[name].iloc[row])}, not a number; "
-                            "store numbers, and NaN where it was not measured") from None
+            row = next(
+                (row for row, value in enumerate(scores[name]) if not isinstance(value, (int, float, np.number))), 0
+            )
+            raise DataError(
+                f"{where}: row {row} ({arch[row]}): '{name}' is {shown(scores[name].iloc[row])}, not a number; "
+                "store numbers, and NaN where it was not measured"
+            ) from None
         if np.isinf(values).any():
             row = int(np.flatnonzero(np.isinf(values))[0])
-            raise DataError(f"{where}: row {row} ({arch[row]}): '{name}' is infinite; leave it empty if it was not measured")
+            raise DataError(
+                f"{where}: row {row} ({arch[row]}): '{name}' is infinite; leave it empty if it was not measured"
+            )
         if name not in runs and np.isnan(values).all():
             raise DataError(f"{where}: metric '{name}' has no value at all")
 
@@ -102,7 +116,9 @@ def cells(column: pd.Series, mask: NDArray[np.bool_], count: int, where: str) ->
     """Cell numbers [N, V] below `count`, one for each real node."""
     numbers, filled = ragged(column, where, mask.shape[1])
     if len(uneven := np.flatnonzero((filled != mask).any(1))):
-        raise DataError(f"{where}: row {uneven[0]}: {filled[uneven[0]].sum()} cell numbers for {mask[uneven[0]].sum()} nodes")
+        raise DataError(
+            f"{where}: row {uneven[0]}: {filled[uneven[0]].sum()} cell numbers for {mask[uneven[0]].sum()} nodes"
+        )
     check_ids(numbers, mask, "cell", count, where)
     return numbers.astype(np.int8)
 
@@ -116,6 +132,8 @@ def attributes(column: pd.Series, mask: NDArray[np.bool_], width: int, where: st
         except (TypeError, ValueError, OverflowError):
             flat = np.zeros(0, np.float32)
         if flat.shape != (nodes * width,) or not np.isfinite(flat).all():
-            raise DataError(f"{where}: row {row}: attrs {shown(values)} are not {width} finite numbers for each of its {nodes} nodes")
+            raise DataError(
+                f"{where}: row {row}: attrs {shown(values)} are not {width} finite numbers for each of its {nodes} nodes"
+            )
         attrs[row, :nodes] = flat.reshape(-1, width)
     return attrs

@@ -69,7 +69,9 @@ class Graphs:
         return self
 
     def _map(self, function: Callable[[Tensor], Tensor]) -> Graphs:
-        base: dict[str, Any] = {name: None if (value := getattr(self, name)) is None else function(value) for name in BASE}
+        base: dict[str, Any] = {
+            name: None if (value := getattr(self, name)) is None else function(value) for name in BASE
+        }
         return Graphs(**base, _derived={name: (function(t), f) for name, (t, f) in self._derived.items()})
 
     def __getitem__(self, index: Tensor | slice | list[int]) -> Graphs:
@@ -103,8 +105,13 @@ class Graphs:
             raise DataError(f"cannot pad {self.nodes} nodes to {nodes}")
         last = torch.nn.functional.pad
         attrs = None if self.attrs is None else last(self.attrs, (0, 0, 0, extra))
-        return Graphs(last(self.ops, (0, extra)), last(self.adj, (0, extra, 0, extra)), last(self.mask, (0, extra)),
-                      last(self.cell, (0, extra)), attrs)
+        return Graphs(
+            last(self.ops, (0, extra)),
+            last(self.adj, (0, extra, 0, extra)),
+            last(self.mask, (0, extra)),
+            last(self.cell, (0, extra)),
+            attrs,
+        )
 
     def relabel(self, order: Tensor) -> Graphs:
         """Nodes in another order: new node i is old node order[b, i] (int64 [B, V]). The caller keeps it topological."""
@@ -172,7 +179,14 @@ class Graphs:
         for row, mask in enumerate(self.mask):
             more = {} if self.attrs is None else {"attrs": self.attrs[row, mask]}
             place = mask.cumsum(0) - 1
-            found.append(Data(x=self.ops[row, mask], edge_index=place[self.adj[row].nonzero()].T, cell=self.cell[row, mask], **more))
+            found.append(
+                Data(
+                    x=self.ops[row, mask],
+                    edge_index=place[self.adj[row].nonzero()].T,
+                    cell=self.cell[row, mask],
+                    **more,
+                )
+            )
         return Batch.from_data_list(found)
 
     def to_dgl(self) -> Any:

@@ -69,7 +69,11 @@ class FlatGraphs:
     def __post_init__(self) -> None:
         lengths = np.array([len(nodes) for nodes in self.ops], np.int64)
         self.op = np.array([op for nodes in self.ops for op in nodes], np.int64)
-        self.cell = np.zeros_like(self.op) if self.cells is None else np.array([c for numbers in self.cells for c in numbers], np.int64)
+        self.cell = (
+            np.zeros_like(self.op)
+            if self.cells is None
+            else np.array([c for numbers in self.cells for c in numbers], np.int64)
+        )
         self.owner = np.repeat(np.arange(len(self.ops)), lengths)
         depth, pairs = [0] * len(self.op), list[tuple[int, int]]()
         for start, links in zip((np.cumsum(lengths) - lengths).tolist(), self.edges):

@@ -52,7 +52,9 @@ class Cell:
         if self.ops[0] != INPUT or self.ops[-1] != OUTPUT:
             raise DataError(f"a cell starts with the input and ends with the output, this one has ops {self.ops}")
         if any(op not in INTERIOR for op in self.ops[1:-1]):
-            raise DataError(f"interior vertices hold one of {[OPS[op] for op in INTERIOR]}, this cell has ops {self.ops}")
+            raise DataError(
+                f"interior vertices hold one of {[OPS[op] for op in INTERIOR]}, this cell has ops {self.ops}"
+            )
         if len(self.edges) > MAX_EDGES:
             raise DataError(f"a cell has at most {MAX_EDGES} edges, this one has {len(self.edges)}")
         if len(set(self.edges)) != len(self.edges):
@@ -115,7 +117,10 @@ def module_hash(matrix: Sequence[Sequence[int]], ops: Sequence[int]) -> str:
     hashes = [_md5(str((len(out_of[v]), len(into[v]), _HASH_LABEL[ops[v]]))) for v in range(count)]
     for _ in range(count):
         hashes = [
-            _md5(f"{''.join(sorted(hashes[u] for u in into[v]))}|{''.join(sorted(hashes[w] for w in out_of[v]))}|{hashes[v]}") for v in range(count)
+            _md5(
+                f"{''.join(sorted(hashes[u] for u in into[v]))}|{''.join(sorted(hashes[w] for w in out_of[v]))}|{hashes[v]}"
+            )
+            for v in range(count)
         ]
     return _md5(str(sorted(hashes)))
 

@@ -21,17 +21,24 @@ def gates_hashes() -> tuple[str, ...]:
     """
     from archrank.datasets.catalog import data_folders
 
-    folder = next((folder / "nasbench101" for folder in data_folders() if (folder / "nasbench101" / GATES_FILES[0]).is_file()), None)
+    folder = next(
+        (folder / "nasbench101" for folder in data_folders() if (folder / "nasbench101" / GATES_FILES[0]).is_file()),
+        None,
+    )
     if folder is None:
-        raise DataMissing(f"the NAS-Bench-101 form of protocol 'gates' needs the published hash lists: put {' and '.join(GATES_FILES)} into "
-                          "nasbench101/ of a data folder (one module hash per line; they are in the FLAN repository, "
-                          "github.com/abdelfattah-lab/flan_nas, correlation_trainer/tagates_replication)")
+        raise DataMissing(
+            f"the NAS-Bench-101 form of protocol 'gates' needs the published hash lists: put {' and '.join(GATES_FILES)} into "
+            "nasbench101/ of a data folder (one module hash per line; they are in the FLAN repository, "
+            "github.com/abdelfattah-lab/flan_nas, correlation_trainer/tagates_replication)"
+        )
     found: list[str] = []
     for name in GATES_FILES:
         lines = read_bytes(folder / name, 4 << 20).decode("utf-8", errors="replace").split()
         for number, line in enumerate(lines, 1):
             if not _HASH.fullmatch(line):
-                raise DataError(f"{folder / name}: line {number}: {line[:40]!r} is not a module hash (32 hexadecimal digits)")
+                raise DataError(
+                    f"{folder / name}: line {number}: {line[:40]!r} is not a module hash (32 hexadecimal digits)"
+                )
         if len(lines) != GATES_COUNT:
             raise DataError(f"{folder / name}: {len(lines):,} hashes where the published list has {GATES_COUNT:,}")
         found += lines

@@ -66,7 +66,9 @@ class Entry:
         except ArchrankError:
             raise
         except (Exception, SystemExit) as error:
-            raise ArchrankError(f"{self.kind} '{self.name}' ({self.origin}) cannot be imported from {self.place}: {one_line(error)}") from error
+            raise ArchrankError(
+                f"{self.kind} '{self.name}' ({self.origin}) cannot be imported from {self.place}: {one_line(error)}"
+            ) from error
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -80,7 +82,9 @@ class Registry(Mapping[str, T], Generic[T]):
         markers: the names of what makes an entry in source text: decorators, classes or functions; by default those of `accepts`.
     """
 
-    def __init__(self, kind: str, group: str, home: str, accepts: type[T] | tuple[type, ...], markers: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, kind: str, group: str, home: str, accepts: type[T] | tuple[type, ...], markers: tuple[str, ...] = ()
+    ) -> None:
         self.kind, self.group, self.home = kind, group, home
         self.accepts = accepts if isinstance(accepts, tuple) else (accepts,)
         self.markers = markers or tuple(kind.__name__ for kind in self.accepts)
@@ -93,8 +97,10 @@ class Registry(Mapping[str, T], Generic[T]):
         for entry in [*self._built_in(), *map(self._installed, _points(f"archrank.{self.group}"))]:
             if entry.name in found:
                 other = found[entry.name]
-                raise ArchrankError(f"two entries are called {self.kind} '{entry.name}': {other.place} ({other.origin}) and {entry.place} "
-                                    f"({entry.origin}); rename one, or uninstall the package it comes from")
+                raise ArchrankError(
+                    f"two entries are called {self.kind} '{entry.name}': {other.place} ({other.origin}) and {entry.place} "
+                    f"({entry.origin}); rename one, or uninstall the package it comes from"
+                )
             found[entry.name] = entry
         return found
 
@@ -107,7 +113,9 @@ class Registry(Mapping[str, T], Generic[T]):
         place, _, name = reference.rpartition(":")
         path = Path(place) if place.endswith(".py") else module_file(place)
         if path is None or not path.is_file():
-            raise ArchrankError(f"{self.kind} '{reference}': there is no {'file' if place.endswith('.py') else 'importable module'} {place}")
+            raise ArchrankError(
+                f"{self.kind} '{reference}': there is no {'file' if place.endswith('.py') else 'importable module'} {place}"
+            )
         return self._described(reference, reference, "file", path, name)
 
     def __getitem__(self, reference: str) -> T:
@@ -117,8 +125,10 @@ class Registry(Mapping[str, T], Generic[T]):
             loaded = entry.load()
             if not isinstance(loaded, self.accepts):
                 wanted = " or ".join(kind.__name__ for kind in self.accepts)
-                raise ArchrankError(f"{self.kind} '{reference}' ({entry.origin}): {entry.place} is of type {type(loaded).__name__}; it must be "
-                                    f"of type {wanted}, as {self.markers[0]}(...) makes it")
+                raise ArchrankError(
+                    f"{self.kind} '{reference}' ({entry.origin}): {entry.place} is of type {type(loaded).__name__}; it must be "
+                    f"of type {wanted}, as {self.markers[0]}(...) makes it"
+                )
             self._loaded[reference] = cast(T, loaded)
         return self._loaded[reference]
 
@@ -146,7 +156,9 @@ class Registry(Mapping[str, T], Generic[T]):
 
     def _installed(self, point: EntryPoint) -> Entry:
         origin = f"plug-in {point.dist.name if point.dist else point.module}"
-        return self._described(point.name, f"{point.module}:{point.attr}", origin, module_file(point.module), point.attr)
+        return self._described(
+            point.name, f"{point.module}:{point.attr}", origin, module_file(point.module), point.attr
+        )
 
     def _described(self, name: str, place: str, origin: str, path: Path | None, object_name: str) -> Entry:
         """An entry at a place that somebody named; one whose text cannot be read is listed all the same, and fails when it is used."""

@@ -66,7 +66,9 @@ def _definitions(path: Path, _modified: int) -> tuple[Definition, ...]:
         elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name):
-                found.append(Definition(target.id, *_marking(node.value), _stated_summary(node.value) or _text_of(following)))
+                found.append(
+                    Definition(target.id, *_marking(node.value), _stated_summary(node.value) or _text_of(following))
+                )
     return tuple(found)
 
 
@@ -106,7 +108,9 @@ def _marking(node: ast.expr) -> tuple[str, str]:
 
 
 def _stated_summary(node: ast.expr) -> str:
-    stated = {word.arg: word.value.value for word in getattr(node, "keywords", ()) if isinstance(word.value, ast.Constant)}
+    stated = {
+        word.arg: word.value.value for word in getattr(node, "keywords", ()) if isinstance(word.value, ast.Constant)
+    }
     return next((str(stated[name]) for name in SUMMARIES if name in stated), "")
 
 
@@ -121,7 +125,9 @@ def literals(tree: ast.Module) -> dict[str, Any]:
     """Names that the top of a module gives a literal value, such as `POSITIONS = 600`."""
     values: dict[str, Any] = {}
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         for name in (target.id for target in targets if isinstance(target, ast.Name)):
             try:
                 values[name] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
@@ -134,7 +140,9 @@ def keyword_options(node: ast.ClassDef | ast.FunctionDef, constants: Mapping[str
     """The keyword-only arguments of a function, or of a class's `__init__`. constants: see `literals`."""
     function: ast.stmt | None = node
     if isinstance(node, ast.ClassDef):
-        function = next((part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None)
+        function = next(
+            (part for part in node.body if isinstance(part, ast.FunctionDef) and part.name == "__init__"), None
+        )
     if not isinstance(function, ast.FunctionDef):
         return {}
     options = {}
@@ -164,7 +172,10 @@ def plain_type(node: ast.expr | None) -> Any:
         if node.value.id in ("tuple", "list") and (item := plain_type(inner[0])) is not None:
             return tuple[item, ...] if node.value.id == "tuple" else list[item]  # type: ignore[valid-type]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        parts = [type(None) if isinstance(part, ast.Constant) and part.value is None else plain_type(part) for part in (node.left, node.right)]
+        parts = [
+            type(None) if isinstance(part, ast.Constant) and part.value is None else plain_type(part)
+            for part in (node.left, node.right)
+        ]
         return None if None in parts else Union[tuple(parts)]  # noqa: UP007
     return None
 
@@ -187,11 +198,15 @@ def checked_options(what: str, options: Mapping[str, Option], given: Mapping[str
         except ValidationError as error:
             raise ArchrankError(f"{what}: option {key}={value!r}: {error.errors()[0]['msg']}") from None
         except (TypeError, ValueError):
-            raise ArchrankError(f"{what}: option {key}={value!r} cannot be kept in a trial's record; "
-                                "write a finite number, a word, true, null or (1,2)") from None
+            raise ArchrankError(
+                f"{what}: option {key}={value!r} cannot be kept in a trial's record; "
+                "write a finite number, a word, true, null or (1,2)"
+            ) from None
     if missing := [key for key, option in options.items() if option.required and key not in given]:
         raise ArchrankError(f"{what}: option '{missing[0]}' has no default; say [{missing[0]}=...]")
-    return {key: value for key, value in sorted(checked.items()) if options[key].required or value != options[key].default}
+    return {
+        key: value for key, value in sorted(checked.items()) if options[key].required or value != options[key].default
+    }
 
 
 def module_file(module: str) -> Path | None:
@@ -199,7 +214,12 @@ def module_file(module: str) -> Path | None:
     top, *parts = module.split(".")
     file, folders = _located(top, None)
     for depth, part in enumerate(parts):
-        inside = [path for folder in folders for path in (folder / part / "__init__.py", folder / f"{part}.py") if path.is_file()]
+        inside = [
+            path
+            for folder in folders
+            for path in (folder / part / "__init__.py", folder / f"{part}.py")
+            if path.is_file()
+        ]
         spaces = [folder / part for folder in folders if (folder / part).is_dir()]  # packages without __init__.py
         if inside:
             file, folders = inside[0], [inside[0].parent] if inside[0].name == "__init__.py" else []

@@ -45,8 +45,12 @@ class Split:
         if not 1 <= budget <= len(self.pool):
             count = len(self.pool)
             if count < LEAST_TRAINED:
-                raise ArchrankError(f"budget {budget}: the table is too small for this protocol, which leaves {count} of it for training")
-            raise ArchrankError(f"budget {budget}: this protocol leaves {LEAST_TRAINED} to {count} architectures for training here")
+                raise ArchrankError(
+                    f"budget {budget}: the table is too small for this protocol, which leaves {count} of it for training"
+                )
+            raise ArchrankError(
+                f"budget {budget}: this protocol leaves {LEAST_TRAINED} to {count} architectures for training here"
+            )
         return self.pool[:budget]
 
     @cached_property
@@ -92,7 +96,9 @@ def make_split(benchmark: Benchmark, protocol: str, seed: int, target: str | Non
     else:
         split = PROTOCOLS[protocol].draw(benchmark, scored, seed)
     if len(split.test) < 2:
-        raise ArchrankError(f"protocol '{protocol}' leaves {len(split.test)} test architectures of benchmark '{benchmark.name}'")
+        raise ArchrankError(
+            f"protocol '{protocol}' leaves {len(split.test)} test architectures of benchmark '{benchmark.name}'"
+        )
     return split
 
 
@@ -135,8 +141,10 @@ def validation_pair(benchmark: Benchmark, trained: str) -> str | None:
 def _test_metric(benchmark: Benchmark, protocol: str, trained: str) -> str:
     if (found := validation_pair(benchmark, trained)) is not None:
         return found
-    raise ArchrankError(f"protocol '{protocol}' trains on a validation score and tests on its test score; benchmark "
-                        f"'{benchmark.name}' has no such pair for '{trained}' (it has: {', '.join(benchmark.targets)})")
+    raise ArchrankError(
+        f"protocol '{protocol}' trains on a validation score and tests on its test score; benchmark "
+        f"'{benchmark.name}' has no such pair for '{trained}' (it has: {', '.join(benchmark.targets)})"
+    )
 
 
 def _gates_lists(benchmark: Benchmark, scored: NDArray[np.bool_]) -> Indices | None:
@@ -147,7 +155,9 @@ def _gates_lists(benchmark: Benchmark, scored: NDArray[np.bool_]) -> Indices | N
 
     place = {name: row for row, name in enumerate(benchmark.arch)}
     if unknown_hashes := [name for name in gates_hashes() if name not in place]:
-        raise ArchrankError(f"protocol 'gates': cell {unknown_hashes[0]} of the published list is not in benchmark '{benchmark.name}'")
+        raise ArchrankError(
+            f"protocol 'gates': cell {unknown_hashes[0]} of the published list is not in benchmark '{benchmark.name}'"
+        )
     rows = np.array([place[name] for name in gates_hashes()], np.int64)
     return rows[scored[rows]]
 
@@ -170,7 +180,9 @@ def _ppuda(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
     part = np.array([name.split("/")[0] for name in benchmark.arch])
     pool, test = np.flatnonzero(scored & (part == "val")), np.flatnonzero(scored & (part == "test"))
     if not len(pool) or not len(test):
-        raise ArchrankError(f"protocol 'ppuda' is for the DeepNets-1M networks; '{benchmark.name}' has no parts val and test")
+        raise ArchrankError(
+            f"protocol 'ppuda' is for the DeepNets-1M networks; '{benchmark.name}' has no parts val and test"
+        )
     return Split(pool, np.empty(0, np.int64), test)
 
 
@@ -181,8 +193,10 @@ def _cate_outside(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) ->
     pool = np.flatnonzero(scored & (nodes != 7) & (edges <= 7) & ~tested)
     pool = pool[~np.isin(benchmark.key[pool].astype(str), benchmark.key[tested].astype(str))]
     if not len(pool) or not tested.any():
-        raise ArchrankError(f"protocol 'cate-outside' needs cells of different size; '{benchmark.name}' leaves {len(pool)} to train on and "
-                            f"{int(tested.sum())} to test on")
+        raise ArchrankError(
+            f"protocol 'cate-outside' needs cells of different size; '{benchmark.name}' leaves {len(pool)} to train on and "
+            f"{int(tested.sum())} to test on"
+        )
     rng = np.random.default_rng(np.random.SeedSequence([20260102, seed]))
     return Split(rng.permutation(pool), np.empty(0, np.int64), np.flatnonzero(tested))
 

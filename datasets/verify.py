@@ -35,7 +35,11 @@ def departures(benchmark: Benchmark) -> list[str]:
 
 def _digests(benchmark: Benchmark, card: Path) -> Iterator[Check]:
     _, same = read_table(card, benchmark.card.sha256)
-    yield Check("sha256 of the table", same, benchmark.card.sha256[:12] if same else f"another than the card's {benchmark.card.sha256[:12]}")
+    yield Check(
+        "sha256 of the table",
+        same,
+        benchmark.card.sha256[:12] if same else f"another than the card's {benchmark.card.sha256[:12]}",
+    )
     if benchmark.card.content:
         found = content_of(benchmark)
         yield Check("digest of what it holds", found == benchmark.card.content, found[:12])
@@ -53,7 +57,9 @@ def _facts(benchmark: Benchmark) -> Iterator[Check]:
         value = float(np.nanmin(values) if benchmark.direction(metric) == "min" else np.nanmax(values))
         # Known values are rounded: they hold to half of their last digit.
         digits = len(f"{best}".partition(".")[2])
-        yield Check(f"best {metric}", abs(value - best) <= 0.5000001 * 10.0**-digits, f"{value:.{digits + 1}f} (known: {best})")
+        yield Check(
+            f"best {metric}", abs(value - best) <= 0.5000001 * 10.0**-digits, f"{value:.{digits + 1}f} (known: {best})"
+        )
     for metric, count in facts.missing.items():
         found = int(np.isnan(benchmark.target(metric)).sum())
         yield Check(f"not measured, {metric}", found == count, f"{found:,} (known: {count:,})")
@@ -69,7 +75,9 @@ def _nb101_hashes(benchmark: Benchmark) -> Check:
         edges = tuple((int(u), int(v)) for u, v in np.argwhere(benchmark.adj[row]))
         if Cell(tuple(int(op) for op in benchmark.ops[row, :count]), edges).hash != benchmark.key[row]:
             wrong.append(str(benchmark.arch[row]))
-    said = f"{len(benchmark) - len(wrong):,} of {len(benchmark):,} reproduced" + (f"; first wrong: {wrong[0]}" if wrong else "")
+    said = f"{len(benchmark) - len(wrong):,} of {len(benchmark):,} reproduced" + (
+        f"; first wrong: {wrong[0]}" if wrong else ""
+    )
     return Check("official module hashes", not wrong, said)
 
 
@@ -84,12 +92,21 @@ def _graphs(benchmark: Benchmark) -> Iterator[Check]:
         some = ends.any(1)
         ok = bool(some.all() and not linked.any())
         where = "" if ok else f"; first wrong: {benchmark.arch[int(np.flatnonzero(linked | ~some)[0])]}"
-        yield Check(f"{role} nodes", ok, f"in all {len(benchmark):,} graphs, with no edge {'into' if role == 'input' else 'out of'} them{where}"
-                    if ok else f"missing or linked the wrong way{where}")
+        yield Check(
+            f"{role} nodes",
+            ok,
+            f"in all {len(benchmark):,} graphs, with no edge {'into' if role == 'input' else 'out of'} them{where}"
+            if ok
+            else f"missing or linked the wrong way{where}",
+        )
     nodes, edges = benchmark.mask.sum(1), benchmark.adj.sum((1, 2))
     bare = np.flatnonzero((nodes > 1) & (edges == 0))
     where = f"; {len(bare):,} of several nodes have none, first: {benchmark.arch[bare[0]]}" if len(bare) else ""
-    yield Check("graphs", not len(bare), f"{nodes.min()} to {nodes.max()} nodes, {edges.min()} to {edges.max()} edges, all edges forward{where}")
+    yield Check(
+        "graphs",
+        not len(bare),
+        f"{nodes.min()} to {nodes.max()} nodes, {edges.min()} to {edges.max()} edges, all edges forward{where}",
+    )
 
 
 def _scores(benchmark: Benchmark) -> Iterator[Check]:
@@ -98,7 +115,11 @@ def _scores(benchmark: Benchmark) -> Iterator[Check]:
         known = values[~np.isnan(values)]
         if metric == benchmark.default_target:
             marks = f"; {found}" if (found := marker(known)) else ""
-            yield Check(f"scores {metric}", len(np.unique(known)) > 1, f"{len(known):,} measured, {known.min():.6g} to {known.max():.6g}{marks}")
+            yield Check(
+                f"scores {metric}",
+                len(np.unique(known)) > 1,
+                f"{len(known):,} measured, {known.min():.6g} to {known.max():.6g}{marks}",
+            )
         if runs is None:
             continue
         measured = ~np.isnan(runs).all(1)

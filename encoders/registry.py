@@ -41,9 +41,16 @@ def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
     return _mark(Mark(name, True, family))
 
 
-def encoding(name: str, *, family: str = "yours", pretrained: bool = False, ranks: bool = False,
-             supports: Callable[..., str | None] | None = None, head: str = "",
-             blocks: Callable[[Any, Any], list[tuple[int, float]]] | None = None) -> Callable[[T], T]:
+def encoding(
+    name: str,
+    *,
+    family: str = "yours",
+    pretrained: bool = False,
+    ranks: bool = False,
+    supports: Callable[..., str | None] | None = None,
+    head: str = "",
+    blocks: Callable[[Any, Any], list[tuple[int, float]]] | None = None,
+) -> Callable[[T], T]:
     """Register a fixed encoding: a function `(graphs, space, *, ...) -> float [B, F]` that learns nothing from labels.
 
     It is called once with all architectures of a benchmark. pretrained: it trains on those unlabelled graphs (minutes); its result is
@@ -66,8 +73,10 @@ def blocks_of(encoding: Any, features: Any, space: Any) -> list[tuple[int, float
 def _mark(mark: Mark) -> Callable[[T], T]:
     def attach(thing: T) -> T:
         if mark.learned is not isinstance(thing, type):
-            raise TypeError(f"@{'encoder' if mark.learned else 'encoding'} marks a {'class' if mark.learned else 'function'}, "
-                            f"which {getattr(thing, '__name__', thing)} is not; see @{'encoding' if mark.learned else 'encoder'}")
+            raise TypeError(
+                f"@{'encoder' if mark.learned else 'encoding'} marks a {'class' if mark.learned else 'function'}, "
+                f"which {getattr(thing, '__name__', thing)} is not; see @{'encoding' if mark.learned else 'encoder'}"
+            )
         setattr(thing, MARK, mark)
         return thing
 

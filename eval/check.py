@@ -83,7 +83,9 @@ class _Subject:
         self.config = dict(spec.config)
         if spec.info.pretrained:
             # A pre-training of two steps shows the same facts as a whole one.
-            self.config |= {name: 2 for name in ("updates", "epochs") if name in spec.info.options and name not in spec.config}
+            self.config |= {
+                name: 2 for name in ("updates", "epochs") if name in spec.info.options and name not in spec.config
+            }
 
     def make(self, seed: int = 0) -> nn.Module:
         torch.manual_seed(seed)
@@ -114,7 +116,9 @@ def _output(s: _Subject) -> tuple[Verdict, str]:
     out = s.encode(s.graphs[:8])
     if out.dim() != 2 or len(out) != 8:
         return "fail", f"8 architectures gave {list(out.shape)}; [8, dim] is needed"
-    return ("pass" if bool(out.isfinite().all()) else "fail"), f"[B, {out.shape[1]}], finite: {bool(out.isfinite().all())}"
+    return (
+        "pass" if bool(out.isfinite().all()) else "fail"
+    ), f"[B, {out.shape[1]}], finite: {bool(out.isfinite().all())}"
 
 
 def _padding(s: _Subject) -> tuple[Verdict, str]:
@@ -123,7 +127,10 @@ def _padding(s: _Subject) -> tuple[Verdict, str]:
     if s.spec.info.learned:
         apart = _apart(s.encode(few), s.encode(wide))
         if apart > CLOSE:
-            return "fail", f"three more padding nodes change the output by {apart:.1e} of its size; mask the padding (graphs.mask)"
+            return (
+                "fail",
+                f"three more padding nodes change the output by {apart:.1e} of its size; mask the padding (graphs.mask)",
+            )
         return "pass", f"difference {apart:.0e}"
     narrow = s.encode(few)
     try:
@@ -149,7 +156,10 @@ def _relabelling(s: _Subject) -> tuple[Verdict, str]:
     few = s.graphs[:64]
     order = torch.tensor([_other_order(adj.numpy(), mask.numpy()) for adj, mask in zip(few.adj, few.mask)])
     apart = _apart(s.encode(few), s.encode(few.relabel(order)))
-    return "fact", f"invariant (difference {apart:.0e})" if apart < CLOSE else f"sees the order of nodes (difference {apart:.1e})"
+    return (
+        "fact",
+        f"invariant (difference {apart:.0e})" if apart < CLOSE else f"sees the order of nodes (difference {apart:.1e})",
+    )
 
 
 def _other_order(adj: np.ndarray, mask: np.ndarray) -> list[int]:
@@ -171,24 +181,37 @@ def _weights(s: _Subject) -> tuple[Verdict, str]:
 
 def _same_seed(s: _Subject) -> tuple[Verdict, str]:
     fault = seeding(s.network) if s.spec.info.learned else None
-    return ("fail", fault) if fault else ("pass", "bit-equal; another seed gives other weights" if s.spec.info.learned else "bit-equal")
+    return (
+        ("fail", fault)
+        if fault
+        else ("pass", "bit-equal; another seed gives other weights" if s.spec.info.learned else "bit-equal")
+    )
 
 
 def _asked_twice(s: _Subject) -> tuple[Verdict, str]:
     if torch.equal(s.encode(s.graphs[:16]), s.encode(s.graphs[:16])):
         return "pass", "bit-equal"
-    return "fail", "asked twice, it answers differently; use archrank.encoders.ensembling.noise.Dropout for randomness in training, and none in evaluation"
+    return (
+        "fail",
+        "asked twice, it answers differently; use archrank.encoders.ensembling.noise.Dropout for randomness in training, and none in evaluation",
+    )
 
 
 def _gradient(s: _Subject) -> tuple[Verdict, str]:
     network = s.network().train()
     out, extra = network(s.graphs[:32].plain(), "pairs" if s.pairs else "score")
     (out.pow(2).sum() + extra).backward()
-    silent = [name.removeprefix("encoder.") for name, p in network.named_parameters()
-              if p.requires_grad and (p.grad is None or not bool(p.grad.abs().max() > 1e-12))]
+    silent = [
+        name.removeprefix("encoder.")
+        for name, p in network.named_parameters()
+        if p.requires_grad and (p.grad is None or not bool(p.grad.abs().max() > 1e-12))
+    ]
     if not silent:
         return "pass", "reaches every parameter"
-    return "fact", f"does not reach {len(silent)} of {len(list(network.parameters()))} tensors: {', '.join(silent[:4])}{', ...' if len(silent) > 4 else ''}"
+    return (
+        "fact",
+        f"does not reach {len(silent)} of {len(list(network.parameters()))} tensors: {', '.join(silent[:4])}{', ...' if len(silent) > 4 else ''}",
+    )
 
 
 def _ensemble(s: _Subject) -> tuple[Verdict, str]:
@@ -205,7 +228,10 @@ def _ensemble(s: _Subject) -> tuple[Verdict, str]:
         torch.set_default_dtype(torch.float32)
     apart = float(np.abs(together[1].predictions - alone.predictions).max() / np.abs(alone.predictions).max())
     if apart > allowed:
-        return "fail", f"trained with others a member predicts differently than alone (by {apart:.1e}); it must not depend on global state"
+        return (
+            "fail",
+            f"trained with others a member predicts differently than alone (by {apart:.1e}); it must not depend on global state",
+        )
     if together[0].notes:
         return "fact", f"works, {'; '.join(together[0].notes)}"
     return "pass", f"one program for all members; equals a member alone to {apart:.0e}"
@@ -219,7 +245,9 @@ def _together_and_alone(s: _Subject, members: list[Member], recipe: Recipe) -> t
     return together, train(build, s.graphs.plain(), members[1:2], recipe, pairs=s.pairs, verified=False)[0]
 
 
-def _members(s: _Subject, size: int, tests: int, seeds: int = 1, shuffled: bool = False) -> tuple[list[Member], np.ndarray]:
+def _members(
+    s: _Subject, size: int, tests: int, seeds: int = 1, shuffled: bool = False
+) -> tuple[list[Member], np.ndarray]:
     scores = s.benchmark.target()
     members = []
     for seed in range(seeds):
@@ -235,12 +263,17 @@ def _overfits(s: _Subject) -> tuple[Verdict, str]:
     members, scores = _members(s, 8, 0)
     tau, steps = 0.0, 0
     for steps in (60, 240):
-        recipe = COMMON.model_copy(update={"updates": steps, "batch": 8, "warmup": 0.05, "weight_decay": 0.0, "margin": 1.0})
+        recipe = COMMON.model_copy(
+            update={"updates": steps, "batch": 8, "warmup": 0.05, "weight_decay": 0.0, "margin": 1.0}
+        )
         outcome = train(lambda m, p: s.target(s.space, **s.config), s.graphs.plain(), members, recipe, pairs=s.pairs)[0]
         tau = kendall(scores[members[0].test], outcome.predictions)
         if tau > 1 - 1e-9:
             return "pass", f"tau 1 on 8 architectures after {steps} steps"
-    return "fail", f"tau {tau:.2f} on the 8 architectures it was trained on after {steps} steps; does every part of the graph reach the output?"
+    return (
+        "fail",
+        f"tau {tau:.2f} on the 8 architectures it was trained on after {steps} steps; does every part of the graph reach the output?",
+    )
 
 
 def _shuffled(s: _Subject) -> tuple[Verdict, str]:
@@ -248,7 +281,9 @@ def _shuffled(s: _Subject) -> tuple[Verdict, str]:
     recipe = COMMON.model_copy(update={"updates": 40})
     outcomes = train(lambda m, p: s.target(s.space, **s.config), s.graphs.plain(), members, recipe, pairs=s.pairs)
     tau = float(np.mean([kendall(scores[m.test], o.predictions) for m, o in zip(members, outcomes)]))
-    return ("pass" if abs(tau) < 0.35 else "fail"), f"mean tau {tau:+.2f} on unseen architectures when the labels are shuffled"
+    return (
+        "pass" if abs(tau) < 0.35 else "fail"
+    ), f"mean tau {tau:+.2f} on unseen architectures when the labels are shuffled"
 
 
 def _cost(s: _Subject) -> tuple[Verdict, str]:
@@ -264,7 +299,10 @@ def _cost(s: _Subject) -> tuple[Verdict, str]:
         ensemble.call(graphs[torch.arange(len(graphs))[None]], "embed")
     rate = len(graphs) / (time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return "fact", f"{parameters(network):,} parameters, {rate:,.0f} architectures/s, peak memory of this process {peak:,.0f} MiB"
+    return (
+        "fact",
+        f"{parameters(network):,} parameters, {rate:,.0f} architectures/s, peak memory of this process {peak:,.0f} MiB",
+    )
 
 
 def _fixed_cost(s: _Subject) -> tuple[Verdict, str]:
@@ -282,14 +320,36 @@ def _tells_apart(s: _Subject) -> tuple[Verdict, str]:
 
 
 _Step = Callable[[_Subject], tuple[Verdict, str]]
-_LEARNED: dict[str, _Step] = {"output": _output, "weights": _weights, "same seed": _same_seed, "asked twice": _asked_twice, "padding": _padding,
-                              "batch company": _company, "node order": _relabelling, "gradient": _gradient, "ensemble": _ensemble,
-                              "overfits": _overfits, "shuffled labels": _shuffled, "cost": _cost}
-_FIXED: dict[str, _Step] = {"output": _output, "asked twice": _asked_twice, "padding": _padding, "batch company": _company, "node order": _relabelling,
-                            "tells apart": _tells_apart, "cost": _fixed_cost}
+_LEARNED: dict[str, _Step] = {
+    "output": _output,
+    "weights": _weights,
+    "same seed": _same_seed,
+    "asked twice": _asked_twice,
+    "padding": _padding,
+    "batch company": _company,
+    "node order": _relabelling,
+    "gradient": _gradient,
+    "ensemble": _ensemble,
+    "overfits": _overfits,
+    "shuffled labels": _shuffled,
+    "cost": _cost,
+}
+_FIXED: dict[str, _Step] = {
+    "output": _output,
+    "asked twice": _asked_twice,
+    "padding": _padding,
+    "batch company": _company,
+    "node order": _relabelling,
+    "tells apart": _tells_apart,
+    "cost": _fixed_cost,
+}
 # What says nothing once a check has failed: after `output` everything.
-NEEDS = {"output": frozenset([*_LEARNED, *_FIXED]), "weights": frozenset(["gradient", "ensemble", "overfits", "shuffled labels"]),
-         "same seed": frozenset(["ensemble"]), "asked twice": frozenset(["padding", "batch company", "node order", "ensemble"])}
+NEEDS = {
+    "output": frozenset([*_LEARNED, *_FIXED]),
+    "weights": frozenset(["gradient", "ensemble", "overfits", "shuffled labels"]),
+    "same seed": frozenset(["ensemble"]),
+    "asked twice": frozenset(["padding", "batch company", "node order", "ensemble"]),
+}
 
 
 def summary(findings: list[Finding]) -> dict[str, Any]:

@@ -257,25 +257,90 @@ class Metric:
 METRICS: Registry[Metric] = Registry("metric", "metrics", __name__, Metric)
 """Every metric by its name; the report and the statistics learn all they know about a metric here."""
 
-KENDALL = Metric("kendall", kendall, "max", "", description="Kendall's tau-b", bounds=(-1.0, 1.0), error=tau_standard_error)
+KENDALL = Metric(
+    "kendall", kendall, "max", "", description="Kendall's tau-b", bounds=(-1.0, 1.0), error=tau_standard_error
+)
 SPEARMAN = Metric("spearman", spearman, "max", "", description="Spearman's rank correlation", bounds=(-1.0, 1.0))
-PRECISION_1 = Metric("p@1%", partial(precision_at, 0.01), "max", "share", bounds=(0.0, 1.0), error=partial(_share_error, 0.01),
-                     description="share of the predicted best 1 % that is truly among the best 1 % (random: 0.01)")
-PRECISION_5 = Metric("p@5%", partial(precision_at, 0.05), "max", "share", bounds=(0.0, 1.0), error=partial(_share_error, 0.05),
-                     description="share of the predicted best 5 % that is truly among the best 5 % (random: 0.05)")
-PRECISION_10 = Metric("p@10%", partial(precision_at, 0.1), "max", "share", bounds=(0.0, 1.0), error=partial(_share_error, 0.1),
-                      description="share of the predicted best 10 % that is truly among the best 10 % (random: 0.1)")
-PRECISION_50 = Metric("p@50%", partial(precision_at, 0.5), "max", "share", bounds=(0.0, 1.0), error=partial(_share_error, 0.5),
-                      description="share of the predicted best 50 % that is truly among the best 50 % (random: 0.5)")
-REGRET_1 = Metric("regret@1", partial(regret_at, 1), "min", "target", bounds=(0.0, math.inf),
-                  description="best true score minus the true score of the best predicted architecture")
-REGRET_10 = Metric("regret@10", partial(regret_at, 10), "min", "target", bounds=(0.0, math.inf),
-                   description="best true score minus the true score of the best of the 10 best predicted architectures")
-REGRET_50 = Metric("regret@50", partial(regret_at, 50), "min", "target", bounds=(0.0, math.inf),
-                   description="best true score minus the true score of the best of the 50 best predicted architectures")
-MAPE = Metric("mape", mape, "min", "", description="mean absolute error relative to the true score", bounds=(0.0, math.inf), default=False, in_unit=True)
-ACCURACY_10 = Metric("acc@10%", partial(acc_within, 0.1), "max", "share", bounds=(0.0, 1.0), default=False, in_unit=True,
-                     description="share of architectures predicted within 10 % of the true score")
+PRECISION_1 = Metric(
+    "p@1%",
+    partial(precision_at, 0.01),
+    "max",
+    "share",
+    bounds=(0.0, 1.0),
+    error=partial(_share_error, 0.01),
+    description="share of the predicted best 1 % that is truly among the best 1 % (random: 0.01)",
+)
+PRECISION_5 = Metric(
+    "p@5%",
+    partial(precision_at, 0.05),
+    "max",
+    "share",
+    bounds=(0.0, 1.0),
+    error=partial(_share_error, 0.05),
+    description="share of the predicted best 5 % that is truly among the best 5 % (random: 0.05)",
+)
+PRECISION_10 = Metric(
+    "p@10%",
+    partial(precision_at, 0.1),
+    "max",
+    "share",
+    bounds=(0.0, 1.0),
+    error=partial(_share_error, 0.1),
+    description="share of the predicted best 10 % that is truly among the best 10 % (random: 0.1)",
+)
+PRECISION_50 = Metric(
+    "p@50%",
+    partial(precision_at, 0.5),
+    "max",
+    "share",
+    bounds=(0.0, 1.0),
+    error=partial(_share_error, 0.5),
+    description="share of the predicted best 50 % that is truly among the best 50 % (random: 0.5)",
+)
+REGRET_1 = Metric(
+    "regret@1",
+    partial(regret_at, 1),
+    "min",
+    "target",
+    bounds=(0.0, math.inf),
+    description="best true score minus the true score of the best predicted architecture",
+)
+REGRET_10 = Metric(
+    "regret@10",
+    partial(regret_at, 10),
+    "min",
+    "target",
+    bounds=(0.0, math.inf),
+    description="best true score minus the true score of the best of the 10 best predicted architectures",
+)
+REGRET_50 = Metric(
+    "regret@50",
+    partial(regret_at, 50),
+    "min",
+    "target",
+    bounds=(0.0, math.inf),
+    description="best true score minus the true score of the best of the 50 best predicted architectures",
+)
+MAPE = Metric(
+    "mape",
+    mape,
+    "min",
+    "",
+    description="mean absolute error relative to the true score",
+    bounds=(0.0, math.inf),
+    default=False,
+    in_unit=True,
+)
+ACCURACY_10 = Metric(
+    "acc@10%",
+    partial(acc_within, 0.1),
+    "max",
+    "share",
+    bounds=(0.0, 1.0),
+    default=False,
+    in_unit=True,
+    description="share of architectures predicted within 10 % of the true score",
+)
 
 
 def score(

@@ -41,8 +41,15 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     A prediction is a score that orders architectures, higher is better; it is not in the unit of the labels.
     """
 
-    def __init__(self, encoder: Any = "gcn", space: SearchSpace | None = None, recipe: str = "common", direction: str = "max", seed: int = 0,
-                 device: str = "cpu") -> None:
+    def __init__(
+        self,
+        encoder: Any = "gcn",
+        space: SearchSpace | None = None,
+        recipe: str = "common",
+        direction: str = "max",
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
         self.encoder = encoder
         self.space = space
         self.recipe = recipe
@@ -73,9 +80,22 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         member = Member(self.seed, rows, transform(scores, recipe.labels, self.direction, ""), rows[:0])
         target = spec.info.load()
         twins = target.twins(X) if recipe.consistency else None
-        trained = fit(lambda _m, _p: target(self.space, **config), X, [member], recipe, device=self.device, twins=twins,
-                      pairs="compare" in spec.info.hooks, verified=spec.info.origin == "built-in")
-        self.ensemble_, self.weights_, self.pairs_, self.layers_ = trained.ensemble, trained.average, trained.pairs, recipe.head
+        trained = fit(
+            lambda _m, _p: target(self.space, **config),
+            X,
+            [member],
+            recipe,
+            device=self.device,
+            twins=twins,
+            pairs="compare" in spec.info.hooks,
+            verified=spec.info.origin == "built-in",
+        )
+        self.ensemble_, self.weights_, self.pairs_, self.layers_ = (
+            trained.ensemble,
+            trained.average,
+            trained.pairs,
+            recipe.head,
+        )
         self.probe_ = X[:PROBED].plain().to("cpu")
         self.n_features_in_ = X.nodes
         return self
@@ -96,7 +116,12 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         X = self._checked(X)
         index = torch.arange(len(X)).expand(1, -1)
         with torch.no_grad():
-            return self.ensemble_.call(self._prepared(X)[index], "embed", parameters=self.weights_)[0].float().cpu().numpy()
+            return (
+                self.ensemble_.call(self._prepared(X)[index], "embed", parameters=self.weights_)[0]
+                .float()
+                .cpu()
+                .numpy()
+            )
 
     def save(self, path: Path | str) -> None:
         """Weights as safetensors, with what is needed to load them again.
@@ -108,21 +133,39 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         network = self.ensemble_.skeleton
         spec, _, config = self._spec()
         head = None if spec.head_text == spec.default_head else spec.head_text
-        header = saved.Header.model_validate({
-            "encoder": spec.info.name, "options": spec.config, "config": config, "head": head, "layers": self.layers_.model_dump(), "pairs": self.pairs_,
-            "sequential": self.ensemble_.fallback, "recipe": str(self.recipe), "direction": self.direction, "seed": int(self.seed),
-            "space": self.space.to_card()}, strict=False)
+        header = saved.Header.model_validate(
+            {
+                "encoder": spec.info.name,
+                "options": spec.config,
+                "config": config,
+                "head": head,
+                "layers": self.layers_.model_dump(),
+                "pairs": self.pairs_,
+                "sequential": self.ensemble_.fallback,
+                "recipe": str(self.recipe),
+                "direction": self.direction,
+                "seed": int(self.seed),
+                "space": self.space.to_card(),
+            },
+            strict=False,
+        )
         weights = {name: stacked[0] for name, stacked in (self.weights_ or self.ensemble_.parameters).items()}
-        tensors = saved.state_of(network, weights) | {f"buffer/{name}": stacked[0] for name, stacked in self.ensemble_.buffers.items()}
+        tensors = saved.state_of(network, weights) | {
+            f"buffer/{name}": stacked[0] for name, stacked in self.ensemble_.buffers.items()
+        }
         probe = self.probe_.plain().pad(max(self.probe_.nodes, self.space.max_nodes))
-        tensors |= {f"probe/{name}": tensor for name, tensor in probe.tensors().items()} | {"probe/scores": torch.from_numpy(self.predict(probe))}
+        tensors |= {f"probe/{name}": tensor for name, tensor in probe.tensors().items()} | {
+            "probe/scores": torch.from_numpy(self.predict(probe))
+        }
         if self.space.support is not None:
             tensors["space/support"] = torch.from_numpy(self.space.support)
         try:
             self._restored(path, header, tensors, spec.info.load())
         except ArchrankError as error:
-            raise ArchrankError(f"{spec.label} cannot be saved exactly: it keeps state outside its parameters and buffers, so that one loaded would predict "
-                                "otherwise; keep such tensors with self.register_buffer, and numbers as tensors") from error
+            raise ArchrankError(
+                f"{spec.label} cannot be saved exactly: it keeps state outside its parameters and buffers, so that one loaded would predict "
+                "otherwise; keep such tensors with self.register_buffer, and numbers as tensors"
+            ) from error
         saved.write(path, header, tensors)
 
     @classmethod
@@ -139,7 +182,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         name = info.name if encoder is None else encoder
         spec = {"name": name, **info.validate(header.options)} | ({"head": header.head} if header.head else {})
         predictor = cls(spec, saved.space_of(path, header, tensors), header.recipe, header.direction, header.seed)
-        return predictor._restored(path, header.model_copy(update={"config": info.validate(header.config)}), tensors, info.load())
+        return predictor._restored(
+            path, header.model_copy(update={"config": info.validate(header.config)}), tensors, info.load()
+        )
 
     def _restored(self, path: Path | str, header: saved.Header, tensors: dict[str, Tensor], encoder: Any) -> Predictor:
         """A predictor like this one with the weights of a file; ArchrankError unless it scores the file's architectures as they were scored."""
@@ -156,7 +201,13 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             again.ensemble_ = Ensemble([network]).train(False)
             if header.sequential is not None:
                 again.ensemble_.separate(header.sequential)
-            again.weights_, again.pairs_, again.layers_, again.probe_, again.n_features_in_ = None, header.pairs, header.layers, graphs, graphs.nodes
+            again.weights_, again.pairs_, again.layers_, again.probe_, again.n_features_in_ = (
+                None,
+                header.pairs,
+                header.layers,
+                graphs,
+                graphs.nodes,
+            )
             found = again.predict(graphs)
         except ArchrankError:
             raise
@@ -164,13 +215,17 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             raise ArchrankError(f"{path} does not fit its encoder: {one_line(error, 160)}") from None
         apart = np.abs(found - scores.numpy()).max() / max(float(np.abs(scores.numpy()).max()), 1e-12)
         if not apart <= TOLERANCE:
-            raise ArchrankError(f"{path}: loaded predictions differ from those at saving by {apart:.0e} of their size; did the encoder change since?")
+            raise ArchrankError(
+                f"{path}: loaded predictions differ from those at saving by {apart:.0e} of their size; did the encoder change since?"
+            )
         return again
 
     def _spec(self) -> Any:
         spec = parse(self.encoder, "here")[0]
         if not spec.info.learned:
-            raise ArchrankError(f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)")
+            raise ArchrankError(
+                f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)"
+            )
         return spec, *resolve_recipe(find_recipe(self.recipe), spec.info.load(), spec.config, spec.layers(), self.space)
 
     def _checked(self, graphs: Graphs | Sequence[Graphs]) -> Graphs:
@@ -178,20 +233,30 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         if not isinstance(self.space, SearchSpace):
             raise ArchrankError("Predictor needs the search space: Predictor(encoder, benchmark.space)")
         if isinstance(graphs, list) and graphs and all(isinstance(one, Graphs) for one in graphs):
-            graphs = graphs[0].with_tensors({name: torch.stack([one.tensors()[name] for one in graphs]) for name in graphs[0].tensors()})
+            graphs = graphs[0].with_tensors(
+                {name: torch.stack([one.tensors()[name] for one in graphs]) for name in graphs[0].tensors()}
+            )
         if not isinstance(graphs, Graphs):
-            raise ArchrankError(f"architectures are given as Graphs (benchmark.graphs[...]), not as {type(graphs).__name__}")
+            raise ArchrankError(
+                f"architectures are given as Graphs (benchmark.graphs[...]), not as {type(graphs).__name__}"
+            )
         if not len(graphs):
             raise ArchrankError("there is no architecture in what was given")
         if int(graphs.ops.max()) >= len(self.space.ops):
-            raise ArchrankError(f"op {int(graphs.ops.max())} is unknown; space '{self.space.name}' has {len(self.space.ops)} ops")
+            raise ArchrankError(
+                f"op {int(graphs.ops.max())} is unknown; space '{self.space.name}' has {len(self.space.ops)} ops"
+            )
         if self.space.support is not None:
             if graphs.nodes != self.space.max_nodes:
-                raise ArchrankError(f"graphs are padded to {graphs.nodes} nodes, space '{self.space.name}' to {self.space.max_nodes}; use Graphs.pad")
+                raise ArchrankError(
+                    f"graphs are padded to {graphs.nodes} nodes, space '{self.space.name}' to {self.space.max_nodes}; use Graphs.pad"
+                )
             outside = graphs.adj.any(0).cpu() & ~torch.from_numpy(self.space.support)
             if outside.any():
                 u, v = outside.nonzero()[0].tolist()
-                raise ArchrankError(f"an architecture has the edge {u} -> {v}, which no architecture of space '{self.space.name}' has")
+                raise ArchrankError(
+                    f"an architecture has the edge {u} -> {v}, which no architecture of space '{self.space.name}' has"
+                )
         return graphs
 
     def _prepared(self, graphs: Graphs) -> Graphs:

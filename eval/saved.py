@@ -68,7 +68,11 @@ def write(path: Path | str, header: Header, tensors: Mapping[str, Tensor]) -> No
     from safetensors.torch import save_file
 
     try:
-        save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, str(path), {"archrank": header.model_dump_json()})
+        save_file(
+            {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
+            str(path),
+            {"archrank": header.model_dump_json()},
+        )
     except (OSError, SafetensorError) as error:
         raise ArchrankError(f"{path} cannot be written: {one_line(error)}") from None
 
@@ -92,7 +96,9 @@ def read(path: Path | str) -> tuple[Header, dict[str, Tensor]]:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))[:80] or "header"
-        raise ArchrankError(f"{path} is damaged, or from another version of archrank: {place!r}: {first['msg'].splitlines()[0][:120]}") from None
+        raise ArchrankError(
+            f"{path} is damaged, or from another version of archrank: {place!r}: {first['msg'].splitlines()[0][:120]}"
+        ) from None
 
 
 def encoder_of(path: Path | str, header: Header, given: Any) -> EncoderInfo:
@@ -100,8 +106,10 @@ def encoder_of(path: Path | str, header: Header, given: Any) -> EncoderInfo:
     if given is None:
         if header.encoder in catalog.builtin():
             return catalog.builtin()[header.encoder]
-        raise ArchrankError(f"{path} was saved from the encoder {shown(header.encoder)}, which is not built in: pass its class, "
-                            "Predictor.load(path, encoder=MyEncoder)")
+        raise ArchrankError(
+            f"{path} was saved from the encoder {shown(header.encoder)}, which is not built in: pass its class, "
+            "Predictor.load(path, encoder=MyEncoder)"
+        )
     found = catalog.find(given)
     if len(found) != 1:
         raise ArchrankError(f"encoder={given!r} names {len(found)} encoders; pass one class")
@@ -113,10 +121,20 @@ def space_of(path: Path | str, header: Header, tensors: Mapping[str, Tensor]) ->
     said = header.space
     support = tensors.get("space/support")
     if support is not None and (support.dtype != torch.bool or list(support.shape) != [said.max_nodes, said.max_nodes]):
-        raise ArchrankError(f"{path} is damaged: 'space/support' is no table of {said.max_nodes} x {said.max_nodes} truth values")
+        raise ArchrankError(
+            f"{path} is damaged: 'space/support' is no table of {said.max_nodes} x {said.max_nodes} truth values"
+        )
     try:
-        return SearchSpace(said.name, tuple(said.ops), said.max_nodes, said.roles, said.cells, None if support is None else support.numpy(), None,
-                           tuple(said.attrs))
+        return SearchSpace(
+            said.name,
+            tuple(said.ops),
+            said.max_nodes,
+            said.roles,
+            said.cells,
+            None if support is None else support.numpy(),
+            None,
+            tuple(said.attrs),
+        )
     except DataError as error:
         raise ArchrankError(f"{path} is damaged: {error}") from None
 
@@ -128,7 +146,13 @@ def probe_of(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace
     if ops is None or ops.dim() != 2 or not ops.numel() or scores is None:
         raise ArchrankError(f"{path} is damaged: it holds no architectures to compare with")
     count, nodes = ops.shape
-    shapes = {"ops": [count, nodes], "adj": [count, nodes, nodes], "mask": [count, nodes], "cell": [count, nodes], "attrs": [count, nodes, len(space.attrs)]}
+    shapes = {
+        "ops": [count, nodes],
+        "adj": [count, nodes, nodes],
+        "mask": [count, nodes],
+        "cell": [count, nodes],
+        "attrs": [count, nodes, len(space.attrs)],
+    }
     for name, part in parts.items():
         if part is None and name == "attrs":
             continue
@@ -136,7 +160,14 @@ def probe_of(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace
             raise ArchrankError(f"{path} is damaged: 'probe/{name}' is missing or has another shape or type")
     adj, cell = parts["adj"], parts["cell"]
     assert adj is not None and cell is not None
-    if nodes < space.max_nodes or ops.min() < 0 or ops.max() >= len(space.ops) or cell.min() < 0 or cell.max() >= space.cells or bool(adj.tril().any()):
+    if (
+        nodes < space.max_nodes
+        or ops.min() < 0
+        or ops.max() >= len(space.ops)
+        or cell.min() < 0
+        or cell.max() >= space.cells
+        or bool(adj.tril().any())
+    ):
         raise ArchrankError(f"{path} is damaged: its architectures do not fit the space '{space.name}'")
     if scores.dtype != torch.float64 or list(scores.shape) != [count]:
         raise ArchrankError(f"{path} is damaged: 'probe/scores' is missing or has another shape or type")
@@ -152,7 +183,11 @@ def state_of(network: nn.Module, parameters: Mapping[str, Tensor]) -> dict[str, 
 def restore(path: Path | str, network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Give a network the weights and buffers of a file. ArchrankError if they are not those of this network."""
     own = state_of(network, dict(network.named_parameters()))
-    _same_shapes(path, own, {name: tensor for name, tensor in tensors.items() if name.partition("/")[0] in ("parameter", "buffer")})
+    _same_shapes(
+        path,
+        own,
+        {name: tensor for name, tensor in tensors.items() if name.partition("/")[0] in ("parameter", "buffer")},
+    )
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
@@ -165,17 +200,29 @@ def check_size(path: Path | str, header: Header, make: Callable[[], nn.Module], 
     """
     large = [name for name, value in header.config.items() if isinstance(value, int) and abs(value) > LARGEST]
     if large or len(header.layers.hidden) > len(tensors) or max(header.layers.hidden, default=0) > LARGEST:
-        raise ArchrankError(f"{path} is damaged: {shown(large[0]) if large else 'its head'} is larger than any predictor's")
+        raise ArchrankError(
+            f"{path} is damaged: {shown(large[0]) if large else 'its head'} is larger than any predictor's"
+        )
     with torch.device("meta"):
         network = nn.ModuleDict({"encoder": make()})
         first = tensors.get("parameter/head.0.weight")
         if not header.pairs and first is not None and first.dim() == 2:
             network["head"] = make_head(first.shape[1], header.layers)
-    _same_shapes(path, {f"parameter/{name}": weight for name, weight in network.named_parameters()},
-                 {name: tensor for name, tensor in tensors.items() if name.startswith("parameter/")})
+    _same_shapes(
+        path,
+        {f"parameter/{name}": weight for name, weight in network.named_parameters()},
+        {name: tensor for name, tensor in tensors.items() if name.startswith("parameter/")},
+    )
 
 
 def _same_shapes(path: Path | str, own: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
     for name in sorted(own.keys() | saved.keys()):
-        if name not in own or name not in saved or own[name].shape != saved[name].shape or own[name].dtype != saved[name].dtype:
-            raise ArchrankError(f"{path} was saved from another version of its encoder, or is damaged: {shown(name)} is missing or has another shape or type")
+        if (
+            name not in own
+            or name not in saved
+            or own[name].shape != saved[name].shape
+            or own[name].dtype != saved[name].dtype
+        ):
+            raise ArchrankError(
+                f"{path} was saved from another version of its encoder, or is damaged: {shown(name)} is missing or has another shape or type"
+            )

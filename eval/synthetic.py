@@ -41,11 +41,27 @@ def synthetic(count: int = 400, nodes: int = 7, seed: int = 0) -> Benchmark:
             best[v] = worth[v] + max((best[u] for u in before), default=0.0)
             total[v] = 1 + sum(total[u] for u in before)
         quality = 60 + 25 * np.tanh((best[-1] + 0.1 * np.log(total[-1]) - 3) / 3) + 0.3 * rng.standard_normal()
-        rows[name] = {"arch": name, "ops": ops.tolist(), "edges": edges.reshape(-1).tolist(), "quality": quality,
-                      "cost": float((worth**2).sum() + 0.1 * adj.sum())}
-    card = {"name": f"synthetic{seed}", "title": "Synthetic cells",
-            "space": {"name": "synthetic", "ops": list(OPS), "max_nodes": nodes, "cells": 1, "roles": {"input": 0, "output": 4}},
-            "metrics": {"quality": {"unit": "%", "direction": "max", "description": "made up"},
-                        "cost": {"unit": "ms", "direction": "min", "description": "made up"}},
-            "default_target": "quality"}
+        rows[name] = {
+            "arch": name,
+            "ops": ops.tolist(),
+            "edges": edges.reshape(-1).tolist(),
+            "quality": quality,
+            "cost": float((worth**2).sum() + 0.1 * adj.sum()),
+        }
+    card = {
+        "name": f"synthetic{seed}",
+        "title": "Synthetic cells",
+        "space": {
+            "name": "synthetic",
+            "ops": list(OPS),
+            "max_nodes": nodes,
+            "cells": 1,
+            "roles": {"input": 0, "output": 4},
+        },
+        "metrics": {
+            "quality": {"unit": "%", "direction": "max", "description": "made up"},
+            "cost": {"unit": "ms", "direction": "min", "description": "made up"},
+        },
+        "default_target": "quality",
+    }
     return build(pd.DataFrame(list(rows.values())), card)

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if __name__ == "reports":  # the folder of a checkout, found from its root
-    raise ImportError("this is archrank.reports, imported from the root of archrank's repository under another name: import archrank.reports")
+    raise ImportError(
+        "this is archrank.reports, imported from the root of archrank's repository under another name: import archrank.reports"
+    )
 
 from archrank.reports.blocks import FORMATS
 

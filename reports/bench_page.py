@@ -40,7 +40,13 @@ TABLE_GPU = "**GPU**: not measured: no GPU was available."
 def write_page(samples: Sequence[Sample], folder: Path, name: str = "performance") -> list[Path]:
     """Write `<name>.md` and its figures under `figures/` into `folder`; returns the paths."""
     figures: dict[str, bytes] = {}
-    parts = [HEAD, *_machines(samples), *_side_by_side(samples, figures, name), *_commands_timed(samples), *_growth(samples, figures, name)]
+    parts = [
+        HEAD,
+        *_machines(samples),
+        *_side_by_side(samples, figures, name),
+        *_commands_timed(samples),
+        *_growth(samples, figures, name),
+    ]
     if commands := [command for command in distinct(samples, lambda s: str(s["command"])) if command]:
         parts += ["## The commands", "", "```console", *(f"$ {command}" for command in commands), "```", ""]
     (folder / "figures").mkdir(parents=True, exist_ok=True)
@@ -53,8 +59,13 @@ def write_page(samples: Sequence[Sample], folder: Path, name: str = "performance
 
 
 def _machines(samples: Sequence[Sample]) -> list[str]:
-    lines = distinct(samples, lambda s: "- {hardware}, {threads} thread(s), device {device}; torch {torch}, Python {python}, archrank {archrank} "
-                                        "({commit})".format(**s["machine"]))
+    lines = distinct(
+        samples,
+        lambda s: (
+            "- {hardware}, {threads} thread(s), device {device}; torch {torch}, Python {python}, archrank {archrank} "
+            "({commit})".format(**s["machine"])
+        ),
+    )
     gpu = [] if any(s["machine"]["device"] != "cpu" for s in samples) else ["", TABLE_GPU]
     return ["**Machine**", "", *lines, *gpu, ""]
 
@@ -63,7 +74,12 @@ def _machines(samples: Sequence[Sample]) -> list[str]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *("| " + " | ".join(row) + " |" for row in rows), ""]
+    return [
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    ]
 
 
 def _time(seconds: float | None) -> str:
@@ -105,30 +121,69 @@ def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: st
             rows.append([case, f"{ready['recipe']}, {ready['batch']}", _way(way, ready["members"]), *_costs(of, ready)])
             notes += [f"{case}: {note}" for note in ready["notes"] if f"{case}: {note}" not in notes]
             if ready.get("apart"):
-                notes.append(f"{case}: with the same weights, the torch-geometric form's scores differ by at most {ready['apart']:.0e} of the largest")
+                notes.append(
+                    f"{case}: with the same weights, the torch-geometric form's scores differ by at most {ready['apart']:.0e} of the largest"
+                )
             if way != "ensemble" and (cost := ratios(select(of, what="train"), way, "ensemble", clock(of))):
                 found[way] = cost
-                against.append([case, way, *(_times(ratios(select(of, what=what), way, "ensemble", field))
-                                             for what in ("train", "predict") for field in ("cpu", "wall"))])
+                against.append(
+                    [
+                        case,
+                        way,
+                        *(
+                            _times(ratios(select(of, what=what), way, "ensemble", field))
+                            for what in ("train", "predict")
+                            for field in ("cpu", "wall")
+                        ),
+                    ]
+                )
         notes += [f"{case}: {miss['variant']}: {miss['why']}" for miss in select(of, what="missing")]
         for floor in select(of, what="floor"):
-            floors.append([case, *_floor_row(floor, spread(s[clock(of)] for s in select(of, what="train", variant="ensemble")))])
+            floors.append(
+                [case, *_floor_row(floor, spread(s[clock(of)] for s in select(of, what="train", variant="ensemble")))]
+            )
         if found:
             drawn.append((case, found))
     settings = select(mine, what="ready")[0]["settings"]
-    out = ["## Side by side", "", f"On {settings['benchmark']}, {settings['budget']} labels, ensembles of {settings['members']} members. "
-           + "; ".join(f"*{way}*: {said}" for way, said in VARIANTS.items()) + ".", ""]
-    out += _table(["encoder", "recipe, batch", "way", "step and member, CPU", "wall", "a trained member, extrapolated", "predicted / s", "peak memory (idle)",
-                   "in Python"], rows)
+    out = [
+        "## Side by side",
+        "",
+        f"On {settings['benchmark']}, {settings['budget']} labels, ensembles of {settings['members']} members. "
+        + "; ".join(f"*{way}*: {said}" for way, said in VARIANTS.items())
+        + ".",
+        "",
+    ]
+    out += _table(
+        [
+            "encoder",
+            "recipe, batch",
+            "way",
+            "step and member, CPU",
+            "wall",
+            "a trained member, extrapolated",
+            "predicted / s",
+            "peak memory (idle)",
+            "in Python",
+        ],
+        rows,
+    )
     if drawn:
         ways = [way for way in VARIANTS if any(way in found for _, found in drawn)]
         figures[f"{name}-ratios.svg"] = as_file(ratio_figure(drawn, ways, "Against other ways").svg)
-        out += ["How many times as long the other ways take as the ensemble, per step and member, and per predicted architecture:", "",
-                f"![CPU seconds of other ways over those of the ensemble](figures/{name}-ratios.svg)", ""]
-        out += _table(["encoder", "way", "training, CPU", "training, wall", "prediction, CPU", "prediction, wall"], against)
+        out += [
+            "How many times as long the other ways take as the ensemble, per step and member, and per predicted architecture:",
+            "",
+            f"![CPU seconds of other ways over those of the ensemble](figures/{name}-ratios.svg)",
+            "",
+        ]
+        out += _table(
+            ["encoder", "way", "training, CPU", "training, wall", "prediction, CPU", "prediction, wall"], against
+        )
     if floors:
         out += ["The ensemble and its roofline bound, per step and member:", ""]
-        out += _table(["encoder", "operations", "matrix rate", "arithmetic", "bytes", "measured", "over the bound"], floors)
+        out += _table(
+            ["encoder", "operations", "matrix rate", "arithmetic", "bytes", "measured", "over the bound"], floors
+        )
     return out + [f"- {note}" for note in notes] + ([""] if notes else [])
 
 
@@ -140,20 +195,35 @@ def _costs(of: Sequence[Sample], ready: Sample) -> list[str]:
     """Cells of one way: step by CPU and by the clock, a trained member, predictions a second, memory, share of Python."""
     way = ready["variant"]
     trained, predicted = select(of, what="train", variant=way), select(of, what="predict", variant=way)
-    cpu, wall, score = (spread(s[field] for s in group) for group, field in ((trained, "cpu"), (trained, "wall"), (predicted, clock(of))))
+    cpu, wall, score = (
+        spread(s[field] for s in group)
+        for group, field in ((trained, "cpu"), (trained, "wall"), (predicted, clock(of)))
+    )
     measured = sum(s["measured"] for s in trained)
     whole = f"{_time(wall.median * ready['steps'])} ({ready['steps']:,} steps, {measured:,} measured)" if wall else "–"
     peak = max((s["peak"] for s in trained + predicted), default=0)
     share = select(of, what="python_share", variant=way)
-    return [_time(cpu.median if cpu else None), _time(wall.median if wall else None), whole, f"{_three(1 / score.median)}" if score else "–",
-            f"{_mb(peak)} ({_mb(ready['idle'])})", f"{100 * share[0]['share']:.0f} %" if share else "–"]
+    return [
+        _time(cpu.median if cpu else None),
+        _time(wall.median if wall else None),
+        whole,
+        f"{_three(1 / score.median)}" if score else "–",
+        f"{_mb(peak)} ({_mb(ready['idle'])})",
+        f"{100 * share[0]['share']:.0f} %" if share else "–",
+    ]
 
 
 def _floor_row(floor: Sample, measured: Spread | None) -> list[str]:
     arithmetic, moved = floor_seconds(floor, "step")
     over = "–" if measured is None else f"{measured.median / max(arithmetic, moved):.1f} times"
-    return [f"{floor['step_flops'] / 1e9:.3g} G", f"{floor['flops_s'] / 1e9:.0f} G/s", _time(arithmetic), _time(moved),
-            _time(measured.median if measured else None), over]
+    return [
+        f"{floor['step_flops'] / 1e9:.3g} G",
+        f"{floor['flops_s'] / 1e9:.0f} G/s",
+        _time(arithmetic),
+        _time(moved),
+        _time(measured.median if measured else None),
+        over,
+    ]
 
 
 def _commands_timed(samples: Sequence[Sample]) -> list[str]:
@@ -169,14 +239,27 @@ def _commands_timed(samples: Sequence[Sample]) -> list[str]:
             mine = select(runs, variant=way)
             wall, cpu = spread(s["wall"] for s in mine), spread(s["cpu"] for s in mine)
             said = "archrank" if way == "ensemble" else f"`{ready[way]['other']}`"
-            rows.append([said, str(ready[way]["members"]), _time(wall.median if wall else None), _time(cpu.median if cpu else None),
-                         _mb(max(s["peak"] for s in mine))])
-        out += [f"### {case.split(' against ')[0]}", "", *_table(["command", "predictors trained", "wall", "CPU", "peak memory"], rows)]
+            rows.append(
+                [
+                    said,
+                    str(ready[way]["members"]),
+                    _time(wall.median if wall else None),
+                    _time(cpu.median if cpu else None),
+                    _mb(max(s["peak"] for s in mine)),
+                ]
+            )
+        out += [
+            f"### {case.split(' against ')[0]}",
+            "",
+            *_table(["command", "predictors trained", "wall", "CPU", "peak memory"], rows),
+        ]
         each = ready["ensemble"]["members"] / ready["other"]["members"]
         for field in ("wall", "cpu"):
             if found := ratios(runs, "other", "ensemble", field):
                 per = Spread(found.median * each, found.low * each, found.high * each, found.count)
-                out += [f"- {field}: the command takes {_times(found)} times as long, {_times(per)} times per predictor"]
+                out += [
+                    f"- {field}: the command takes {_times(found)} times as long, {_times(per)} times per predictor"
+                ]
         out.append("")
     return out
 
@@ -190,8 +273,17 @@ def _growth(samples: Sequence[Sample], figures: dict[str, bytes], name: str) -> 
         of = select(samples, part=f"growth-{part.name}")
         if not select(of, what="size"):
             continue
-        out += ["## How cost grows", "", "Exponents: least squares of logarithms over the upper half of the range (sizes from the geometric mean of the "
-                "smallest and the largest on), of CPU seconds (of wall seconds on a GPU).", ""] if not out else []
+        out += (
+            [
+                "## How cost grows",
+                "",
+                "Exponents: least squares of logarithms over the upper half of the range (sizes from the geometric mean of the "
+                "smallest and the largest on), of CPU seconds (of wall seconds on a GPU).",
+                "",
+            ]
+            if not out
+            else []
+        )
         lines, rows, said = [], [], []
         for case in distinct(of, lambda s: str(s["case"])):
             line, cells, sentences = _case_growth(select(of, case=case), part.name)
@@ -201,9 +293,17 @@ def _growth(samples: Sequence[Sample], figures: dict[str, bytes], name: str) -> 
         out += [f"### {part.name.capitalize()}", "", f"Seconds are of one {part.cost}.", ""]
         if lines:
             file = f"{name}-{part.name}.svg"
-            figures[file] = as_file(growth_figure(lines, Palette([line.label for line in lines]), f"One {part.cost.split(' (')[0]}", part.of).svg)
+            figures[file] = as_file(
+                growth_figure(
+                    lines, Palette([line.label for line in lines]), f"One {part.cost.split(' (')[0]}", part.of
+                ).svg
+            )
             out += [f"![seconds against {part.of}](figures/{file})", ""]
-        out += [*said, "", *_table([part.of, "encoder", "CPU", "wall", "arithmetic", "bytes", "over the bound", "peak memory"], rows)]
+        out += [
+            *said,
+            "",
+            *_table([part.of, "encoder", "CPU", "wall", "arithmetic", "bytes", "over the bound", "peak memory"], rows),
+        ]
     return out
 
 
@@ -221,10 +321,22 @@ def _case_growth(of: Sequence[Sample], part: str) -> tuple[Line | None, list[lis
         for floor in select(of, what="size floor", size=size):
             both = floor_seconds(floor, "score" if part == "space" else "step", floor["scale"])
             floors.append(max(both))
-        rows.append([f"{size:,}", label, _time(cpu.median), _time(wall.median), *(map(_time, both) if both else ("–", "–")),
-                     f"{costs[-1] / max(both):.1f} times" if both else "–", _mb(max(s["peak"] for s in runs))])
+        rows.append(
+            [
+                f"{size:,}",
+                label,
+                _time(cpu.median),
+                _time(wall.median),
+                *(map(_time, both) if both else ("–", "–")),
+                f"{costs[-1] / max(both):.1f} times" if both else "–",
+                _mb(max(s["peak"] for s in runs)),
+            ]
+        )
     said = [f"- {label} at {miss['size']:,}: left out: {miss['why']}" for miss in select(of, what="left out")]
     found = growth(sizes, costs)
     if found:
-        said.insert(0, f"- {label}: cost grows with the power **{found.exponent:.2f}** ({found.first:,.0f} to {found.last:,.0f}, {found.points} sizes)")
+        said.insert(
+            0,
+            f"- {label}: cost grows with the power **{found.exponent:.2f}** ({found.first:,.0f} to {found.last:,.0f}, {found.points} sizes)",
+        )
     return (Line(label, tuple(sizes), tuple(costs), tuple(floors)) if sizes else None), rows, said

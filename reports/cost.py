@@ -40,7 +40,9 @@ def costs_by_machine(view: View, budget: int) -> tuple[Mapping[str, Mapping[str,
         mine = whole[whole["label"] == label]
         machines = sorted(mine["hardware"].dropna().astype(str).unique())
         if len(machines) > 1:
-            refused.append(f"{label} was measured on {join(machines)}: times of different machines are not averaged, so it is left out here.")
+            refused.append(
+                f"{label} was measured on {join(machines)}: times of different machines are not averaged, so it is left out here."
+            )
         elif machines:
             out.setdefault(machines[0], {})[label] = _cost(label, mine)
     return dict(sorted(out.items())), refused
@@ -49,7 +51,12 @@ def costs_by_machine(view: View, budget: int) -> tuple[Mapping[str, Mapping[str,
 def _cost(label: str, rows: pd.DataFrame) -> Cost:
     total = rows.assign(total=rows["fit_s"] + rows["pretrain_s"].fillna(0.0))
     tasks = total.groupby(["benchmark", "target"])
-    return Cost(label, _geometric(tasks["total"].median()), _geometric(tasks["architectures_per_s"].median()), float(rows["parameters"].max()))
+    return Cost(
+        label,
+        _geometric(tasks["total"].median()),
+        _geometric(tasks["architectures_per_s"].median()),
+        float(rows["parameters"].max()),
+    )
 
 
 def _geometric(values: pd.Series) -> float:

@@ -34,7 +34,11 @@ def sections_of(study: Study) -> list[Section]:
         except Exception as error:
             if SECTIONS.find(name).built_in:
                 raise
-            built = Section(name, name, [Text((f"Section {name} ({SECTIONS.find(name).origin}) failed: {one_line(error)}",), "warning")])
+            built = Section(
+                name,
+                name,
+                [Text((f"Section {name} ({SECTIONS.find(name).origin}) failed: {one_line(error)}",), "warning")],
+            )
         if built is not None:
             sections.append(built)
     return sections
@@ -95,7 +99,9 @@ def _write(
 Content = tuple[str, str, list[Section], Palette, list[Mapping[str, Any]]]
 
 
-def _comparison(stores: Sequence[Path], only: Sequence[str] | None, title: str, load: Callable[[str], Benchmark] | None) -> Content:
+def _comparison(
+    stores: Sequence[Path], only: Sequence[str] | None, title: str, load: Callable[[str], Benchmark] | None
+) -> Content:
     """What a report on trials says: heading, subtitle, sections, colours and the trials themselves."""
     study = read_study(stores, only=only, load=load)
     return title or _title(study), _subtitle(study), sections_of(study), study.palette, _trials(study)
@@ -105,7 +111,10 @@ def _searches_alone(stores: Sequence[Path], title: str, load: Callable[[str], Be
     """The same of stores that hold searches and no trial; None of any other."""
     from archrank.datasets import load as default_load
 
-    if any(Store(store).keys() for store in stores) or (section := search_section(stores, load or default_load)) is None:
+    if (
+        any(Store(store).keys() for store in stores)
+        or (section := search_section(stores, load or default_load)) is None
+    ):
         return None
     return title or "Architecture search", "Which search finds a good architecture soonest?", [section], Palette([]), []
 

@@ -29,4 +29,6 @@ def matching(benchmark: str, protocol: str, target: str, metric: str = "kendall"
     """The rows from primary sources that may stand beside results of this benchmark, protocol, target and metric."""
     rows = published()
     same = (rows["benchmark"] == benchmark) & (rows["protocol"] == protocol) & (rows["target"] == target)
-    return rows[same & (rows["metric"] == metric) & (rows["protocol"] != "") & (rows["confidence"] == "primary")].reset_index(drop=True)
+    return rows[
+        same & (rows["metric"] == metric) & (rows["protocol"] != "") & (rows["confidence"] == "primary")
+    ].reset_index(drop=True)

@@ -62,7 +62,9 @@ class Outcome:
         return None if math.isnan(self.ours.low) else bool(self.ours.low <= self.claim.value <= self.ours.high)
 
 
-def claims(encoder: str, benchmarks: Collection[str] | None = None, budgets: Collection[int] | None = None) -> list[Claim]:
+def claims(
+    encoder: str, benchmarks: Collection[str] | None = None, budgets: Collection[int] | None = None
+) -> list[Claim]:
     """Every published value of an encoder (archrank's name), each with the reason why it cannot be compared, where there is one.
 
     benchmarks, budgets: only these, if given. ArchrankError where archrank knows no published value of the encoder.
@@ -76,13 +78,33 @@ def claims(encoder: str, benchmarks: Collection[str] | None = None, budgets: Col
     found = []
     for row in rows.to_dict("records"):
         budget = None if pd.isna(row["budget"]) else int(row["budget"])
-        texts = {name: str(row[name]) for name in ("paper", "encoder", "benchmark", "protocol", "target", "as_published", "metric", "source", "confidence", "remark")}
+        texts = {
+            name: str(row[name])
+            for name in (
+                "paper",
+                "encoder",
+                "benchmark",
+                "protocol",
+                "target",
+                "as_published",
+                "metric",
+                "source",
+                "confidence",
+                "remark",
+            )
+        }
         reason = _reason(texts, budget, state, benchmarks, budgets)
         found.append(Claim(**texts, budget=budget, value=float(row["value"]), std=float(row["std"]), reason=reason))
     return found
 
 
-def _reason(row: dict[str, str], budget: int | None, state: dict[str, str], benchmarks: Collection[str] | None, budgets: Collection[int] | None) -> str:
+def _reason(
+    row: dict[str, str],
+    budget: int | None,
+    state: dict[str, str],
+    benchmarks: Collection[str] | None,
+    budgets: Collection[int] | None,
+) -> str:
     name = row["benchmark"]
     if not (name and row["protocol"] and row["target"]):
         return row["remark"] or "archrank has no such benchmark and protocol"
@@ -112,7 +134,11 @@ def outcomes(found: Sequence[Claim], frame: pd.DataFrame) -> list[Outcome]:
     """The comparable claims that `frame` (rows of one predictor under its paper recipe, columns of docs/store.md) has trials for."""
     out = []
     for claim in (claim for claim in found if not claim.reason):
-        same = (frame["benchmark"] == claim.benchmark) & (frame["protocol"] == claim.protocol) & (frame["target"] == claim.target)
+        same = (
+            (frame["benchmark"] == claim.benchmark)
+            & (frame["protocol"] == claim.protocol)
+            & (frame["target"] == claim.target)
+        )
         rows = frame[same & (frame["budget"] == claim.budget) & (frame["status"] == "done")]
         if claim.metric in rows and rows[claim.metric].notna().any():
             ours = values(rows, claim.metric).iloc[0]

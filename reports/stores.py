@@ -65,9 +65,18 @@ def scored(records: Iterable[TrialRecord], reading: Reading, metric: str) -> lis
 def repeat_trial(record: TrialRecord) -> str:
     """The command that runs a trial (and the seeds before it, where they are not stored yet)."""
     trial = record.trial
-    options = {"encoders": record.command_name, "benchmark": trial.benchmark, "target": trial.target, "budgets": trial.budget, "seeds": trial.seed + 1,
-               "protocol": trial.protocol, "recipe": trial.recipe}
-    return shlex.join(["archrank", "run", *(word for name, value in options.items() for word in (f"--{name}", str(value)))])
+    options = {
+        "encoders": record.command_name,
+        "benchmark": trial.benchmark,
+        "target": trial.target,
+        "budgets": trial.budget,
+        "seeds": trial.seed + 1,
+        "protocol": trial.protocol,
+        "recipe": trial.recipe,
+    }
+    return shlex.join(
+        ["archrank", "run", *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+    )
 
 
 def find(records: Sequence[TrialRecord], key: str) -> TrialRecord:
@@ -103,7 +112,18 @@ def progress(records: Sequence[TrialRecord]) -> list[Progress]:
         done = int((part["status"] == "done").sum())
         tasks = tuple(sorted({f"{b}/{t}" for b, t in zip(part["benchmark"], part["target"])}))
         budgets = tuple(sorted(int(b) for b in part["budget"].unique()))
-        out.append(Progress(str(label), str(protocol), str(recipe), done, len(part) - done, tasks, budgets, int(part["seed"].nunique())))
+        out.append(
+            Progress(
+                str(label),
+                str(protocol),
+                str(recipe),
+                done,
+                len(part) - done,
+                tasks,
+                budgets,
+                int(part["seed"].nunique()),
+            )
+        )
     return out
 
 
@@ -120,7 +140,9 @@ def training(folders: Sequence[Path]) -> int:
 def alike(failed: Iterable[TrialRecord], *apart: str) -> dict[tuple[str, ...], list[TrialRecord]]:
     """Failed trials with equal errors together: (label, benchmark/target, type, message, and of the trial what is named in `apart`) -> the trials."""
     found: dict[tuple[str, ...], list[TrialRecord]] = {}
-    for record in sorted(failed, key=lambda r: (r.label, r.trial.benchmark, r.trial.target, r.trial.budget, r.trial.seed)):
+    for record in sorted(
+        failed, key=lambda r: (r.label, r.trial.benchmark, r.trial.target, r.trial.budget, r.trial.seed)
+    ):
         trial = record.trial
         error = record.error or TrialFailure(type="unknown", message="")
         kind = (record.label, f"{trial.benchmark}/{trial.target}", error.type, error.headline)
@@ -163,7 +185,11 @@ def moved(first: Sequence[TrialRecord], second: Sequence[TrialRecord], metric: s
             raise ArchrankError(f"no trial in the {side} store has the metric '{metric}'")
     groups = [dict(list(frame.groupby(CELL))) for frame in frames]
     pairs = {cell: _paired(groups[0][cell], groups[1][cell], metric) for cell in groups[0] if cell in groups[1]}
-    found = {cell: _difference(groups[0][cell], groups[1][cell], metric) for cell, pair in pairs.items() if not _equal(pair, metric)}
+    found = {
+        cell: _difference(groups[0][cell], groups[1][cell], metric)
+        for cell, pair in pairs.items()
+        if not _equal(pair, metric)
+    }
     compared = {cell: one for cell, one in found.items() if not isinstance(one, str)}
     found |= zip(compared, as_family([*compared.values()]))
     out = []
@@ -178,8 +204,14 @@ def moved(first: Sequence[TrialRecord], second: Sequence[TrialRecord], metric: s
     return out
 
 
-def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, metric: str, pair: pd.DataFrame,
-           found: Comparison | str | None) -> Moved:
+def _moved(
+    cell: tuple[Any, ...],
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    metric: str,
+    pair: pd.DataFrame,
+    found: Comparison | str | None,
+) -> Moved:
     from archrank.eval.statistics import rounded
 
     if (before["status"] != "done").all() or (after["status"] != "done").all():
@@ -192,10 +224,17 @@ def _moved(cell: tuple[Any, ...], before: pd.DataFrame, after: pd.DataFrame, met
         difference, verdict = found, "not comparable"
     else:
         known = found.difference.kind in ("spaces", "splits")
-        difference, verdict = rounded(found.difference, signed=True), "moved" if found.significant else "within" if known else "no interval"
+        difference, verdict = (
+            rounded(found.difference, signed=True),
+            "moved" if found.significant else "within" if known else "no interval",
+        )
     first, second = ({int(seed) for seed in part.loc[part[metric].notna(), "seed"]} for part in (before, after))
     if first != second and verdict != "moved":
-        alone = [f"{', '.join(map(str, sorted(seeds)))} only in the {side}" for side, seeds in (("first", first - second), ("second", second - first)) if seeds]
+        alone = [
+            f"{', '.join(map(str, sorted(seeds)))} only in the {side}"
+            for side, seeds in (("first", first - second), ("second", second - first))
+            if seeds
+        ]
         difference, verdict = f"{difference}; done seeds {'; '.join(alone)}", "other seeds"
     return Moved(cell, len(pair), *means, difference, verdict)
 
@@ -215,6 +254,8 @@ def _difference(before: pd.DataFrame, after: pd.DataFrame, metric: str) -> Compa
     from archrank.eval.statistics import ComparisonError, compare
 
     try:
-        return compare(pd.concat([before.assign(label="first"), after.assign(label="second")]), "second", "first", metric)
+        return compare(
+            pd.concat([before.assign(label="first"), after.assign(label="second")]), "second", "first", metric
+        )
     except ComparisonError as error:
         return str(error)

@@ -118,7 +118,10 @@ class View:
     def over(self) -> str:
         """What the means are over; a budget or a benchmark without a setting that can be used is not in it."""
         budgets = [str(b) for b in self.boot.budgets]
-        whole = [len(budgets) == self.frame["budget"].nunique(), len(self.boot.benchmarks) == len(self.frame[["benchmark", "target"]].drop_duplicates())]
+        whole = [
+            len(budgets) == self.frame["budget"].nunique(),
+            len(self.boot.benchmarks) == len(self.frame[["benchmark", "target"]].drop_duplicates()),
+        ]
         if all(whole):
             return "all budgets and benchmarks"
         return f"{'all budgets' if whole[0] else f'{join(budgets)} labels'}, {'all benchmarks' if whole[1] else join(self.boot.benchmarks)}"
@@ -235,7 +238,9 @@ class Study:
         """Stored encodings of a trial, rows of the table [M] and encodings [M, F]; None as for `predictions`."""
         return self._beside(key, "encodings", table)
 
-    def _beside(self, key: str, kind: Literal["predictions", "encodings"], table: Benchmark) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
+    def _beside(
+        self, key: str, kind: Literal["predictions", "encodings"], table: Benchmark
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
         store = Store(self.reading.store_of[key])
         path = store.path(key, kind)
         if not path.exists():
@@ -291,16 +296,38 @@ def read_study(
     frame = as_frame(found)
     # Plain objects: pandas' own text columns take several times as long to select and group, and both is done some hundred times.
     frame = frame.astype({name: object for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])})
-    frame = frame.sort_values(["label", "benchmark", "target", "protocol", "recipe", "budget", "seed"], ignore_index=True)
+    frame = frame.sort_values(
+        ["label", "benchmark", "target", "protocol", "recipe", "budget", "seed"], ignore_index=True
+    )
     groups = [_group(protocol, recipe, part) for (protocol, recipe), part in grouped(frame, "protocol", "recipe")]
-    groups = [replace(group, id=f"{group.id}-{number}") if group.id in {g.id for g in groups[:number]} else group for number, group in enumerate(groups)]
+    groups = [
+        replace(group, id=f"{group.id}-{number}") if group.id in {g.id for g in groups[:number]} else group
+        for number, group in enumerate(groups)
+    ]
     groups.sort(key=lambda g: (g.protocol != "clean", g.recipe != "common", -len(g.frame), g.id))
     present = set(frame["benchmark"])
     suites = read_skipped(Path(s) for s in stores)
-    left = {name: (suite, how) for suite, named in sorted(suites.items()) for name, how in sorted(named.items()) if name not in present}
+    left = {
+        name: (suite, how)
+        for suite, named in sorted(suites.items())
+        for name, how in sorted(named.items())
+        if name not in present
+    }
     palette = Palette(list(frame["label"]))
     problems = reading.problems() + [line for line in without if not METRICS[line.split()[1]].in_unit]
-    return Study(tuple(Path(s) for s in stores), frame, records, tuple(groups), palette, superseded, tables, reading, problems, tuple(sorted(suites)), left)
+    return Study(
+        tuple(Path(s) for s in stores),
+        frame,
+        records,
+        tuple(groups),
+        palette,
+        superseded,
+        tables,
+        reading,
+        problems,
+        tuple(sorted(suites)),
+        left,
+    )
 
 
 def _chosen(records: list[TrialRecord], only: Sequence[str] | None) -> list[TrialRecord]:
@@ -356,7 +383,11 @@ def _rankable(frame: pd.DataFrame) -> tuple[list[str], tuple[str, ...]]:
     counts = {label: int(done.get(label, 0)) for label in whole.labels}
     most = max(counts.values())
     keep = [label for label in whole.labels if counts[label] >= max(1, ENOUGH * most)]
-    out = [f"{label} is not ranked: it has results for {counts[label]} of {whole.expected} settings." for label in whole.labels if label not in keep]
+    out = [
+        f"{label} is not ranked: it has results for {counts[label]} of {whole.expected} settings."
+        for label in whole.labels
+        if label not in keep
+    ]
     while len(keep) > 1 and coverage(frame[frame["label"].isin(keep)], MAIN).shared == 0:
         worst = min(keep, key=lambda label: (counts[label], label))
         keep.remove(worst)
@@ -377,4 +408,6 @@ def _view(
         compared = tuple(pairs(frame, MAIN, labels, scope=scope)) if len(labels) > 1 else ()
         boot = bootstrap(frame, MAIN, labels, scope=scope, draws=MOST_DRAWS)
         view = View(view_id, title, frame, board, boot, compared, coverage(frame, MAIN, labels), scope)
-        return view if title else replace(view, title="search spaces like these" if boot.kind == "spaces" else view.over)
+        return (
+            view if title else replace(view, title="search spaces like these" if boot.kind == "spaces" else view.over)
+        )

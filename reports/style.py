@@ -23,7 +23,20 @@ from archrank.reports.svg import minified
 matplotlib.use("agg")
 from matplotlib.figure import Figure as Canvas
 
-__all__ = ["COLOURS", "GRID", "INK", "MUTED", "PAPER", "VARIABLES", "Drawing", "Palette", "canvas", "css_variables", "spread", "style"]
+__all__ = [
+    "COLOURS",
+    "GRID",
+    "INK",
+    "MUTED",
+    "PAPER",
+    "VARIABLES",
+    "Drawing",
+    "Palette",
+    "canvas",
+    "css_variables",
+    "spread",
+    "style",
+]
 
 INK, MUTED, GRID, PAPER, HATCH = "#1c2126", "#68707a", "#dfe3e8", "#fefefd", "#9aa3ad"
 GOOD, BAD = "#2f7fb8", "#c2571a"
@@ -156,7 +169,9 @@ class Drawing:
         """The figure as a PDF, without dates."""
         stream = io.BytesIO()
         with style():
-            self._figure.savefig(stream, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+            self._figure.savefig(
+                stream, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None}
+            )
         return stream.getvalue()
 
 

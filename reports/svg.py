@@ -26,7 +26,12 @@ def minified(text: str) -> str:
 
     Groups named `enc<number>` become classes, since several marks of one predictor share the name.
     """
-    text = re.sub(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style[^>]*>\*\{[^}]*\}</style>", "", text, flags=re.S)
+    text = re.sub(
+        r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>|<style[^>]*>\*\{[^}]*\}</style>",
+        "",
+        text,
+        flags=re.S,
+    )
     text = re.sub(r">\s+<", "><", text).strip()
     text = _in_tags(text, _small)
     text = re.sub(r'<path d="[^"]*" style="fill:none"/>|<defs></defs>|<g></g>|<g/>', "", text)

@@ -98,7 +98,9 @@ def predictions(
     return out
 
 
-def residual_by_depth(table: Benchmark, found: Mapping[str, Prediction]) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+def residual_by_depth(
+    table: Benchmark, found: Mapping[str, Prediction]
+) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
     """Depths that at least 1 % of the tested architectures have [D], and the mean residual of each label there [D]."""
     depth = np.where(table.mask, table.depth, 0).max(1).astype(np.int64)
     tested = np.concatenate([p.index for p in found.values()])

@@ -25,7 +25,9 @@ def pytest_collection_modifyitems(config, items):
 
             name = mark.args[0] if mark.args else "nasbench201"
             if available().get(name) == "missing":
-                item.add_marker(pytest.mark.skip(reason=f"{name} is not at hand: set ARCHRANK_DATA (see docs/benchmarks.md)"))
+                item.add_marker(
+                    pytest.mark.skip(reason=f"{name} is not at hand: set ARCHRANK_DATA (see docs/benchmarks.md)")
+                )
 
 
 @pytest.fixture(autouse=True)

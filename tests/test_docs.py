@@ -12,7 +12,11 @@ from archrank.cli import COMMANDS, command
 from archrank.eval.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if path.name not in ("CHANGELOG.md", "report.md") or path.parent.name == "docs"]
+PAGES = [
+    path
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    if path.name not in ("CHANGELOG.md", "report.md") or path.parent.name == "docs"
+]
 PACKAGE = ["archrank", "datasets", "encoders", "eval", "reports", "tools"]
 SOURCES = [path for folder in PACKAGE for path in (ROOT / folder).rglob("*.py")]
 FILE = re.compile(rf"(?:{'|'.join(PACKAGE)}|tests|docs)/[\w./-]*\w\.(?:py|md|csv|yaml|css|j2|js|toml|json)")
@@ -34,7 +38,10 @@ def called(name):
 
 
 def options(one):
-    return {option for parameter in one.params for option in (*parameter.opts, *parameter.secondary_opts)} | {"--help", "-h"}
+    return {option for parameter in one.params for option in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--help",
+        "-h",
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
@@ -70,7 +77,12 @@ def every_option():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_options_that_prose_names_exist(page):
     prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
-    named = {option for code in re.findall(r"`([^`\n]+)`", prose) if code.startswith("--") for option in re.findall(r"(?<!\S)--[a-z][\w-]*", code)}
+    named = {
+        option
+        for code in re.findall(r"`([^`\n]+)`", prose)
+        if code.startswith("--")
+        for option in re.findall(r"(?<!\S)--[a-z][\w-]*", code)
+    }
     assert named <= every_option(), named - every_option()
 
 

@@ -35,8 +35,14 @@ def test_imports_run_one_way(floor):
 
 
 # Inside `eval`: what a room may import of the others. Rooms not named here stand above all of these.
-ROOMS = {"metrics": set(), "statistics": {"metrics"}, "engine": {"metrics"}, "trials": {"engine", "metrics"}, "runners": {"trials", "engine", "metrics"},
-         "search": {"runners", "trials", "engine", "statistics", "metrics"}}
+ROOMS = {
+    "metrics": set(),
+    "statistics": {"metrics"},
+    "engine": {"metrics"},
+    "trials": {"engine", "metrics"},
+    "runners": {"trials", "engine", "metrics"},
+    "search": {"runners", "trials", "engine", "statistics", "metrics"},
+}
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -68,7 +74,10 @@ def imported(name, known):
     found = set()
     for node in ast.walk(ast.parse(known[name].read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in known else node.module for alias in node.names}
+            found |= {
+                f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in known else node.module
+                for alias in node.names
+            }
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
     return (found & set(known)) - {name}
@@ -80,6 +89,7 @@ def test_no_files_import_each_other_in_a_circle():
     while leaves := [name for name, needs in left.items() if not needs & set(left)]:
         for name in leaves:
             del left[name]
+
     # What is left is in a circle, or imports one.
     def reaches(start, goal):
         seen, ahead = set(), [start]
@@ -96,19 +106,33 @@ def test_no_files_import_each_other_in_a_circle():
     assert in_circles == allowed, sorted(in_circles - allowed)
 
 
-@pytest.mark.parametrize("command", [["--help"], ["list"], ["list", "encoders"], ["run", "--help"], ["report", "--help"], ["data", "--help"],
-                                     ["plan", "-b", "digits101", "-e", "gcn,path", "--budgets", "20"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["--help"],
+        ["list"],
+        ["list", "encoders"],
+        ["run", "--help"],
+        ["report", "--help"],
+        ["data", "--help"],
+        ["plan", "-b", "digits101", "-e", "gcn,path", "--budgets", "20"],
+    ],
+)
 def test_no_torch_for(command, tmp_path):
-    code = ("import sys\nfrom archrank.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as stop:\n"
-            "    assert not stop.code, stop.code\nassert 'torch' not in sys.modules and 'sklearn' not in sys.modules")
+    code = (
+        "import sys\nfrom archrank.cli import main\ntry:\n    main(sys.argv[1:])\nexcept SystemExit as stop:\n"
+        "    assert not stop.code, stop.code\nassert 'torch' not in sys.modules and 'sklearn' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
 def test_listing_of_every_kind_is_light():
-    code = ("import sys\nfrom archrank.cli import main\nfrom archrank.cli.listing import KINDS\nfor kind in ('all', *KINDS):\n    try:\n"
-            "        main(['list', kind])\n    except SystemExit as stop:\n        assert not stop.code, kind\n"
-            "    heavy = {'torch', 'pandas', 'scipy', 'matplotlib', 'sklearn'} & set(sys.modules)\n    assert not heavy, (kind, heavy)")
+    code = (
+        "import sys\nfrom archrank.cli import main\nfrom archrank.cli.listing import KINDS\nfor kind in ('all', *KINDS):\n    try:\n"
+        "        main(['list', kind])\n    except SystemExit as stop:\n        assert not stop.code, kind\n"
+        "    heavy = {'torch', 'pandas', 'scipy', 'matplotlib', 'sklearn'} & set(sys.modules)\n    assert not heavy, (kind, heavy)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
@@ -142,29 +166,71 @@ def test_the_readmes_encoder_works(tmp_path):
     text = (ROOT / "README.md").read_text()
     block = next(part for part in text.split("```python\n") if part.startswith("# my_encoder.py")).split("```")[0]
     (tmp_path / "my_encoder.py").write_text(block)
-    done = subprocess.run([sys.executable, "-m", "archrank", "run", "-e", "my_encoder.py:MyEncoder[dim=8]", "--budgets", "16", "--seeds", "1",
-                           "--workers", "0"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "archrank",
+            "run",
+            "-e",
+            "my_encoder.py:MyEncoder[dim=8]",
+            "--budgets",
+            "16",
+            "--seeds",
+            "1",
+            "--workers",
+            "0",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert "1 trained, 0 failed" in done.stdout
 
 
 def test_the_wheel_works_outside_the_repository(tmp_path):
-    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", str(tmp_path), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
     wheel = next(tmp_path.glob("archrank-*.whl"))
     env = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(env)], check=True)
     site = next(env.glob("lib/python*/site-packages"))
     # Dependencies are borrowed by path; the editable install of this repository is not (its .pth is not read from there).
     (site / "dependencies.pth").write_text(next(p for p in sys.path if p.endswith("site-packages")) + "\n")
-    subprocess.run([sys.executable, "-m", "pip", "--python", str(env / "bin" / "python"), "install", "--quiet", "--no-deps", str(wheel)], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(env / "bin" / "python"),
+            "install",
+            "--quiet",
+            "--no-deps",
+            str(wheel),
+        ],
+        check=True,
+    )
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ARCHRANK"))}
 
     def archrank(*words):
-        return subprocess.run([str(env / "bin" / "archrank"), *words], cwd=tmp_path, env=clean, capture_output=True, text=True)
+        return subprocess.run(
+            [str(env / "bin" / "archrank"), *words], cwd=tmp_path, env=clean, capture_output=True, text=True
+        )
 
     listed = archrank("list")
     assert listed.returncode == 0 and "flowerformer" in listed.stdout and "digits101" in listed.stdout, listed.stderr
     assert archrank("plan", "--suite", "default").returncode == 0
-    where = subprocess.run([str(env / "bin" / "python"), "-c", "import archrank.eval as e; print(e.__file__)"], cwd=tmp_path, env=clean,
-                           capture_output=True, text=True, check=True)
+    where = subprocess.run(
+        [str(env / "bin" / "python"), "-c", "import archrank.eval as e; print(e.__file__)"],
+        cwd=tmp_path,
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert str(env) in where.stdout

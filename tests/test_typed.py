@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-REVEALED = {"archrank.run": "archrank.api.Results", "results.compare": "Comparison", "scores": "float64", "table": "archrank.datasets.benchmark.Benchmark"}
+REVEALED = {
+    "archrank.run": "archrank.api.Results",
+    "results.compare": "Comparison",
+    "scores": "float64",
+    "table": "archrank.datasets.benchmark.Benchmark",
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +28,39 @@ def folder(tmp_path_factory):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "env"], check=True)
     site = next((place / "env").glob("lib/python*/site-packages"))
     (site / "dependencies.pth").write_text(next(path for path in sys.path if path.endswith("site-packages")) + "\n")
-    subprocess.run([sys.executable, "-m", "pip", "--python", place / "env" / "bin" / "python", "install", "--quiet", "--no-deps", "--no-index",
-                    "--no-build-isolation", place / "copy"], check=True, capture_output=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            place / "env" / "bin" / "python",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--no-build-isolation",
+            place / "copy",
+        ],
+        check=True,
+        capture_output=True,
+    )
     text = (ROOT / "README.md").read_text()
     example = next(part for part in text.split("```python\n") if part.startswith("import archrank")).split("```")[0]
-    reveal = "\n".join(f"    reveal_type({name})" for name in ("archrank.run", 'results.compare("gcn", "path")', "scores", "table"))
+    reveal = "\n".join(
+        f"    reveal_type({name})" for name in ("archrank.run", 'results.compare("gcn", "path")', "scores", "table")
+    )
     (place / "user.py").write_text(f"{example}\n{reveal}\n")
     return place
 
 
 def test_mypy_sees_real_types(folder):
-    done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--python-executable", "env/bin/python", "user.py"], cwd=folder,
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--python-executable", "env/bin/python", "user.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout
     for said in REVEALED.values():
         assert any("Revealed type" in line and said in line for line in done.stdout.splitlines()), (said, done.stdout)
@@ -42,7 +68,9 @@ def test_mypy_sees_real_types(folder):
 
 def test_pyright_sees_real_types(folder):
     pytest.importorskip("pyright", reason="pyright is not installed")
-    (folder / "pyrightconfig.json").write_text(json.dumps({"venvPath": ".", "venv": "env", "strict": ["user.py"], "include": ["user.py"]}))
+    (folder / "pyrightconfig.json").write_text(
+        json.dumps({"venvPath": ".", "venv": "env", "strict": ["user.py"], "include": ["user.py"]})
+    )
     done = subprocess.run([sys.executable, "-m", "pyright", "--outputjson"], cwd=folder, capture_output=True, text=True)
     if not done.stdout.startswith("{"):
         pytest.skip(f"pyright does not run here: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")

@@ -58,31 +58,71 @@ def limits(samples: Sequence[Sample]) -> list[Limit]:
             conventional = ratios(select(of, what="train"), "torch-geometric", way, cost)
             if conventional and (graph_network or base == "flowerformer") and not (gpu and graph_network):
                 least = 10 if graph_network else 100 if gpu else 3
-                capped = spread(s[cost] / floor for s in select(of, what="train", variant="torch-geometric") for floor in floors)
-                row(f"{case}: torch-geometric loop over {said}, {cost} per step and member", f"at least {least}",
-                    _ratio(conventional) + (f"; at its floor {capped.median:.1f}" if capped else ""), conventional.median >= least)
+                capped = spread(
+                    s[cost] / floor for s in select(of, what="train", variant="torch-geometric") for floor in floors
+                )
+                row(
+                    f"{case}: torch-geometric loop over {said}, {cost} per step and member",
+                    f"at least {least}",
+                    _ratio(conventional) + (f"; at its floor {capped.median:.1f}" if capped else ""),
+                    conventional.median >= least,
+                )
             trained = spread(s[cost] for s in select(of, what="train", variant=way))
             for floor in floors:
                 if base == "flowerformer" and trained and not gpu:
-                    row(f"{case}: {said} over its floor", "at most 3", f"{trained.median / floor:.1f}", trained.median / floor <= 3)
+                    row(
+                        f"{case}: {said} over its floor",
+                        "at most 3",
+                        f"{trained.median / floor:.1f}",
+                        trained.median / floor <= 3,
+                    )
         alone = ratios(select(of, what="train"), "alone", "ensemble", cost)
         if alone and not graph_network:
-            row(f"{case}: alone over ensemble, {cost} per step and member", f"at least {5 if gpu else 1}", _ratio(alone), alone.median >= (5 if gpu else 1))
-    whole = [s for s in select(samples, part="growth-space", what="size", size=423_624, repeat=0) if s["case"].startswith("flowerformer")]
+            row(
+                f"{case}: alone over ensemble, {cost} per step and member",
+                f"at least {5 if gpu else 1}",
+                _ratio(alone),
+                alone.median >= (5 if gpu else 1),
+            )
+    whole = [
+        s
+        for s in select(samples, part="growth-space", what="size", size=423_624, repeat=0)
+        if s["case"].startswith("flowerformer")
+    ]
     # The bar is for all cores, so one thread counts only where nothing else was measured.
     for sample in [s for s in whole if "threads" in s["case"]] or whole:
         most = 180 if clock([sample]) == "cpu" else 3
-        row(f"{sample['case']} predicts 423,624 cells: wall", f"under {most} s", _seconds(sample["wall"]), sample["wall"] < most)
-        row(f"{sample['case']} predicts 423,624 cells: peak memory", "under 2 GB", _megabytes(sample["peak"]), sample["peak"] < 2e9)
+        row(
+            f"{sample['case']} predicts 423,624 cells: wall",
+            f"under {most} s",
+            _seconds(sample["wall"]),
+            sample["wall"] < most,
+        )
+        row(
+            f"{sample['case']} predicts 423,624 cells: peak memory",
+            "under 2 GB",
+            _megabytes(sample["peak"]),
+            sample["peak"] < 2e9,
+        )
     for part in ("members", "budget", "epochs", "space"):
         of = select(samples, part=f"growth-{part}")
         for case in distinct(of, lambda s: str(s["case"])):
             sizes = sorted({s["size"] for s in select(of, case=case, what="size")})
             costs = [spread(s[clock(of)] for s in select(of, case=case, what="size", size=size)) for size in sizes]
             if fitted := growth(sizes, [c.median for c in costs if c]):
-                row(f"growth with {part}, {case}: exponent", "at most 1 (to 0.05)", f"{fitted.exponent:.2f}", fitted.exponent <= 1.05)
+                row(
+                    f"growth with {part}, {case}: exponent",
+                    "at most 1 (to 0.05)",
+                    f"{fitted.exponent:.2f}",
+                    fitted.exponent <= 1.05,
+                )
     if wall := spread(s["wall"] for s in select(samples, part="plan", what="timed")):
-        row("`archrank plan` of 10,000 trials, start to exit", "under 2 s", f"{wall.median:.2f} s ({wall.low:.2f} to {wall.high:.2f})", wall.median < 2)
+        row(
+            "`archrank plan` of 10,000 trials, start to exit",
+            "under 2 s",
+            f"{wall.median:.2f} s ({wall.low:.2f} to {wall.high:.2f})",
+            wall.median < 2,
+        )
     return rows
 
 

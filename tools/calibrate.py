@@ -55,7 +55,9 @@ def _skewed(random: Generator, shape: tuple[int, ...]) -> Floats:
 def _joint(x: Floats, over_spaces: bool = False) -> Joint:
     """``x`` [E, K, S]: one task per space."""
     spaces = x.shape[1]
-    return joint(x, np.arange(spaces), np.ones(spaces), over_spaces, np.full(x.shape[:2], np.nan), np.zeros(spaces, dtype=bool))
+    return joint(
+        x, np.arange(spaces), np.ones(spaces), over_spaces, np.full(x.shape[:2], np.nan), np.zeros(spaces, dtype=bool)
+    )
 
 
 def _percent(hits: int, repeats: int) -> float:
@@ -117,7 +119,9 @@ def coverage_over_spaces(random: Generator, repeats: int) -> Iterator[Rate]:
         right = sum(_joint(np.stack([x, np.zeros_like(x)]), True).contrast(minus)[1] < ALPHA for x in settings)
         setting = f"6 spaces x {splits} splits, sd of spaces {between:g}"
         yield Rate("false positives, spaces as units", setting, 5, _percent(right, repeats), repeats)
-        yield Rate("  yardstick: settings pooled as independent", setting, 5, _percent(int(wrong.sum()), repeats), repeats)
+        yield Rate(
+            "  yardstick: settings pooled as independent", setting, 5, _percent(int(wrong.sum()), repeats), repeats
+        )
 
 
 def family_wise_error(random: Generator, repeats: int) -> Iterator[Rate]:
@@ -278,7 +282,9 @@ def main(arguments: list[str] | None = None) -> list[Rate]:
     given = parser.parse_args(arguments)
     if given.repeats < 100:
         parser.error("--repeats must be at least 100: below that no rate means anything")
-    rates = [rate for n, study in enumerate(STUDIES) for rate in study(np.random.default_rng([given.seed, n]), given.repeats)]
+    rates = [
+        rate for n, study in enumerate(STUDIES) for rate in study(np.random.default_rng([given.seed, n]), given.repeats)
+    ]
     from rich.console import Console
     from rich.table import Table
 

@@ -14,18 +14,42 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
-LIGHT = ("numpy", "pandas", "pyarrow", "scipy", "pydantic", "PyYAML", "typer", "rich", "platformdirs", "pooch", "networkx")
-TRIED = (["--version"], ["--help"], ["list", "encoders"], ["list", "benchmarks"], ["plan", "-b", "digits101", "-e", "gcn,base", "--budgets", "20"])
+LIGHT = (
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "pydantic",
+    "PyYAML",
+    "typer",
+    "rich",
+    "platformdirs",
+    "pooch",
+    "networkx",
+)
+TRIED = (
+    ["--version"],
+    ["--help"],
+    ["list", "encoders"],
+    ["list", "benchmarks"],
+    ["plan", "-b", "digits101", "-e", "gcn,base", "--budgets", "20"],
+)
 
 
 def main() -> int:
     """Build, try, and print a line for each Python. Exit code 1 if one fails or none is there."""
-    subprocess.run([sys.executable, "-m", "build", "--outdir", str(ROOT / "dist"), str(ROOT)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", str(ROOT / "dist"), str(ROOT)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     wheel = max((ROOT / "dist").glob("archrank-*.whl"), key=lambda path: path.stat().st_mtime)
     found = {version: path for version in VERSIONS if (path := _python(version))}
     failed = [version for version, path in found.items() if not _tried(version, path, wheel)]
     for version in VERSIONS:
-        print(f"Python {version}: {'not on this machine' if version not in found else 'FAILED' if version in failed else 'works'}")
+        print(
+            f"Python {version}: {'not on this machine' if version not in found else 'FAILED' if version in failed else 'works'}"
+        )
     print(wheel.relative_to(ROOT))
     return 1 if failed or not found else 0
 
@@ -43,9 +67,16 @@ def _tried(version: str, python: str, wheel: Path) -> bool:
         subprocess.run([python, "-m", "venv", f"{folder}/env"], check=True)
         own = f"{folder}/env/bin/python"
         for arguments in (["--no-deps", str(wheel)], LIGHT):
-            subprocess.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments], check=True, cwd=folder, env=clean)
+            subprocess.run(
+                [own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments],
+                check=True,
+                cwd=folder,
+                env=clean,
+            )
         for words in TRIED:
-            done = subprocess.run([f"{folder}/env/bin/archrank", *words], cwd=folder, env=clean, capture_output=True, text=True)
+            done = subprocess.run(
+                [f"{folder}/env/bin/archrank", *words], cwd=folder, env=clean, capture_output=True, text=True
+            )
             if done.returncode:
                 print(f"Python {version}: archrank {' '.join(words)}: {done.stderr.strip()[-500:]}")
                 return False

@@ -66,8 +66,12 @@ INTERRUPTED = 130
 
 def application(wanted: str | None) -> typer.Typer:
     """The application with one command imported (the one called) and the others by name and summary."""
-    app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
-                      context_settings={"help_option_names": ["-h", "--help"]})
+    app = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
     app.callback(invoke_without_command=True)(top)
     for name, (module, thing) in COMMANDS.items():
         if name != wanted:
@@ -121,7 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     open_streams()
     try:
         # A shell that completes a line hands it over in a variable.
-        typed = os.environ["COMP_WORDS"].split()[1:] if "_ARCHRANK_COMPLETE" in os.environ and "COMP_WORDS" in os.environ else words
+        typed = (
+            os.environ["COMP_WORDS"].split()[1:]
+            if "_ARCHRANK_COMPLETE" in os.environ and "COMP_WORDS" in os.environ
+            else words
+        )
         command(next((word for word in typed if not word.startswith("-")), None))(words, prog_name="archrank")
     except ArchrankError as error:
         if os.environ.get("ARCHRANK_DEBUG"):
@@ -146,8 +154,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """A warning as one line; those of other packages as Python writes them."""
-    echo(f"archrank: {message}" if issubclass(category, ArchrankWarning) else warnings.formatwarning(message, category, *where[:2]).rstrip(),
-         err=True, lines=not issubclass(category, ArchrankWarning))
+    echo(
+        f"archrank: {message}"
+        if issubclass(category, ArchrankWarning)
+        else warnings.formatwarning(message, category, *where[:2]).rstrip(),
+        err=True,
+        lines=not issubclass(category, ArchrankWarning),
+    )
 
 
 def _stop(message: str, code: int) -> NoReturn:

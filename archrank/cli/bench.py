@@ -23,18 +23,37 @@ def bench(
     budget: Annotated[int, typer.Option("--budget", min=4, help="Labelled architectures.")] = 78,
     recipe: Annotated[str, typer.Option("--recipe", help="paper, common or quick.")] = "paper",
     batch: Annotated[int | None, typer.Option("--batch", min=2, help="In place of the recipe's batch.")] = None,
-    updates: Annotated[int | None, typer.Option("--updates", min=1, help="Measured steps a sample (default: as many as --seconds take).")] = None,
+    updates: Annotated[
+        int | None,
+        typer.Option("--updates", min=1, help="Measured steps a sample (default: as many as --seconds take)."),
+    ] = None,
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="About how long one sample trains.")] = 1.0,
-    repeats: Annotated[int | None, typer.Option("--repeats", min=1, help="Samples of each way, taken in turn (default 5; 3 for --growth).")] = None,
-    ways: Annotated[str | None, typer.Option("--ways", help="Some of ensemble,compiled,alone,loop,torch-geometric (default: all).")] = None,
+    repeats: Annotated[
+        int | None,
+        typer.Option("--repeats", min=1, help="Samples of each way, taken in turn (default 5; 3 for --growth)."),
+    ] = None,
+    ways: Annotated[
+        str | None, typer.Option("--ways", help="Some of ensemble,compiled,alone,loop,torch-geometric (default: all).")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option("--threads", min=1, help="PyTorch threads of each measuring process.")] = 1,
-    against: Annotated[str | None, typer.Option("--against", help="Time this command in turn with our training of the first encoder.")] = None,
-    against_members: Annotated[int, typer.Option("--against-members", min=1, help="How many predictors that command trains.")] = 1,
-    growth: Annotated[str | None, typer.Option("--growth", help="How cost grows with: members,budget,nodes,space, or all.")] = None,
-    sizes: Annotated[str | None, typer.Option("--sizes", help="Sizes in place of the part's own; with one part of --growth.")] = None,
+    against: Annotated[
+        str | None, typer.Option("--against", help="Time this command in turn with our training of the first encoder.")
+    ] = None,
+    against_members: Annotated[
+        int, typer.Option("--against-members", min=1, help="How many predictors that command trains.")
+    ] = 1,
+    growth: Annotated[
+        str | None, typer.Option("--growth", help="How cost grows with: members,budget,nodes,space, or all.")
+    ] = None,
+    sizes: Annotated[
+        str | None, typer.Option("--sizes", help="Sizes in place of the part's own; with one part of --growth.")
+    ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Time `archrank plan` of 10,000 trials.")] = False,
-    page: Annotated[list[Path] | None, typer.Option("--page", help="Measure nothing: write the page from this folder; may be given often.")] = None,
+    page: Annotated[
+        list[Path] | None,
+        typer.Option("--page", help="Measure nothing: write the page from this folder; may be given often."),
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of results and page.")] = Path("results/bench"),
 ) -> None:
     """Measure what training and prediction cost, side by side with other ways; write samples (JSON), a page (Markdown) and figures (SVG)."""
@@ -62,15 +81,43 @@ def bench(
 
         cases = [Case(label, benchmark, recipe, budget, members, batch, device) for label in chosen]
         if parts:
-            grow(parts, chosen or ENCODERS, results, benchmark=benchmark, device=device, sizes=numbers, repeats=repeats or 3, seconds=seconds / 2,
-                 updates=updates, threads=threads, say=echo)
+            grow(
+                parts,
+                chosen or ENCODERS,
+                results,
+                benchmark=benchmark,
+                device=device,
+                sizes=numbers,
+                repeats=repeats or 3,
+                seconds=seconds / 2,
+                updates=updates,
+                threads=threads,
+                say=echo,
+            )
         if plan:
             commands.plan(results("plan"), repeats=repeats or 5, say=echo)
         if against:
-            commands.against(against, cases[0], results("against"), repeats=repeats or 5, members=against_members, updates=updates, threads=threads,
-                             say=echo)
+            commands.against(
+                against,
+                cases[0],
+                results("against"),
+                repeats=repeats or 5,
+                members=against_members,
+                updates=updates,
+                threads=threads,
+                say=echo,
+            )
         elif not parts and not plan:
-            compare(cases, drawn_ways, results("encoders"), repeats=repeats or 5, updates=updates, seconds=seconds, threads=threads, say=echo)
+            compare(
+                cases,
+                drawn_ways,
+                results("encoders"),
+                repeats=repeats or 5,
+                updates=updates,
+                seconds=seconds,
+                threads=threads,
+                say=echo,
+            )
     for path in write_page(read_all(page or [output]), output):
         echo(f"wrote {path}")
 
@@ -83,7 +130,9 @@ def _labels(encoders: Sequence[str]) -> list[str]:
     specs = parse_list(list(encoders)) if encoders else []
     for spec in specs:
         if not spec.neural:
-            raise ArchrankError(f"encoder '{spec.label}' is trained by scikit-learn; bench measures the harness: leave +{spec.head} out")
+            raise ArchrankError(
+                f"encoder '{spec.label}' is trained by scikit-learn; bench measures the harness: leave +{spec.head} out"
+            )
     return [spec.reference for spec in specs]
 
 
@@ -107,7 +156,9 @@ def _ways(ways: str | None) -> list[str]:
         if way not in VARIANTS:
             raise unknown("way", way, VARIANTS)
     if "ensemble" not in chosen:
-        raise ArchrankError(f"--ways {ways}: the ensemble is what the others are compared with; say --ways ensemble,{ways}")
+        raise ArchrankError(
+            f"--ways {ways}: the ensemble is what the others are compared with; say --ways ensemble,{ways}"
+        )
     return chosen
 
 

@@ -44,7 +44,7 @@ class {cls}(nn.Module):
             x = torch.relu(x + along(adj.transpose(-1, -2) @ x) + against(adj @ x)) * real
         return x.sum(-2) / real.sum(-2)
 '''
-TEST = '''from pathlib import Path
+TEST = """from pathlib import Path
 
 from archrank.eval.check import check
 from archrank.eval.trials.specs import parse
@@ -55,11 +55,13 @@ HERE = Path(__file__).parent
 def test_{module}_is_fit_for_the_suite():
     failed = [finding for finding in check(parse(f"{{HERE / '{module}.py'}}:{cls}")[0]) if finding.verdict == "fail"]
     assert not failed
-'''
+"""
 
 
-def check(encoders: Annotated[list[str], typer.Argument(help="Names, globs or file.py:Class.")],
-          as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False) -> None:
+def check(
+    encoders: Annotated[list[str], typer.Argument(help="Names, globs or file.py:Class.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
+) -> None:
     """Is an encoder fit for the suite? Needs no data and no GPU. Exit code 1 if a check fails."""
     from archrank.eval.trials.specs import parse_list
 
@@ -77,7 +79,11 @@ def check(encoders: Annotated[list[str], typer.Argument(help="Names, globs or fi
         findings = []
         with only_json(as_json):
             unfit = _cannot_be_loaded(spec)
-            for finding in [Finding("loading", "fail", unfit)] if unfit else examine(spec, _begun if is_terminal() and not as_json else None):
+            for finding in (
+                [Finding("loading", "fail", unfit)]
+                if unfit
+                else examine(spec, _begun if is_terminal() and not as_json else None)
+            ):
                 findings.append(finding)
                 failed += finding.verdict == "fail"
                 if not as_json:
@@ -109,8 +115,10 @@ def _begun(name: str) -> None:
     overwritten(f"  ...   {name}")
 
 
-def new(name: Annotated[str, typer.Argument(help="Name of the encoder, e.g. my-encoder.")],
-        folder: Annotated[Path, typer.Option("--output", "-o", help="Where to put the two files.")] = Path()) -> None:
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the encoder, e.g. my-encoder.")],
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Where to put the two files.")] = Path(),
+) -> None:
     """Write an encoder that runs as it is, and its test."""
     from archrank.datasets.errors import ArchrankError
     from archrank.encoders.catalog import known
@@ -118,7 +126,9 @@ def new(name: Annotated[str, typer.Argument(help="Name of the encoder, e.g. my-e
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
         raise ArchrankError(f"encoder name '{name}': use letters, digits, - and _, a letter first")
     if name in known():
-        raise ArchrankError(f"encoder name '{name}': there is one of that name already (`archrank list encoders`); choose another name")
+        raise ArchrankError(
+            f"encoder name '{name}': there is one of that name already (`archrank list encoders`); choose another name"
+        )
     module = name.replace("-", "_").lower()
     cls = "".join(part[:1].upper() + part[1:] for part in re.split("[-_]", name) if part)
     words = {"name": name, "module": module, "cls": cls, "title": name.replace("-", " ").replace("_", " ").capitalize()}
@@ -127,7 +137,9 @@ def new(name: Annotated[str, typer.Argument(help="Name of the encoder, e.g. my-e
         if path.exists():
             raise ArchrankError(f"{path} exists; choose another name or remove it")
     if module in sys.stdlib_module_names or find_spec(module) is not None:
-        raise ArchrankError(f"encoder name '{name}': a module {module} is installed, which {module}.py would hide from its neighbours; choose another")
+        raise ArchrankError(
+            f"encoder name '{name}': a module {module} is installed, which {module}.py would hide from its neighbours; choose another"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for path, template in files.items():
         path.write_text(template.format(**words), encoding="utf-8")

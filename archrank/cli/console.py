@@ -16,7 +16,17 @@ import typer
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.io.visible import visible
 
-__all__ = ["echo", "emit", "flush", "is_terminal", "only_json", "open_streams", "overwritten", "print_columns", "print_table"]
+__all__ = [
+    "echo",
+    "emit",
+    "flush",
+    "is_terminal",
+    "only_json",
+    "open_streams",
+    "overwritten",
+    "print_columns",
+    "print_table",
+]
 
 WIDTH_OF_A_PIPE = 150
 STREAMS = 3
@@ -94,7 +104,9 @@ def print_columns(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         echo("  " + "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
 
 
-def print_table(title: str, columns: Sequence[tuple[str, dict[str, Any]]], rows: Sequence[Sequence[str]], caption: str) -> None:
+def print_table(
+    title: str, columns: Sequence[tuple[str, dict[str, Any]]], rows: Sequence[Sequence[str]], caption: str
+) -> None:
     """Print a ruled table as wide as the terminal, or 150 characters in a pipe.
 
     Args:

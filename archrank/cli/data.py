@@ -16,8 +16,12 @@ from archrank.cli.console import echo, emit
 if TYPE_CHECKING:
     from archrank.datasets.importers import Source
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False,
-                  help="Benchmark tables: list, get, import, info, verify, build.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Benchmark tables: list, get, import, info, verify, build.",
+)
 Json = Annotated[bool, typer.Option("--json", help="For a machine.")]
 
 
@@ -39,7 +43,9 @@ def list_(as_json: Json = False) -> None:
 
 
 @app.command()
-def info(name: Annotated[str, typer.Argument(help="A benchmark, or the path of a card or table.")], as_json: Json = False) -> None:
+def info(
+    name: Annotated[str, typer.Argument(help="A benchmark, or the path of a card or table.")], as_json: Json = False
+) -> None:
     """The card of a benchmark: where it comes from, its metrics, units and directions, and what is known of it."""
     from archrank.datasets.card import read_card
     from archrank.datasets.catalog import card_path
@@ -56,7 +62,9 @@ def info(name: Annotated[str, typer.Argument(help="A benchmark, or the path of a
 @app.command()
 def get(
     name: Annotated[str, typer.Argument(help="A benchmark with a plain download; for the others, where to get it.")],
-    to: Annotated[Path | None, typer.Option("--to", help="Data folder [the first of $ARCHRANK_DATA, or ./data].")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Data folder [the first of $ARCHRANK_DATA, or ./data].")
+    ] = None,
 ) -> None:
     """Download the official files of a benchmark (checked, resumed where it broke off) and import them."""
     from archrank.datasets.catalog import import_file
@@ -78,17 +86,35 @@ def get(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="An official file or folder, or a CSV, TSV or Parquet table of your own.")],
-    name: Annotated[str | None, typer.Option("--as", help="Which benchmark it is [by its name]; for a custom one, what to call it.")] = None,
+    file: Annotated[
+        Path, typer.Argument(help="An official file or folder, or a CSV, TSV or Parquet table of your own.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--as", help="Which benchmark it is [by its name]; for a custom one, what to call it.")
+    ] = None,
     own: Annotated[bool, typer.Option("--own", help="It is a custom benchmark, whatever the file is called.")] = False,
-    space: Annotated[str | None, typer.Option("--space", help="Custom: search space, which statistics count once [one of its own].")] = None,
-    ops: Annotated[str | None, typer.Option("--ops", help="Custom: operations in the order of their ids, a,b,c.")] = None,
-    roles: Annotated[str | None, typer.Option("--roles", help="Custom: input=a,output=b,none=c,skip=d [by usual names].")] = None,
-    metrics: Annotated[str | None, typer.Option("--metrics", help="Custom: columns of scores [all that look like scores].")] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Custom: metric predicted when none is named [the first accuracy].")] = None,
-    minimize: Annotated[str | None, typer.Option("--minimize", help="Custom: metrics where less is better [by their names].")] = None,
+    space: Annotated[
+        str | None, typer.Option("--space", help="Custom: search space, which statistics count once [one of its own].")
+    ] = None,
+    ops: Annotated[
+        str | None, typer.Option("--ops", help="Custom: operations in the order of their ids, a,b,c.")
+    ] = None,
+    roles: Annotated[
+        str | None, typer.Option("--roles", help="Custom: input=a,output=b,none=c,skip=d [by usual names].")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", help="Custom: columns of scores [all that look like scores].")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Custom: metric predicted when none is named [the first accuracy].")
+    ] = None,
+    minimize: Annotated[
+        str | None, typer.Option("--minimize", help="Custom: metrics where less is better [by their names].")
+    ] = None,
     units: Annotated[str | None, typer.Option("--units", help="Custom: accuracy=%,latency=ms.")] = None,
-    to: Annotated[Path | None, typer.Option("--to", help="Custom: folder to write it to [a folder of archrank's own].")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Custom: folder to write it to [a folder of archrank's own].")
+    ] = None,
 ) -> None:
     """Turn an official file, or your own table, into a checked benchmark. Repeating it is safe; a bad file changes nothing."""
     from archrank.datasets.catalog import custom_folder, import_file
@@ -107,8 +133,16 @@ def import_(
     from archrank.datasets.custom.options import TableOptions
 
     folder = to or custom_folder()
-    options = TableOptions(name or file.stem, space=space, ops=_words(ops), roles=_pairs("--roles", roles), minimize=_words(minimize),
-                           units=_pairs("--units", units), default_target=target, source=f"custom benchmark {file.name}")
+    options = TableOptions(
+        name or file.stem,
+        space=space,
+        ops=_words(ops),
+        roles=_pairs("--roles", roles),
+        minimize=_words(minimize),
+        units=_pairs("--units", units),
+        default_target=target,
+        source=f"custom benchmark {file.name}",
+    )
     frame, described = read_custom(file, options, metrics=_words(metrics))
     kept = {} if units is not None else _kept_units(folder / f"{described['name']}.json", described["metrics"])
     _say_imported(write_benchmark(folder, frame, described).with_suffix(".json"))
@@ -173,7 +207,9 @@ def _guess(file: Path, name: str | None) -> Source | None:
 
     if name is not None and name in SOURCES:
         return SOURCES[name]
-    known = [source for source in SOURCES.values() if file.name in source.file.replace("/", " ").replace(",", " ").split()]
+    known = [
+        source for source in SOURCES.values() if file.name in source.file.replace("/", " ").replace(",", " ").split()
+    ]
     if name is None and len(known) == 1:
         return known[0]
     if file.suffix.lower() in (".csv", ".parquet", ".tsv"):

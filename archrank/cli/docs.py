@@ -26,11 +26,25 @@ def encoders_page() -> str:
     for info in builtin().values():
         kind = "learned" if info.learned else "fixed, pre-trained without labels" if info.pretrained else "fixed"
         options = ", ".join(f"`{name}={option.default}`" for name, option in info.options.items()) or "none"
-        hooks = {"paper_recipe": "a published recipe", "paper_config": "a published size", "twins": "twins for a consistency loss",
-                 "auxiliary_loss": "a loss of its own", "compare": "pairs, ranked by Borda count", "supports": "what it cannot hold, said in advance"}
+        hooks = {
+            "paper_recipe": "a published recipe",
+            "paper_config": "a published size",
+            "twins": "twins for a consistency loss",
+            "auxiliary_loss": "a loss of its own",
+            "compare": "pairs, ranked by Borda count",
+            "supports": "what it cannot hold, said in advance",
+        }
         offers = ", ".join(hooks[hook] for hook in info.hooks)
-        lines = [f"### `{info.name}`", "", info.doc, "", f"*{kind.capitalize()}.* Options: {options}." + (f" Offers: {offers}." if offers else ""),
-                 "", f"Source: `encoders/{info.path.parent.name}/{info.path.name}`, checked by {_tests(info.path)}.", ""]
+        lines = [
+            f"### `{info.name}`",
+            "",
+            info.doc,
+            "",
+            f"*{kind.capitalize()}.* Options: {options}." + (f" Offers: {offers}." if offers else ""),
+            "",
+            f"Source: `encoders/{info.path.parent.name}/{info.path.name}`, checked by {_tests(info.path)}.",
+            "",
+        ]
         families.setdefault(info.family, []).append("\n".join(lines))
     for family in sorted(families):
         parts += [f"## {family[:1].upper()}{family[1:]}", "", *families[family]]

@@ -24,8 +24,10 @@ REGISTRIES: dict[str, tuple[str, str]] = {
 KINDS = ("encoders", "benchmarks", *REGISTRIES, "suites")
 
 
-def list_(kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS)}; everything when left out")] = "all",
-          as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False) -> None:
+def list_(
+    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS)}; everything when left out")] = "all",
+    as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
+) -> None:
     """What there is of each kind, with options, built in and of installed packages; nothing is imported for it."""
     from archrank.datasets.errors import unknown
 
@@ -62,7 +64,9 @@ def _benchmarks() -> list[dict[str, Any]]:
     from archrank.datasets.catalog import available, titles
 
     called = titles()
-    return [{"name": name, "about": f"[{state}] {called.get(name, '')}".rstrip()} for name, state in available().items()]
+    return [
+        {"name": name, "about": f"[{state}] {called.get(name, '')}".rstrip()} for name, state in available().items()
+    ]
 
 
 def _registered(kind: str) -> list[dict[str, Any]]:
@@ -70,12 +74,22 @@ def _registered(kind: str) -> list[dict[str, Any]]:
 
     module, name = REGISTRIES[kind]
     registry = getattr(import_module(f"archrank.{module}"), name)
-    leaks = {name: registry[name].leaks for name, entry in registry.entries.items() if entry.built_in} if kind == "protocols" else {}
+    leaks = (
+        {name: registry[name].leaks for name, entry in registry.entries.items() if entry.built_in}
+        if kind == "protocols"
+        else {}
+    )
     rows = []
     for entry in registry.entries.values():
         options = ", ".join(f"{option}={said.default}" for option, said in entry.options.items())
         about = entry.summary + ("" if entry.built_in else f" ({entry.origin})")
-        rows.append({"name": entry.name, "about": about.strip(), "detail": f"leaks: {leaks[entry.name]}" if leaks.get(entry.name) else options})
+        rows.append(
+            {
+                "name": entry.name,
+                "about": about.strip(),
+                "detail": f"leaks: {leaks[entry.name]}" if leaks.get(entry.name) else options,
+            }
+        )
     return rows
 
 
@@ -85,9 +99,16 @@ def _suites() -> list[dict[str, Any]]:
     rows = []
     for name in shipped():
         suite = read_suite(name)
-        where = ", ".join(suite.benchmarks) + (f" and, where available locally, {', '.join(suite.optional)}" if suite.optional else "")
-        rows.append({"name": name, "about": f"{len(suite.encoders)} encoders on {where}, budgets "
-                                            f"{', '.join(map(str, suite.budgets))}, recipe {suite.recipe}"})
+        where = ", ".join(suite.benchmarks) + (
+            f" and, where available locally, {', '.join(suite.optional)}" if suite.optional else ""
+        )
+        rows.append(
+            {
+                "name": name,
+                "about": f"{len(suite.encoders)} encoders on {where}, budgets "
+                f"{', '.join(map(str, suite.budgets))}, recipe {suite.recipe}",
+            }
+        )
     return rows
 
 

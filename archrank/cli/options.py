@@ -20,5 +20,12 @@ def store_folder(name: str | Path) -> Path:
 
 
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.", parser=store_folder, metavar="PATH")]
-Stores = Annotated[list[Path], typer.Option("--store", help="Folder of results; give it several times to take stores together.",
-                                            parser=store_folder, metavar="PATH")]
+Stores = Annotated[
+    list[Path],
+    typer.Option(
+        "--store",
+        help="Folder of results; give it several times to take stores together.",
+        parser=store_folder,
+        metavar="PATH",
+    ),
+]

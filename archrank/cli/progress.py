@@ -61,12 +61,25 @@ class Bars(Lines):
 
     def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
         """Show the bar of all trials."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self.groups, self.bar, self.holders = groups, None, set()
         self.tasks: dict[int, Any] = {}
         if groups:
-            self.bar = Progress(TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            self.bar = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+            )
             self.bar.start()
             self.trials = self.bar.add_task("trials", total=planned, completed=kept)
 

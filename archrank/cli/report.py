@@ -70,8 +70,11 @@ def status(store: Stores = DEFAULT, as_json: AsJson = False) -> None:
                     if (row.protocol, row.recipe) == group
                 ],
             )
-        echo(f"{sum(row.done for row in rows):,} done, {failed:,} failed" + (f", {left:,} begun and not finished" if left else "")
-                   + (f"; {replaced(older)}" if older else ""))
+        echo(
+            f"{sum(row.done for row in rows):,} done, {failed:,} failed"
+            + (f", {left:,} begun and not finished" if left else "")
+            + (f"; {replaced(older)}" if older else "")
+        )
     raise typer.Exit(1 if failed else 0)
 
 
@@ -89,7 +92,9 @@ def failures(
         emit([record.model_dump(mode="json", include={"key", "label", "trial", "error"}) for record in found])
     elif not found:
         echo("no trial failed")
-    for (label, task, kind, message, protocol, recipe), records in alike([] if as_json else found, "protocol", "recipe").items():
+    for (label, task, kind, message, protocol, recipe), records in alike(
+        [] if as_json else found, "protocol", "recipe"
+    ).items():
         echo(f"{records[0].key[:12]}  {label} on {task}, {protocol}/{recipe}: {kind}: {message}")
         echo(f"  {len(records)} trial{'s' if len(records) > 1 else ''}, labels/seed: {', '.join(cells(records))}")
         if traceback and records[0].error and records[0].error.traceback:
@@ -151,7 +156,9 @@ def diff(
     if metric in METRICS:
         before, after = scored(before, readings[0], metric), scored(after, readings[1], metric)
     rows = moved(before, after, metric)
-    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)}
+    counts = {
+        verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)
+    }
     if as_json:
         emit([asdict(row) for row in rows])
     else:
@@ -173,7 +180,9 @@ def diff(
                     for row in shown
                 ],
             )
-        echo(f"{len(rows)} settings of {metric}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+        echo(
+            f"{len(rows)} settings of {metric}: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        )
     if older + older_after:
         echo(replaced(older + older_after), err=as_json)
     raise typer.Exit(0 if counts.keys() <= {"equal", "within", "no interval"} else 1)

@@ -18,16 +18,23 @@ if TYPE_CHECKING:
     from archrank.reports.reproduce import Claim, Outcome, Task
 
 
-
 def reproduce(
     encoder: Annotated[str, typer.Argument(help="One encoder; options of it are put on top of its published ones.")],
-    benchmark: Annotated[str | None, typer.Option("--benchmark", "--benchmarks", "-b", help="Only these, comma-separated.")] = None,
+    benchmark: Annotated[
+        str | None, typer.Option("--benchmark", "--benchmarks", "-b", help="Only these, comma-separated.")
+    ] = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds (splits), from 0.")] = 5,
-    budgets: Annotated[str | None, typer.Option("--budgets", help="Only these published numbers of labels, e.g. 78,156.")] = None,
+    budgets: Annotated[
+        str | None, typer.Option("--budgets", help="Only these published numbers of labels, e.g. 78,156.")
+    ] = None,
     store: StoreFolder = DEFAULT_STORE,
     device: Annotated[str, typer.Option("--device", help="cpu, cuda, or auto (a GPU if there is one).")] = "auto",
-    workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
-    compiled: Annotated[bool, typer.Option("--compile", help="Compile the training step, as `archrank run --compile` does.")] = False,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")
+    ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the training step, as `archrank run --compile` does.")
+    ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be run and compared, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:
@@ -42,18 +49,25 @@ def reproduce(
     if more:
         raise ArchrankError(f"{encoder} means {len(more) + 1} encoders; give one")
     if "paper_recipe" not in spec.info.hooks:
-        raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own, so there is nothing to reproduce")
+        raise ArchrankError(
+            f"encoder {spec.info.name} publishes no recipe of its own, so there is nothing to reproduce"
+        )
     chosen = [name.strip() for name in benchmark.split(",")] if benchmark else None
     for name in chosen or []:
         if name not in set(published()["benchmark"]):
-            raise unknown("benchmark with published values", name, sorted({str(b) for b in published()["benchmark"]} - {""}))
+            raise unknown(
+                "benchmark with published values", name, sorted({str(b) for b in published()["benchmark"]} - {""})
+            )
     found = claims(spec.info.name, chosen, _numbers(budgets))
     runs = tasks(found)
     if not as_json:
         _refused(found)
     if not runs:
-        raise ArchrankError(f"no published value of {spec.info.name} can be compared here; the lines above say why" if not as_json else
-                            f"no published value of {spec.info.name} can be compared here")
+        raise ArchrankError(
+            f"no published value of {spec.info.name} can be compared here; the lines above say why"
+            if not as_json
+            else f"no published value of {spec.info.name} can be compared here"
+        )
     plans = [_plan(spec, task, seeds) for task in runs]
     device = chosen_device(device)
     for task, plan in zip(runs, plans):
@@ -64,8 +78,12 @@ def reproduce(
             failed = _run(plans, store, device, workers, compiled)
         results = outcomes(found, _rows(plans, store))
     if as_json:
-        told = {"encoder": spec.label, "runs": [asdict(task) for task in runs], "compared": [_plain(one) for one in results],
-                "not_compared": [asdict(one) for one in found if one.reason]}
+        told = {
+            "encoder": spec.label,
+            "runs": [asdict(task) for task in runs],
+            "compared": [_plain(one) for one in results],
+            "not_compared": [asdict(one) for one in found if one.reason],
+        }
         emit(told)
     elif not dry:
         _print(spec, results)
@@ -86,7 +104,15 @@ def _numbers(text: str | None) -> list[int] | None:
 def _plan(spec: Spec, task: Task, seeds: int) -> Plan:
     from archrank.eval.trials.trial import make_plan
 
-    return make_plan([spec], benchmarks=[task.benchmark], budgets=task.budgets, seeds=seeds, targets=[task.target], protocol=task.protocol, recipe="paper")
+    return make_plan(
+        [spec],
+        benchmarks=[task.benchmark],
+        budgets=task.budgets,
+        seeds=seeds,
+        targets=[task.target],
+        protocol=task.protocol,
+        recipe="paper",
+    )
 
 
 def _announcement(spec: Spec, task: Task, plan: Plan, store: Path, seeds: int, device: str, workers: int | None) -> str:
@@ -98,12 +124,21 @@ def _announcement(spec: Spec, task: Task, plan: Plan, store: Path, seeds: int, d
     stored = Store(store).keys()
     pending = Plan([item for item in plan.trials if item.trial.key not in stored], plan.benchmarks, plan.splits)
     budgets = ", ".join(map(str, task.budgets))
-    text = (f"{spec.label} on {task.benchmark}/{task.target}, protocol {task.protocol}, recipe paper, {budgets} labels, {seeds} "
-            f"seed{'s' if seeds > 1 else ''}: ")
+    text = (
+        f"{spec.label} on {task.benchmark}/{task.target}, protocol {task.protocol}, recipe paper, {budgets} labels, {seeds} "
+        f"seed{'s' if seeds > 1 else ''}: "
+    )
     if not pending.trials:
         return text + f"all {len(plan.trials)} trials are stored"
-    parallel = 1 if device.startswith("cuda") else max(1, min(workers if workers is not None else os.cpu_count() or 1, len(task.budgets)))
-    return text + f"{len(pending.trials)} of {len(plan.trials)} trials to train, {_duration(training_seconds(pending, device) / parallel)} of training"
+    parallel = (
+        1
+        if device.startswith("cuda")
+        else max(1, min(workers if workers is not None else os.cpu_count() or 1, len(task.budgets)))
+    )
+    return (
+        text
+        + f"{len(pending.trials)} of {len(plan.trials)} trials to train, {_duration(training_seconds(pending, device) / parallel)} of training"
+    )
 
 
 def _duration(seconds: float) -> str:
@@ -117,7 +152,10 @@ def _run(plans: list[Plan], store: Path, device: str, workers: int | None, compi
     from archrank.cli.progress import progress
     from archrank.eval.runners.run import run
 
-    return sum(run(plan, store, device=device, workers=workers, compiled=compiled, callback=progress()).failed for plan in plans)
+    return sum(
+        run(plan, store, device=device, workers=workers, compiled=compiled, callback=progress()).failed
+        for plan in plans
+    )
 
 
 def _rows(plans: list[Plan], store: Path) -> Any:
@@ -133,7 +171,12 @@ def _refused(found: list[Claim]) -> None:
         if claim.reason:
             reasons.setdefault(claim.reason, []).append(claim)
     for reason, group in reasons.items():
-        listed = "; ".join(dict.fromkeys(f"{c.value:g} at {c.budget if c.budget is not None else '?'} labels on {c.as_published.split(';')[0]} ({c.paper})" for c in group))
+        listed = "; ".join(
+            dict.fromkeys(
+                f"{c.value:g} at {c.budget if c.budget is not None else '?'} labels on {c.as_published.split(';')[0]} ({c.paper})"
+                for c in group
+            )
+        )
         echo(f"not comparable because {reason}: {listed}")
 
 
@@ -152,15 +195,32 @@ def _print(spec: Spec, results: list[Outcome]) -> None:
         spread = "" if claim.std != claim.std else f" ± {claim.std:g}"
         inside = {True: "yes", False: "no", None: "no interval"}[one.inside]
         quoted = " (as quoted by others)" if claim.confidence != "primary" else ""
-        rows.append((f"{claim.benchmark}/{claim.target}", claim.protocol, str(claim.budget), str(one.seeds), rounded(one.ours),
-                      f"{claim.value:g}{spread}", inside, f"{claim.encoder} in {claim.paper}{quoted}{'; ' + claim.remark if claim.remark else ''}"))
+        rows.append(
+            (
+                f"{claim.benchmark}/{claim.target}",
+                claim.protocol,
+                str(claim.budget),
+                str(one.seeds),
+                rounded(one.ours),
+                f"{claim.value:g}{spread}",
+                inside,
+                f"{claim.encoder} in {claim.paper}{quoted}{'; ' + claim.remark if claim.remark else ''}",
+            )
+        )
     print_table(
         f"{spec.label}, recipe paper: ours and published",
-        [("benchmark", {}), ("protocol", {}), *((name, right) for name in ("labels", "seeds", "ours", "published")), ("inside", {}),
-         ("source", {"overflow": "fold"})],
+        [
+            ("benchmark", {}),
+            ("protocol", {}),
+            *((name, right) for name in ("labels", "seeds", "ours", "published")),
+            ("inside", {}),
+            ("source", {"overflow": "fold"}),
+        ],
         rows,
         "ours: mean over seeds with its 95 % interval, which does not hold the published value's own noise",
     )
     known = [one for one in results if one.inside is not None]
     if known:
-        echo(f"{sum(bool(one.inside) for one in known)} of {len(known)} published values lie in the interval of our mean.")
+        echo(
+            f"{sum(bool(one.inside) for one in known)} of {len(known)} published values lie in the interval of our mean."
+        )

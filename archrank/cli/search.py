@@ -15,16 +15,28 @@ if TYPE_CHECKING:
 
 
 def search(
-    benchmark: Annotated[str, typer.Option("--benchmark", "--benchmarks", "-b", help="Names, comma-separated.")] = "digits101",
-    encoders: Annotated[list[str] | None, typer.Option("--encoders", "-e", help="Predictors, as `archrank run` takes them.")] = None,
-    strategies: Annotated[str, typer.Option("--strategies", help="Names, comma-separated (see `archrank list strategies`).")] = "random,evolution,local",
+    benchmark: Annotated[
+        str, typer.Option("--benchmark", "--benchmarks", "-b", help="Names, comma-separated.")
+    ] = "digits101",
+    encoders: Annotated[
+        list[str] | None, typer.Option("--encoders", "-e", help="Predictors, as `archrank run` takes them.")
+    ] = None,
+    strategies: Annotated[
+        str, typer.Option("--strategies", help="Names, comma-separated (see `archrank list strategies`).")
+    ] = "random,evolution,local",
     queries: Annotated[int, typer.Option("--queries", min=2, help="Evaluated architectures of each repeat.")] = 150,
     repeats: Annotated[int, typer.Option("--repeats", min=2, help="How often each search is repeated.")] = 30,
-    target: Annotated[str | None, typer.Option("--target", help="Metric that is queried (default: the validation score).")] = None,
-    test: Annotated[str | None, typer.Option("--test", help="Metric that judges (default: the test score that belongs to it).")] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", help="Metric that is queried (default: the validation score).")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option("--test", help="Metric that judges (default: the test score that belongs to it).")
+    ] = None,
     recipe: Annotated[str, typer.Option("--recipe", help="How networks are trained.")] = "search",
     store: Annotated[Path, typer.Option("--store", help="Folder of results.")] = Path("results/store"),
-    workers: Annotated[int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Search a table with every strategy and predictor: which finds a good architecture soonest? Always resumes."""
@@ -35,8 +47,16 @@ def search(
     from archrank.eval.trials.specs import parse_list
 
     started = time.monotonic()
-    plan = plan_searches(parse_list(",".join(encoders), "apart") if encoders else [], benchmarks=[name.strip() for name in benchmark.split(",")],
-                         strategies=[name.strip() for name in strategies.split(",")], queries=queries, repeats=repeats, target=target, test=test, recipe=recipe)
+    plan = plan_searches(
+        parse_list(",".join(encoders), "apart") if encoders else [],
+        benchmarks=[name.strip() for name in benchmark.split(",")],
+        strategies=[name.strip() for name in strategies.split(",")],
+        queries=queries,
+        repeats=repeats,
+        target=target,
+        test=test,
+        recipe=recipe,
+    )
     count = 0
 
     def on_event(what: str, task: SearchTask, text: str) -> None:
@@ -56,12 +76,34 @@ def search(
         judge = Judge.of(table, mine[0].planned.target, mine[0].planned.test)
         standings, differences = compare_searches(judge, [judge.regret(record) for record in mine])
         unit = table.unit(mine[0].planned.test)
-        echo(f"{name}: test regret ({mine[0].planned.test}) of the architecture with the best {mine[0].planned.target} so far, mean over {repeats} repeats [95 % interval]")
-        print_columns(["search", "tier", *(f"after {n}" for n in standings[0].at), "queries saved", "found a top 0.1 %", "s/query"],
-                      [[item.label, item.tier, *(rounded(value, digits_of(standings)) for value in item.at.values()),
-                        rounded(item.saved, 0), f"{item.reached:.0%}", f"{item.seconds:.3f}"] for item in standings])
+        echo(
+            f"{name}: test regret ({mine[0].planned.test}) of the architecture with the best {mine[0].planned.target} so far, mean over {repeats} repeats [95 % interval]"
+        )
+        print_columns(
+            [
+                "search",
+                "tier",
+                *(f"after {n}" for n in standings[0].at),
+                "queries saved",
+                "found a top 0.1 %",
+                "s/query",
+            ],
+            [
+                [
+                    item.label,
+                    item.tier,
+                    *(rounded(value, digits_of(standings)) for value in item.at.values()),
+                    rounded(item.saved, 0),
+                    f"{item.reached:.0%}",
+                    f"{item.seconds:.3f}",
+                ]
+                for item in standings
+            ],
+        )
         for sentence in sentences(standings, differences, f" {unit}" if unit else ""):
             echo(sentence)
-    echo(f"{summary.planned} searches: {summary.kept} kept, {summary.done} done, {len(summary.failed)} failed, {time.monotonic() - started:.0f} s. Results in {store}")
+    echo(
+        f"{summary.planned} searches: {summary.kept} kept, {summary.done} done, {len(summary.failed)} failed, {time.monotonic() - started:.0f} s. Results in {store}"
+    )
     if summary.failed:
         raise typer.Exit(1)

@@ -14,10 +14,18 @@ from archrank.datasets.errors import DataError
 from archrank.datasets.io.bounded import shown
 
 # Columns that number rows or say how trainings were set, in full.
-_NUMBERING = re.compile(r"(arch|model|network|cell|row|run|trial|train(ing)?|random)?[_ -]?(index|idx|id|uid|number|no|seed|epochs?)|row|run|trial|fold|"
-                        r"repeat|repetition|replicate|budget", re.IGNORECASE)
-RUNS = re.compile(r"(random|train(ing)?|run|trial)?[_ -]?(seed|run|trial|fold|repeat|repetition|replicate)([_ -]?(id|no|number|index))?", re.IGNORECASE)
-_COST = re.compile(r"latency|energy|param|flops|macs|seconds|runtime|memory|(?<![a-z])(time|cost|size|price)(?![a-z])", re.IGNORECASE)
+_NUMBERING = re.compile(
+    r"(arch|model|network|cell|row|run|trial|train(ing)?|random)?[_ -]?(index|idx|id|uid|number|no|seed|epochs?)|row|run|trial|fold|"
+    r"repeat|repetition|replicate|budget",
+    re.IGNORECASE,
+)
+RUNS = re.compile(
+    r"(random|train(ing)?|run|trial)?[_ -]?(seed|run|trial|fold|repeat|repetition|replicate)([_ -]?(id|no|number|index))?",
+    re.IGNORECASE,
+)
+_COST = re.compile(
+    r"latency|energy|param|flops|macs|seconds|runtime|memory|(?<![a-z])(time|cost|size|price)(?![a-z])", re.IGNORECASE
+)
 _ACCURACY = re.compile(r"acc|top.?1", re.IGNORECASE)
 _LOGICAL = {"true", "false", "yes", "no"}
 _FEWEST_NUMBERED = 10
@@ -33,7 +41,9 @@ class Choice:
     notes: list[str] = field(default_factory=list)
 
 
-def choose(frame: pd.DataFrame, rows: Sequence[str], path: Path, metrics: Sequence[str] | None, target: str | None) -> Choice:
+def choose(
+    frame: pd.DataFrame, rows: Sequence[str], path: Path, metrics: Sequence[str] | None, target: str | None
+) -> Choice:
     """The scores among the columns of `frame`, which has none that describe graphs.
 
     metrics: columns the user names, otherwise those of which most fields are numbers and that do not number rows or trainings.
@@ -41,7 +51,9 @@ def choose(frame: pd.DataFrame, rows: Sequence[str], path: Path, metrics: Sequen
     """
     if metrics:
         if missing := [metric for metric in metrics if metric not in frame.columns]:
-            raise DataError(f"{path}: column '{missing[0]}' is missing (it has: {', '.join(map(str, frame.columns))[:200]})")
+            raise DataError(
+                f"{path}: column '{missing[0]}' is missing (it has: {', '.join(map(str, frame.columns))[:200]})"
+            )
         return Choice(list(metrics), target or metrics[0])
     numeric, left_out = _numeric(frame, rows, path)
     numbering = {column: why for column in numeric if (why := _numbers_rows(column, frame[column]))}
@@ -52,8 +64,13 @@ def choose(frame: pd.DataFrame, rows: Sequence[str], path: Path, metrics: Sequen
     scores = [column for column in found if not _COST.search(column)] or found
     accuracies = [column for column in scores if _ACCURACY.search(column)]
     chosen = target or (accuracies or scores)[0]
-    notes = [] if target or accuracies or len(scores) == 1 else [
-        f"the default target is '{chosen}', the first of {', '.join(scores[:6])}{', ...' if len(scores) > 6 else ''}; --target takes another"]
+    notes = (
+        []
+        if target or accuracies or len(scores) == 1
+        else [
+            f"the default target is '{chosen}', the first of {', '.join(scores[:6])}{', ...' if len(scores) > 6 else ''}; --target takes another"
+        ]
+    )
     return Choice(found, chosen, left_out | numbering, notes)
 
 
@@ -76,8 +93,10 @@ def _numeric(frame: pd.DataFrame, rows: Sequence[str], path: Path) -> tuple[list
         elif filled.str.match(r"\s*[\[(]").mean() >= 0.5:
             left_out[name] = f"lists such as {shown(words.iloc[0])}"
         elif filled.str.contains(r"\d").mean() >= 0.5 or set(words.str.lower()) <= _LOGICAL:
-            raise DataError(f"{path}: {rows[words.index[0]]}: '{name}' is {shown(words.iloc[0])}, not a number, like others of this column; "
-                            "write scores such as 91.2, or name the columns that are scores (--metrics a,b)")
+            raise DataError(
+                f"{path}: {rows[words.index[0]]}: '{name}' is {shown(words.iloc[0])}, not a number, like others of this column; "
+                "write scores such as 91.2, or name the columns that are scores (--metrics a,b)"
+            )
         else:
             left_out[name] = f"text such as {shown(words.iloc[0])}"
     return found, left_out

@@ -9,7 +9,9 @@ from archrank.datasets.custom.graph import CustomGraph
 from archrank.datasets.errors import DataError
 
 INPUT, OUTPUT = "input", "output"
-NOTE = "operations stood on edges; each became a node, between 'input' in front and 'output' behind, as in NAS-Bench-201"
+NOTE = (
+    "operations stood on edges; each became a node, between 'input' in front and 'output' behind, as in NAS-Bench-201"
+)
 
 
 def on_nodes(graph: CustomGraph) -> CustomGraph:

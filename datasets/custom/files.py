@@ -38,8 +38,13 @@ class Columns:
     arch: str = "arch"
 
 
-def read_custom(path: Path, options: TableOptions | None = None, *, metrics: Sequence[str] | None = None,
-                columns: Columns = Columns()) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read_custom(
+    path: Path,
+    options: TableOptions | None = None,
+    *,
+    metrics: Sequence[str] | None = None,
+    columns: Columns = Columns(),
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of a CSV, TSV or Parquet table of architectures.
 
     In a CSV, `ops` is text such as `input conv3x3 output` (or ids, or a list as JSON, Python or NumPy write it) and `edges` text such as
@@ -65,7 +70,9 @@ def read_custom(path: Path, options: TableOptions | None = None, *, metrics: Seq
     if runs := [name for name in raw.columns if name not in choice.metrics and RUNS.fullmatch(name)]:
         table = averaged(table, [str(as_value(run)) for run in raw[runs[0]]], runs[0])
         if table.repeats:
-            table = replace(table, left_out={column: why for column, why in table.left_out.items() if column != runs[0]})
+            table = replace(
+                table, left_out={column: why for column, why in table.left_out.items() if column != runs[0]}
+            )
     return describe(table, replace(options, default_target=choice.target))
 
 
@@ -94,7 +101,9 @@ def _table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         said = textwrap.shorten(str(error), 120, placeholder=" ...")
         raise DataError(f"{path}: not a readable table ({type(error).__name__}: {said})") from None
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus first fields for names of rows
-        raise DataError(f"{path}: line 2: expected {len(frame.columns)} fields, saw {len(frame.columns) + frame.index.nlevels}")
+        raise DataError(
+            f"{path}: line 2: expected {len(frame.columns)} fields, saw {len(frame.columns) + frame.index.nlevels}"
+        )
     lines = data.decode("utf-8", errors="replace").splitlines()
     written = [number for number, line in enumerate(lines, 1) if line.strip()]  # pandas passes over empty lines
     if len(written) != len(frame) + 1:  # a quoted field of several lines
@@ -104,7 +113,11 @@ def _table(path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 def _graph(ops: Any, edges: Any, cell: Any) -> CustomGraph:
     try:
-        return CustomGraph(_ops(ops), _edges(edges), None if cell is None or (isinstance(cell, float) and pd.isna(cell)) else _cells(cell))
+        return CustomGraph(
+            _ops(ops),
+            _edges(edges),
+            None if cell is None or (isinstance(cell, float) and pd.isna(cell)) else _cells(cell),
+        )
     except DataError as error:
         return CustomGraph(problem=str(error))
 

@@ -44,7 +44,10 @@ class Problems:
     def check(self) -> None:
         """DataError with the first problems, if there are any."""
         if self.rows:
-            lines = [f"{rows[0]}{f' and {len(rows) - 1} more' if len(rows) > 1 else ''}: {what}" for what, rows in self.rows.items()]
+            lines = [
+                f"{rows[0]}{f' and {len(rows) - 1} more' if len(rows) > 1 else ''}: {what}"
+                for what, rows in self.rows.items()
+            ]
             more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
             raise DataError(f"{self.where}: " + "; ".join(lines[:SHOWN]) + more)
 

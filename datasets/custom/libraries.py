@@ -41,8 +41,10 @@ class Reading:
         if self.op_on is not None:
             return self.op_on
         if on_nodes and on_edges:
-            raise DataError(f"nodes and edges carry operations ('{self.op}' or edge_attr), and only those of one can be held; say which with "
-                            "op_on='edge' or op_on='node', or remove the others")
+            raise DataError(
+                f"nodes and edges carry operations ('{self.op}' or edge_attr), and only those of one can be held; say which with "
+                "op_on='edge' or op_on='node', or remove the others"
+            )
         return "edge" if on_edges else "node"
 
 
@@ -60,7 +62,9 @@ def as_graph(graph: Any, reading: Reading) -> CustomGraph:
         except TypeError:
             raise DataError("a pair must be (ops, edges), edges being pairs of node positions") from None
         return CustomGraph(ops, pairs(graph[1]))
-    raise DataError(f"a {type(graph).__name__} is no graph that is known here (networkx, PyG, DGL, or a pair of ops and edges)")
+    raise DataError(
+        f"a {type(graph).__name__} is no graph that is known here (networkx, PyG, DGL, or a pair of ops and edges)"
+    )
 
 
 def _from_networkx(graph: Any, reading: Reading) -> CustomGraph:
@@ -77,7 +81,9 @@ def _from_networkx(graph: Any, reading: Reading) -> CustomGraph:
         edge_ops = [op_of(data[reading.op]) for *_, data in links]
     elif lacking := [label for label, data in nodes if reading.op not in data]:
         raise DataError(f"node {lacking[0]!r} has no attribute '{reading.op}'")
-    _refuse_edge_attributes({name for *_, data in links for name in data} - ({reading.op} if reading.op_on or on == "edge" else set()))
+    _refuse_edge_attributes(
+        {name for *_, data in links for name in data} - ({reading.op} if reading.op_on or on == "edge" else set())
+    )
     names = {name for _, data in nodes for name in data} - {reading.op, "cell"}
     attrs = {name: _numbers([data.get(name) for _, data in nodes], name) for name in reading.held(names)}
     cell = [whole(data.get("cell", 0)) for _, data in nodes]
@@ -108,7 +114,9 @@ def _from_pyg(graph: Any, reading: Reading) -> CustomGraph:
     tables |= {} if features is None else {"x": features}
     attrs = {name: _numbers(as_list(column), name) for name, column in _columns(tables, reading).items()}
     cell = None if getattr(graph, "cell", None) is None else wholes(graph.cell)
-    return CustomGraph(_op_ids(ops, "x", "ops") if on == "node" else [], list(zip(source, target)), cell, attrs, edge_ops, nodes)
+    return CustomGraph(
+        _op_ids(ops, "x", "ops") if on == "node" else [], list(zip(source, target)), cell, attrs, edge_ops, nodes
+    )
 
 
 def _from_dgl(graph: Any, reading: Reading) -> CustomGraph:
@@ -124,12 +132,21 @@ def _from_dgl(graph: Any, reading: Reading) -> CustomGraph:
     cell = wholes(graph.ndata["cell"]) if "cell" in graph.ndata else None
     found = [*wholes(kept[reading.op])]
     nodes = len(found) if on == "node" else int(graph.num_nodes())
-    return CustomGraph(list(found) if on == "node" else [], list(zip(source, target)), cell, attrs, list(found) if on == "edge" else None, nodes)
+    return CustomGraph(
+        list(found) if on == "node" else [],
+        list(zip(source, target)),
+        cell,
+        attrs,
+        list(found) if on == "edge" else None,
+        nodes,
+    )
 
 
 def _refuse_edge_attributes(names: Collection[str]) -> None:
     if names:
-        raise DataError(f"edges carry '{sorted(names)[0]}', which is not held; put operations and numbers on nodes, or remove it from the edges")
+        raise DataError(
+            f"edges carry '{sorted(names)[0]}', which is not held; put operations and numbers on nodes, or remove it from the edges"
+        )
 
 
 def _op_ids(values: Any, name: str, what: str) -> list[Any]:
@@ -148,7 +165,9 @@ def _columns(tables: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
     for name in reading.held(set(tables)):
         rows = as_list(tables[name])
         if rows and isinstance(rows[0], list):
-            found |= {f"{name}_{at}" if len(rows[0]) > 1 else name: [row[at] for row in rows] for at in range(len(rows[0]))}
+            found |= {
+                f"{name}_{at}" if len(rows[0]) > 1 else name: [row[at] for row in rows] for at in range(len(rows[0]))
+            }
         else:
             found[name] = rows
     return found
@@ -164,8 +183,10 @@ def _numbers(values: list[Any], name: str) -> list[float]:
             number = None
         if number is None or not abs(number) < 3e38:
             has = "has none" if value is None else f"has {shown(value)}"
-            raise DataError(f"node attribute '{name}': node {node} {has}, and what is no number at every node is not held; name the attributes "
-                            "to hold (node_attributes=[...]) or remove it")
+            raise DataError(
+                f"node attribute '{name}': node {node} {has}, and what is no number at every node is not held; name the attributes "
+                "to hold (node_attributes=[...]) or remove it"
+            )
         found.append(number)
     return found
 

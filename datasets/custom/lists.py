@@ -9,8 +9,11 @@ from archrank.datasets.errors import DataError
 from archrank.datasets.io.bounded import shown
 
 DEEPEST = 4
-_TOKEN = re.compile(r"""\s*(?:(?P<open>[\[(])|(?P<close>[\])])|(?P<comma>,)|"(?P<double>[^"\\]*)"|'(?P<single>[^'\\]*)'
-                    |(?P<number>[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?=[\s,\])]|$))""", re.VERBOSE)
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<open>[\[(])|(?P<close>[\])])|(?P<comma>,)|"(?P<double>[^"\\]*)"|'(?P<single>[^'\\]*)'
+                    |(?P<number>[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?=[\s,\])]|$))""",
+    re.VERBOSE,
+)
 # What NumPy 2 writes around its scalars in a Python list: np.int64(3).
 _SCALAR = re.compile(r"\bnp\.\w+\(([^()]*)\)")
 _CLOSING = {"[": "]", "(": ")"}
@@ -60,4 +63,4 @@ def _number(digits: str, text: str) -> int | float:
 
 
 def _refused(text: str) -> DataError:
-    return DataError(f"{shown(text)} is no list such as [\"a\", \"b\"] or [[0, 1], [1, 2]]")
+    return DataError(f'{shown(text)} is no list such as ["a", "b"] or [[0, 1], [1, 2]]')

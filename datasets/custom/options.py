@@ -37,6 +37,10 @@ class TableOptions:
         """DataError for names that cannot be those of a benchmark or a space."""
         for what, name in (("benchmark", self.name), ("search space", self.space)):
             if name is not None and not _NAME.fullmatch(name):
-                raise DataError(f"'{name[:80]}' cannot be the name of a {what}: letters, digits, '_', '-' and '.', at most 64")
+                raise DataError(
+                    f"'{name[:80]}' cannot be the name of a {what}: letters, digits, '_', '-' and '.', at most 64"
+                )
         if is_official(self.name):
-            raise DataError(f"'{self.name}' is the name of a benchmark that archrank comes with; choose another one (name=..., --as NAME)")
+            raise DataError(
+                f"'{self.name}' is the name of a benchmark that archrank comes with; choose another one (name=..., --as NAME)"
+            )

@@ -29,10 +29,16 @@ def ordered(graph: CustomGraph, ops: Sequence[str], roles: Mapping[str, int]) ->
         raise DataError(graph.problem)
     count = len(graph.ops)
     if not 1 <= count <= LARGEST_GRAPH:
-        raise DataError(f"the graph has {count:,} nodes; at most {LARGEST_GRAPH:,} are held" if count else "the graph has no node")
+        raise DataError(
+            f"the graph has {count:,} nodes; at most {LARGEST_GRAPH:,} are held" if count else "the graph has no node"
+        )
     ids = _ids(graph, ops)
     if graph.cell is not None and (len(graph.cell) != count or not 0 <= min(graph.cell) <= max(graph.cell) < 127):
-        raise DataError(f"{len(graph.cell)} cell numbers for {count} nodes" if len(graph.cell) != count else "cells are numbered 0, 1, ... up to 126")
+        raise DataError(
+            f"{len(graph.cell)} cell numbers for {count} nodes"
+            if len(graph.cell) != count
+            else "cells are numbered 0, 1, ... up to 126"
+        )
     for u, v in graph.edges:
         if not (0 <= u < count and 0 <= v < count):
             raise DataError(f"edge {u} -> {v} leaves its {count} nodes (0 to {count - 1})")
@@ -56,7 +62,9 @@ def _ids(graph: CustomGraph, ops: Sequence[str]) -> list[int]:
     for op in graph.ops:
         number = place.get(op) if isinstance(op, str) else op
         if not isinstance(number, int) or not 0 <= number < len(ops):
-            raise DataError(f"unknown operation {shown(op)}; known: {', '.join(ops[:20])}{', ...' if len(ops) > 20 else ''}")
+            raise DataError(
+                f"unknown operation {shown(op)}; known: {', '.join(ops[:20])}{', ...' if len(ops) > 20 else ''}"
+            )
         ids.append(number)
     return ids
 
@@ -81,7 +89,9 @@ def _order(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     return order
 
 
-def _wrong_ends(ids: Sequence[int], edges: Sequence[tuple[int, int]], ops: Sequence[str], roles: Mapping[str, int]) -> str:
+def _wrong_ends(
+    ids: Sequence[int], edges: Sequence[tuple[int, int]], ops: Sequence[str], roles: Mapping[str, int]
+) -> str:
     """What `archrank data verify` would fail: no edge at all, no input or output where the space has them, edges into one or out of the other."""
     if len(ids) > 1 and not edges:
         return f"{len(ids)} nodes and no edge"

@@ -33,11 +33,17 @@ def op_roles(ops: Sequence[str], given: Mapping[str, str] | None, where: str) ->
         return {role: number for role, number in guessed.items() if number is not None}
     for role, op in given.items():
         if not isinstance(role, str) or role.partition("_")[0] not in ROLES:
-            raise DataError(f"{where}: {shown(role)} is no role; known: {', '.join(ROLES)} (and input_2, output_2, ... for further ones)")
+            raise DataError(
+                f"{where}: {shown(role)} is no role; known: {', '.join(ROLES)} (and input_2, output_2, ... for further ones)"
+            )
         if not isinstance(op, str):
-            raise DataError(f"{where}: role '{role}' names {shown(op)}; name one operation, and others as {role}_2, {role}_3, ...")
+            raise DataError(
+                f"{where}: role '{role}' names {shown(op)}; name one operation, and others as {role}_2, {role}_3, ..."
+            )
         if op not in place:
-            raise DataError(f"{where}: role '{role}' names operation '{op}', which does not occur; known: {', '.join(place)}")
+            raise DataError(
+                f"{where}: role '{role}' names operation '{op}', which does not occur; known: {', '.join(place)}"
+            )
     return {role: place[op] for role, op in given.items()}
 
 
@@ -47,8 +53,12 @@ def class_keys(graphs: Sequence[OrderedGraph], roles: Mapping[str, int], attrs: 
     With roles it is the computation (see `keys.computation_keys`), without any the labelled graph as it stands.
     """
     rows = [list(node) for graph in graphs for node in zip(*(graph.attrs[name] for name in attrs))] if attrs else None
-    flat = FlatGraphs([graph.ops for graph in graphs], [graph.edges for graph in graphs], [graph.cell for graph in graphs],
-                      None if rows is None else np.array(rows, np.float32))
+    flat = FlatGraphs(
+        [graph.ops for graph in graphs],
+        [graph.edges for graph in graphs],
+        [graph.cell for graph in graphs],
+        None if rows is None else np.array(rows, np.float32),
+    )
     if not roles:
         return labelled_keys(flat), "equal graphs"
     of = {role: [op for name, op in roles.items() if name.startswith(role)] for role in ROLES}
@@ -64,5 +74,7 @@ def leak_warning(ops: Sequence[str], roles: Mapping[str, int], given: bool) -> s
     means = {"input": "where data enters", "output": "where it leaves", "none": "no connection", "skip": "an identity"}
     free = [op for number, op in enumerate(ops) if number not in roles.values()]
     among = f" (among {', '.join(free[:6])}{', ...' if len(free) > 6 else ''})" if free else ""
-    return (f"no operation is taken for {' or '.join(f'{role} ({means[role]})' for role in missing)}; if there is one{among}, name it with roles "
-            f"(--roles {missing[-1]}=NAME), or architectures that compute the same may stand in training and test set")
+    return (
+        f"no operation is taken for {' or '.join(f'{role} ({means[role]})' for role in missing)}; if there is one{among}, name it with roles "
+        f"(--roles {missing[-1]}=NAME), or architectures that compute the same may stand in training and test set"
+    )

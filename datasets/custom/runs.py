@@ -29,12 +29,16 @@ def averaged(raw: RawTable, runs: Sequence[str], column: str) -> RawTable:
         return raw
     labels = list(dict.fromkeys(runs))
     if len(labels) > MOST_RUNS:
-        raise DataError(f"{raw.where}: column '{column}' tells {len(labels)} trainings apart; at most {MOST_RUNS} are held, average them first")
+        raise DataError(
+            f"{raw.where}: column '{column}' tells {len(labels)} trainings apart; at most {MOST_RUNS} are held, average them first"
+        )
     for rows in members.values():
         seen: dict[str, int] = {}
         for row in rows:
             if runs[row] in seen:
-                raise DataError(f"{raw.where}: {raw.rows[row]}: repeats '{column}' {runs[row]} of {raw.rows[seen[runs[row]]]} for one architecture")
+                raise DataError(
+                    f"{raw.where}: {raw.rows[row]}: repeats '{column}' {runs[row]} of {raw.rows[seen[runs[row]]]} for one architecture"
+                )
             seen[runs[row]] = row
     problems = Problems(raw.where)
     columns: dict[str, np.ndarray] = {}
@@ -51,12 +55,20 @@ def averaged(raw: RawTable, runs: Sequence[str], column: str) -> RawTable:
     problems.check()
     first = [rows[0] for rows in members.values()]
     sizes = sorted({len(rows) for rows in members.values()})
-    note = (f"{len(raw.graphs):,} rows are {'' if sizes[0] == sizes[-1] else f'{sizes[0]} to '}{sizes[-1]} trainings each (column '{column}') of "
-            f"{len(members):,} architectures; scores are their means")
+    note = (
+        f"{len(raw.graphs):,} rows are {'' if sizes[0] == sizes[-1] else f'{sizes[0]} to '}{sizes[-1]} trainings each (column '{column}') of "
+        f"{len(members):,} architectures; scores are their means"
+    )
     ordered = [*repeats, *(column for columns_of in repeats.values() for column in columns_of)]
-    return replace(raw, graphs=[raw.graphs[row] for row in first], scores=pd.DataFrame({name: columns[name] for name in ordered}),
-                   rows=[raw.rows[row] for row in first], arch=[raw.arch[row] for row in first] if raw.arch else None,
-                   repeats=repeats, notes=[*raw.notes, note])
+    return replace(
+        raw,
+        graphs=[raw.graphs[row] for row in first],
+        scores=pd.DataFrame({name: columns[name] for name in ordered}),
+        rows=[raw.rows[row] for row in first],
+        arch=[raw.arch[row] for row in first] if raw.arch else None,
+        repeats=repeats,
+        notes=[*raw.notes, note],
+    )
 
 
 def _identity(graph: CustomGraph) -> Hashable:

@@ -19,8 +19,11 @@ from archrank.datasets.io.bounded import shown
 from archrank.datasets.markers import marker
 
 # Direction a metric has when none is given and its name says so.
-_SMALLER_IS_BETTER = re.compile(r"latency|loss|error|energy|param|flops|seconds|runtime|perplexity|memory|"
-                                r"(?<![a-z])(time|cost|macs|err|mse|rmse|mae|nll|ppl|wer)(?![a-z])", re.IGNORECASE)
+_SMALLER_IS_BETTER = re.compile(
+    r"latency|loss|error|energy|param|flops|seconds|runtime|perplexity|memory|"
+    r"(?<![a-z])(time|cost|macs|err|mse|rmse|mae|nll|ppl|wer)(?![a-z])",
+    re.IGNORECASE,
+)
 
 
 def score_table(scores: Any, where: str) -> pd.DataFrame:
@@ -35,9 +38,14 @@ def score_table(scores: Any, where: str) -> pd.DataFrame:
         except TypeError:
             raise DataError(f"{where}: scores of '{metric}' are {shown(values)}, no list of numbers") from None
         if nested := next((value for value in found[str(metric)] if isinstance(value, (list, tuple, dict))), None):
-            raise DataError(f"{where}: scores of '{metric}' hold {shown(nested)}; one number per architecture is needed")
+            raise DataError(
+                f"{where}: scores of '{metric}' hold {shown(nested)}; one number per architecture is needed"
+            )
     if len({len(values) for values in found.values()}) > 1:
-        raise DataError(f"{where}: scores of different length: " + ", ".join(f"{metric} {len(values)}" for metric, values in found.items()))
+        raise DataError(
+            f"{where}: scores of different length: "
+            + ", ".join(f"{metric} {len(values)}" for metric, values in found.items())
+        )
     return pd.DataFrame(found)
 
 
@@ -53,8 +61,15 @@ class Scores:
     target: str
 
     @classmethod
-    def of(cls, table: pd.DataFrame, repeats: Mapping[str, list[str]], rows: Sequence[str], options: TableOptions, where: str,
-           problems: Problems) -> Scores:
+    def of(
+        cls,
+        table: pd.DataFrame,
+        repeats: Mapping[str, list[str]],
+        rows: Sequence[str],
+        options: TableOptions,
+        where: str,
+        problems: Problems,
+    ) -> Scores:
         """Scores of a frame; fields that are no numbers become problems of their rows, wrong options raise DataError."""
         if len(twice := table.columns[table.columns.duplicated()]):
             raise DataError(f"{where}: metric '{twice[0]}' comes twice; name it once")
@@ -67,23 +82,42 @@ class Scores:
         if taken := [metric for metric in metrics if metric in STRUCTURE]:
             raise DataError(f"{where}: a metric cannot be called '{taken[0]}'; that column describes the graphs")
         target = options.default_target or metrics[0]
-        for what, named in (("default_target", [target]), ("units", options.units or ()), ("minimize", options.minimize or ())):
+        for what, named in (
+            ("default_target", [target]),
+            ("units", options.units or ()),
+            ("minimize", options.minimize or ()),
+        ):
             if unknown := sorted(set(named) - set(metrics)):
-                raise DataError(f"{where}: '{what}' names '{unknown[0]}', which is no metric; known: {', '.join(metrics)}")
+                raise DataError(
+                    f"{where}: '{what}' names '{unknown[0]}', which is no metric; known: {', '.join(metrics)}"
+                )
         columns = {str(name): numbers(table[name], rows, str(name), problems) for name in table.columns}
-        less = set(options.minimize) if options.minimize is not None else {metric for metric in metrics if _SMALLER_IS_BETTER.search(metric)}
+        less = (
+            set(options.minimize)
+            if options.minimize is not None
+            else {metric for metric in metrics if _SMALLER_IS_BETTER.search(metric)}
+        )
         return cls(metrics, columns, repeats, less, options.units or {}, target)
 
     def check(self, where: str) -> None:
         """DataError where there is nothing to rank."""
         known = self.columns[self.target][np.isfinite(self.columns[self.target])]
         if len(known) < 2 or (known == known[0]).all():
-            raise DataError(f"{where}: metric '{self.target}' is the same for every architecture; there is nothing to rank")
+            raise DataError(
+                f"{where}: metric '{self.target}' is the same for every architecture; there is nothing to rank"
+            )
 
     def cards(self) -> dict[str, dict[str, Any]]:
         """The metrics as a card has them."""
-        return {metric: {"unit": str(self.units.get(metric, "")), "direction": "min" if metric in self.minimize else "max", "description": metric}
-                | ({"repeats": self.repeats[metric]} if metric in self.repeats else {}) for metric in self.metrics}
+        return {
+            metric: {
+                "unit": str(self.units.get(metric, "")),
+                "direction": "min" if metric in self.minimize else "max",
+                "description": metric,
+            }
+            | ({"repeats": self.repeats[metric]} if metric in self.repeats else {})
+            for metric in self.metrics
+        }
 
     def markers(self) -> list[str]:
         """What looks like a marker of missing values, metric by metric."""
@@ -101,7 +135,9 @@ def numbers(values: pd.Series, rows: Sequence[str], metric: str, problems: Probl
         except (TypeError, ValueError, OverflowError):
             number = None
         if number is None or np.isinf(number) or (isinstance(value, str) and np.isnan(number)):
-            problems.add(rows[row], f"'{metric}' is {shown(value)}, not a finite number; leave it empty if it was not measured")
+            problems.add(
+                rows[row], f"'{metric}' is {shown(value)}, not a finite number; leave it empty if it was not measured"
+            )
         else:
             found[row] = number
     return found

@@ -81,8 +81,13 @@ def from_graphs(
     """
     options = TableOptions(name, title, space, ops, roles, minimize, units, default_target)
     reading = Reading(op_attribute, op_on, None if node_attributes is None else tuple(node_attributes))
-    raw = RawTable([_read(graph, reading) for graph in graphs], score_table(scores, name), [f"row {row}" for row in range(len(graphs))], name,
-                   None if arch is None else [str(as_value(one)) for one in as_list(arch)])
+    raw = RawTable(
+        [_read(graph, reading) for graph in graphs],
+        score_table(scores, name),
+        [f"row {row}" for row in range(len(graphs))],
+        name,
+        None if arch is None else [str(as_value(one)) for one in as_list(arch)],
+    )
     frame, card = describe(raw, options)
     for note in card["facts"]["notes"]:
         warn(f"{name}: {note}")
@@ -116,27 +121,54 @@ def describe(raw: RawTable, options: TableOptions) -> tuple[pd.DataFrame, dict[s
     check_padded(len(graphs), max(len(graph.ops) for graph in graphs), raw.where, PADDED_LIMIT)
     keys, rule = class_keys(graphs, roles, attrs)
     cells = 1 + max(max(graph.cell) for graph in graphs)
-    frame = pd.DataFrame({
-        "arch": names,
-        "ops": [graph.ops for graph in graphs],
-        "edges": [flat(graph.edges) for graph in graphs],
-        "key": keys,
-        **({"cell": [graph.cell for graph in graphs]} if cells > 1 else {}),
-        **({"attrs": [[value for node in zip(*(graph.attrs[name] for name in attrs)) for value in node] for graph in graphs]} if attrs else {}),
-        **scores.columns,
-    })
-    notes = [edge_operations.NOTE] * any(graph.moved for graph in raw.graphs) + [*raw.notes, leak_warning(vocabulary, roles, options.roles is not None), *scores.markers()]
-    space: dict[str, Any] = {"name": options.space or options.name, "ops": list(vocabulary), "cells": cells, "roles": roles,
-                             "max_nodes": max(len(graph.ops) for graph in graphs)}
+    frame = pd.DataFrame(
+        {
+            "arch": names,
+            "ops": [graph.ops for graph in graphs],
+            "edges": [flat(graph.edges) for graph in graphs],
+            "key": keys,
+            **({"cell": [graph.cell for graph in graphs]} if cells > 1 else {}),
+            **(
+                {
+                    "attrs": [
+                        [value for node in zip(*(graph.attrs[name] for name in attrs)) for value in node]
+                        for graph in graphs
+                    ]
+                }
+                if attrs
+                else {}
+            ),
+            **scores.columns,
+        }
+    )
+    notes = [edge_operations.NOTE] * any(graph.moved for graph in raw.graphs) + [
+        *raw.notes,
+        leak_warning(vocabulary, roles, options.roles is not None),
+        *scores.markers(),
+    ]
+    space: dict[str, Any] = {
+        "name": options.space or options.name,
+        "ops": list(vocabulary),
+        "cells": cells,
+        "roles": roles,
+        "max_nodes": max(len(graph.ops) for graph in graphs),
+    }
     card = {
         "name": options.name,
         "title": options.title or options.name,
         "space": space | ({"attrs": attrs} if attrs else {}),
         "metrics": scores.cards(),
         "default_target": scores.target,
-        "source": options.source, "licence": "", "citation": "",
-        "facts": {"architectures": len(names), "classes": len(set(keys)), "key_rule": rule, "left_out": dict(raw.left_out),
-                  "notes": [note for note in notes if note]},
+        "source": options.source,
+        "licence": "",
+        "citation": "",
+        "facts": {
+            "architectures": len(names),
+            "classes": len(set(keys)),
+            "key_rule": rule,
+            "left_out": dict(raw.left_out),
+            "notes": [note for note in notes if note],
+        },
     }
     return frame, card
 
@@ -146,7 +178,9 @@ def _vocabulary(raw: RawTable, options: TableOptions) -> tuple[str, ...]:
     used = {op for graph in raw.graphs for op in graph.ops}
     if options.ops is None:
         if not all(isinstance(op, str) for op in used):
-            raise DataError(f"{raw.where}: the graphs hold op ids; name the operations in the order of their ids (ops=[...], --ops a,b,c)")
+            raise DataError(
+                f"{raw.where}: the graphs hold op ids; name the operations in the order of their ids (ops=[...], --ops a,b,c)"
+            )
         return tuple(sorted(map(str, used)))
     if len(set(options.ops)) < len(options.ops):
         raise DataError(f"{raw.where}: the list of ops names one twice")
@@ -164,8 +198,11 @@ def _names(raw: RawTable, problems: Problems) -> list[str]:
         if not name.strip():
             problems.add(row, "the name of the architecture is empty")
         elif name in first:
-            problems.add(row, f"repeats architecture '{name[:60]}' of {first[name]}; rows of several trainings are averaged where a column such as "
-                              "'seed' or 'run' tells them apart and their graphs are equal")
+            problems.add(
+                row,
+                f"repeats architecture '{name[:60]}' of {first[name]}; rows of several trainings are averaged where a column such as "
+                "'seed' or 'run' tells them apart and their graphs are equal",
+            )
         first.setdefault(name, row)
     return names
 
@@ -185,6 +222,8 @@ def _attributes(graphs: Sequence[OrderedGraph], raw: RawTable) -> list[str]:
     names = sorted(graphs[0].attrs)
     for graph, row in zip(graphs, raw.rows):
         if differing := sorted(set(names) ^ set(graph.attrs)):
-            raise DataError(f"{raw.where}: {row}: node attribute '{differing[0]}' is not in every graph; give it everywhere, or name those to hold "
-                            "(node_attributes=[...])")
+            raise DataError(
+                f"{raw.where}: {row}: node attribute '{differing[0]}' is not in every graph; give it everywhere, or name those to hold "
+                "(node_attributes=[...])"
+            )
     return names

@@ -50,7 +50,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.seeds < 1 or self.workers < 1 or self.per_program < 1:
-            raise DataError(f"seeds, workers and cells per program are 1 or more: {self.seeds}, {self.workers}, {self.per_program}")
+            raise DataError(
+                f"seeds, workers and cells per program are 1 or more: {self.seeds}, {self.workers}, {self.per_program}"
+            )
         if not self.cells:
             raise DataError("there is no cell to train")
 
@@ -192,7 +194,9 @@ def _inline(plan: Plan, groups: list[list[Cell]]) -> Iterator[list[dict[str, Any
 def _parallel(plan: Plan, groups: list[list[Cell]]) -> Iterator[list[dict[str, Any]]]:
     # Spawned, not forked: a fork of a process that has used torch's thread pool may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(plan.workers, context, _start_worker, (plan.task, plan.recipe, plan.seeds, plan.device)) as pool:
+    with ProcessPoolExecutor(
+        plan.workers, context, _start_worker, (plan.task, plan.recipe, plan.seeds, plan.device)
+    ) as pool:
         waiting: set[Future[list[dict[str, Any]]]] = set()
         queue = iter(groups)
         try:
@@ -287,4 +291,6 @@ class Progress:
         if self.bar.disable and not self.quiet and (now - self.told > 30 or self.done == self.total):
             self.told = now
             left = (now - self.started) / (self.done - self.first) * (self.total - self.done)
-            self.console.print(f"{self.what}: {self.done} of {self.total}, about {left / 60:.0f} min left", highlight=False)
+            self.console.print(
+                f"{self.what}: {self.done} of {self.total}, about {left / 60:.0f} min left", highlight=False
+            )

@@ -144,7 +144,9 @@ def quality(frame: pd.DataFrame, cells: Sequence[Cell], seeds: int) -> dict[str,
         "metric": "test_accuracy",
         "kendall_tau": {name: _digits(_tau(values, accuracy)) for name, values in numbers.items()},
         "kendall_tau_of_latency": {
-            name: _digits(_tau(values, frame["latency_ms"].to_numpy())) for name, values in numbers.items() if name != "latency_ms"
+            name: _digits(_tau(values, frame["latency_ms"].to_numpy()))
+            for name, values in numbers.items()
+            if name != "latency_ms"
         },
     }
     return facts
@@ -176,7 +178,9 @@ def _digits(value: float) -> float | None:
     return round(value, 4) if np.isfinite(value) else None
 
 
-def _frame(plan: Plan, cells: Sequence[Cell], records: Sequence[dict[str, Any]], halves: Sequence[dict[str, float]]) -> pd.DataFrame:
+def _frame(
+    plan: Plan, cells: Sequence[Cell], records: Sequence[dict[str, Any]], halves: Sequence[dict[str, float]]
+) -> pd.DataFrame:
     costs = [cost(cell, plan.task.classes, plan.task.images.shape[1], plan.recipe.skeleton) for cell in cells]
     columns: dict[str, Any] = {
         "arch": [cell.hash for cell in cells],

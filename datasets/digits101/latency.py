@@ -44,7 +44,9 @@ def measure(cell: Cell, classes: int, size: int, skeleton: Skeleton, repeats: in
     return min(taken[WARM_UP:]) / 1e6
 
 
-def measure_all(cells: Sequence[Cell], classes: int, size: int, skeleton: Skeleton, path: Path, quiet: bool = False) -> list[dict[str, float]]:
+def measure_all(
+    cells: Sequence[Cell], classes: int, size: int, skeleton: Skeleton, path: Path, quiet: bool = False
+) -> list[dict[str, float]]:
     """Latency of every cell, twice: for each half of the passes, a dict from hash to the least milliseconds in them.
 
     Every pass goes through the cells in an order of its own, so that a slow minute does not hit the same cells twice. Each

@@ -59,7 +59,9 @@ def vertex_channels(cell: Cell, width_in: int, width_out: int) -> list[int]:
 class _Unit:
     """Convolution, batch norm and ReLU for some members: shapes per member, parameters, running statistics."""
 
-    def __init__(self, members: list[int], inputs: list[int], outputs: list[int], width_in: int, width_out: int, k: int):
+    def __init__(
+        self, members: list[int], inputs: list[int], outputs: list[int], width_in: int, width_out: int, k: int
+    ):
         self.members, self.inputs, self.outputs = members, inputs, outputs
         self.width_in, self.width_out, self.k = width_in, width_out, k
         self.weight = torch.zeros(len(members) * width_out, width_in, k, k)
@@ -212,7 +214,12 @@ class _Stage:
         zero = self.count * total
         rows = []
         for m, cell in enumerate(owners):
-            row = [m * total + starts[v] + c for v in self.feeding if _feeds(cell, v + 1) for c in range(channels[m][v + 1])]
+            row = [
+                m * total + starts[v] + c
+                for v in self.feeding
+                if _feeds(cell, v + 1)
+                for c in range(channels[m][v + 1])
+            ]
             rows += row or [zero] * self.width_out
         return None if rows == list(range(zero)) or not self.feeding else torch.tensor(rows)
 
@@ -314,7 +321,9 @@ def _feeds(cell: Cell, v: int) -> bool:
     return v < len(cell.ops) - 1 and bool(cell.matrix[v, -1])
 
 
-def _unit(members: list[int], inputs: list[int], outputs: list[int], width_in: int, width_out: int, k: int) -> _Unit | None:
+def _unit(
+    members: list[int], inputs: list[int], outputs: list[int], width_in: int, width_out: int, k: int
+) -> _Unit | None:
     if not members:
         return None
     return _Unit(members, [inputs[m] for m in members], [outputs[m] for m in members], width_in, width_out, k)

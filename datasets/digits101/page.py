@@ -251,7 +251,13 @@ def draw(axes: Axes, cell: Cell) -> None:
     for number, (u, v) in enumerate(cell.edges):
         # An edge over several rows is bent, or it would run through the vertices between.
         bend = 0.0 if depth[v] - depth[u] == 1 else (0.45 if number % 2 else -0.45)
-        style = {"arrowstyle": "-|>", "color": "#666666", "shrinkA": 9, "shrinkB": 9, "connectionstyle": f"arc3,rad={bend}"}
+        style = {
+            "arrowstyle": "-|>",
+            "color": "#666666",
+            "shrinkA": 9,
+            "shrinkB": 9,
+            "connectionstyle": f"arc3,rad={bend}",
+        }
         axes.annotate("", place[v], place[u], arrowprops=style)
     for v, (x, y) in place.items():
         label, colour = LOOK[cell.ops[v]]

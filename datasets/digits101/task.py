@@ -35,7 +35,9 @@ class Task:
         if self.images.ndim != 3 or len(self.images) != len(self.labels):
             raise DataError(f"task {self.name}: images need [N, H, W] with one label each, got {self.images.shape}")
         if self.images.shape[1] != self.images.shape[2] or self.images.shape[1] < 4:
-            raise DataError(f"task {self.name}: images are squares of 4 x 4 pixels or more, got {self.images.shape[1:]}")
+            raise DataError(
+                f"task {self.name}: images are squares of 4 x 4 pixels or more, got {self.images.shape[1:]}"
+            )
         if not np.isfinite(self.images).all():
             raise DataError(f"task {self.name}: an image holds a number that is not finite")
         parts = np.concatenate([self.train, self.validation, self.test])

@@ -71,7 +71,9 @@ class Trainer:
 
     def __init__(self, task: Task, recipe: Recipe, seeds: Sequence[int], device: str | torch.device = "cpu") -> None:
         if len(task.train) < recipe.batch:
-            raise DataError(f"a batch of {recipe.batch} needs as many training images, task {task.name} has {len(task.train)}")
+            raise DataError(
+                f"a batch of {recipe.batch} needs as many training images, task {task.name} has {len(task.train)}"
+            )
         self.task, self.recipe, self.seeds, self.device = task, recipe, list(seeds), torch.device(device)
         self.steps = recipe.epochs * (len(task.train) // recipe.batch)
         self.weights = shift_weights(recipe.jitter)
@@ -108,7 +110,9 @@ class Trainer:
     def _fit(self, program: Program) -> None:
         recipe, cells = self.recipe, len(program.cells)
         parameters = program.parameters()
-        optimiser = torch.optim.SGD(parameters, lr=0.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True, fused=True)
+        optimiser = torch.optim.SGD(
+            parameters, lr=0.0, momentum=recipe.momentum, weight_decay=recipe.weight_decay, nesterov=True, fused=True
+        )
         for step in range(self.steps):
             for group in optimiser.param_groups:
                 group["lr"] = recipe.learning_rate * rate(step, self.steps, recipe.warmup)
@@ -135,7 +139,9 @@ class Trainer:
                 logits = program(images.contiguous(memory_format=torch.channels_last))
                 labels = self.labels[piece][:, None].expand(-1, members)
                 right[s] += (logits.argmax(-1) == labels).sum(0)
-                likelihood[s] -= F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").sum(0, dtype=torch.float64)
+                likelihood[s] -= F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").sum(
+                    0, dtype=torch.float64
+                )
         weights = torch.from_numpy(self.weights).to(self.device) / len(part)
         return (weights @ right).tolist(), (weights @ likelihood).tolist()
 
@@ -161,10 +167,14 @@ def shifted(images: NDArray[np.float32], dy: int, dx: int) -> NDArray[np.float32
     return padded[:, 1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
 
 
-def _draw(task: Task, recipe: Recipe, weights: NDArray[np.float64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _draw(
+    task: Task, recipe: Recipe, weights: NDArray[np.float64], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Image index and shift index of every training sample of a seed, each int64 [steps, batch]."""
     digest = hashlib.sha256(f"data/{seed}".encode()).digest()
     generator = np.random.default_rng(int.from_bytes(digest[:16], "big"))
     per_epoch = len(task.train) // recipe.batch
-    order = np.concatenate([generator.permutation(task.train)[: per_epoch * recipe.batch] for _ in range(recipe.epochs)]).reshape(-1, recipe.batch)
+    order = np.concatenate(
+        [generator.permutation(task.train)[: per_epoch * recipe.batch] for _ in range(recipe.epochs)]
+    ).reshape(-1, recipe.batch)
     return order, generator.choice(len(SHIFTS), size=order.shape, p=weights)

@@ -46,7 +46,9 @@ class Verdict:
         if self.equal < self.cells:
             line += f"; mean test accuracy differs by {self.largest:.4f} at most, {self.rms:.2f} standard errors (rms)"
         if self.changed:
-            line += "; not as when the table was made: " + ", ".join(f"{k} {a} -> {b}" for k, (a, b) in self.changed.items())
+            line += "; not as when the table was made: " + ", ".join(
+                f"{k} {a} -> {b}" for k, (a, b) in self.changed.items()
+            )
         return line
 
 

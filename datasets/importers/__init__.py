@@ -27,8 +27,10 @@ class _Sources(Mapping[str, Source]):
         for importer in IMPORTERS.values():
             for source in importer.sources:
                 if source.name in found:
-                    raise ArchrankError(f"benchmark '{source.name}' has two importers, {found[source.name].name} and {importer.name}; "
-                                        "uninstall the package that one of them comes from")
+                    raise ArchrankError(
+                        f"benchmark '{source.name}' has two importers, {found[source.name].name} and {importer.name}; "
+                        "uninstall the package that one of them comes from"
+                    )
                 found[source.name] = importer
         return found
 

@@ -23,8 +23,23 @@ from archrank.datasets.keys import graph_keys
 if TYPE_CHECKING:
     import pandas as pd
 
-PRIMITIVES = ("max_pool", "avg_pool", "sep_conv", "dil_conv", "conv", "msa", "cse", "sum", "concat", "input", "bias", "bn", "ln", "pos_enc",
-              "glob_avg")
+PRIMITIVES = (
+    "max_pool",
+    "avg_pool",
+    "sep_conv",
+    "dil_conv",
+    "conv",
+    "msa",
+    "cse",
+    "sum",
+    "concat",
+    "input",
+    "bias",
+    "bn",
+    "ln",
+    "pos_enc",
+    "glob_avg",
+)
 GRAPHS, META, PACKED_META = "deepnets1m_eval.hdf5", "deepnets1m_eval_meta.json", "deepnets1m_meta.tar.gz"
 LABELS = {"cifar10": "results_cifar10.json", "imagenet": "results_imagenet.json"}
 PARTS = {"val": 500, "test": 500}
@@ -33,7 +48,12 @@ PROPERTIES = {
     "val": ("val_acc", "accuracy on the validation images", "%", "max"),
     "val_noise": ("val_acc_noise", "accuracy on corrupted validation images", "%", "max"),
     "time": ("time", "inference time, in the published unit", "", "min"),
-    "converge_time": ("converge_time", "epochs to convergence over epochs trained (2 on CIFAR-10: never)", "ratio", "min"),
+    "converge_time": (
+        "converge_time",
+        "epochs to convergence over epochs trained (2 on CIFAR-10: never)",
+        "ratio",
+        "min",
+    ),
 }
 TITLES = {"cifar10": "CIFAR-10", "imagenet": "ImageNet (top-5)"}
 
@@ -70,13 +90,17 @@ def graph(adjacency: Any, nodes: Any, names: dict[int, str], where: str) -> tupl
     lengths, rows = np.asarray(adjacency), np.asarray(nodes)
     count = len(rows)
     if not 2 <= count <= LARGEST or lengths.shape != (count, count) or rows.ndim != 2:
-        raise DataError(f"{where}: adjacency {lengths.shape} and nodes {rows.shape} do not fit; at most {LARGEST} nodes")
+        raise DataError(
+            f"{where}: adjacency {lengths.shape} and nodes {rows.shape} do not fit; at most {LARGEST} nodes"
+        )
     edges = np.argwhere(lengths == 1)
     if (edges[:, 0] > edges[:, 1]).all():  # written from target to source
         edges = edges[:, ::-1]
     if (edges[:, 0] >= edges[:, 1]).any():
         u, v = edges[edges[:, 0] >= edges[:, 1]][0]
-        raise DataError(f"{where}: edge {u} -> {v} goes backwards; the nodes are not in topological order (a cycle has none)")
+        raise DataError(
+            f"{where}: edge {u} -> {v} goes backwards; the nodes are not in topological order (a cycle has none)"
+        )
     kinds = rows[:, 0].astype(int).tolist()
     if unknown := [kind for kind in kinds if kind not in names]:
         raise DataError(f"{where}: node kind {unknown[0]} is not in the meta data")
@@ -107,8 +131,10 @@ def _numbers(group: Any, name: str, most: int, where: str) -> Any:
     """The values of an HDF5 data set of at most `most` plain numbers that are stored in the file itself."""
     found = _own(group, name, where)
     if found.size > most or found.dtype.kind not in "iuf" or found.external or found.is_virtual:
-        raise DataError(f"{where}: '{name}' holds {found.size:,} x {found.dtype.itemsize} bytes; at most {most:,} plain numbers, stored in the "
-                        "file itself, are read")
+        raise DataError(
+            f"{where}: '{name}' holds {found.size:,} x {found.dtype.itemsize} bytes; at most {most:,} plain numbers, stored in the "
+            "file itself, are read"
+        )
     return found[()]
 
 
@@ -116,7 +142,9 @@ def _names(meta: Any, part: str, where: str) -> dict[int, str]:
     try:
         return {int(number): str(name) for number, name in meta[part]["meta"]["primitives_ext"].items()}
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise DataError(f"{where}: lacks '{part}' / 'meta' / 'primitives_ext'; is this the official meta data?") from None
+        raise DataError(
+            f"{where}: lacks '{part}' / 'meta' / 'primitives_ext'; is this the official meta data?"
+        ) from None
 
 
 def labels(folder: Path, part: str) -> dict[str, dict[str, float]]:
@@ -132,8 +160,11 @@ def labels(folder: Path, part: str) -> dict[str, dict[str, float]]:
             for short, (field, *_) in PROPERTIES.items():
                 if field in entry:
                     row[f"{data_set}_{short}"] = number(entry[field], f"{folder / file}: {part} {name}: {field}")
-            row["parameters"] = number(entry["params"], f"{folder / file}: {part} {name}: params") if data_set == "cifar10" else row.get(
-                "parameters", float("nan"))
+            row["parameters"] = (
+                number(entry["params"], f"{folder / file}: {part} {name}: params")
+                if data_set == "cifar10"
+                else row.get("parameters", float("nan"))
+            )
     return found
 
 
@@ -144,7 +175,9 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     try:
         import h5py
     except ImportError:
-        raise DataError(f"{path / GRAPHS}: reading HDF5 needs h5py; install it with `pip install 'archrank[hdf5]'`") from None
+        raise DataError(
+            f"{path / GRAPHS}: reading HDF5 needs h5py; install it with `pip install 'archrank[hdf5]'`"
+        ) from None
     meta = _meta(path)
     names: list[str] = []
     graphs: list[tuple[list[int], list[tuple[int, int]]]] = []
@@ -159,7 +192,10 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
                     if str(position) not in measured:
                         raise DataError(f"{where}: has no labels in {', '.join(LABELS.values())}")
                     entry = _own(store[part], str(position), where)
-                    adjacency, nodes = (_numbers(entry, name, most, where) for name, most in (("adj", LARGEST**2), ("nodes", LARGEST * 64)))
+                    adjacency, nodes = (
+                        _numbers(entry, name, most, where)
+                        for name, most in (("adj", LARGEST**2), ("nodes", LARGEST * 64))
+                    )
                     graphs.append(graph(adjacency, nodes, kinds, where))
                     names.append(f"{part}/{position}")
                     scores.append(measured[str(position)])
@@ -171,14 +207,22 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     frame.insert(1, "ops", pd.Series([ops for ops, _ in graphs]))
     frame.insert(2, "edges", pd.Series([flat(edges) for _, edges in graphs]))
     frame.insert(3, "key", graph_keys([ops for ops, _ in graphs], [edges for _, edges in graphs]))
-    metrics = {f"{data_set}_{short}": metric(f"{TITLES[data_set]}: {description}", unit, direction)
-               for data_set in LABELS for short, (_, description, unit, direction) in PROPERTIES.items()}
+    metrics = {
+        f"{data_set}_{short}": metric(f"{TITLES[data_set]}: {description}", unit, direction)
+        for data_set in LABELS
+        for short, (_, description, unit, direction) in PROPERTIES.items()
+    }
     metrics["parameters"] = metric("trainable parameters on CIFAR-10", "count", "min")
     card = {
         "name": "deepnets1m",
         "title": "DeepNets-1M, evaluation networks",
-        "space": {"name": "deepnets1m", "ops": list(PRIMITIVES), "max_nodes": max(len(ops) for ops, _ in graphs), "cells": 1,
-                  "roles": {"input": PRIMITIVES.index("input"), "sum": PRIMITIVES.index("sum")}},
+        "space": {
+            "name": "deepnets1m",
+            "ops": list(PRIMITIVES),
+            "max_nodes": max(len(ops) for ops, _ in graphs),
+            "cells": 1,
+            "roles": {"input": PRIMITIVES.index("input"), "sum": PRIMITIVES.index("sum")},
+        },
         "metrics": metrics,
         "default_target": "cifar10_val",
         "source": "github.com/facebookresearch/ppuda",
@@ -202,13 +246,21 @@ IMPORTER = Importer(
             downloads=tuple(
                 Download(url, f"deepnets1m/{url.rsplit('/', 1)[1]}", f"md5:{digest}")
                 for url, digest in (
-                    ("https://dl.fbaipublicfiles.com/deepnets1m/deepnets1m_eval.hdf5", "1f5641329271583ad068f43e1521517e"),
-                    ("https://dl.fbaipublicfiles.com/deepnets1m/deepnets1m_meta.tar.gz", "a42b6f513da6bbe493fc16a30d6d4e3e"),
+                    (
+                        "https://dl.fbaipublicfiles.com/deepnets1m/deepnets1m_eval.hdf5",
+                        "1f5641329271583ad068f43e1521517e",
+                    ),
+                    (
+                        "https://dl.fbaipublicfiles.com/deepnets1m/deepnets1m_meta.tar.gz",
+                        "a42b6f513da6bbe493fc16a30d6d4e3e",
+                    ),
                     (f"{_PPUDA}results_cifar10.json", "257a1f89bc1f728d7b467d43b627567f"),
                     (f"{_PPUDA}results_imagenet.json", "67017778d0d1f56d3e62041ea0e8fe0f"),
                 )
             ),
         ),
     ),
-    locate=locate, read=read, files=files,
+    locate=locate,
+    read=read,
+    files=files,
 )

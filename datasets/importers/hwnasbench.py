@@ -32,7 +32,11 @@ QUANTITIES = {
     "pixel3_latency": ("latency on a Pixel 3", "ms", "min"),
     "eyeriss_latency": ("latency on the Eyeriss accelerator, simulated", "ms", "min"),
     "eyeriss_energy": ("energy on the Eyeriss accelerator, simulated", "mJ", "min"),
-    "eyeriss_arithmetic_intensity": ("arithmetic intensity on the Eyeriss accelerator, simulated", "operations/bit", "max"),
+    "eyeriss_arithmetic_intensity": (
+        "arithmetic intensity on the Eyeriss accelerator, simulated",
+        "operations/bit",
+        "max",
+    ),
     "fpga_latency": ("latency on an FPGA, simulated", "ms", "min"),
     "fpga_energy": ("energy on an FPGA, simulated", "mJ", "min"),
 }
@@ -60,7 +64,9 @@ def arch_of(text: object, where: str) -> str:
     ids = int_tuple(text, where)
     if len(ids) != 6 or any(not 0 <= op < len(_NASLIB_OPS) for op in ids):
         raise DataError(f"{where}: {ids} is not a cell: six operation ids from 0 to {len(_NASLIB_OPS) - 1}")
-    words = [f"{_NASLIB_OPS[ids[place]]}~{source}" for place, (source, _) in zip(_NASLIB_PLACE, nasbench201.STRING_ORDER)]
+    words = [
+        f"{_NASLIB_OPS[ids[place]]}~{source}" for place, (source, _) in zip(_NASLIB_PLACE, nasbench201.STRING_ORDER)
+    ]
     return f"|{words[0]}|+|{words[1]}|{words[2]}|+|{words[3]}|{words[4]}|{words[5]}|"
 
 
@@ -112,23 +118,32 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
             wrong = ~np.isfinite(values) | ((values <= 0) & (values != -1))
             if wrong.any():
                 row = int(np.flatnonzero(wrong)[0])
-                raise DataError(f"{path}: {data_set}: {quantity} of '{archs[row]}' is {values[row]}, not a positive number")
+                raise DataError(
+                    f"{path}: {data_set}: {quantity} of '{archs[row]}' is {values[row]}, not a positive number"
+                )
             columns[f"{short}_{quantity}"] = np.where(values == -1, np.nan, values)
             metrics[f"{short}_{quantity}"] = metric(f"{description}, {data_set} network", unit, direction)
     cells = [nasbench201.parse(arch) for arch in archs]
     ids = {op: number for number, op in enumerate(nasbench201.OPS)}
-    frame = pd.DataFrame({
-        "arch": archs,
-        "ops": [[0, *(ids[op] for op in cell), len(nasbench201.OPS) - 1] for cell in cells],
-        "edges": [flat(nasbench201.EDGES)] * len(archs),
-        "key": [nasbench201.canonical(cell) for cell in cells],
-        **columns,
-    })
+    frame = pd.DataFrame(
+        {
+            "arch": archs,
+            "ops": [[0, *(ids[op] for op in cell), len(nasbench201.OPS) - 1] for cell in cells],
+            "edges": [flat(nasbench201.EDGES)] * len(archs),
+            "key": [nasbench201.canonical(cell) for cell in cells],
+            **columns,
+        }
+    )
     card = {
         "name": "hwnasbench201",
         "title": "HW-NAS-Bench, NAS-Bench-201 space",
-        "space": {"name": "nasbench201", "ops": list(nasbench201.OPS), "max_nodes": 8, "cells": 1,
-                  "roles": {"input": 0, "none": 1, "skip": 2, "output": 6}},
+        "space": {
+            "name": "nasbench201",
+            "ops": list(nasbench201.OPS),
+            "max_nodes": 8,
+            "cells": 1,
+            "roles": {"input": 0, "none": 1, "skip": 2, "output": 6},
+        },
         "metrics": metrics,
         "default_target": "cifar10_edgegpu_latency",
         "source": "github.com/GATECH-EIC/HW-NAS-Bench",
@@ -151,5 +166,7 @@ IMPORTER = Importer(
             version=2,
         ),
     ),
-    locate=locate, read=read, files=files,
+    locate=locate,
+    read=read,
+    files=files,
 )

@@ -42,7 +42,9 @@ FILES = {
 }
 NAMES = {"full": "nasbench101", "ecnas_4v": "ecnas_4v9e", "ecnas_5v": "ecnas_5v9e", "cells": "nasbench101_cells"}
 CITATION = "C. Ying et al. NAS-Bench-101: Towards Reproducible Neural Architecture Search. ICML 2019."
-ECNAS = "P. Bakhtiarifard, C. Igel, R. Selvan. EC-NAS: Energy Consumption Aware Tabular Benchmarks for NAS. ICASSP 2024."
+ECNAS = (
+    "P. Bakhtiarifard, C. Igel, R. Selvan. EC-NAS: Energy Consumption Aware Tabular Benchmarks for NAS. ICASSP 2024."
+)
 _GROW = 1 << 15
 # Tags of training time, validation and test accuracy: field number, wire type 1 (double).
 _NEEDED = {2 << 3 | 1, 4 << 3 | 1, 5 << 3 | 1}
@@ -75,7 +77,9 @@ def prune(bits: str, ops: Sequence[int], where: str) -> Cell:
         raise DataError(f"{where}: no path leads from the input to the output")
     place = {v: number for number, v in enumerate(v for v in range(count) if keep >> v & 1)}
     try:
-        return Cell(tuple(ops[v] for v in place), tuple((place[u], place[v]) for u, v in links if u in place and v in place))
+        return Cell(
+            tuple(ops[v] for v in place), tuple((place[u], place[v]) for u, v in links if u in place and v in place)
+        )
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
 
@@ -84,7 +88,9 @@ def parse_cell(bits: str, ops: str, where: str) -> Cell:
     """The cell of a record: adjacency as n*n characters 0 and 1, operations as a comma-separated list."""
     names = ops.split(",")
     if not 2 <= len(names) <= 7 or len(bits) != len(names) ** 2 or set(bits) - {"0", "1"}:
-        raise DataError(f"{where}: {len(bits)} adjacency bits and {len(names)} operations are no cell of 2 to 7 vertices")
+        raise DataError(
+            f"{where}: {len(bits)} adjacency bits and {len(names)} operations are no cell of 2 to 7 vertices"
+        )
     for name in names:
         if name not in OFFICIAL_OPS:
             raise DataError(f"{where}: unknown operation '{name[:40]}'; known: {', '.join(OFFICIAL_OPS)}")
@@ -155,7 +161,9 @@ def _stream(path: Path) -> _Table:
             if row is None:
                 cell = parse_cell(bits, ops, where)
                 if cell.hash != name:
-                    raise DataError(f"{where}: the cell hashes to {cell.hash}, the record says {name[:40]}; it is damaged")
+                    raise DataError(
+                        f"{where}: the cell hashes to {cell.hash}, the record says {name[:40]}; it is damaged"
+                    )
                 row = table.add(key, cell, parameters)
             run = int(table.runs[row, at])
             if run >= REPEATS:
@@ -173,12 +181,23 @@ def read(path: Path, variant: str = "full") -> tuple[pd.DataFrame, dict[str, Any
     own = variant.startswith("ecnas")
     card = {
         "name": NAMES[variant],
-        "title": {"full": "NAS-Bench-101", "cells": "NAS-Bench-101, 292 cells",
-                  "ecnas_4v": "EC-NAS, 4 vertices", "ecnas_5v": "EC-NAS, 5 vertices"}[variant],
-        "space": {"name": "nasbench101", "ops": list(OPS), "max_nodes": 7, "cells": 1, "roles": {"input": INPUT, "output": OUTPUT}},
+        "title": {
+            "full": "NAS-Bench-101",
+            "cells": "NAS-Bench-101, 292 cells",
+            "ecnas_4v": "EC-NAS, 4 vertices",
+            "ecnas_5v": "EC-NAS, 5 vertices",
+        }[variant],
+        "space": {
+            "name": "nasbench101",
+            "ops": list(OPS),
+            "max_nodes": 7,
+            "cells": 1,
+            "roles": {"input": INPUT, "output": OUTPUT},
+        },
         "metrics": metrics,
-        "default_target": next(name for name in ("cifar10_val", "cifar10_val_36", "cifar10_val_12", "cifar10_val_4")
-                               if name in metrics),
+        "default_target": next(
+            name for name in ("cifar10_val", "cifar10_val_36", "cifar10_val_12", "cifar10_val_4") if name in metrics
+        ),
         "source": "github.com/saintslab/EC-NAS-Bench" if own else "github.com/google-research/nasbench",
         "licence": "MIT" if own else "Apache-2.0",
         "citation": ECNAS if own else CITATION,
@@ -247,11 +266,16 @@ def _cells(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
             raise DataError(f"{where}: {shown(entry)} is no dictionary of val_accuracy, params and flops")
         score = number(entry.get("val_accuracy"), f"{where}: val_accuracy")
         # Isomorphic cells may differ a little in parameters: vertex order decides who gets a channel that does not divide.
-        row = rows.setdefault(cell.hash, {
-            "ops": list(cell.ops), "edges": cell.flat_edges, "runs": set(),
-            "parameters": round(1e6 * number(entry.get("params"), f"{where}: params")),
-            "flops": number(entry.get("flops"), f"{where}: flops"),
-        })
+        row = rows.setdefault(
+            cell.hash,
+            {
+                "ops": list(cell.ops),
+                "edges": cell.flat_edges,
+                "runs": set(),
+                "parameters": round(1e6 * number(entry.get("params"), f"{where}: params")),
+                "flops": number(entry.get("flops"), f"{where}: flops"),
+            },
+        )
         row["runs"].add(score)
     if not rows:
         raise DataError(f"{path}: holds no cell")
@@ -260,7 +284,9 @@ def _cells(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     frame["key"] = list(rows)
     frame["cifar10_val"] = [sum(runs) / len(runs) for runs in frame.pop("runs")]
     metrics = {
-        "cifar10_val": metric("CIFAR-10 validation accuracy, 108 epochs, mean of the runs the file holds (one for most cells, up to 3)"),
+        "cifar10_val": metric(
+            "CIFAR-10 validation accuracy, 108 epochs, mean of the runs the file holds (one for most cells, up to 3)"
+        ),
         "parameters": metric("trainable parameters", "count", "min"),
         "flops": metric("operations of the whole network on CIFAR-10", "million", "min"),
     }
@@ -268,8 +294,12 @@ def _cells(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 FACTS: dict[str, dict[str, Any]] = {
-    "full": {"architectures": 423624, "classes": 423624, "nb101_hashes": True,
-             "best": {"cifar10_val": 95.0554, "cifar10_test": 94.3176}},
+    "full": {
+        "architectures": 423624,
+        "classes": 423624,
+        "nb101_hashes": True,
+        "best": {"cifar10_val": 95.0554, "cifar10_test": 94.3176},
+    },
     "ecnas_4v": {"architectures": 91, "classes": 91, "nb101_hashes": True},
     "ecnas_5v": {"architectures": 2532, "classes": 2532, "nb101_hashes": True},
     "cells": {"architectures": 292, "classes": 292, "nb101_hashes": True},
@@ -287,8 +317,13 @@ IMPORTER = Importer(
             "nasbench101/nasbench_only108.tfrecord or nasbench101/nasbench_full.tfrecord",
             f"{_NASBENCH101}nasbench_only108.tfrecord (499 MB) or, with 4, 12 and 36 epochs too, nasbench_full.tfrecord (1.95 GB)",
             variant="full",
-            downloads=(Download(f"{_NASBENCH101}nasbench_only108.tfrecord", "nasbench101/nasbench_only108.tfrecord",
-                                "sha256:4c39c3936e36a85269881d659e44e61a245babcb72cb374eacacf75d0e5f4fd1"),),
+            downloads=(
+                Download(
+                    f"{_NASBENCH101}nasbench_only108.tfrecord",
+                    "nasbench101/nasbench_only108.tfrecord",
+                    "sha256:4c39c3936e36a85269881d659e44e61a245babcb72cb374eacacf75d0e5f4fd1",
+                ),
+            ),
         ),
         Source(
             "nasbench101_cells",
@@ -308,5 +343,6 @@ IMPORTER = Importer(
             for size, count in ((4, 91), (5, "2,532"))
         ),
     ),
-    locate=locate, read=read,
+    locate=locate,
+    read=read,
 )

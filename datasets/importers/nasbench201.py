@@ -118,15 +118,28 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     card = {
         "name": "nasbench201",
         "title": "NAS-Bench-201",
-        "space": {"name": "nasbench201", "ops": list(OPS), "max_nodes": 8, "cells": 1,
-                  "roles": {"input": 0, "none": 1, "skip": 2, "output": 6}},
+        "space": {
+            "name": "nasbench201",
+            "ops": list(OPS),
+            "max_nodes": 8,
+            "cells": 1,
+            "roles": {"input": 0, "none": 1, "skip": 2, "output": 6},
+        },
         "metrics": metrics,
         "default_target": "cifar10_val",
         "source": "github.com/D-X-Y/NAS-Bench-201, NAS-Bench-201-v1_1",
         "licence": "MIT",
         "citation": "X. Dong, Y. Yang. NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search. ICLR 2020.",
-        "facts": {"architectures": 15625, "classes": CLASSES, "best": {"cifar10_test": 94.3733, "cifar100_test": 73.5133,
-                                                                     "imagenet16_test": 47.3111, "cifar10_val": 91.6067}},
+        "facts": {
+            "architectures": 15625,
+            "classes": CLASSES,
+            "best": {
+                "cifar10_test": 94.3733,
+                "cifar100_test": 73.5133,
+                "imagenet16_test": 47.3111,
+                "cifar10_val": 91.6067,
+            },
+        },
     }
     return frame, card
 
@@ -144,5 +157,6 @@ IMPORTER = Importer(
             version=2,
         ),
     ),
-    locate=locate, read=read,
+    locate=locate,
+    read=read,
 )

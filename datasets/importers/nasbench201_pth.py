@@ -24,14 +24,20 @@ _ROW = "row"
 def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card, in official index order. Costs are counts, as in the CSV form of the benchmark."""
     content = torch_file.load(path, lambda found: _reduced(found, path))
-    if not isinstance(content, dict) or not isinstance(content.get("arch2infos"), dict) or not isinstance(content.get("meta_archs"), list):
+    if (
+        not isinstance(content, dict)
+        or not isinstance(content.get("arch2infos"), dict)
+        or not isinstance(content.get("meta_archs"), list)
+    ):
         raise DataError(f"{path}: lacks 'meta_archs' or 'arch2infos'; is this the official NAS-Bench-201 file?")
     archs = content["meta_archs"]
     rows: dict[int, dict[str, Any]] = {}
     for index, info in sorted(content["arch2infos"].items()):
         row = info.get(_ROW) if isinstance(info, dict) else None
         if type(index) is not int or row is None or not 0 <= index < len(archs) or archs[index] != row["arch"]:
-            raise DataError(f"{path}: architecture {index}: its results are missing or belong to another than `meta_archs` says")
+            raise DataError(
+                f"{path}: architecture {index}: its results are missing or belong to another than `meta_archs` says"
+            )
         rows[index] = row
     if not rows:
         raise DataError(f"{path}: holds no architecture")
@@ -40,9 +46,15 @@ def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         frame[name] *= 1e6
         card["metrics"][name]["unit"] = "count"
     whole = len(frame) == natsbench.COUNTS["topology"]
-    title = "NAS-Bench-201" if whole else f"NAS-Bench-201 ({len(frame):,} of {natsbench.COUNTS['topology']:,} architectures)"
-    source, citation = "github.com/D-X-Y/NAS-Bench-201, " + path.name, (
-        "X. Dong, Y. Yang. NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search. ICLR 2020.")
+    title = (
+        "NAS-Bench-201"
+        if whole
+        else f"NAS-Bench-201 ({len(frame):,} of {natsbench.COUNTS['topology']:,} architectures)"
+    )
+    source, citation = (
+        "github.com/D-X-Y/NAS-Bench-201, " + path.name,
+        ("X. Dong, Y. Yang. NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search. ICLR 2020."),
+    )
     return frame, card | {"name": "nasbench201", "title": title, "source": source, "citation": citation}
 
 
@@ -56,4 +68,6 @@ def _reduced(found: dict[Any, Any], path: Path) -> dict[str, Any] | None:
     try:
         return {_ROW: natsbench.row_of(stages, "topology", f"{path}: {arch}")}
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise DataError(f"{path}: {arch}: not the results of an architecture ({type(error).__name__}: {error})") from None
+        raise DataError(
+            f"{path}: {arch}: not the results of an architecture ({type(error).__name__}: {error})"
+        ) from None

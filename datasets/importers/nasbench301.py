@@ -26,9 +26,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Position of the first seven = op id in the JSON keys.
-CELL_OPS = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5", "none")
+CELL_OPS = (
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "dil_conv_3x3",
+    "dil_conv_5x5",
+    "none",
+)
 OPS = ("c_{k-2}", "c_{k-1}", *CELL_OPS, "sum", "output")
-ROLES = {"input": 0, "input_2": 1, "skip": OPS.index("skip_connect"), "none": OPS.index("none"), "sum": 10, "output": 11}
+ROLES = {
+    "input": 0,
+    "input_2": 1,
+    "skip": OPS.index("skip_connect"),
+    "none": OPS.index("none"),
+    "sum": 10,
+    "output": 11,
+}
 FILES = {"trained": ("darts_cells_trained.csv",), "surrogate": ("surrogate_xgb_a.json", "surrogate_xgb_b.json")}
 Cell = tuple[tuple[int, int], ...]
 
@@ -56,7 +72,9 @@ def check_cell(cell: object, where: str) -> Cell:
             raise DataError(f"{where}: {shown(pair)} is not a (node, operation) pair")
         node, op = pair
         if not 0 <= node < 2 + place // 2:
-            raise DataError(f"{where}: intermediate node {place // 2} reads node {node}, which does not come before it (a cycle cannot be)")
+            raise DataError(
+                f"{where}: intermediate node {place // 2} reads node {node}, which does not come before it (a cycle cannot be)"
+            )
         if not 0 <= op < len(CELL_OPS):
             raise DataError(f"{where}: operation {op} is unknown; known: 0 to {len(CELL_OPS) - 1}")
     return tuple(cell)
@@ -66,13 +84,20 @@ def parse_genotype(text: str, where: str) -> tuple[Cell, Cell]:
     """Both cells of `Genotype(normal=[...], normal_concat=..., reduce=[...], reduce_concat=...)`; parsed, never evaluated."""
     try:
         call = ast.parse(text[:5000], mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id != "Genotype" or call.args:
+        if (
+            not isinstance(call, ast.Call)
+            or not isinstance(call.func, ast.Name)
+            or call.func.id != "Genotype"
+            or call.args
+        ):
             raise ValueError("not a Genotype(...)")
         parts = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
         raw = [[(node, CELL_OPS.index(op)) for op, node in parts[cell]] for cell in ("normal", "reduce")]
         joined = [sorted(parts[f"{cell}_concat"]) for cell in ("normal", "reduce")]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
-        raise DataError(f"{where}: not a readable genotype ({str(error)[:80]}); known operations: {', '.join(CELL_OPS)}") from None
+        raise DataError(
+            f"{where}: not a readable genotype ({str(error)[:80]}); known operations: {', '.join(CELL_OPS)}"
+        ) from None
     for cell, nodes in zip(("normal", "reduce"), joined):
         if nodes != [2, 3, 4, 5]:
             raise DataError(f"{where}: the {cell} cell must join nodes 2 to 5, not {shown(nodes)}")
@@ -137,9 +162,14 @@ def _surrogate(path: Path) -> dict[tuple[Cell, Cell], dict[str, float]]:
                 normal, reduction = ast.literal_eval(text[:2000])
                 raw = {"cifar10_val": entry["val_accuracy"], "flops": entry["flops"], "parameters": entry["params"]}
             except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError) as error:
-                raise DataError(f"{where}: not a pair of cells with val_accuracy, flops and params ({str(error)[:80]})") from None
+                raise DataError(
+                    f"{where}: not a pair of cells with val_accuracy, flops and params ({str(error)[:80]})"
+                ) from None
             cells = check_cell(normal, f"{where}: normal cell"), check_cell(reduction, f"{where}: reduction cell")
-            values = {name: number(value["score"] if isinstance(value, dict) else value, f"{where}: {name}") for name, value in raw.items()}
+            values = {
+                name: number(value["score"] if isinstance(value, dict) else value, f"{where}: {name}")
+                for name, value in raw.items()
+            }
             rows.setdefault(cells, values)
             drawn.setdefault(cells, []).append(values["cifar10_val"])
     # The surrogate predicts with the noise of trainings: an architecture in both files has two values.
@@ -154,20 +184,26 @@ def read(path: Path, variant: str = "trained") -> tuple[pd.DataFrame, dict[str, 
     if not rows:
         raise DataError(f"{path}: holds no architecture")
     graphs = [graph(*cells) for cells in rows]
-    metrics = {"cifar10_val": metric(
-        "CIFAR-10 validation accuracy, trained" if variant == "trained"
-        else "CIFAR-10 validation accuracy, as the XGBoost surrogate of NAS-Bench-301 predicts it (no network was trained)")}
+    metrics = {
+        "cifar10_val": metric(
+            "CIFAR-10 validation accuracy, trained"
+            if variant == "trained"
+            else "CIFAR-10 validation accuracy, as the XGBoost surrogate of NAS-Bench-301 predicts it (no network was trained)"
+        )
+    }
     if variant == "surrogate":
         metrics["parameters"] = metric("trainable parameters", "million", "min")
         metrics["flops"] = metric("multiply-adds of the whole network on CIFAR-10", "million", "min")
-    frame = pd.DataFrame({
-        "arch": [name_of(*cells) for cells in rows],
-        "ops": [ops for ops, _, _ in graphs],
-        "edges": [flat(edges) for _, edges, _ in graphs],
-        "key": keys(graphs),
-        "cell": [cell for _, _, cell in graphs],
-        **{name: [values[name] for values in rows.values()] for name in metrics},
-    })
+    frame = pd.DataFrame(
+        {
+            "arch": [name_of(*cells) for cells in rows],
+            "ops": [ops for ops, _, _ in graphs],
+            "edges": [flat(edges) for _, edges, _ in graphs],
+            "key": keys(graphs),
+            "cell": [cell for _, _, cell in graphs],
+            **{name: [values[name] for values in rows.values()] for name in metrics},
+        }
+    )
     trained = variant == "trained"
     card = {
         "name": f"nasbench301_{variant}",
@@ -175,7 +211,9 @@ def read(path: Path, variant: str = "trained") -> tuple[pd.DataFrame, dict[str, 
         "space": {"name": "nasbench301", "ops": list(OPS), "max_nodes": 30, "cells": 2, "roles": ROLES},
         "metrics": metrics,
         "default_target": "cifar10_val",
-        "source": "CSV of random DARTS cells, normal and reduction cell alike" if trained else "github.com/automl/nasbench301, XGBoost surrogate",
+        "source": "CSV of random DARTS cells, normal and reduction cell alike"
+        if trained
+        else "github.com/automl/nasbench301, XGBoost surrogate",
         "licence": "not stated" if trained else "Apache-2.0",
         "citation": "A. Zela et al. Surrogate NAS Benchmarks: Going Beyond the Limited Search Spaces of Tabular NAS Benchmarks. ICLR 2022.",
         "facts": FACTS[variant],
@@ -219,5 +257,7 @@ IMPORTER = Importer(
             variant="surrogate",
         ),
     ),
-    locate=locate, read=read, files=files,
+    locate=locate,
+    read=read,
+    files=files,
 )

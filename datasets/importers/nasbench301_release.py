@@ -65,11 +65,15 @@ def cell(config: dict[str, Any], kind: str, where: str) -> Cell:
     for node, first in enumerate(_FIRST_EDGE):
         text = config.get(f"{_DARTS}inputs_node_{kind}_{node + 2}", "0_1" if node == 0 else None)
         if not isinstance(text, str) or not re.fullmatch(r"\d_\d", text):
-            raise DataError(f"{where}: {kind} cell: the inputs of node {node + 2} are {str(text)[:20]!r}, not such as '0_2'")
+            raise DataError(
+                f"{where}: {kind} cell: the inputs of node {node + 2} are {str(text)[:20]!r}, not such as '0_2'"
+            )
         for source in (int(part) for part in text.split("_")):
             op = config.get(f"{_DARTS}edge_{kind}_{first + source}")
             if op not in CELL_OPS:
-                raise DataError(f"{where}: {kind} cell: edge {source} > {node + 2} has operation {str(op)[:40]!r}; known: {', '.join(CELL_OPS)}")
+                raise DataError(
+                    f"{where}: {kind} cell: edge {source} > {node + 2} has operation {str(op)[:40]!r}; known: {', '.join(CELL_OPS)}"
+                )
             pairs.append((source, CELL_OPS.index(op)))
     return nasbench301.check_cell(tuple(pairs), f"{where}: {kind} cell")
 
@@ -84,14 +88,20 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
             config = content["optimized_hyperparamater_config"]
             info = content["info"][0]
             fidelity = tuple(config.get(name) for name in _FIDELITY)
-            raw = {"val_accuracy": info["val_accuracy"], "test_accuracy": content["test_accuracy"], "runtime": content["runtime"],
-                   "model_parameters": info["model_parameters"]}
+            raw = {
+                "val_accuracy": info["val_accuracy"],
+                "test_accuracy": content["test_accuracy"],
+                "runtime": content["runtime"],
+                "model_parameters": info["model_parameters"],
+            }
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise DataError(f"{where}: not a training of NAS-Bench-301 ({type(error).__name__}: {error})") from None
         cells = cell(config, "normal", where), cell(config, "reduce", where)
         runs.append((cells, fidelity, tuple(number(value, f"{where}: {name}") for name, value in raw.items())))
     if not runs:
-        raise DataError(f"{path}: holds no <optimizer>/results_*.json of {', '.join(OPTIMIZERS)}; is this the release of NAS-Bench-301?")
+        raise DataError(
+            f"{path}: holds no <optimizer>/results_*.json of {', '.join(OPTIMIZERS)}; is this the release of NAS-Bench-301?"
+        )
     common = Counter(fidelity for _, fidelity, _ in runs).most_common(1)[0][0]
     rows: dict[tuple[Cell, Cell], list[tuple[float, ...]]] = {}
     for cells, fidelity, values in runs:
@@ -106,18 +116,26 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         "train_seconds": metric("training time", "s", "min"),
         "parameters": metric("trainable parameters", "count", "min"),
     }
-    frame = pd.DataFrame({
-        "arch": [nasbench301.name_of(*cells) for cells in rows],
-        "ops": [ops for ops, _, _ in graphs],
-        "edges": [flat(edges) for _, edges, _ in graphs],
-        "key": nasbench301.keys(graphs),
-        "cell": [part for _, _, part in graphs],
-        **{name: [values[at] for values in means] for at, name in enumerate(metrics)},
-    })
+    frame = pd.DataFrame(
+        {
+            "arch": [nasbench301.name_of(*cells) for cells in rows],
+            "ops": [ops for ops, _, _ in graphs],
+            "edges": [flat(edges) for _, edges, _ in graphs],
+            "key": nasbench301.keys(graphs),
+            "cell": [part for _, _, part in graphs],
+            **{name: [values[at] for values in means] for at, name in enumerate(metrics)},
+        }
+    )
     card = {
         "name": "nasbench301",
         "title": "NAS-Bench-301, published trainings",
-        "space": {"name": "nasbench301", "ops": list(nasbench301.OPS), "max_nodes": 30, "cells": 2, "roles": nasbench301.ROLES},
+        "space": {
+            "name": "nasbench301",
+            "ops": list(nasbench301.OPS),
+            "max_nodes": 30,
+            "cells": 2,
+            "roles": nasbench301.ROLES,
+        },
         "metrics": metrics,
         "default_target": "cifar10_val",
         "source": f"github.com/automl/nasbench301, {path.name}",
@@ -139,5 +157,6 @@ IMPORTER = Importer(
             "figshare.com/articles/dataset/nasbench301_full_data/13286105, nb_301_v13_lc_iclr_final.zip",
         ),
     ),
-    locate=locate, read=read,
+    locate=locate,
+    read=read,
 )

@@ -71,13 +71,22 @@ def graph(vector: object, where: str) -> tuple[list[int], list[tuple[int, int]],
     ops, edges, words = [0], [], []
     state: list[list[int]] = [[0]]
     for step, part in enumerate(vector):
-        if not isinstance(part, (list, tuple)) or len(part) != step + 2 or not all(type(value) is int for value in part):
+        if (
+            not isinstance(part, (list, tuple))
+            or len(part) != step + 2
+            or not all(type(value) is int for value in part)
+        ):
             raise DataError(f"{where}: step {step} must be an operation and {step + 1} branches, all integers")
         op, *branches = part
         if not 0 <= op < len(CELL_OPS) or set(branches) - {0, 1}:
-            raise DataError(f"{where}: step {step}: operation {op} or branches {branches} unknown; operations are 0 to {len(CELL_OPS) - 1}")
+            raise DataError(
+                f"{where}: step {step}: operation {op} or branches {branches} unknown; operations are 0 to {len(CELL_OPS) - 1}"
+            )
         made = []
-        for source, node_op in [(step, 1 + op), *((earlier, OPS.index("skip")) for earlier, used in enumerate(branches) if used)]:
+        for source, node_op in [
+            (step, 1 + op),
+            *((earlier, OPS.index("skip")) for earlier, used in enumerate(branches) if used),
+        ]:
             edges += [(before, len(ops)) for before in state[source]]
             made.append(len(ops))
             ops.append(node_op)
@@ -106,36 +115,58 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
             if not curve.size or not np.isfinite(curve).all():
                 raise DataError(f"{where}: its validation error rates are empty or not finite")
             val[row, seed], test[row, seed] = curve.min(), number(part[model][1], f"{where}: test_per")
-    runs = {f"{name}_run{seed + 1}": values[:, seed] for name, values in (("val_per", val), ("test_per", test))
-            for seed in range(len(SEEDS))}
+    runs = {
+        f"{name}_run{seed + 1}": values[:, seed]
+        for name, values in (("val_per", val), ("test_per", test))
+        for seed in range(len(SEEDS))
+    }
     metrics = {
-        "val_per": metric("phoneme error rate on TIMIT validation, best of 40 epochs, mean of 3 seeds", "fraction", "min",
-                          repeats=[f"val_per_run{seed + 1}" for seed in range(len(SEEDS))]),
-        "test_per": metric("phoneme error rate on TIMIT test, mean of 3 seeds", "fraction", "min",
-                           repeats=[f"test_per_run{seed + 1}" for seed in range(len(SEEDS))]),
+        "val_per": metric(
+            "phoneme error rate on TIMIT validation, best of 40 epochs, mean of 3 seeds",
+            "fraction",
+            "min",
+            repeats=[f"val_per_run{seed + 1}" for seed in range(len(SEEDS))],
+        ),
+        "test_per": metric(
+            "phoneme error rate on TIMIT test, mean of 3 seeds",
+            "fraction",
+            "min",
+            repeats=[f"test_per_run{seed + 1}" for seed in range(len(SEEDS))],
+        ),
     }
     columns: dict[str, Any] = {"val_per": val.mean(1), "test_per": test.mean(1), **runs}
     for name, (device, column) in zip(TIMED, DEVICES.items()):
         if (path / name).is_file():
             part = _rows(path / name, "benchmarking", ["model_hash", "latency"])
-            columns[column] = [number(part[model][0], f"{path / name}: {model[:40]}") if model in part else np.nan for model in models]
+            columns[column] = [
+                number(part[model][0], f"{path / name}: {model[:40]}") if model in part else np.nan for model in models
+            ]
             metrics[column] = metric(f"latency on {device}", "s", "min")
     if (path / STATIC).is_file():
         part = _rows(path / STATIC, "static", ["model_hash", "params"])
-        columns["parameters"] = [number(part[model][0], f"{path / STATIC}: {model[:40]}") if model in part else np.nan for model in models]
+        columns["parameters"] = [
+            number(part[model][0], f"{path / STATIC}: {model[:40]}") if model in part else np.nan for model in models
+        ]
         metrics["parameters"] = metric("trainable parameters", "count", "min")
-    frame = pd.DataFrame({
-        "arch": [name for _, _, name in graphs],
-        "ops": [ops for ops, _, _ in graphs],
-        "edges": [flat(edges) for _, edges, _ in graphs],
-        "key": graph_keys([ops for ops, _, _ in graphs], [edges for _, edges, _ in graphs]),
-        **columns,
-    })
+    frame = pd.DataFrame(
+        {
+            "arch": [name for _, _, name in graphs],
+            "ops": [ops for ops, _, _ in graphs],
+            "edges": [flat(edges) for _, edges, _ in graphs],
+            "key": graph_keys([ops for ops, _, _ in graphs], [edges for _, edges, _ in graphs]),
+            **columns,
+        }
+    )
     card = {
         "name": "nasbench_asr",
         "title": "NAS-Bench-ASR",
-        "space": {"name": "nasbench_asr", "ops": list(OPS), "max_nodes": 2 + STEPS + STEPS * (STEPS + 1) // 2, "cells": 1,
-                  "roles": {"input": 0, "none": OPS.index("zero"), "skip": OPS.index("skip"), "output": len(OPS) - 1}},
+        "space": {
+            "name": "nasbench_asr",
+            "ops": list(OPS),
+            "max_nodes": 2 + STEPS + STEPS * (STEPS + 1) // 2,
+            "cells": 1,
+            "roles": {"input": 0, "none": OPS.index("zero"), "skip": OPS.index("skip"), "output": len(OPS) - 1},
+        },
         "metrics": metrics,
         "default_target": "val_per",
         "source": "github.com/SamsungLabs/nb-asr, release v1.1.0",
@@ -158,5 +189,7 @@ IMPORTER = Importer(
             "fp32.pickle, nb-asr-info.pickle",
         ),
     ),
-    locate=locate, read=read, files=files,
+    locate=locate,
+    read=read,
+    files=files,
 )

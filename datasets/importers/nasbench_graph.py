@@ -24,7 +24,17 @@ from archrank.datasets.keys import graph_keys
 if TYPE_CHECKING:
     import pandas as pd
 
-LINKS = ((0, 0, 0, 0), (0, 0, 0, 1), (0, 0, 1, 1), (0, 0, 1, 2), (0, 0, 1, 3), (0, 1, 1, 1), (0, 1, 1, 2), (0, 1, 2, 2), (0, 1, 2, 3))
+LINKS = (
+    (0, 0, 0, 0),
+    (0, 0, 0, 1),
+    (0, 0, 1, 1),
+    (0, 0, 1, 2),
+    (0, 0, 1, 3),
+    (0, 1, 1, 1),
+    (0, 1, 1, 2),
+    (0, 1, 2, 2),
+    (0, 1, 2, 3),
+)
 GNN_OPS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
 OPS = ("input", *GNN_OPS, "output")
 FIELDS = ("valid_perf", "perf", "latency", "para")
@@ -83,19 +93,29 @@ def read(path: Path, variant: str = "cora") -> tuple[pd.DataFrame, dict[str, Any
             raise DataError(f"{where}: needs {', '.join(FIELDS)}")
         rows.append([number(entry[field], f"{where}: {field}") for field in FIELDS])
     valid, test, latency, parameters = zip(*rows, strict=True)
-    frame = pd.DataFrame({
-        "arch": [name_of(code) for code in table],
-        "ops": [ops for ops, _ in graphs],
-        "edges": [flat(edges) for _, edges in graphs],
-        "key": graph_keys([ops for ops, _ in graphs], [edges for _, edges in graphs]),
-        "valid": valid, "test": test, "latency": latency, "parameters": parameters,
-    })
+    frame = pd.DataFrame(
+        {
+            "arch": [name_of(code) for code in table],
+            "ops": [ops for ops, _ in graphs],
+            "edges": [flat(edges) for _, edges in graphs],
+            "key": graph_keys([ops for ops, _ in graphs], [edges for _, edges in graphs]),
+            "valid": valid,
+            "test": test,
+            "latency": latency,
+            "parameters": parameters,
+        }
+    )
     count = 2021 if variant == "proteins" else 26206
     card = {
         "name": f"nasbench_graph_{variant}",
         "title": f"NAS-Bench-Graph, {title}",
-        "space": {"name": "nasbench_graph", "ops": list(OPS), "max_nodes": 6, "cells": 1,
-                  "roles": {"input": 0, "skip": OPS.index("skip"), "output": len(OPS) - 1}},
+        "space": {
+            "name": "nasbench_graph",
+            "ops": list(OPS),
+            "max_nodes": 6,
+            "cells": 1,
+            "roles": {"input": 0, "skip": OPS.index("skip"), "output": len(OPS) - 1},
+        },
         "metrics": {
             "valid": metric(f"validation {score}, mean of 3 seeds", "fraction"),
             "test": metric(f"test {score}, mean of 3 seeds", "fraction"),
@@ -133,16 +153,20 @@ def _nasbench_graph(data_set: str) -> Source:
         path,
         "the light release of NAS-Bench-Graph (github.com/THUMNLab/NAS-Bench-Graph)",
         variant=data_set,
-        downloads=(Download(f"https://raw.githubusercontent.com/THUMNLab/NAS-Bench-Graph/main/light/{data_set}.bench", path,
-                            f"sha256:{_GRAPH_DIGESTS[data_set]}"),),
+        downloads=(
+            Download(
+                f"https://raw.githubusercontent.com/THUMNLab/NAS-Bench-Graph/main/light/{data_set}.bench",
+                path,
+                f"sha256:{_GRAPH_DIGESTS[data_set]}",
+            ),
+        ),
     )
 
 
 IMPORTER = Importer(
     "nasbench_graph",
     summary="NAS-Bench-Graph (Qin et al., NeurIPS 2022): graph neural networks of four computing nodes, measured on nine graph data sets",
-    sources=(
-        *(_nasbench_graph(data_set) for data_set in _GRAPH_DIGESTS),
-    ),
-    locate=locate, read=read,
+    sources=(*(_nasbench_graph(data_set) for data_set in _GRAPH_DIGESTS),),
+    locate=locate,
+    read=read,
 )

@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 INPUTS = ("x", "h_prev_0", "h_prev_1", "h_prev_2")
-STEPS = ("linear", "blend", "elementwise_prod", "elementwise_sum", "activation_tanh", "activation_sigm", "activation_leaky_relu")
+STEPS = (
+    "linear",
+    "blend",
+    "elementwise_prod",
+    "elementwise_sum",
+    "activation_tanh",
+    "activation_sigm",
+    "activation_leaky_relu",
+)
 OUTPUTS = ("h_new_0", "h_new_1", "h_new_2")
 OPS = (*INPUTS, *STEPS, *OUTPUTS)
 FILES = {"wikitext2": "logs_wikitext2.zip", "ptb": "logs.zip"}
@@ -52,7 +60,9 @@ def graph(recipe: object, where: str) -> tuple[list[int], list[tuple[int, int]]]
         if not isinstance(sources, list) or not sources:
             raise DataError(f"{where}: step '{name}' needs an op and a list of inputs")
         if step.get("op") not in STEPS:
-            raise DataError(f"{where}: step '{name}' has unknown operation '{step.get('op')}'; known: {', '.join(STEPS)}")
+            raise DataError(
+                f"{where}: step '{name}' has unknown operation '{step.get('op')}'; known: {', '.join(STEPS)}"
+            )
         for source in sources:
             if source not in recipe and source not in INPUTS:
                 raise DataError(f"{where}: step '{name}' reads '{str(source)[:40]}', which nothing makes")
@@ -89,7 +99,12 @@ def _run(log: dict[str, Any], where: str) -> tuple[float, float, float] | None:
         val, test, seconds = (np.array(log[name], np.float64) for name in ("val_losses", "test_losses", "wall_times"))
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{where}: needs lists of numbers val_losses, test_losses and wall_times") from None
-    if val.ndim != 1 or val.shape != test.shape or not len(val) or not np.isfinite(np.concatenate([val, test, seconds])).all():
+    if (
+        val.ndim != 1
+        or val.shape != test.shape
+        or not len(val)
+        or not np.isfinite(np.concatenate([val, test, seconds])).all()
+    ):
         raise DataError(f"{where}: says status OK, but its losses are empty, of different length or not finite")
     best = int(val.argmin())
     return float(val[best]), float(test[best]), float(seconds.sum())
@@ -123,28 +138,41 @@ def read(path: Path, variant: str = "wikitext2") -> tuple[pd.DataFrame, dict[str
         kept = entry.runs[:MOST_RUNS]
         runs[row, : len(kept)] = np.array(kept).reshape(-1, 3)
     mean = np.array([np.mean(entry.runs[:MOST_RUNS], axis=0) if entry.runs else [np.nan] * 3 for entry in entries])
-    frame = pd.DataFrame({
-        "arch": names,
-        "ops": [entry.ops for entry in entries],
-        "edges": [flat(entry.edges) for entry in entries],
-        "key": graph_keys([entry.ops for entry in entries], [entry.edges for entry in entries]),
-        "val_loss": mean[:, 0],
-        **{f"val_loss_run{run + 1}": runs[:, run, 0] for run in range(MOST_RUNS)},
-        "test_loss": mean[:, 1],
-        "parameters": [entry.parameters for entry in entries],
-        "train_seconds": mean[:, 2],
-    })
+    frame = pd.DataFrame(
+        {
+            "arch": names,
+            "ops": [entry.ops for entry in entries],
+            "edges": [flat(entry.edges) for entry in entries],
+            "key": graph_keys([entry.ops for entry in entries], [entry.edges for entry in entries]),
+            "val_loss": mean[:, 0],
+            **{f"val_loss_run{run + 1}": runs[:, run, 0] for run in range(MOST_RUNS)},
+            "test_loss": mean[:, 1],
+            "parameters": [entry.parameters for entry in entries],
+            "train_seconds": mean[:, 2],
+        }
+    )
     repeats = [f"val_loss_run{run + 1}" for run in range(MOST_RUNS) if np.isfinite(runs[:, run, 0]).any()]
-    roles = {"input": 0, **{f"input_{name}": OPS.index(name) for name in INPUTS[1:]}, "output": OPS.index("h_new_0"),
-             **{f"output_{name}": OPS.index(name) for name in OUTPUTS[1:]}}
+    roles = {
+        "input": 0,
+        **{f"input_{name}": OPS.index(name) for name in INPUTS[1:]},
+        "output": OPS.index("h_new_0"),
+        **{f"output_{name}": OPS.index(name) for name in OUTPUTS[1:]},
+    }
     more = {"repeats": repeats} if len(repeats) > 1 else {}
     card = {
         "name": f"nasbench_nlp_{variant}",
         "title": f"NAS-Bench-NLP, {TITLES[variant]}",
-        "space": {"name": "nasbench_nlp", "ops": list(OPS), "max_nodes": max(len(entry.ops) for entry in entries), "cells": 1,
-                  "roles": roles},
+        "space": {
+            "name": "nasbench_nlp",
+            "ops": list(OPS),
+            "max_nodes": max(len(entry.ops) for entry in entries),
+            "cells": 1,
+            "roles": roles,
+        },
         "metrics": {
-            "val_loss": metric("log perplexity on the validation text, best epoch, mean of the runs", "nat/token", "min", **more),
+            "val_loss": metric(
+                "log perplexity on the validation text, best epoch, mean of the runs", "nat/token", "min", **more
+            ),
             "test_loss": metric("log perplexity on the test text at that epoch, mean of the runs", "nat/token", "min"),
             "parameters": metric("trainable parameters", "count", "min"),
             "train_seconds": metric("training time", "s", "min"),
@@ -153,7 +181,7 @@ def read(path: Path, variant: str = "wikitext2") -> tuple[pd.DataFrame, dict[str
         "source": "github.com/fmsnew/nas-bench-nlp-release",
         "licence": "Apache-2.0",
         "citation": "N. Klyuchnikov et al. NAS-Bench-NLP: Neural Architecture Search Benchmark for Natural Language Processing. "
-                    "IEEE Access 2022.",
+        "IEEE Access 2022.",
         "facts": FACTS[variant],
     }
     return frame, card
@@ -180,5 +208,6 @@ IMPORTER = Importer(
             )
         ),
     ),
-    locate=locate, read=read,
+    locate=locate,
+    read=read,
 )

@@ -39,7 +39,10 @@ EVALUATIONS = {
     "imagenet16_val": ("ImageNet16-120", "x-valid", "ImageNet16-120 validation"),
     "imagenet16_test": ("ImageNet16-120", "x-test", "ImageNet16-120 test"),
 }
-COSTS = {"parameters": ("params", "million", "trainable parameters"), "flops": ("flop", "million", "multiply-adds on CIFAR-10")}
+COSTS = {
+    "parameters": ("params", "million", "trainable parameters"),
+    "flops": ("flop", "million", "multiply-adds on CIFAR-10"),
+}
 SEEDS = 3
 
 
@@ -73,8 +76,12 @@ def size_graph(arch: str, where: str) -> tuple[list[int], list[int]]:
     """Op ids and flat edges of a size-space string such as `8:8:16:16:32`."""
     parts = arch.split(":")
     if len(parts) != 5 or any(part not in map(str, CHANNELS) for part in parts):
-        raise DataError(f"{where}: '{arch[:60]}' is not a size-space string: five of {', '.join(map(str, CHANNELS))} between colons")
-    return [0, *(1 + CHANNELS.index(int(part)) for part in parts), len(CHANNELS) + 1], flat((v, v + 1) for v in range(6))
+        raise DataError(
+            f"{where}: '{arch[:60]}' is not a size-space string: five of {', '.join(map(str, CHANNELS))} between colons"
+        )
+    return [0, *(1 + CHANNELS.index(int(part)) for part in parts), len(CHANNELS) + 1], flat(
+        (v, v + 1) for v in range(6)
+    )
 
 
 def _runs(info: dict[str, Any], data_set: str, evaluation: str, where: str) -> list[float]:
@@ -120,7 +127,9 @@ def read(path: Path, variant: str = "topology") -> tuple[pd.DataFrame, dict[str,
             position = int(name.split(".")[0])
             rows[position] = row_of(stages, variant, where)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise DataError(f"{where}: not an architecture of the {variant} space ({type(error).__name__}: {error})") from None
+            raise DataError(
+                f"{where}: not an architecture of the {variant} space ({type(error).__name__}: {error})"
+            ) from None
     if not rows:
         raise DataError(f"{path}: holds no architecture (<index>.pickle.pbz2)")
     return table_of(rows, variant, str(path))
@@ -168,14 +177,33 @@ def _card(frame: pd.DataFrame, variant: str) -> dict[str, Any]:
     whole = len(frame) == COUNTS[variant]
     facts: dict[str, Any] = {"architectures": len(frame)}
     if whole and variant == "topology":
-        facts = {"architectures": 15625, "classes": nasbench201.CLASSES, "best": {"cifar10_test": 94.3733, "cifar100_test": 73.5133,
-                                                                   "imagenet16_test": 47.3111, "cifar10_val": 91.6067}}
+        facts = {
+            "architectures": 15625,
+            "classes": nasbench201.CLASSES,
+            "best": {
+                "cifar10_test": 94.3733,
+                "cifar100_test": 73.5133,
+                "imagenet16_test": 47.3111,
+                "cifar10_val": 91.6067,
+            },
+        }
     if variant == "topology":
-        space = {"name": "nasbench201", "ops": list(nasbench201.OPS), "max_nodes": 8, "cells": 1,
-                 "roles": {"input": 0, "none": 1, "skip": 2, "output": 6}}
+        space = {
+            "name": "nasbench201",
+            "ops": list(nasbench201.OPS),
+            "max_nodes": 8,
+            "cells": 1,
+            "roles": {"input": 0, "none": 1, "skip": 2, "output": 6},
+        }
     else:
         ops = ["input", *(f"channels_{count}" for count in CHANNELS), "output"]
-        space = {"name": "natsbench_size", "ops": ops, "max_nodes": 7, "cells": 1, "roles": {"input": 0, "output": len(ops) - 1}}
+        space = {
+            "name": "natsbench_size",
+            "ops": ops,
+            "max_nodes": 7,
+            "cells": 1,
+            "roles": {"input": 0, "output": len(ops) - 1},
+        }
     return {
         "name": f"natsbench_{variant}",
         "title": f"NATS-Bench {variant}" + ("" if whole else f" ({len(frame)} of {COUNTS[variant]:,} architectures)"),
@@ -185,7 +213,7 @@ def _card(frame: pd.DataFrame, variant: str) -> dict[str, Any]:
         "source": f"github.com/D-X-Y/NATS-Bench, {FOLDERS[variant]}",
         "licence": "MIT",
         "citation": "X. Dong, L. Liu, K. Musial, B. Gabrys. NATS-Bench: Benchmarking NAS Algorithms for Architecture Topology and "
-                    "Size. TPAMI 2021.",
+        "Size. TPAMI 2021.",
         "facts": facts,
     }
 
@@ -203,9 +231,13 @@ IMPORTER = Importer(
                 version=2,
                 variant=variant,
             )
-            for variant, count, folder in (("topology", "15,625", "NATS-tss-v1_0-3ffb9-simple"),
-                                           ("size", "32,768", "NATS-sss-v1_0-50262-simple"))
+            for variant, count, folder in (
+                ("topology", "15,625", "NATS-tss-v1_0-3ffb9-simple"),
+                ("size", "32,768", "NATS-sss-v1_0-50262-simple"),
+            )
         ),
     ),
-    locate=locate, read=read, files=files,
+    locate=locate,
+    read=read,
+    files=files,
 )

@@ -45,8 +45,11 @@ def files(path: Path, variant: str = "") -> list[Path]:
 
 
 def _texts(message: bytes, tag: int) -> list[str]:
-    return [value.decode("utf-8", errors="replace") for number, _, value in tfrecord.fields(message)
-            if number == tag and isinstance(value, bytes)]
+    return [
+        value.decode("utf-8", errors="replace")
+        for number, _, value in tfrecord.fields(message)
+        if number == tag and isinstance(value, bytes)
+    ]
 
 
 def parse_onnx(data: bytes, where: str) -> Parsed:
@@ -75,7 +78,9 @@ def parse_onnx(data: bytes, where: str) -> Parsed:
             if source in maker:
                 edges.add((maker[source], len(ops)))
             elif source in made_later:
-                raise DataError(f"{where}: operator {len(ops)} reads '{source[:60]}' before it is made; the graph is cyclic or out of order")
+                raise DataError(
+                    f"{where}: operator {len(ops)} reads '{source[:60]}' before it is made; the graph is cyclic or out of order"
+                )
         maker |= dict.fromkeys(results, len(ops))
         ops.append(kind[0] if kind else "unknown")
     edges |= {(maker[name], len(ops)) for name in outputs if name in maker}
@@ -91,7 +96,9 @@ def _measurements(path: Path) -> dict[tuple[str, int], dict[str, float]]:
         try:
             name, batch, milliseconds, platform = items[1], int(items[2]), float(items[3]), int(items[5])
         except (IndexError, ValueError):
-            raise DataError(f"{where}: needs id, ONNX file, batch size, milliseconds, family, platform, stage") from None
+            raise DataError(
+                f"{where}: needs id, ONNX file, batch size, milliseconds, family, platform, stage"
+            ) from None
         safe_member(name, where)
         if not np.isfinite(milliseconds) or milliseconds <= 0 or batch < 1:
             raise DataError(f"{where}: {milliseconds} ms at batch {batch} is no measurement")
@@ -124,26 +131,37 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     place = {op: number for number, op in enumerate(vocabulary)}
     ops = [[place[op] for op in parsed[name][0]] for name, _ in rows]
     edges = [parsed[name][1] for name, _ in rows]
-    platforms = sorted({platform for row in rows.values() for platform in row}, key=lambda text: int(text.split("_")[1]))
+    platforms = sorted(
+        {platform for row in rows.values() for platform in row}, key=lambda text: int(text.split("_")[1])
+    )
     several = len({batch for _, batch in rows}) > 1
-    frame = pd.DataFrame({
-        "arch": [name.removesuffix(".onnx") + (f"@{batch}" if several else "") for name, batch in rows],
-        "ops": ops,
-        "edges": [flat(pairs) for pairs in edges],
-        "key": [f"{key}@{batch}" for key, (_, batch) in zip(graph_keys(ops, edges), rows)],
-        **{platform: [row.get(platform, np.nan) for row in rows.values()] for platform in platforms},
-    })
+    frame = pd.DataFrame(
+        {
+            "arch": [name.removesuffix(".onnx") + (f"@{batch}" if several else "") for name, batch in rows],
+            "ops": ops,
+            "edges": [flat(pairs) for pairs in edges],
+            "key": [f"{key}@{batch}" for key, (_, batch) in zip(graph_keys(ops, edges), rows)],
+            **{platform: [row.get(platform, np.nan) for row in rows.values()] for platform in platforms},
+        }
+    )
     card = {
         "name": "nnlqp",
         "title": "NNLQP",
-        "space": {"name": "nnlqp", "ops": vocabulary, "max_nodes": max(map(len, ops)), "cells": 1,
-                  "roles": {"input": 0, "output": len(vocabulary) - 1}},
-        "metrics": {platform: metric(f"latency on platform {platform.split('_')[1]}", "ms", "min") for platform in platforms},
+        "space": {
+            "name": "nnlqp",
+            "ops": vocabulary,
+            "max_nodes": max(map(len, ops)),
+            "cells": 1,
+            "roles": {"input": 0, "output": len(vocabulary) - 1},
+        },
+        "metrics": {
+            platform: metric(f"latency on platform {platform.split('_')[1]}", "ms", "min") for platform in platforms
+        },
         "default_target": platforms[0],
         "source": "github.com/ModelTC/NNLQP, release v1.0-data",
         "licence": "see the release",
         "citation": "L. Liu et al. NNLQP: A Multi-Platform Neural Network Latency Query and Prediction System with An Evolving Database. "
-                    "ICPP 2022.",
+        "ICPP 2022.",
         "facts": {"architectures": len(rows)},
     }
     return frame, card
@@ -160,5 +178,7 @@ IMPORTER = Importer(
             "release v1.0-data of github.com/ModelTC/NNLQP, dataset.tar.gz unpacked",
         ),
     ),
-    locate=locate, read=read, files=files,
+    locate=locate,
+    read=read,
+    files=files,
 )

@@ -38,17 +38,33 @@ FACTS: dict[str, dict[str, Any]] = {
     "micro": {
         "architectures": 4096,
         "classes": 1229,
-        "best": {"class_scene": 54.9363, "class_object": 45.5862, "jigsaw": 95.3722, "room_layout": -0.6010,
-                 "segmentsemantic": 94.6125, "normal": 0.5873, "autoencoder": 0.5772},
+        "best": {
+            "class_scene": 54.9363,
+            "class_object": 45.5862,
+            "jigsaw": 95.3722,
+            "room_layout": -0.6010,
+            "segmentsemantic": 94.6125,
+            "normal": 0.5873,
+            "autoencoder": 0.5772,
+        },
     },
     "macro": {
         "architectures": 3256,
         "classes": 3256,
-        "best": {"class_scene": 57.4144, "class_object": 47.4224, "jigsaw": 97.0193, "room_layout": -0.5822,
-                 "segmentsemantic": 94.8585, "normal": 0.6435, "autoencoder": 0.7488},
+        "best": {
+            "class_scene": 57.4144,
+            "class_object": 47.4224,
+            "jigsaw": 97.0193,
+            "room_layout": -0.5822,
+            "segmentsemantic": 94.8585,
+            "normal": 0.6435,
+            "autoencoder": 0.7488,
+        },
     },
 }
-CITATION = "Y. Duan et al. TransNAS-Bench-101: Improving Transferability and Generalizability of Cross-Task NAS. CVPR 2021."
+CITATION = (
+    "Y. Duan et al. TransNAS-Bench-101: Improving Transferability and Generalizability of Cross-Task NAS. CVPR 2021."
+)
 
 
 def locate(root: Path, variant: str = "micro") -> Path | None:
@@ -62,7 +78,11 @@ def graph(variant: str, digits: tuple[int, ...], where: str) -> tuple[list[int],
     if variant == "micro":
         if len(digits) != 6 or any(not 0 <= digit <= 3 for digit in digits):
             raise DataError(f"{where}: {digits} is not a micro cell: six digits from 0 (none) to 3 (conv 3x3)")
-        return [0, *(digit + 1 for digit in digits), 5], flat(EDGES), canonical([MICRO_OPS[digit + 1] for digit in digits], strided=(0,))
+        return (
+            [0, *(digit + 1 for digit in digits), 5],
+            flat(EDGES),
+            canonical([MICRO_OPS[digit + 1] for digit in digits], strided=(0,)),
+        )
     if not 4 <= len(digits) <= 6 or any(not 1 <= digit <= 4 for digit in digits):
         raise DataError(f"{where}: {digits} is not a macro network: four to six digits from 1 to 4")
     chain = [(node, node + 1) for node in range(len(digits) + 1)]
@@ -102,21 +122,31 @@ def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, An
     scores = {task: columns.get(task, {}) for task in TASKS}
     archs = sorted(scores["class_scene"])
     if not archs:
-        raise DataError(f"{path}: no {'architecture' if official else 'shard'} of the {variant} space inside; is this the right file?")
+        raise DataError(
+            f"{path}: no {'architecture' if official else 'shard'} of the {variant} space inside; is this the right file?"
+        )
     for task, found in scores.items():
         if found.keys() != set(archs):
-            raise DataError(f"{path}: task '{task}' has {len(found):,} architectures where class_scene has {len(archs):,}; "
-                            "a shard is missing, fetch the file again")
-    extras = [extra for extra in (*(f"{task}_test" for task in TASKS), *transnasbench101_pth.COSTS.values()) if extra in columns]
+            raise DataError(
+                f"{path}: task '{task}' has {len(found):,} architectures where class_scene has {len(archs):,}; "
+                "a shard is missing, fetch the file again"
+            )
+    extras = [
+        extra
+        for extra in (*(f"{task}_test" for task in TASKS), *transnasbench101_pth.COSTS.values())
+        if extra in columns
+    ]
     graphs = [graph(variant, digits, f"{path}: architecture {digits}") for digits in archs]
-    frame = pd.DataFrame({
-        "arch": ["".join(map(str, digits)) for digits in archs],
-        "ops": [ops for ops, _, _ in graphs],
-        "edges": [edges for _, edges, _ in graphs],
-        "key": [key for _, _, key in graphs],
-        **{task: [scores[task][digits] for digits in archs] for task in TASKS},
-        **{extra: [columns[extra].get(digits, float("nan")) for digits in archs] for extra in extras},
-    })
+    frame = pd.DataFrame(
+        {
+            "arch": ["".join(map(str, digits)) for digits in archs],
+            "ops": [ops for ops, _, _ in graphs],
+            "edges": [edges for _, edges, _ in graphs],
+            "key": [key for _, _, key in graphs],
+            **{task: [scores[task][digits] for digits in archs] for task in TASKS},
+            **{extra: [columns[extra].get(digits, float("nan")) for digits in archs] for extra in extras},
+        }
+    )
     name = f"transnasbench101_{variant}"
     micro = variant == "micro"
     roles = {"input": 0, "none": 1, "skip": 2, "output": 5} if micro else {"input": 0, "output": 5}
@@ -127,11 +157,19 @@ def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, An
             description, unit = TASKS[task]
             metrics[extra] = metric(f"{description}, test set, at the epoch that is best on the validation set", unit)
         else:
-            metrics[extra] = metric(f"{extra} of the network for scene classification, in the published unit", "", "min")
+            metrics[extra] = metric(
+                f"{extra} of the network for scene classification, in the published unit", "", "min"
+            )
     card = {
         "name": name,
         "title": f"TransNAS-Bench-101 {variant}",
-        "space": {"name": name, "ops": list(MICRO_OPS if micro else MACRO_OPS), "max_nodes": 8, "cells": 1, "roles": roles},
+        "space": {
+            "name": name,
+            "ops": list(MICRO_OPS if micro else MACRO_OPS),
+            "max_nodes": 8,
+            "cells": 1,
+            "roles": roles,
+        },
         "metrics": metrics,
         "default_target": "class_scene",
         "source": "github.com/yawen-d/TransNASBench",
@@ -162,5 +200,6 @@ IMPORTER = Importer(
         _transnasbench101("micro", "4,096", "all_benchmarks_zen.zip"),
         _transnasbench101("macro", "3,256", "tnb101_macro_zen.zip"),
     ),
-    locate=locate, read=read,
+    locate=locate,
+    read=read,
 )

@@ -78,7 +78,9 @@ def read_bytes(path: Path, limit: int = JSON_LIMIT) -> bytes:
     with open_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size > limit:
-            raise DataError(f"{path}: {size:,} bytes, more than the {limit:,} such a file can have; is it the right file?")
+            raise DataError(
+                f"{path}: {size:,} bytes, more than the {limit:,} such a file can have; is it the right file?"
+            )
         try:
             data = stream.read(size + 1)  # room is made for as many as are asked for
         except OSError as error:
@@ -94,7 +96,9 @@ def parse_json(data: bytes, where: str) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise DataError(f"{where}: not JSON ({reason}); the file is damaged or not the one this importer reads") from None
+        raise DataError(
+            f"{where}: not JSON ({reason}); the file is damaged or not the one this importer reads"
+        ) from None
 
 
 def read_json(path: Path, limit: int = JSON_LIMIT) -> Any:
@@ -120,12 +124,16 @@ def parse_parquet(data: bytes, where: str) -> pd.DataFrame:
         said = extent(data)
         values, most = said.rows + said.values, max(VALUES_LIMIT, VALUES_PER_BYTE * len(data))
         if said.size > TABLE_LIMIT or values > most:
-            raise DataError(f"{where}: unpacks to {said.size:,} bytes and {values:,} values; at most {TABLE_LIMIT:,} and {most:,} are read")
+            raise DataError(
+                f"{where}: unpacks to {said.size:,} bytes and {values:,} values; at most {TABLE_LIMIT:,} and {most:,} are read"
+            )
         schema = ParquetFile(pa.BufferReader(data)).schema
         texts = [leaf.path for leaf in map(schema.column, range(len(schema))) if leaf.physical_type == "BYTE_ARRAY"]
         table = ParquetFile(pa.BufferReader(data), read_dictionary=texts).read()
         for at, field in enumerate(table.schema):
-            if pa.types.is_dictionary(field.type) and not pa.types.is_string(field.type.value_type):  # text that its writer did not call text
+            if pa.types.is_dictionary(field.type) and not pa.types.is_string(
+                field.type.value_type
+            ):  # text that its writer did not call text
                 table = table.set_column(at, field.name, table.column(at).cast(pa.dictionary(pa.int32(), pa.string())))
         frame = table.to_pandas()
         if not all(isinstance(name, str) for name in frame.columns) or frame.columns.has_duplicates:
@@ -164,12 +172,16 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
             for member in members:
                 safe_member(member.filename, str(path))
                 if member.compress_type not in _PACKINGS:
-                    raise DataError(f"{path}: member '{member.filename}' is packed by {_packing(member)}; only stored and deflated ones are read")
+                    raise DataError(
+                        f"{path}: member '{member.filename}' is packed by {_packing(member)}; only stored and deflated ones are read"
+                    )
             yield archive
 
 
 def _packing(member: zipfile.ZipInfo) -> str:
-    return {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}.get(member.compress_type, f"method {member.compress_type}")
+    return {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma"}.get(
+        member.compress_type, f"method {member.compress_type}"
+    )
 
 
 def zip_members(path: Path, suffix: str, limit: int = MEMBER_LIMIT) -> Iterator[tuple[str, bytes]]:

@@ -22,8 +22,10 @@ def get(source: Source, folder: Path, progress: Progress | None = None) -> list[
     command imports it, for a benchmark without plain addresses; DataError if a file cannot be fetched or is not the official one.
     """
     if not source.downloads:
-        raise DataMissing(f"benchmark '{source.name}' has no plain download: get {source.obtain}; put it at {folder / source.file} and run "
-                          f"`archrank data import {folder / source.file.split(' ')[0]} --as {source.name}`")
+        raise DataMissing(
+            f"benchmark '{source.name}' has no plain download: get {source.obtain}; put it at {folder / source.file} and run "
+            f"`archrank data import {folder / source.file.split(' ')[0]} --as {source.name}`"
+        )
     return [fetch(item, folder, progress) for item in source.downloads]
 
 
@@ -44,8 +46,10 @@ def fetch(item: Download, folder: Path, progress: Progress | None = None) -> Pat
     try:
         pooch.retrieve(item.url, known_hash=item.digest, fname=target.name, path=target.parent, downloader=downloader)
     except ValueError:
-        raise DataError(f"{item.url}: what the server sent is not the official file (its {item.digest.split(':')[0]} differs); nothing was "
-                        "kept, try again or fetch it by hand") from None
+        raise DataError(
+            f"{item.url}: what the server sent is not the official file (its {item.digest.split(':')[0]} differs); nothing was "
+            "kept, try again or fetch it by hand"
+        ) from None
     except OSError as error:
         raise DataError(f"{target}: cannot be written ({error.strerror or error})") from None
     return target
@@ -70,7 +74,9 @@ def _transfer(item: Download, part: Path, progress: Progress | None) -> None:
                 total = have + int(length) if length.isdigit() else None
                 if total is not None and total > item.limit:
                     part.unlink(missing_ok=True)
-                    raise DataError(f"{item.url}: the server announces {total:,} bytes; the file has at most {item.limit:,}; refused")
+                    raise DataError(
+                        f"{item.url}: the server announces {total:,} bytes; the file has at most {item.limit:,}; refused"
+                    )
                 with part.open("ab" if have else "wb") as stream:
                     for chunk in answer.iter_content(CHUNK):
                         have += len(chunk)
@@ -81,7 +87,9 @@ def _transfer(item: Download, part: Path, progress: Progress | None) -> None:
                             progress(have, total)
         except requests.RequestException as error:
             if error.response is not None and 400 <= error.response.status_code < 500:
-                raise DataError(f"{item.url}: the server answers {error.response.status_code}; fetch the file by hand") from None
+                raise DataError(
+                    f"{item.url}: the server answers {error.response.status_code}; fetch the file by hand"
+                ) from None
             reason = str(error)[:120]
             continue
         if have > item.limit:
@@ -90,4 +98,6 @@ def _transfer(item: Download, part: Path, progress: Progress | None) -> None:
         if total is None or have >= total:
             return
         reason = f"it broke off after {have:,} of {total:,} bytes"
-    raise DataError(f"{item.url}: could not be fetched in {TRIES} tries ({reason}); repeat the command to go on from there")
+    raise DataError(
+        f"{item.url}: could not be fetched in {TRIES} tries ({reason}); repeat the command to go on from there"
+    )

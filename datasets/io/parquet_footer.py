@@ -30,7 +30,11 @@ class Extent:
 def extent(data: bytes) -> Extent:
     """What the footer of a Parquet file in `data` says. ValueError if it has none that can be read."""
     length = int.from_bytes(data[-8:-4], "little")
-    if len(data) < 12 or not (data.startswith(MAGIC) and data.endswith(MAGIC)) or not 0 < length <= min(len(data) - 12, MOST_BYTES):
+    if (
+        len(data) < 12
+        or not (data.startswith(MAGIC) and data.endswith(MAGIC))
+        or not 0 < length <= min(len(data) - 12, MOST_BYTES)
+    ):
         raise ValueError("no footer of a Parquet file")
     try:
         footer = _Compact(data[-8 - length : -8]).struct(0)
@@ -64,8 +68,18 @@ class _Compact:
         if depth > MOST_DEPTH:
             raise ValueError("its footer is nested too deeply")
         readers: dict[int, Callable[[], Any]] = {
-            1: self.byte, 2: self.byte, 3: self.byte, 4: self.number, 5: self.number, 6: self.number, 7: lambda: self.take(8), 8: lambda: self.take(self.varint()),
-            9: lambda: self.items(depth + 1), 10: lambda: self.items(depth + 1), 12: lambda: self.struct(depth + 1)}
+            1: self.byte,
+            2: self.byte,
+            3: self.byte,
+            4: self.number,
+            5: self.number,
+            6: self.number,
+            7: lambda: self.take(8),
+            8: lambda: self.take(self.varint()),
+            9: lambda: self.items(depth + 1),
+            10: lambda: self.items(depth + 1),
+            12: lambda: self.struct(depth + 1),
+        }
         return readers[kind]()
 
     def items(self, depth: int) -> list[Any]:

@@ -240,7 +240,13 @@ class Reader(_Pure):  # type: ignore[misc]
 
     def _count(self, made: Any) -> None:
         """What constructors copied of what was read cannot be more than that, unless they were told to copy a part again and again."""
-        self.made += made.values.nbytes if isinstance(made, Array) else len(made) if isinstance(made, (bytes, str, dict, set)) else 0
+        self.made += (
+            made.values.nbytes
+            if isinstance(made, Array)
+            else len(made)
+            if isinstance(made, (bytes, str, dict, set))
+            else 0
+        )
         if self.made > self.position():
             raise Refused("more than it holds")
 
@@ -275,7 +281,11 @@ class Reader(_Pure):  # type: ignore[misc]
         The hash of text differs from process to process, so that only numbers and tuples can be made to collide.
         """
         _check_keys(keys)
-        if not isinstance(group, (dict, set, frozenset)) or len(group) + len(keys) <= CHECKED_KEYS or all(type(key) is str for key in keys):
+        if (
+            not isinstance(group, (dict, set, frozenset))
+            or len(group) + len(keys) <= CHECKED_KEYS
+            or all(type(key) is str for key in keys)
+        ):
             return
         large = next((large for large in self.large if large.group is group), None)
         if large is None:
@@ -292,9 +302,16 @@ class Reader(_Pure):  # type: ignore[misc]
                     raise Refused("keys that collide")
             large.hashes.add(number)
 
-    dispatch |= {pickle.BYTEARRAY8[0]: load_bytearray8, pickle.REDUCE[0]: load_reduce, pickle.BUILD[0]: load_build,
-                 pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.DICT[0]: load_dict,
-                 pickle.ADDITEMS[0]: load_additems, pickle.FROZENSET[0]: load_frozenset}
+    dispatch |= {
+        pickle.BYTEARRAY8[0]: load_bytearray8,
+        pickle.REDUCE[0]: load_reduce,
+        pickle.BUILD[0]: load_build,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.DICT[0]: load_dict,
+        pickle.ADDITEMS[0]: load_additems,
+        pickle.FROZENSET[0]: load_frozenset,
+    }
 
 
 def read_one(reader: Reader, where: str) -> Any:
@@ -302,13 +319,19 @@ def read_one(reader: Reader, where: str) -> Any:
     try:
         return reader.load()
     except Refused as refused:
-        raise DataError(f"{where}: the pickle asks for {refused}, which a table of numbers has no use for; refused, nothing was run") from None
+        raise DataError(
+            f"{where}: the pickle asks for {refused}, which a table of numbers has no use for; refused, nothing was run"
+        ) from None
     except KeyError as error:
-        raise DataError(f"{where}: the pickle uses instruction {error}, which a table of numbers has no use for; refused") from None
+        raise DataError(
+            f"{where}: the pickle uses instruction {error}, which a table of numbers has no use for; refused"
+        ) from None
     except DataError:
         raise
     except Exception as error:  # a damaged pickle can fail in any way
-        raise DataError(f"{where}: not a complete pickle ({type(error).__name__}: {str(error)[:80]}); fetch it again") from None
+        raise DataError(
+            f"{where}: not a complete pickle ({type(error).__name__}: {str(error)[:80]}); fetch it again"
+        ) from None
 
 
 def loads(data: bytes, where: str, count: int = 1) -> list[Any]:
@@ -330,7 +353,9 @@ def check_parts(value: Any, where: str, most: int = PARTS) -> None:
         if isinstance(part, (dict, list, tuple, set, frozenset)):
             most -= len(part)
             if most < 0:
-                raise DataError(f"{where}: the pickle repeats its own parts until they are far more than the file; refused")
+                raise DataError(
+                    f"{where}: the pickle repeats its own parts until they are far more than the file; refused"
+                )
             waiting += part.values() if isinstance(part, dict) else part
 
 

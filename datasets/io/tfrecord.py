@@ -55,7 +55,9 @@ def records(stream: BinaryIO, where: Path, limit: int = RECORD_LIMIT) -> Iterato
         if masked_crc(header[:8]) != checksum:
             raise DataError(f"{where}: record {number}: the length is damaged; not a TFRecord file, or fetch it again")
         if length > limit:
-            raise DataError(f"{where}: record {number} claims {length:,} bytes; at most {limit:,} make sense here; refused")
+            raise DataError(
+                f"{where}: record {number} claims {length:,} bytes; at most {limit:,} make sense here; refused"
+            )
         body = stream.read(length + 4)
         if len(body) < length + 4:
             raise DataError(f"{where}: record {number} is cut off; fetch the file again")

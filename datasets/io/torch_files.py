@@ -139,7 +139,9 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
             try:
                 member = archive.open(members[0])
             except Exception as error:  # a damaged archive can fail in any way
-                raise DataError(f"{path}: data.pkl cannot be unpacked ({one_line(error, 80)}); fetch the file again") from None
+                raise DataError(
+                    f"{path}: data.pkl cannot be unpacked ({one_line(error, 80)}); fetch the file again"
+                ) from None
             with member as inner:
                 yield io.BufferedReader(inner, BUFFER), members[0].file_size  # type: ignore[type-var]
 

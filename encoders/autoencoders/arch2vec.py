@@ -15,9 +15,21 @@ from archrank.encoders.registry import encoding
 
 
 @encoding("arch2vec", family="autoencoder", pretrained=True)
-def arch2vec(graphs: Graphs, space: SearchSpace, *, latent: int = 16, hidden: int = 128, layers: int = 4,
-             dropout: float = 0.3, updates: int = 4400, batch: int = 32, lr: float = 1e-3, kl: float = 0.004,
-             seed: int = 0, faithful: bool = False) -> Tensor:
+def arch2vec(
+    graphs: Graphs,
+    space: SearchSpace,
+    *,
+    latent: int = 16,
+    hidden: int = 128,
+    layers: int = 4,
+    dropout: float = 0.3,
+    updates: int = 4400,
+    batch: int = 32,
+    lr: float = 1e-3,
+    kl: float = 0.004,
+    seed: int = 0,
+    faithful: bool = False,
+) -> Tensor:
     """Mean over nodes of the latent means of a variational graph autoencoder, trained on the graphs alone.
 
     Source: Yan et al., "Does Unsupervised Architecture Representation Learning Help Neural Architecture Search?",
@@ -51,12 +63,22 @@ def arch2vec(graphs: Graphs, space: SearchSpace, *, latent: int = 16, hidden: in
     return in_chunks(means, graphs, 4096).float()
 
 
-def pretrain(model: GraphAutoencoder, graphs: Graphs, *, updates: int, batch: int, lr: float, kl: float,
-             faithful: bool = False) -> list[float]:
+def pretrain(
+    model: GraphAutoencoder, graphs: Graphs, *, updates: int, batch: int, lr: float, kl: float, faithful: bool = False
+) -> list[float]:
     """Train `model` in place to reconstruct `graphs`; the loss of every update."""
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    return fit(lambda index: model.loss(graphs[index], kl, faithful), len(graphs), optimizer, updates=updates, batch=batch,
-               device=graphs.device, decay=False, clip=5.0, name="arch2vec")
+    return fit(
+        lambda index: model.loss(graphs[index], kl, faithful),
+        len(graphs),
+        optimizer,
+        updates=updates,
+        batch=batch,
+        device=graphs.device,
+        decay=False,
+        clip=5.0,
+        name="arch2vec",
+    )
 
 
 def real_nodes(graphs: Graphs, faithful: bool) -> Tensor:

@@ -15,8 +15,18 @@ from archrank.encoders.registry import encoding
 
 
 @encoding("dvae", family="autoencoder", pretrained=True, supports=supports)
-def dvae(graphs: Graphs, space: SearchSpace, *, latent: int = 56, hidden: int = 64, updates: int = 1500, batch: int = 32,
-         lr: float = 3e-3, beta: float = 0.005, seed: int = 0) -> Tensor:
+def dvae(
+    graphs: Graphs,
+    space: SearchSpace,
+    *,
+    latent: int = 56,
+    hidden: int = 64,
+    updates: int = 1500,
+    batch: int = 32,
+    lr: float = 3e-3,
+    beta: float = 0.005,
+    seed: int = 0,
+) -> Tensor:
     """Latent means of a variational autoencoder whose encoder and decoder follow the flow of data.
 
     Source: Zhang et al., "D-VAE: A Variational Autoencoder for Directed Acyclic Graphs", NeurIPS 2019, and its code
@@ -41,8 +51,10 @@ def dvae(graphs: Graphs, space: SearchSpace, *, latent: int = 56, hidden: int = 
     ArchrankError if architectures have more than 64 nodes.
     """
     if graphs.nodes > NODES:
-        raise ArchrankError(f"dvae: architectures of space '{space.name}' have up to {graphs.nodes} nodes; its decoder "
-                            f"holds {NODES}; use another encoder here")
+        raise ArchrankError(
+            f"dvae: architectures of space '{space.name}' have up to {graphs.nodes} nodes; its decoder "
+            f"holds {NODES}; use another encoder here"
+        )
     with seeded(seed, graphs.device):
         model = DagAutoencoder(len(space.ops), graphs.nodes, space.cells, hidden, latent).to(graphs.device)
         if updates and len(graphs):
@@ -50,9 +62,18 @@ def dvae(graphs: Graphs, space: SearchSpace, *, latent: int = 56, hidden: int = 
     return in_chunks(lambda chunk: model.encode(chunk)[0], graphs, 4096).float()
 
 
-def pretrain(model: DagAutoencoder, graphs: Graphs, *, updates: int, batch: int, lr: float,
-             beta: float = 0.005) -> list[float]:
+def pretrain(
+    model: DagAutoencoder, graphs: Graphs, *, updates: int, batch: int, lr: float, beta: float = 0.005
+) -> list[float]:
     """Train `model` in place to rebuild `graphs`; the loss of every update."""
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
-    return fit(lambda index: model.loss(graphs[index], beta), len(graphs), optimizer, updates=updates, batch=batch,
-               device=graphs.device, clip=1.0, name="dvae")
+    return fit(
+        lambda index: model.loss(graphs[index], beta),
+        len(graphs),
+        optimizer,
+        updates=updates,
+        batch=batch,
+        device=graphs.device,
+        clip=1.0,
+        name="dvae",
+    )

@@ -33,7 +33,9 @@ class Apart:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def call(self, function: Callable[..., Any], *arguments: Any, doing: str = "", patience: float | None = None) -> Any:
+    def call(
+        self, function: Callable[..., Any], *arguments: Any, doing: str = "", patience: float | None = None
+    ) -> Any:
         """What `function(*arguments)` returns there, in JSON's types. function: at the top level of a module of archrank.
 
         doing: what it is about, for messages. ArchrankError if it raises that, dies, or takes longer than `patience` seconds (default `PATIENCE`).
@@ -61,15 +63,28 @@ class Apart:
     def _start(self) -> None:
         self._pipe, theirs = os.pipe()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        self._process = subprocess.Popen([sys.executable, "-P", "-m", "archrank.encoders.catalog.child", str(theirs), str(os.getpid())], env=variables,
-                                         stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, pass_fds=[theirs], start_new_session=True)
+        variables = os.environ | {
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "archrank.encoders.catalog.child", str(theirs), str(os.getpid())],
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            pass_fds=[theirs],
+            start_new_session=True,
+        )
         os.close(theirs)
 
     def _answer(self, until: float) -> dict[str, Any] | None:
         text = b""
         while not text.endswith(b"\n"):
-            if not select.select([self._pipe], [], [], max(0.0, until - time.monotonic()))[0] or not (part := os.read(self._pipe, 1 << 16)):
+            if not select.select([self._pipe], [], [], max(0.0, until - time.monotonic()))[0] or not (
+                part := os.read(self._pipe, 1 << 16)
+            ):
                 return None
             text += part
         answer: dict[str, Any] = json.loads(text)
@@ -85,10 +100,16 @@ class Apart:
             self.close()
             return f"importing it or trying it out took longer than {patience:g} s"
         self._log.seek(0)
-        frames = re.findall(r'^  File "(?!<)(.+)", line (\d+) in ', self._log.read().decode(errors="replace"), re.MULTILINE)
+        frames = re.findall(
+            r'^  File "(?!<)(.+)", line (\d+) in ', self._log.read().decode(errors="replace"), re.MULTILINE
+        )
         self.close()
         library = sysconfig.get_path("stdlib")
-        theirs = [(Path(file).name, line) for file, line in frames if not file.startswith(library) and "site-packages" not in file]
+        theirs = [
+            (Path(file).name, line)
+            for file, line in frames
+            if not file.startswith(library) and "site-packages" not in file
+        ]
         place = f" ({theirs[0][0]}, line {theirs[0][1]})" if theirs and code < 0 else ""
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return f"importing it or trying it out ended the process that did so: {how}{place}"

@@ -21,8 +21,12 @@ from archrank.encoders.catalog.syntax import ENCODERS
 @lru_cache(maxsize=1)
 def builtin() -> dict[str, EncoderInfo]:
     """The encoders of this package by name."""
-    files = sorted((path for path in ENCODERS.glob("*/*.py") if path.parent.name != "catalog"), key=lambda path: path.stem)
-    found = [info for path in files for info in scan(path, f"archrank.encoders.{path.parent.name}.{path.stem}", "built-in")]
+    files = sorted(
+        (path for path in ENCODERS.glob("*/*.py") if path.parent.name != "catalog"), key=lambda path: path.stem
+    )
+    found = [
+        info for path in files for info in scan(path, f"archrank.encoders.{path.parent.name}.{path.stem}", "built-in")
+    ]
     return {info.name: info for info in sorted(found, key=lambda info: info.name)}
 
 
@@ -72,7 +76,9 @@ def _find(reference: str | Any) -> list[EncoderInfo]:
         return [_from_object(reference)]
     if ":" in reference:
         place, _, name = reference.rpartition(":")
-        return [named(Path(place), None, "file", name) if place.endswith(".py") else _from_module(place, name, "module")]
+        return [
+            named(Path(place), None, "file", name) if place.endswith(".py") else _from_module(place, name, "module")
+        ]
     everything = known()
     if any(sign in reference for sign in "*?"):
         if matched := [info for name, info in everything.items() if fnmatch.fnmatchcase(name, reference)]:
@@ -92,8 +98,10 @@ def _check_name(info: EncoderInfo) -> None:
     others = [*builtin().values(), *_offered()[0]] if info.origin != "built-in" else []
     for other in others:
         if other.name == info.name and (other.path, other.object) != (info.path, info.object):
-            raise ArchrankError(f"encoder {info.place} is called '{info.name}', as the {other.origin if other.origin != 'built-in' else 'built-in'} "
-                                f"encoder is; choose another name in its @encoder(...) or @encoding(...)")
+            raise ArchrankError(
+                f"encoder {info.place} is called '{info.name}', as the {other.origin if other.origin != 'built-in' else 'built-in'} "
+                f"encoder is; choose another name in its @encoder(...) or @encoding(...)"
+            )
 
 
 def _from_module(module: str, name: str, origin: str) -> EncoderInfo:
@@ -110,6 +118,8 @@ def _from_object(thing: Any) -> EncoderInfo:
     except (OSError, TypeError):
         found = []
     if not found:
-        raise ArchrankError(f"encoder {thing.__name__}: its source file cannot be found; define it at the top level of a .py file")
+        raise ArchrankError(
+            f"encoder {thing.__name__}: its source file cannot be found; define it at the top level of a .py file"
+        )
     module = thing.__module__ if thing.__module__ != "__main__" and "." in thing.__module__ else None
     return replace(found[0], module=module)

@@ -41,7 +41,11 @@ def imported(path: Path, _modified: int) -> tuple[Path, ...]:
     """The followed files that a file's own imports run: modules, and the packages that these lie in."""
     found = {file for level, name in _names(path) if (file := module_file(path, level, split(name))) is not None}
     found |= {init for file in [path, *found] if not _ours(file) for init in _packages(file)}
-    return tuple(file for file in sorted(found - {path}) if file not in NEUTRAL and not (_ours(file) and file.name == "__init__.py"))
+    return tuple(
+        file
+        for file in sorted(found - {path})
+        if file not in NEUTRAL and not (_ours(file) and file.name == "__init__.py")
+    )
 
 
 def _names(path: Path) -> Iterator[tuple[int, str]]:

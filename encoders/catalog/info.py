@@ -58,7 +58,9 @@ class EncoderInfo:
         except (ArchrankError, KeyboardInterrupt):
             raise
         except BaseException as error:  # SystemExit and others of a stranger's code included
-            raise ArchrankError(f"encoder {self.path.name}:{self.object} cannot be imported{where(error, self.path)}: {one_line(error)}") from error
+            raise ArchrankError(
+                f"encoder {self.path.name}:{self.object} cannot be imported{where(error, self.path)}: {one_line(error)}"
+            ) from error
 
     def validate(self, config: dict[str, Any]) -> dict[str, Any]:
         """`config` with values brought to their declared types, without defaults; ArchrankError for a misspelt option or a wrong value."""

@@ -53,7 +53,9 @@ class Namespace:
         spec = PathFinder.find_spec(f"{self.name}.{name}", folders)
         if spec is None or (spec.origin is not None and spec.origin == importer):
             return False
-        if spec.origin is None and _importable(name):  # a folder without `__init__.py`, which any real module goes before
+        if spec.origin is None and _importable(
+            name
+        ):  # a folder without `__init__.py`, which any real module goes before
             return False
         sys.modules[self.name].__path__ = folders
         return True
@@ -61,8 +63,13 @@ class Namespace:
     def builtins(self) -> dict[str, Any]:
         """Python's builtins with an `__import__` that finds the plug-in's own modules first."""
 
-        def find(name: str, globals: Mapping[str, Any] | None = None, locals: Mapping[str, Any] | None = None, fromlist: Sequence[str] = (),
-                 level: int = 0) -> ModuleType:
+        def find(
+            name: str,
+            globals: Mapping[str, Any] | None = None,
+            locals: Mapping[str, Any] | None = None,
+            fromlist: Sequence[str] = (),
+            level: int = 0,
+        ) -> ModuleType:
             top = name.partition(".")[0]
             if level or not self.owns(top, (globals or {}).get("__file__")):
                 return builtins.__import__(name, globals, locals, fromlist, level)
@@ -75,7 +82,9 @@ class Namespace:
 
 
 _namespaces: dict[str, Namespace] = {}
-_changed_by: dict[str, list[str]] = {}  # a plug-in's module of an installed package: the process state that importing it had changed
+_changed_by: dict[
+    str, list[str]
+] = {}  # a plug-in's module of an installed package: the process state that importing it had changed
 
 
 class _Loader(SourceFileLoader):
@@ -125,8 +134,12 @@ def import_file(path: Path) -> ModuleType:
             raise
         finally:
             # What it imported by a computed name, from folders of its own, goes too: the next plug-in may have others of the same name.
-            computed = {name: sys.modules[name] for name in {*sys.modules} - others
-                        if name.partition(".")[0] not in {space.name, "archrank", *sys.stdlib_module_names} and _lies_in(sys.modules[name], package.__path__)}
+            computed = {
+                name: sys.modules[name]
+                for name in {*sys.modules} - others
+                if name.partition(".")[0] not in {space.name, "archrank", *sys.stdlib_module_names}
+                and _lies_in(sys.modules[name], package.__path__)
+            }
             _forget(computed)
         own = [module for name, module in sys.modules.items() if name.startswith(f"{space.name}.")]
         files = {Path(file) for module in [*own, *computed.values()] if (file := getattr(module, "__file__", None))}
@@ -153,7 +166,10 @@ def effects(path: Path, module: str | None) -> list[str]:
     space = namespace(path)
     changed = _changed_by.get(module, []) if module else space.changed
     said = [f"importing it changed the process ({', '.join(changed)}); that was put back"] if changed else []
-    return said + [f"it runs {file}, which is outside what its source hash covers: an edit there trains nothing anew" for file in space.unfollowed]
+    return said + [
+        f"it runs {file}, which is outside what its source hash covers: an edit there trains nothing anew"
+        for file in space.unfollowed
+    ]
 
 
 def _import_main(space: Namespace) -> ModuleType:
@@ -179,7 +195,11 @@ def _importable(name: str) -> bool:
 
 def _lies_in(module: ModuleType, folders: Sequence[str]) -> bool:
     file = getattr(module, "__file__", None)
-    return file is not None and not {*Path(file).parts} & {*INSTALLED} and any(Path(file).is_relative_to(folder) for folder in folders if folder)
+    return (
+        file is not None
+        and not {*Path(file).parts} & {*INSTALLED}
+        and any(Path(file).is_relative_to(folder) for folder in folders if folder)
+    )
 
 
 def _forget(names: Any) -> None:

@@ -42,13 +42,23 @@ def _states() -> list[tuple[str, Callable[[], Any], Callable[[Any], Any]]]:
     states: list[tuple[str, Callable[[], Any], Callable[[Any], Any]]] = [
         ("default dtype", torch.get_default_dtype, torch.set_default_dtype),
         # Set to None, and not to "cpu", there is no default device at all, as in a fresh process.
-        ("default device", torch.get_default_device, lambda value: torch.set_default_device(None if value.type == "cpu" else value)),
+        (
+            "default device",
+            torch.get_default_device,
+            lambda value: torch.set_default_device(None if value.type == "cpu" else value),
+        ),
         ("gradient mode", torch.is_grad_enabled, torch.set_grad_enabled),
         ("anomaly mode", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
         ("threads", torch.get_num_threads, torch.set_num_threads),
         ("matmul precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-        ("deterministic algorithms", lambda: (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
-         lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1])),
+        (
+            "deterministic algorithms",
+            lambda: (
+                torch.are_deterministic_algorithms_enabled(),
+                torch.is_deterministic_algorithms_warn_only_enabled(),
+            ),
+            lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
+        ),
         ("cuDNN flags", lambda: (cudnn.enabled, cudnn.benchmark, cudnn.deterministic), _put_cudnn),
         ("NumPy's error state", np.geterr, lambda value: np.seterr(**value)),
         ("warning filters", _filters, _put_filters),

@@ -32,10 +32,26 @@ def described(info: EncoderInfo) -> dict[str, Any]:
     mark = mark or Mark(getattr(thing, "__name__", info.object), learned, "yours")
     doc = (inspect.getdoc(thing) if learned or inspect.isfunction(thing) else None) or ""
     hooks = [hook for hook in HOOKS if learned and getattr(thing, hook, None) is not None]
-    options = [[parameter.name, _type_text(parameter.annotation), repr(parameter.default), parameter.default is parameter.empty]
-               for parameter in _keywords(thing)]
-    return {"name": mark.name, "learned": mark.learned, "family": mark.family, "pretrained": mark.pretrained, "ranks": mark.ranks,
-            "head": mark.head, "hooks": hooks, "options": options, "doc": doc}
+    options = [
+        [
+            parameter.name,
+            _type_text(parameter.annotation),
+            repr(parameter.default),
+            parameter.default is parameter.empty,
+        ]
+        for parameter in _keywords(thing)
+    ]
+    return {
+        "name": mark.name,
+        "learned": mark.learned,
+        "family": mark.family,
+        "pretrained": mark.pretrained,
+        "ranks": mark.ranks,
+        "head": mark.head,
+        "hooks": hooks,
+        "options": options,
+        "doc": doc,
+    }
 
 
 def read(info: EncoderInfo) -> EncoderInfo:
@@ -45,7 +61,10 @@ def read(info: EncoderInfo) -> EncoderInfo:
 
 
 def _with(info: EncoderInfo, said: dict[str, Any]) -> EncoderInfo:
-    options = {name: Option(optional(_type(kind), default == "None"), _default(default), required) for name, kind, default, required in said["options"]}
+    options = {
+        name: Option(optional(_type(kind), default == "None"), _default(default), required)
+        for name, kind, default, required in said["options"]
+    }
     words = {name: said[name] for name in ("name", "learned", "family", "pretrained", "ranks", "head", "doc")}
     return replace(info, **words, summary=said["doc"].split("\n")[0], options=options, hooks=tuple(said["hooks"]))
 
@@ -62,8 +81,10 @@ def confirm(info: EncoderInfo) -> None:
                 what = ", ".join(sorted(key for key in {*text, *object} if text.get(key) != object.get(key)))
             else:
                 what = str(object)
-            raise ArchrankError(f"encoder {info.place}: the loaded {'class' if loaded.learned else 'function'} has other {name} than its text shows "
-                                f"({what}); say so where it is defined, so that a plan can read it")
+            raise ArchrankError(
+                f"encoder {info.place}: the loaded {'class' if loaded.learned else 'function'} has other {name} than its text shows "
+                f"({what}); say so where it is defined, so that a plan can read it"
+            )
 
 
 def unsupported(info: EncoderInfo, config: dict[str, Any], benchmark: Benchmark) -> str | None:
@@ -76,7 +97,11 @@ def unsupported(info: EncoderInfo, config: dict[str, Any], benchmark: Benchmark)
         return asked(getattr(import_module(module), function), config, benchmark)
     if info.origin == "built-in" or info.reach == "text" or not (info.limits or "supports" in info.hooks):
         return None
-    return ask(info, config, benchmark) if info.reach == "here" else apart().call(ask, info, config, benchmark, doing=f"encoder {info.place}")
+    return (
+        ask(info, config, benchmark)
+        if info.reach == "here"
+        else apart().call(ask, info, config, benchmark, doing=f"encoder {info.place}")
+    )
 
 
 def ask(info: EncoderInfo, config: dict[str, Any], benchmark: Benchmark) -> str | None:
@@ -86,18 +111,27 @@ def ask(info: EncoderInfo, config: dict[str, Any], benchmark: Benchmark) -> str 
         answer = asked(getattr(thing, "supports", None) or getattr(thing, MARK).supports, config, benchmark)
         return None if answer is None else " ".join(str(answer).split())
     except (Exception, SystemExit) as error:
-        raise ArchrankError(f"encoder {info.name}: its `supports` fails{where(error, info.path)}: {one_line(error)}") from error
+        raise ArchrankError(
+            f"encoder {info.name}: its `supports` fails{where(error, info.path)}: {one_line(error)}"
+        ) from error
 
 
 def asked(hook: Callable[..., Any], config: dict[str, Any], benchmark: Benchmark) -> str | None:
     """What a `supports(space, ...)` answers; it is given the benchmark and the options that it names as parameters."""
     parameters = inspect.signature(hook).parameters
-    return hook(benchmark.space, **{name: value for name, value in {"benchmark": benchmark, **config}.items() if name in parameters})
+    return hook(
+        benchmark.space,
+        **{name: value for name, value in {"benchmark": benchmark, **config}.items() if name in parameters},
+    )
 
 
 def _keywords(thing: Any) -> list[inspect.Parameter]:
     """An encoder's keyword-only parameters, those of base classes included to which `**options` are handed on, with their types resolved."""
-    functions = [vars(cls)["__init__"] for cls in thing.__mro__ if "__init__" in vars(cls)] if isinstance(thing, type) else [thing]
+    functions = (
+        [vars(cls)["__init__"] for cls in thing.__mro__ if "__init__" in vars(cls)]
+        if isinstance(thing, type)
+        else [thing]
+    )
     found: dict[str, inspect.Parameter] = {}
     for function in functions:
         try:
@@ -110,7 +144,9 @@ def _keywords(thing: Any) -> list[inspect.Parameter]:
             types = {}
         for parameter in parameters:
             if parameter.kind is parameter.KEYWORD_ONLY:
-                found.setdefault(parameter.name, parameter.replace(annotation=types.get(parameter.name, parameter.annotation)))
+                found.setdefault(
+                    parameter.name, parameter.replace(annotation=types.get(parameter.name, parameter.annotation))
+                )
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
     return [*found.values()]

@@ -45,7 +45,11 @@ def scan(path: Path, module: str | None, origin: str, wanted: str | None = None)
         if not isinstance(statement, Definition):
             return [EncoderInfo(wanted, True, "yours", "", path, wanted, module, origin, open=f"what {wanted} is")]
         return [_describe(path, statement, module, origin)]
-    return [_describe(path, node, module, origin) for node in tree(path).body if isinstance(node, Definition) and _decorators(node)]
+    return [
+        _describe(path, node, module, origin)
+        for node in tree(path).body
+        if isinstance(node, Definition) and _decorators(node)
+    ]
 
 
 def named(path: Path, module: str | None, origin: str, name: str) -> EncoderInfo:
@@ -61,12 +65,32 @@ def _describe(path: Path, node: Definition, module: str | None, origin: str) -> 
     _read(path, node, reading, 16)
     doc = (ast.get_docstring(node) or "").strip()
     hooks = tuple(hook for hook in HOOKS if reading.hooks.get(hook))
-    return EncoderInfo(mark.name, mark.learned, mark.family, doc.split("\n")[0], path, node.name, module, origin, reading.options, hooks,
-                       mark.pretrained, mark.ranks, mark.head, doc, limits, "; ".join(dict.fromkeys(reading.open)))
+    return EncoderInfo(
+        mark.name,
+        mark.learned,
+        mark.family,
+        doc.split("\n")[0],
+        path,
+        node.name,
+        module,
+        origin,
+        reading.options,
+        hooks,
+        mark.pretrained,
+        mark.ranks,
+        mark.head,
+        doc,
+        limits,
+        "; ".join(dict.fromkeys(reading.open)),
+    )
 
 
 def _decorators(node: Definition) -> list[ast.Call]:
-    return [call for call in node.decorator_list if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in ("encoder", "encoding")]
+    return [
+        call
+        for call in node.decorator_list
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in ("encoder", "encoding")
+    ]
 
 
 def _mark(path: Path, node: Definition, reading: _Reading) -> tuple[Mark, str | None]:
@@ -82,8 +106,14 @@ def _mark(path: Path, node: Definition, reading: _Reading) -> tuple[Mark, str | 
                     words[name] = value(path, given)
             except Unknown:
                 reading.open.append(f"the {name} it is registered with")
-        mark = Mark(str(words.get("name", node.name)), ast.unparse(call.func).rpartition(".")[2] == "encoder", str(words.get("family", "yours")),
-                    bool(words.get("pretrained", False)), bool(words.get("ranks", False)), head=str(words.get("head", "")))
+        mark = Mark(
+            str(words.get("name", node.name)),
+            ast.unparse(call.func).rpartition(".")[2] == "encoder",
+            str(words.get("family", "yours")),
+            bool(words.get("pretrained", False)),
+            bool(words.get("ranks", False)),
+            head=str(words.get("head", "")),
+        )
     return mark, limits
 
 
@@ -103,7 +133,9 @@ def _read(path: Path, node: Definition, reading: _Reading, depth: int) -> None:
         return
     for name, given in _members(node, reading):
         if name in HOOKS:
-            reading.hooks.setdefault(name, given is None or not (isinstance(given, ast.Constant) and given.value is None))
+            reading.hooks.setdefault(
+                name, given is None or not (isinstance(given, ast.Constant) and given.value is None)
+            )
         if name == "__init__" and reading.passes_on:
             init = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == name), None)
             if init is None or init.decorator_list:
@@ -156,7 +188,9 @@ def _options(path: Path, function: ast.FunctionDef, reading: _Reading) -> None:
         except Unknown:
             reading.open.append(f"the default of option {argument.arg}")
             given = ast.unparse(default) if default is not None else None
-        reading.options.setdefault(argument.arg, Option(optional(kind, default is not None and given is None), given, default is None))
+        reading.options.setdefault(
+            argument.arg, Option(optional(kind, default is not None and given is None), given, default is None)
+        )
 
 
 def optional(kind: Any, none: bool) -> Any:

@@ -39,7 +39,9 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
         yield from (alias.asname or alias.name.partition(".")[0] for alias in statement.names)
     elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
         for target in statement.targets if isinstance(statement, ast.Assign) else [statement.target]:
-            yield from (node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+            yield from (
+                node.id for node in ast.walk(target) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            )
     else:
         for inner in ast.iter_child_nodes(statement):
             if isinstance(inner, ast.stmt):
@@ -99,7 +101,9 @@ def surroundings(path: Path, name: str) -> list[Path]:
     folders = [package_root(path), path.parent]
     if _changes_path(path):
         folders += path.parents
-    return [folder for folder in folders if folder.name not in INSTALLED] + [above.parent for above in path.parents if above.name == name]
+    return [folder for folder in folders if folder.name not in INSTALLED] + [
+        above.parent for above in path.parents if above.name == name
+    ]
 
 
 def package_root(path: Path) -> Path:
@@ -108,8 +112,13 @@ def package_root(path: Path) -> Path:
 
 
 def _changes_path(path: Path) -> bool:
-    return any(isinstance(node, ast.Attribute) and node.attr == "path" and isinstance(node.value, ast.Name) and node.value.id == "sys"
-               for node in ast.walk(tree(path)))
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "path"
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "sys"
+        for node in ast.walk(tree(path))
+    )
 
 
 class Unknown(Exception):

@@ -22,10 +22,27 @@ WARMUP = 100
 
 
 @encoding("cate", family="cross attention", pretrained=True, supports=supports)
-def cate(graphs: Graphs, space: SearchSpace, *, dim: int = 64, layers: int = 4, cross_layers: int = 2, heads: int = 8,
-         hidden: int = 128, cross_hidden: int = 256, dropout: float = 0.1, updates: int = 1500, batch: int = 64,
-         lr: float = 1e-3, weight_decay: float = 0.01, pairs: int = 2, window: float = 0.04,
-         metric: Literal["parameters", "flops"] = "parameters", seed: int = 0, faithful: bool = False) -> Tensor:
+def cate(
+    graphs: Graphs,
+    space: SearchSpace,
+    *,
+    dim: int = 64,
+    layers: int = 4,
+    cross_layers: int = 2,
+    heads: int = 8,
+    hidden: int = 128,
+    cross_hidden: int = 256,
+    dropout: float = 0.1,
+    updates: int = 1500,
+    batch: int = 64,
+    lr: float = 1e-3,
+    weight_decay: float = 0.01,
+    pairs: int = 2,
+    window: float = 0.04,
+    metric: Literal["parameters", "flops"] = "parameters",
+    seed: int = 0,
+    faithful: bool = False,
+) -> Tensor:
     """Frozen transformer states, pre-trained to guess hidden operations of two architectures of similar cost together.
 
     Source: Yan et al., "CATE: Computation-aware Neural Architecture Encoding with Transformers", ICML 2021, and its
@@ -62,11 +79,23 @@ def cate(graphs: Graphs, space: SearchSpace, *, dim: int = 64, layers: int = 4, 
     ArchrankError if architectures have more than 128 nodes.
     """
     if graphs.nodes > NODES:
-        raise ArchrankError(f"cate: architectures of space '{space.name}' have up to {graphs.nodes} nodes; its "
-                            f"attention over pairs holds {NODES}; use another encoder here")
+        raise ArchrankError(
+            f"cate: architectures of space '{space.name}' have up to {graphs.nodes} nodes; its "
+            f"attention over pairs holds {NODES}; use another encoder here"
+        )
     with seeded(seed, graphs.device):
-        model = PairModel(len(space.ops), dim, layers, cross_layers, heads, hidden, cross_hidden, dropout,
-                          extra_tokens=0 if faithful else 2, unit_embeddings=not faithful).to(graphs.device)
+        model = PairModel(
+            len(space.ops),
+            dim,
+            layers,
+            cross_layers,
+            heads,
+            hidden,
+            cross_hidden,
+            dropout,
+            extra_tokens=0 if faithful else 2,
+            unit_embeddings=not faithful,
+        ).to(graphs.device)
         first, second = pair_up(cost(graphs, space, metric), window, pairs)
         if updates and len(first):
             optimizer = torch.optim.AdamW(decayed(model, weight_decay, norms=faithful), lr=lr)
@@ -75,16 +104,33 @@ def cate(graphs: Graphs, space: SearchSpace, *, dim: int = 64, layers: int = 4, 
     return in_chunks(lambda chunk: read_out(model.encoder, chunk, space, faithful), graphs, 4096).float()
 
 
-def pretrain(model: PairModel, graphs: Graphs, first: Tensor, second: Tensor, optimizer: torch.optim.Optimizer, *,
-             updates: int, batch: int, faithful: bool = False) -> list[float]:
+def pretrain(
+    model: PairModel,
+    graphs: Graphs,
+    first: Tensor,
+    second: Tensor,
+    optimizer: torch.optim.Optimizer,
+    *,
+    updates: int,
+    batch: int,
+    faithful: bool = False,
+) -> list[float]:
     """Train `model` in place on pairs of architectures (indices int64 [P] each); the loss of every update."""
     graphs.reach.any()  # computed here for all, so that batches gather it
 
     def loss(index: Tensor) -> Tensor:
         return pair_loss(model, graphs[torch.stack([first[index], second[index]])], faithful)
 
-    return fit(loss, len(first), optimizer, updates=updates, batch=batch, device=graphs.device,
-               warmup=min(WARMUP, updates // 5), name="cate")
+    return fit(
+        loss,
+        len(first),
+        optimizer,
+        updates=updates,
+        batch=batch,
+        device=graphs.device,
+        warmup=min(WARMUP, updates // 5),
+        name="cate",
+    )
 
 
 def pair_up(costs: Tensor, window: float, count: int) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ def over_members(function: Function) -> Function:
 
     So the function must accept tensors with one more leading dimension, and treat that one alike in all of them.
     """
+
     def rule(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
         moved = [in_front(argument, dim, info.batch_size) for argument, dim in zip(arguments, in_dims)]
         found: Any = function.apply(*moved)

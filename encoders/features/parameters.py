@@ -13,8 +13,13 @@ from archrank.encoders.registry import encoding
 
 
 @encoding("parameters", family="baseline", ranks=True)
-def parameters(graphs: Graphs, space: SearchSpace, *, metric: Literal["parameters", "flops"] = "parameters",
-               better: Literal["larger", "smaller"] = "larger") -> Tensor:
+def parameters(
+    graphs: Graphs,
+    space: SearchSpace,
+    *,
+    metric: Literal["parameters", "flops"] = "parameters",
+    better: Literal["larger", "smaller"] = "larger",
+) -> Tensor:
     """The more parameters, the better: a ranking that needs neither training nor labels.
 
     No paper of its own: it is the baseline of zero-cost proxies (White et al., "A Deeper Look at Zero-Cost Proxies for

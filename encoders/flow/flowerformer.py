@@ -26,8 +26,12 @@ PUBLISHED: dict[str, tuple[int, int, float, float, float, int, int, int, float, 
     "nasbench_graph": (256, 4, 0.4, 7e-3, 4.5e-10, 200, 50, 1024, 0.01, 2.0),
 }
 # Spaces without a published recipe take the one of the space they are most like.
-KIN = {"transnasbench101_micro": "nasbench201", "transnasbench101_macro": "nasbench201", "nasbench_nlp": "nasbench101",
-       "darts": "nasbench301"}
+KIN = {
+    "transnasbench101_micro": "nasbench201",
+    "transnasbench101_macro": "nasbench201",
+    "nasbench_nlp": "nasbench101",
+    "darts": "nasbench301",
+}
 
 
 def published(space: SearchSpace) -> tuple[int, int, float, float, float, int, int, int, float, float | None]:
@@ -55,8 +59,17 @@ class FlowerFormer(nn.Module):
     Departures: none in the default besides leaving those parameters out.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 9, heads: int = 8, attention_dropout: float = 0.5,
-                 mask_mode: Literal["paper", "target", "ancestor"] = "paper", faithful: bool = False) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 64,
+        layers: int = 9,
+        heads: int = 8,
+        attention_dropout: float = 0.5,
+        mask_mode: Literal["paper", "target", "ancestor"] = "paper",
+        faithful: bool = False,
+    ) -> None:
         super().__init__()
         if dim % heads:
             raise ValueError(f"flowerformer: dim {dim} is not a multiple of heads {heads}")
@@ -79,9 +92,22 @@ class FlowerFormer(nn.Module):
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """The published training: pairwise hinge loss, AdamW, warm-up and cosine per epoch, last-epoch weights."""
         _, _, _, lr, decay, epochs, warmup, batch, margin, pairs = published(space)
-        return {"loss": "hinge", "margin": margin, "pairs_per_item": pairs, "optimizer": "adamw", "lr": lr, "weight_decay": decay,
-                "epochs": epochs, "warmup": warmup, "schedule": "cosine", "schedule_per": "epoch", "batch": batch, "clip": 1.0,
-                "head": "linear", "labels": "standard"}
+        return {
+            "loss": "hinge",
+            "margin": margin,
+            "pairs_per_item": pairs,
+            "optimizer": "adamw",
+            "lr": lr,
+            "weight_decay": decay,
+            "epochs": epochs,
+            "warmup": warmup,
+            "schedule": "cosine",
+            "schedule_per": "epoch",
+            "batch": batch,
+            "clip": 1.0,
+            "head": "linear",
+            "labels": "standard",
+        }
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, dim], or [B, 2 * dim] where architectures have two cells."""
@@ -188,8 +214,9 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, flow: Flow, allowed: Tensor, real: list[Tensor]) -> Tensor:
         """x [V, B, dim], nodes first -> [V, B, dim]."""
-        both = (per_cell(self.norm_flow, x + self.sweep(x, flow), real)
-                + per_cell(self.norm_attention, x + self.attention(x, allowed), real))
+        both = per_cell(self.norm_flow, x + self.sweep(x, flow), real) + per_cell(
+            self.norm_attention, x + self.attention(x, allowed), real
+        )
         return per_cell(self.norm_out, both + self.narrow(torch.relu(self.wide(both))), real)
 
     def sweep(self, x: Tensor, flow: Flow) -> Tensor:
@@ -212,6 +239,7 @@ class Layer(nn.Module):
 
     def attention(self, x: Tensor, allowed: Tensor) -> Tensor:
         """Multi-head attention over `allowed` (bool [B, V, V]); a node that may look at nobody gets the output bias."""
+
         def split(y: Tensor) -> Tensor:
             return y.unflatten(-1, (self.heads, -1)).movedim(-4, -2)  # [B, heads, V, d]
 

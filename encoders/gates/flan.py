@@ -40,18 +40,37 @@ class FLAN(nn.Module):
     another space. The inputs of a two-input cell have vectors of their own; that code cannot tell them apart.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 4, layer: Literal["dense", "gat", "gat_mh", "ensemble"] = "ensemble",
-                 back_dense: bool = False, steps: int = 2, op_dim: int = 48, node_dim: int = 48, hidden: int = 96, back_dim: int = 0,
-                 update_dim: int = 64, faithful: bool = False) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 64,
+        layers: int = 4,
+        layer: Literal["dense", "gat", "gat_mh", "ensemble"] = "ensemble",
+        back_dense: bool = False,
+        steps: int = 2,
+        op_dim: int = 48,
+        node_dim: int = 48,
+        hidden: int = 96,
+        back_dim: int = 0,
+        update_dim: int = 64,
+        faithful: bool = False,
+    ) -> None:
         super().__init__()
         self.cells, self.faithful, self.nodes = space.cells, faithful, space.max_nodes
         self.inputs = NodeInputs(space, op_dim, node_dim, hidden, residual="all", padding=faithful)
         back_dim = back_dim or dim
         ahead = [_layer(layer, dim if number else hidden, dim, op_dim, faithful) for number in range(layers)]
-        back = [_layer("dense" if back_dense else layer, back_dim if number else dim, back_dim, op_dim, faithful)
-                for number in range(layers if steps > 1 else 0)]
+        back = [
+            _layer("dense" if back_dense else layer, back_dim if number else dim, back_dim, op_dim, faithful)
+            for number in range(layers if steps > 1 else 0)
+        ]
         self.rounds = Rounds(ahead, back, steps=steps, dim=dim, back_dim=back_dim, op_dim=op_dim, hidden=update_dim)
-        self.combine = nn.Sequential(nn.Linear(space.cells * dim, dim), nn.ReLU(), nn.Linear(dim, dim)) if space.cells > 1 else None
+        self.combine = (
+            nn.Sequential(nn.Linear(space.cells * dim, dim), nn.ReLU(), nn.Linear(dim, dim))
+            if space.cells > 1
+            else None
+        )
 
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
@@ -61,8 +80,20 @@ class FLAN(nn.Module):
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """Pairwise hinge loss, AdamW, cosine per epoch, batches of eight."""
-        return {"loss": "hinge", "margin": 0.1, "pairs_per_item": 4.0, "labels": "unit", "optimizer": "adamw", "lr": 1e-3, "weight_decay": 1e-5,
-                "epochs": 150, "batch": 8, "schedule": "cosine", "schedule_per": "epoch", "head": {"hidden": [200, 200, 200], "dropout": 0.1}}
+        return {
+            "loss": "hinge",
+            "margin": 0.1,
+            "pairs_per_item": 4.0,
+            "labels": "unit",
+            "optimizer": "adamw",
+            "lr": 1e-3,
+            "weight_decay": 1e-5,
+            "epochs": 150,
+            "batch": 8,
+            "schedule": "cosine",
+            "schedule_per": "epoch",
+            "head": {"hidden": [200, 200, 200], "dropout": 0.1},
+        }
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, dim]."""

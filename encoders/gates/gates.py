@@ -35,13 +35,27 @@ class GATES(nn.Module):
     configuration, is left out.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 4, op_dim: int = 48, node_dim: int = 48, hidden: int = 96,
-                 residual: Literal["all", "ends"] = "all", self_loops: bool = False, open_skip: bool = True, readout: Literal["mean", "output"] = "mean",
-                 faithful: bool = False) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 64,
+        layers: int = 4,
+        op_dim: int = 48,
+        node_dim: int = 48,
+        hidden: int = 96,
+        residual: Literal["all", "ends"] = "all",
+        self_loops: bool = False,
+        open_skip: bool = True,
+        readout: Literal["mean", "output"] = "mean",
+        faithful: bool = False,
+    ) -> None:
         super().__init__()
         self.cells, self.readout = space.cells, readout
         self.size = space.max_nodes // space.cells if faithful and not on_edges(space) else None
-        self.inputs = inputs(space, op_dim, node_dim, hidden, residual=residual, open_skip=open_skip, self_loops=self_loops)
+        self.inputs = inputs(
+            space, op_dim, node_dim, hidden, residual=residual, open_skip=open_skip, self_loops=self_loops
+        )
         layer = type(self.inputs).layer
         self.layers = nn.ModuleList(layer(dim if number else hidden, dim, op_dim) for number in range(layers))
 
@@ -65,5 +79,15 @@ class GATES(nn.Module):
 
 def ranking(epochs: int, hidden: list[int], batch: int = 512, pairs: float = 4.0) -> dict[str, Any]:
     """The training that GATES and TA-GATES share; `pairs` per architecture of a batch."""
-    return {"loss": "hinge", "margin": 0.1, "pairs_per_item": pairs, "labels": "standard", "optimizer": "adam", "lr": 1e-3, "epochs": epochs,
-            "batch": batch, "schedule": "constant", "head": {"hidden": hidden, "dropout": 0.1}}
+    return {
+        "loss": "hinge",
+        "margin": 0.1,
+        "pairs_per_item": pairs,
+        "labels": "standard",
+        "optimizer": "adam",
+        "lr": 1e-3,
+        "epochs": epochs,
+        "batch": batch,
+        "schedule": "constant",
+        "head": {"hidden": hidden, "dropout": 0.1},
+    }

@@ -51,7 +51,9 @@ class Inputs(nn.Module):
 
     layer: type[NodeFlow | EdgeFlow]
 
-    def __init__(self, space: SearchSpace, op_dim: int, node_dim: int, hidden: int, residual: Residual, open_skip: bool) -> None:
+    def __init__(
+        self, space: SearchSpace, op_dim: int, node_dim: int, hidden: int, residual: Residual, open_skip: bool
+    ) -> None:
         super().__init__()
         roles, self.ops = space.roles, len(space.ops)
         self.cells, self.residual = space.cells, residual
@@ -78,8 +80,18 @@ class NodeInputs(Inputs):
 
     layer = NodeFlow
 
-    def __init__(self, space: SearchSpace, op_dim: int, node_dim: int, hidden: int, *, residual: Residual, open_skip: bool = False,
-                 self_loops: bool = False, padding: bool = False) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        op_dim: int,
+        node_dim: int,
+        hidden: int,
+        *,
+        residual: Residual,
+        open_skip: bool = False,
+        self_loops: bool = False,
+        padding: bool = False,
+    ) -> None:
         super().__init__(space, op_dim, node_dim, hidden, residual, open_skip)
         self.self_loops, self.none = self_loops, -1 if padding else self.none
         self.embedded = [op for op in range(self.ops) if padding or not self.named or op not in self.enter]
@@ -109,7 +121,18 @@ class NodeInputs(Inputs):
 
         convs = kinds @ self.is_conv.to(dtype)
         attrs = None if graphs.attrs is None else graphs.attrs.to(dtype)
-        return Read(x, op, paths(links.mT, entries), paths(links, exits), entries, exits, present & carries & ~entries, graphs.cell, convs, attrs)
+        return Read(
+            x,
+            op,
+            paths(links.mT, entries),
+            paths(links, exits),
+            entries,
+            exits,
+            present & carries & ~entries,
+            graphs.cell,
+            convs,
+            attrs,
+        )
 
 
 class EdgeInputs(Inputs):
@@ -117,7 +140,16 @@ class EdgeInputs(Inputs):
 
     layer = EdgeFlow
 
-    def __init__(self, space: SearchSpace, op_dim: int, node_dim: int, hidden: int, *, residual: Residual, open_skip: bool = False) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        op_dim: int,
+        node_dim: int,
+        hidden: int,
+        *,
+        residual: Residual,
+        open_skip: bool = False,
+    ) -> None:
         super().__init__(space, op_dim, node_dim, hidden, residual, open_skip)
         self.embedded = [op for op in range(self.ops) if op not in (*self.enter, self.output, self.none)]
         self.table = nn.Parameter(torch.randn(len(self.embedded), op_dim))
@@ -140,11 +172,30 @@ class EdgeInputs(Inputs):
 
         convs = kinds @ self.is_conv.to(dtype)
         attrs = None if graphs.attrs is None else graphs.attrs[..., 1 : 1 + len(CELL_EDGES), :].to(dtype)
-        return Read(x, kinds[..., self.embedded] @ self.table, paths(start, end, entries), paths(end, start, exits), entries, exits, ~entries,
-                    torch.zeros_like(number), convs, attrs)
+        return Read(
+            x,
+            kinds[..., self.embedded] @ self.table,
+            paths(start, end, entries),
+            paths(end, start, exits),
+            entries,
+            exits,
+            ~entries,
+            torch.zeros_like(number),
+            convs,
+            attrs,
+        )
 
 
-def inputs(space: SearchSpace, op_dim: int, node_dim: int, hidden: int, *, residual: Residual, open_skip: bool, self_loops: bool = False) -> Inputs:
+def inputs(
+    space: SearchSpace,
+    op_dim: int,
+    node_dim: int,
+    hidden: int,
+    *,
+    residual: Residual,
+    open_skip: bool,
+    self_loops: bool = False,
+) -> Inputs:
     """The form that a space asks for: operations on edges where they stand on edges, else on nodes."""
     if on_edges(space):
         return EdgeInputs(space, op_dim, node_dim, hidden, residual=residual, open_skip=open_skip)

@@ -22,13 +22,25 @@ class Rounds(nn.Module):
     ahead, back: layers of the two directions, the second from `dim` to `back_dim`. hidden: of the update.
     """
 
-    def __init__(self, ahead: Sequence[nn.Module], back: Sequence[nn.Module], *, steps: int, dim: int, back_dim: int, op_dim: int, hidden: int) -> None:
+    def __init__(
+        self,
+        ahead: Sequence[nn.Module],
+        back: Sequence[nn.Module],
+        *,
+        steps: int,
+        dim: int,
+        back_dim: int,
+        op_dim: int,
+        hidden: int,
+    ) -> None:
         super().__init__()
         self.steps, self.ahead = steps, nn.ModuleList(ahead)
         if steps > 1:
             self.back = nn.ModuleList(back)
             self.turn = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
-            self.update = nn.Sequential(nn.Linear(op_dim + dim + back_dim, hidden), nn.ReLU(), nn.Linear(hidden, op_dim))
+            self.update = nn.Sequential(
+                nn.Linear(op_dim + dim + back_dim, hidden), nn.ReLU(), nn.Linear(hidden, op_dim)
+            )
 
     def forward(self, read: Read, op: Tensor, *, beside: Tensor | None = None, moved: Tensor | None = None) -> Tensor:
         """States [B, V, dim] after the last forward flow.

@@ -43,17 +43,38 @@ class TAGATES(nn.Module):
     falls at prediction. The variant that predicts accuracies of several epochs is left out, and so is dropout of states, 0 as published.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 4, steps: int = 3, op_dim: int = 48, node_dim: int = 48, hidden: int = 96,
-                 back_dim: int = 0, update_dim: int = 64, residual: Literal["all", "ends"] = "ends", self_loops: bool = True, open_skip: bool = True,
-                 update: Literal["all", "conv"] = "all", symmetry: Literal["none", "noise", "attributes", "add_attributes"] = "none",
-                 attribute_scale: float = 0.1, readout: Literal["mean", "output"] = "mean", faithful: bool = False) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 64,
+        layers: int = 4,
+        steps: int = 3,
+        op_dim: int = 48,
+        node_dim: int = 48,
+        hidden: int = 96,
+        back_dim: int = 0,
+        update_dim: int = 64,
+        residual: Literal["all", "ends"] = "ends",
+        self_loops: bool = True,
+        open_skip: bool = True,
+        update: Literal["all", "conv"] = "all",
+        symmetry: Literal["none", "noise", "attributes", "add_attributes"] = "none",
+        attribute_scale: float = 0.1,
+        readout: Literal["mean", "output"] = "mean",
+        faithful: bool = False,
+    ) -> None:
         super().__init__()
         if "attributes" in symmetry and not space.attrs:
-            raise ArchrankError(f"ta_gates: symmetry={symmetry} needs numeric node attributes, which space '{space.name}' has not; "
-                                "choose symmetry=none or noise")
+            raise ArchrankError(
+                f"ta_gates: symmetry={symmetry} needs numeric node attributes, which space '{space.name}' has not; "
+                "choose symmetry=none or noise"
+            )
         self.cells, self.readout, self.update, self.symmetry = space.cells, readout, update, symmetry
         self.size = space.max_nodes // space.cells if faithful and not on_edges(space) else None
-        self.inputs = inputs(space, op_dim, node_dim, hidden, residual=residual, open_skip=open_skip, self_loops=self_loops)
+        self.inputs = inputs(
+            space, op_dim, node_dim, hidden, residual=residual, open_skip=open_skip, self_loops=self_loops
+        )
         layer, back_dim = type(self.inputs).layer, back_dim or dim
         seen = op_dim + (len(space.attrs) if symmetry == "attributes" else 0)
         ahead = [layer(dim if number else hidden, dim, seen) for number in range(layers)]
@@ -61,16 +82,37 @@ class TAGATES(nn.Module):
         self.rounds = Rounds(ahead, back, steps=steps, dim=dim, back_dim=back_dim, op_dim=op_dim, hidden=update_dim)
         self.attribute_scale = attribute_scale
         if symmetry == "add_attributes":
-            self.attributes = nn.Sequential(nn.Linear(len(space.attrs), 64), nn.ReLU(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, op_dim))
+            self.attributes = nn.Sequential(
+                nn.Linear(len(space.attrs), 64), nn.ReLU(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, op_dim)
+            )
 
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
         """The published size and form, without zero-cost scores."""
         if on_edges(space):
-            return {"dim": 128, "layers": 3, "steps": 4, "update_dim": 128, "update": "conv", "readout": "output", "faithful": True}
+            return {
+                "dim": 128,
+                "layers": 3,
+                "steps": 4,
+                "update_dim": 128,
+                "update": "conv",
+                "readout": "output",
+                "faithful": True,
+            }
         if space.cells > 1:
-            return {"dim": 64, "layers": 5, "steps": 4, "op_dim": 32, "node_dim": 32, "hidden": 32, "update_dim": 64, "update": "conv",
-                    "self_loops": False, "open_skip": False, "faithful": True}
+            return {
+                "dim": 64,
+                "layers": 5,
+                "steps": 4,
+                "op_dim": 32,
+                "node_dim": 32,
+                "hidden": 32,
+                "update_dim": 64,
+                "update": "conv",
+                "self_loops": False,
+                "open_skip": False,
+                "faithful": True,
+            }
         return {"dim": 128, "layers": 5, "steps": 3, "update_dim": 128, "open_skip": False, "faithful": True}
 
     @staticmethod

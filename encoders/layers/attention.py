@@ -29,8 +29,15 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
     return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads).transpose(-2, -3)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, *, allowed: Tensor | None = None, offset: Tensor | None = None,
-           drop: nn.Module | None = None) -> Tensor:
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    *,
+    allowed: Tensor | None = None,
+    offset: Tensor | None = None,
+    drop: nn.Module | None = None,
+) -> Tensor:
     """Scaled dot-product attention (Vaswani et al. 2017) of queries [..., H, Q, d] over keys [..., H, K, d].
 
     Returns [..., Q, H * value dim], heads side by side.
@@ -98,8 +105,9 @@ class Attention(nn.Module):
         self.key, self.value, self.out = (nn.Linear(dim, dim) for _ in range(3))
         self.drop = Dropout(dropout)
 
-    def forward(self, query: Tensor, context: Tensor, *, allowed: Tensor | None = None,
-                offset: Tensor | None = None) -> Tensor:
+    def forward(
+        self, query: Tensor, context: Tensor, *, allowed: Tensor | None = None, offset: Tensor | None = None
+    ) -> Tensor:
         """query [..., Q, dim], context [..., K, dim] -> [..., Q, dim]; `allowed` and `offset` as in `attend`."""
         asked = query if self.query is None else self.query(query)
         heads = (split_heads(x, self.heads) for x in (asked, self.key(context), self.value(context)))
@@ -110,8 +118,9 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     """Pre-norm feed-forward part of a transformer block, its residual included: x + W2 drop(act(W1 LN(x)))."""
 
-    def __init__(self, dim: int, hidden: int, *, dropout: float = 0.0, residual_dropout: float = 0.0,
-                 activation: str = "relu") -> None:
+    def __init__(
+        self, dim: int, hidden: int, *, dropout: float = 0.0, residual_dropout: float = 0.0, activation: str = "relu"
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.wide, self.narrow = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
@@ -129,8 +138,16 @@ class Block(nn.Module):
     dropout acts on attention weights and inside the feed-forward part; residual_dropout on what either adds to x.
     """
 
-    def __init__(self, dim: int, heads: int, hidden: int, *, dropout: float = 0.0, residual_dropout: float = 0.0,
-                 activation: str = "relu") -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        hidden: int,
+        *,
+        dropout: float = 0.0,
+        residual_dropout: float = 0.0,
+        activation: str = "relu",
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.attention = Attention(dim, heads, dropout=dropout)

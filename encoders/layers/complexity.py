@@ -14,8 +14,27 @@ from archrank.datasets.space import SearchSpace
 Metric = Literal["parameters", "flops"]
 CHANNELS = 16
 FREE_ROLES = ("input", "output", "none", "skip")
-FREE_WORDS = ("input", "output", "none", "zero", "skip", "identity", "sum", "add", "concat", "elementwise", "blend",
-              "activation", "relu", "tanh", "sigm", "norm", "bias", "global", "c_{k")
+FREE_WORDS = (
+    "input",
+    "output",
+    "none",
+    "zero",
+    "skip",
+    "identity",
+    "sum",
+    "add",
+    "concat",
+    "elementwise",
+    "blend",
+    "activation",
+    "relu",
+    "tanh",
+    "sigm",
+    "norm",
+    "bias",
+    "global",
+    "c_{k",
+)
 
 
 def operation_cost(op: str, channels: int = CHANNELS) -> tuple[float, float]:

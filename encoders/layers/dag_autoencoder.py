@@ -103,7 +103,8 @@ class DagAutoencoder(nn.Module):
             pairs = torch.cat([torch.stack(states, 1), visited[:, 1:]], -1)
             logits = self.add_edge(pairs).squeeze(-1)
             cost = cost + nn.functional.binary_cross_entropy_with_logits(
-                logits, linked[:, :v, v], reduction="none").sum(-1)
+                logits, linked[:, :v, v], reduction="none"
+            ).sum(-1)
             total = total + cost * graphs.mask[:, v]
             states.append(visited[:, 0])
             messages.append(self.messages_forward(states[-1], v))

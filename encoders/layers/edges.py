@@ -104,7 +104,11 @@ def slots(space: SearchSpace) -> Tensor | None:
     """Start and end, one-hot float [2, E, V], of every edge the space's graphs may have; None where there are more than 256."""
     room = np.triu(np.ones((space.max_nodes, space.max_nodes), bool), 1)
     ends = np.nonzero(room if space.support is None else space.support)
-    return torch.eye(space.max_nodes, device="cpu")[torch.from_numpy(np.stack(ends))] if len(ends[0]) <= MOST_SLOTS else None
+    return (
+        torch.eye(space.max_nodes, device="cpu")[torch.from_numpy(np.stack(ends))]
+        if len(ends[0]) <= MOST_SLOTS
+        else None
+    )
 
 
 def slots_at(ends: Tensor, both_ways: bool) -> Tensor:

@@ -24,5 +24,16 @@ def config(space: SearchSpace) -> dict[str, Any]:
 def recipe(space: SearchSpace) -> dict[str, Any]:
     """The published training for a space, with a two-layer head."""
     dim, epochs, margin = PUBLISHED.get(space.name, PUBLISHED["nasbench101"])
-    return {"loss": "hinge", "margin": margin, "labels": "standard", "optimizer": "adamw", "lr": 1e-3, "weight_decay": 1e-6, "epochs": epochs,
-            "batch": 16, "schedule": "constant", "clip": 1.0, "head": {"hidden": [dim]}}
+    return {
+        "loss": "hinge",
+        "margin": margin,
+        "labels": "standard",
+        "optimizer": "adamw",
+        "lr": 1e-3,
+        "weight_decay": 1e-6,
+        "epochs": epochs,
+        "batch": 16,
+        "schedule": "constant",
+        "clip": 1.0,
+        "head": {"hidden": [dim]},
+    }

@@ -19,8 +19,16 @@ class GraphEncoder(nn.Module):
     unused_norms: also carry the official code's per-layer output norms, of which only the last is ever read.
     """
 
-    def __init__(self, vocabulary: int, dim: int, layers: int, heads: int, hidden: int, dropout: float,
-                 unused_norms: bool = False) -> None:
+    def __init__(
+        self,
+        vocabulary: int,
+        dim: int,
+        layers: int,
+        heads: int,
+        hidden: int,
+        dropout: float,
+        unused_norms: bool = False,
+    ) -> None:
         super().__init__()
         self.scale = math.sqrt(dim)
         self.embed = nn.Embedding(vocabulary, dim)
@@ -39,7 +47,8 @@ class Stack(nn.Module):
     def __init__(self, dim: int, layers: int, heads: int, hidden: int, dropout: float, unused_norms: bool) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            Block(dim, heads, hidden, dropout=dropout, residual_dropout=dropout) for _ in range(layers))
+            Block(dim, heads, hidden, dropout=dropout, residual_dropout=dropout) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(dim)
         self.unused = nn.ModuleList(nn.LayerNorm(dim) for _ in range(layers - 1)) if unused_norms else None
 
@@ -60,8 +69,20 @@ class PairModel(nn.Module):
     they outweigh all that attention adds and what is hidden is hardly ever learned.
     """
 
-    def __init__(self, ops: int, dim: int, layers: int, cross_layers: int, heads: int, hidden: int, cross_hidden: int,
-                 dropout: float, extra_tokens: int, unused_norms: bool = False, unit_embeddings: bool = False) -> None:
+    def __init__(
+        self,
+        ops: int,
+        dim: int,
+        layers: int,
+        cross_layers: int,
+        heads: int,
+        hidden: int,
+        cross_hidden: int,
+        dropout: float,
+        extra_tokens: int,
+        unused_norms: bool = False,
+        unit_embeddings: bool = False,
+    ) -> None:
         super().__init__()
         self.encoder = GraphEncoder(ops + extra_tokens, dim, layers, heads, hidden, dropout, unused_norms)
         self.segment = nn.Embedding(2, dim)

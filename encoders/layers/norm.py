@@ -44,8 +44,16 @@ class MaskedBatchNorm(nn.Module):
     def _normalised(self, x: Tensor, mask: Tensor | None, relu: bool, drawn: Tensor | None, rate: float) -> Tensor:
         flat = x.reshape(-1, x.shape[-1])
         weight = flat.new_ones(flat.shape[0]) if mask is None else mask.reshape(-1).to(x.dtype)
-        out, _, mean, var = Normalise.apply(flat, weight, self.weight, self.bias, self.eps, relu,
-                                             None if drawn is None else drawn.reshape(flat.shape), rate)
+        out, _, mean, var = Normalise.apply(
+            flat,
+            weight,
+            self.weight,
+            self.bias,
+            self.eps,
+            relu,
+            None if drawn is None else drawn.reshape(flat.shape),
+            rate,
+        )
         with torch.no_grad():
             count = weight.sum()
             bessel = count / (count - 1).clamp(min=1)
@@ -62,15 +70,25 @@ class Normalise(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, eps: float, relu: bool, drawn: Tensor | None,
-                rate: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(
+        x: Tensor,
+        weight: Tensor,
+        scale: Tensor,
+        shift: Tensor,
+        eps: float,
+        relu: bool,
+        drawn: Tensor | None,
+        rate: float,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The value, and what its derivative needs."""
         share = (weight / weight.sum(-1, keepdim=True)).unsqueeze(-2)  # [*, 1, N]
         mean = share @ x
         centred = x - mean
         var = share @ centred.square()
         kept = 1 / (1 - rate)
-        out = torch.addcmul((shift * kept).unsqueeze(-2), centred, (scale * kept).unsqueeze(-2) * torch.rsqrt(var + eps))
+        out = torch.addcmul(
+            (shift * kept).unsqueeze(-2), centred, (scale * kept).unsqueeze(-2) * torch.rsqrt(var + eps)
+        )
         if relu:
             out.relu_()
         if drawn is not None:
@@ -100,6 +118,8 @@ class Normalise(torch.autograd.Function):
         grad_scale = (grad * centred).sum(-2, keepdim=True) * (steep * ctx.kept)
         factor = scale.unsqueeze(-2) * steep
         share = factor / weight.sum(-1)[..., None, None]
-        through = torch.addcmul(-grad_shift * share, centred, -grad_scale * steep * share)  # what flows through mean and variance
+        through = torch.addcmul(
+            -grad_shift * share, centred, -grad_scale * steep * share
+        )  # what flows through mean and variance
         through.mul_(weight.unsqueeze(-1)).addcmul_(grad, factor, value=ctx.kept)
         return through, None, grad_scale.squeeze(-2), grad_shift.squeeze(-2), None, None, None, None

@@ -37,14 +37,25 @@ def decayed(model: nn.Module, amount: float, *, norms: bool = False) -> list[dic
     return [{"params": parts[True], "weight_decay": amount}, {"params": parts[False], "weight_decay": 0.0}]
 
 
-def fit(loss: Callable[[Tensor], Tensor], count: int, optimizer: torch.optim.Optimizer, *, updates: int, batch: int,
-        device: torch.device, warmup: int = 0, decay: bool = True, clip: float | None = None,
-        name: str = "") -> list[float]:
+def fit(
+    loss: Callable[[Tensor], Tensor],
+    count: int,
+    optimizer: torch.optim.Optimizer,
+    *,
+    updates: int,
+    batch: int,
+    device: torch.device,
+    warmup: int = 0,
+    decay: bool = True,
+    clip: float | None = None,
+    name: str = "",
+) -> list[float]:
     """Minimise `loss(indices)` over random minibatches of indices below `count`.
 
     warmup: steps of linearly rising learning rate; decay: then linearly falling to 0. Returns the loss of every update
     and reports every tenth part of the way to the log.
     """
+
     def rate(step: int) -> float:
         rising = (step + 1) / warmup if warmup else 1.0
         falling = (updates - step) / max(updates - warmup, 1) if decay else 1.0

@@ -56,8 +56,9 @@ class Swept(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(half: Tensor, senders: Tensor, key: Tensor, weight: Tensor, bias: Tensor,
-                steps: list[slice], backward: bool) -> tuple[Tensor, ...]:
+    def forward(
+        half: Tensor, senders: Tensor, key: Tensor, weight: Tensor, bias: Tensor, steps: list[slice], backward: bool
+    ) -> tuple[Tensor, ...]:
         """The value, and what its derivative needs."""
         lead, dim = half.shape[:-1], key.shape[-1]
         states, new, last = (half.new_empty(*lead, dim) for _ in range(3))
@@ -97,18 +98,29 @@ class Swept(torch.autograd.Function):
         senders, key, weight, states, messages, both, new, last, told, inverse = ctx.saved_tensors
         dim = key.shape[-1]
         slopes, slope_new = gate_slopes(both, new, last, messages)
-        gates, total = torch.empty_like(slopes), torch.empty_like(grad)  # gradients of the hidden half, and of the states
+        gates, total = (
+            torch.empty_like(slopes),
+            torch.empty_like(grad),
+        )  # gradients of the hidden half, and of the states
         logits, grad_told = torch.empty_like(inverse), torch.zeros_like(told)
         for here, known in reversed(_walk(ctx.steps, ctx.backward_sweep)):
             state, of_told, e = _at(states, here), _at(grad_told, here), _at(told, here)[..., dim:]
             of_state, of_logit = _at(total, here), _at(logits, here)
             torch.sum(of_told[..., :dim] * state, -1, keepdim=True, out=of_logit).add_(of_told[..., dim:]).mul_(e)
-            torch.addcmul(_at(grad, here), of_told[..., :dim], e, out=of_state).addcmul_(of_logit, key[..., None, None, :])
+            torch.addcmul(_at(grad, here), of_told[..., :dim], e, out=of_state).addcmul_(
+                of_logit, key[..., None, None, :]
+            )
             of_gates = _at(gates, here)
-            torch.mul(of_state.unsqueeze(-2), _at(slopes, here).unflatten(-1, (3, dim)), out=of_gates.unflatten(-1, (3, dim)))
+            torch.mul(
+                of_state.unsqueeze(-2), _at(slopes, here).unflatten(-1, (3, dim)), out=of_gates.unflatten(-1, (3, dim))
+            )
             if known is not None:
                 message, turned = _at(messages, here), _at(inverse, here)
-                of_message = (of_gates.flatten(-3, -2) @ weight).view(message.shape).addcmul_(of_state, _at(both, here)[..., dim:])
+                of_message = (
+                    (of_gates.flatten(-3, -2) @ weight)
+                    .view(message.shape)
+                    .addcmul_(of_state, _at(both, here)[..., dim:])
+                )
                 of_heard = torch.empty_like(_at(told, here))
                 torch.mul(of_message, turned, out=of_heard[..., :dim])
                 torch.sum(of_message.mul_(message), -1, keepdim=True, out=of_heard[..., dim:]).mul_(turned).neg_()
@@ -116,14 +128,18 @@ class Swept(torch.autograd.Function):
         flat = gates.flatten(-3, -2)
         of_weight, of_bias = flat.mT @ messages.flatten(-3, -2), flat.sum(-2)
         of_key = (logits.flatten(-3, -2).mT @ states.flatten(-3, -2)).squeeze(-2)
-        torch.mul(total, slope_new, out=gates[..., 2 * dim :])  # the input half has the same gradient but for its last third
+        torch.mul(
+            total, slope_new, out=gates[..., 2 * dim :]
+        )  # the input half has the same gradient but for its last third
         return gates, None, of_key, of_weight, of_bias, None, None
 
 
 def _walk(steps: list[slice], backward: bool) -> list[tuple[slice, slice | None]]:
     """Each group's nodes and the nodes that were updated before it, in the order of the sweep."""
     if backward:
-        return [(here, slice(here.stop, steps[-1].stop) if here.stop < steps[-1].stop else None) for here in reversed(steps)]
+        return [
+            (here, slice(here.stop, steps[-1].stop) if here.stop < steps[-1].stop else None) for here in reversed(steps)
+        ]
     return [(here, slice(0, here.start) if here.start else None) for here in steps]
 
 
@@ -134,6 +150,8 @@ def _at(tensor: Tensor, nodes: slice) -> Tensor:
 
 def _gather(weights: Tensor, values: Tensor) -> Tensor:
     """Sum over s of weights [*, R, S, B] times values [*, S, B, D]: [*, R, B, D]."""
-    if weights.shape[-3] * weights.shape[-2] <= 32:  # a batch of such tiny products is faster by multiplying and adding up
+    if (
+        weights.shape[-3] * weights.shape[-2] <= 32
+    ):  # a batch of such tiny products is faster by multiplying and adding up
         return (weights.unsqueeze(-1) * values.unsqueeze(-4)).sum(-3)
     return (weights.movedim(-1, -3) @ values.transpose(-3, -2)).transpose(-3, -2)

@@ -18,8 +18,16 @@ class SelfAttention(nn.Module):
     dropout: rate on attention weights. beside: features that the output projection reads in front of the heads'.
     """
 
-    def __init__(self, dim: int, heads: int, *, width: int | None = None, bias: bool = True, dropout: float = 0.0,
-                 beside: int = 0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        *,
+        width: int | None = None,
+        bias: bool = True,
+        dropout: float = 0.0,
+        beside: int = 0,
+    ) -> None:
         super().__init__()
         if width is None and dim % heads:
             raise ValueError(f"attention: dim {dim} is not a multiple of heads {heads}")
@@ -28,7 +36,9 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(beside + heads * self.width, dim, bias)
         self.drop = Dropout(dropout)
 
-    def forward(self, x: Tensor, allowed: Tensor, *, offset: Tensor | None = None, beside: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, allowed: Tensor, *, offset: Tensor | None = None, beside: Tensor | None = None
+    ) -> Tensor:
         """Tokens x [B, L, dim] -> [B, L, dim].
 
         allowed: bool [B, heads or 1, L or 1, L], row = query; a token that may look at nobody hears nothing.
@@ -57,8 +67,17 @@ class PostNormBlock(nn.Module):
     dropout: rate on attention weights and on what either part adds to x. beside: as of `SelfAttention`.
     """
 
-    def __init__(self, dim: int, heads: int, hidden: int, *, width: int | None = None, dropout: float = 0.0, beside: int = 0,
-                 eps: float = 1e-6) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        hidden: int,
+        *,
+        width: int | None = None,
+        dropout: float = 0.0,
+        beside: int = 0,
+        eps: float = 1e-6,
+    ) -> None:
         super().__init__()
         self.attention = SelfAttention(dim, heads, width=width, bias=False, dropout=dropout, beside=beside)
         self.norm_attention, self.norm_feed = nn.LayerNorm(dim, eps), nn.LayerNorm(dim, eps)

@@ -38,7 +38,9 @@ def supports_categorical(space: SearchSpace, *, benchmark: Benchmark) -> str | N
     return _too_long(benchmark, None, canonical=False)
 
 
-def supports_truncated_categorical(space: SearchSpace, *, benchmark: Benchmark, longest: int | None = None) -> str | None:
+def supports_truncated_categorical(
+    space: SearchSpace, *, benchmark: Benchmark, longest: int | None = None
+) -> str | None:
     """The same for the numbers of short paths."""
     try:
         return _too_long(benchmark, few(space) if longest is None else longest, canonical=False)
@@ -76,7 +78,9 @@ def _only_names(benchmark: Benchmark) -> str | None:
 def chains(benchmark: Benchmark) -> bool:
     """Whether every architecture is a single path without identities, so that its sequence of operations is its name."""
     words = vocabulary(benchmark.space)
-    return not (words.skips or words.nones) and bool((benchmark.adj.sum(1) <= 1).all() and (benchmark.adj.sum(2) <= 1).all())
+    return not (words.skips or words.nones) and bool(
+        (benchmark.adj.sum(1) <= 1).all() and (benchmark.adj.sum(2) <= 1).all()
+    )
 
 
 def path_letters(space: SearchSpace, canonical: bool) -> tuple[int, ...]:

@@ -47,23 +47,35 @@ class NarFormer(nn.Module):
     the first 8,000.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 96, heads: int = 6, hidden: int = 384, layers: int = 3,
-                 dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 96,
+        heads: int = 6,
+        hidden: int = 384,
+        layers: int = 3,
+        dropout: float = 0.1,
+    ) -> None:
         super().__init__()
         if dim % 6 or dim % heads:
             raise ValueError(f"nar_former: dim {dim} must be a multiple of 6 and of heads {heads}")
         if period(dim // 6) < len(space.ops):
-            raise ArchrankError(f"nar_former: at dim {dim} the code of a number repeats every {period(dim // 6)}, and space '{space.name}' has "
-                                f"{len(space.ops)} operations; choose another dim, such as 192")
+            raise ArchrankError(
+                f"nar_former: at dim {dim} the code of a number repeats every {period(dim // 6)}, and space '{space.name}' has "
+                f"{len(space.ops)} operations; choose another dim, such as 192"
+            )
         # Codes are buffers; tokens derived once per space would take gigabytes where there are 423,624 cells.
         self.place_codes: Tensor
         self.op_codes: Tensor
         self.mark_codes: Tensor
         self.size_codes: Tensor
-        for name, numbers, frequencies in (("place", torch.arange(space.max_nodes), dim // 6),
-                                           ("op", torch.arange(len(space.ops)), dim // 6),
-                                           ("mark", torch.tensor([END, NOWHERE]), dim // 6),
-                                           ("size", torch.arange(space.max_nodes + 1), dim // 2)):
+        for name, numbers, frequencies in (
+            ("place", torch.arange(space.max_nodes), dim // 6),
+            ("op", torch.arange(len(space.ops)), dim // 6),
+            ("mark", torch.tensor([END, NOWHERE]), dim // 6),
+            ("size", torch.arange(space.max_nodes + 1), dim // 2),
+        ):
             self.register_buffer(f"{name}_codes", scalar_code(numbers, frequencies), persistent=False)
         self.size = nn.Linear(dim, dim)
         self.layers = nn.ModuleList(Block(dim, heads, hidden, dropout=dropout) for _ in range(layers))
@@ -81,9 +93,22 @@ class NarFormer(nn.Module):
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """The published training: squared error of a sigmoid, difference and consistency losses, averaged weights."""
         epochs = 6000 if space.name == "nasbench101" else 4000
-        return {"loss": "mse", "labels": "unit", "difference": 0.1, "consistency": 0.5, "ema": 0.99,
-                "optimizer": "adamw", "lr": 1e-4, "weight_decay": 0.01, "epochs": epochs, "batch": 128,
-                "warmup": 0.1 * epochs, "schedule": "linear", "schedule_per": "step", "head": {"output": "sigmoid"}}
+        return {
+            "loss": "mse",
+            "labels": "unit",
+            "difference": 0.1,
+            "consistency": 0.5,
+            "ema": 0.99,
+            "optimizer": "adamw",
+            "lr": 1e-4,
+            "weight_decay": 0.01,
+            "epochs": epochs,
+            "batch": 128,
+            "warmup": 0.1 * epochs,
+            "schedule": "linear",
+            "schedule_per": "step",
+            "head": {"output": "sigmoid"},
+        }
 
     @staticmethod
     def twins(graphs: Graphs) -> Graphs:
@@ -181,7 +206,9 @@ def period(frequencies: int) -> float:
     """After how many numbers `scalar_code` repeats: when all frequencies, 1 + k (2^(m-1) - 1) / (m - 1), have made whole turns."""
     gaps = max(frequencies - 1, 1)
     numbers = 2 * gaps // math.gcd(gaps, 2 ** (frequencies - 1) - 1)
-    return numbers if numbers << frequencies < 2**24 else math.inf  # beyond, single precision does not know the half turns
+    return (
+        numbers if numbers << frequencies < 2**24 else math.inf
+    )  # beyond, single precision does not know the half turns
 
 
 def _present(graphs: Graphs) -> Tensor:

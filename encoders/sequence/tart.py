@@ -48,12 +48,25 @@ class Tart(nn.Module):
     `converge_time` run, which trains on the labels of `val_acc`, and its dropping of each epoch's last partial batch.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 3, heads: int = 4, key_dim: int = 16,
-                 value_dim: int = 16, hidden: int = 64, positions: int = POSITIONS, faithful: bool = False) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 64,
+        layers: int = 3,
+        heads: int = 4,
+        key_dim: int = 16,
+        value_dim: int = 16,
+        hidden: int = 64,
+        positions: int = POSITIONS,
+        faithful: bool = False,
+    ) -> None:
         super().__init__()
         if faithful and space.max_nodes > positions:
-            raise ArchrankError(f"tart: space '{space.name}' has architectures of {space.max_nodes} nodes, but "
-                                f"faithful=True holds {positions}; raise `positions` or leave faithful off")
+            raise ArchrankError(
+                f"tart: space '{space.name}' has architectures of {space.max_nodes} nodes, but "
+                f"faithful=True holds {positions}; raise `positions` or leave faithful off"
+            )
         self.ops, self.tokens = len(space.ops), len(space.ops) * space.cells
         self.positions, self.faithful = positions, faithful
         self.embed, self.start = nn.Linear(self.tokens, dim), nn.Linear(dim, dim)
@@ -68,8 +81,18 @@ class Tart(nn.Module):
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """The training found: squared error on raw labels, Adam with L2, cosine over 300 epochs, batches of 40."""
-        return {"loss": "mse", "labels": "raw", "optimizer": "adam", "lr": 1e-4, "weight_decay": 1e-3, "epochs": 300,
-                "batch": 40, "schedule": "cosine", "schedule_per": "epoch", "head": {"bias": False}}
+        return {
+            "loss": "mse",
+            "labels": "raw",
+            "optimizer": "adam",
+            "lr": 1e-4,
+            "weight_decay": 1e-3,
+            "epochs": 300,
+            "batch": 40,
+            "schedule": "cosine",
+            "schedule_per": "epoch",
+            "head": {"bias": False},
+        }
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, dim]."""

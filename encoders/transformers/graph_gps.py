@@ -42,13 +42,25 @@ class GraphGPS(nn.Module):
     training for the space.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 3, heads: int = 8, dropout: float = 0.0,
-                 attention_dropout: float = 0.0, directed: bool = False, residual: Literal["original", "flowerformer"] = "original") -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 64,
+        layers: int = 3,
+        heads: int = 8,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        directed: bool = False,
+        residual: Literal["original", "flowerformer"] = "original",
+    ) -> None:
         super().__init__()
         self.ops, self.cells, self.directed = len(space.ops), space.cells, directed
         self.embed = nn.Linear(self.ops, dim, bias=False)
         self.kinds = nn.Parameter(torch.randn(1 if directed else 2, dim))
-        self.layers = nn.ModuleList(Layer(dim, heads, dropout, attention_dropout, residual == "flowerformer") for _ in range(layers))
+        self.layers = nn.ModuleList(
+            Layer(dim, heads, dropout, attention_dropout, residual == "flowerformer") for _ in range(layers)
+        )
         ends = slots(space)
         self.slots: Tensor | None
         self.at_nodes: Tensor | None

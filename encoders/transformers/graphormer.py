@@ -39,8 +39,18 @@ class Graphormer(nn.Module):
     space and the network of its configuration file.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 4, heads: int = 4, dropout: float = 0.1, distances: int = 20,
-                 degrees: int = 64, readout: Literal["token", "mean"] = "token") -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 64,
+        layers: int = 4,
+        heads: int = 4,
+        dropout: float = 0.1,
+        distances: int = 20,
+        degrees: int = 64,
+        readout: Literal["token", "mean"] = "token",
+    ) -> None:
         super().__init__()
         self.ops, self.cells = len(space.ops), space.cells
         self.heads, self.distances, self.degrees = heads, distances, degrees
@@ -76,7 +86,9 @@ class Graphormer(nn.Module):
             mask = nn.functional.pad(mask, (1, 0), value=True)
             # The token's row and column, itself included.
             first = torch.arange(x.shape[-2], device=x.device) == 0
-            bias = torch.where(first[:, None] | first, self.token_bias[:, None, None], nn.functional.pad(bias, (1, 0, 1, 0)))
+            bias = torch.where(
+                first[:, None] | first, self.token_bias[:, None, None], nn.functional.pad(bias, (1, 0, 1, 0))
+            )
         x = self.drop(x)
         for layer in self.layers:
             x = layer(x, mask[..., None, None, :], bias)

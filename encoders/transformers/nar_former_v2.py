@@ -40,7 +40,16 @@ class NarFormerV2(nn.Module):
     are not read.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 4, groups: int = 8, ratio: int = 4, dropout: float = 0.05) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 64,
+        layers: int = 4,
+        groups: int = 8,
+        ratio: int = 4,
+        dropout: float = 0.05,
+    ) -> None:
         super().__init__()
         if dim % groups:
             raise ValueError(f"nar_former_v2: dim {dim} is not a multiple of groups {groups}")
@@ -48,8 +57,12 @@ class NarFormerV2(nn.Module):
         self.op_codes: Tensor
         for name, count in (("place", space.max_nodes), ("op", len(space.ops))):
             self.register_buffer(f"{name}_codes", scalar_code(torch.arange(count), FREQUENCIES), persistent=False)
-        self.layers = nn.ModuleList(Layer(dim if number else 4 * FREQUENCIES, dim, groups, ratio, dropout) for number in range(layers))
-        self.weigh = nn.Sequential(nn.Linear(layers * dim, layers * dim // 4), nn.ReLU(), nn.Linear(layers * dim // 4, layers), nn.Sigmoid())
+        self.layers = nn.ModuleList(
+            Layer(dim if number else 4 * FREQUENCIES, dim, groups, ratio, dropout) for number in range(layers)
+        )
+        self.weigh = nn.Sequential(
+            nn.Linear(layers * dim, layers * dim // 4), nn.ReLU(), nn.Linear(layers * dim // 4, layers), nn.Sigmoid()
+        )
 
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
@@ -59,8 +72,20 @@ class NarFormerV2(nn.Module):
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """Squared error with difference and consistency losses, Adam, linear decay after a warm-up."""
-        return {"loss": "mse", "labels": "unit", "difference": 0.1, "consistency": 0.5, "optimizer": "adam", "lr": 1e-4, "epochs": 1000, "batch": 8,
-                "warmup": 100, "schedule": "linear", "schedule_per": "step", "head": {"hidden": [512, 512], "dropout": 0.05}}
+        return {
+            "loss": "mse",
+            "labels": "unit",
+            "difference": 0.1,
+            "consistency": 0.5,
+            "optimizer": "adam",
+            "lr": 1e-4,
+            "epochs": 1000,
+            "batch": 8,
+            "warmup": 100,
+            "schedule": "linear",
+            "schedule_per": "step",
+            "head": {"hidden": [512, 512], "dropout": 0.05},
+        }
 
     @staticmethod
     def twins(graphs: Graphs) -> Graphs:

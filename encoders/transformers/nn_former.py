@@ -43,9 +43,19 @@ class NNFormer(nn.Module):
     best epoch on 1,024 more labelled architectures), and its head starts at 0 (there at 0.5).
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 96, layers: int = 4, hidden: int = 384, dropout: float = 0.1, columns: int = 0,
-                 sibling_mask: Literal["intended", "released"] = "intended", depth_token: bool = True,
-                 readout: Literal["class", "mean"] = "class") -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 96,
+        layers: int = 4,
+        hidden: int = 384,
+        dropout: float = 0.1,
+        columns: int = 0,
+        sibling_mask: Literal["intended", "released"] = "intended",
+        depth_token: bool = True,
+        readout: Literal["class", "mean"] = "class",
+    ) -> None:
         super().__init__()
         if dim % RELATIONS or hidden % 2:
             raise ValueError(f"nn_former: dim {dim} must be a multiple of {RELATIONS}, hidden {hidden} of 2")
@@ -69,9 +79,22 @@ class NNFormer(nn.Module):
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """Squared error, differences, agreement of two passes with dropout, averaged weights."""
-        return {"loss": "mse", "labels": "unit", "difference": 0.2, "consistency": 1.0, "ema": 0.99, "optimizer": "adamw", "lr": 1e-4,
-                "weight_decay": 0.01, "epochs": 3000, "batch": 128, "warmup": 300, "schedule": "cosine", "schedule_per": "step",
-                "head": "linear"}
+        return {
+            "loss": "mse",
+            "labels": "unit",
+            "difference": 0.2,
+            "consistency": 1.0,
+            "ema": 0.99,
+            "optimizer": "adamw",
+            "lr": 1e-4,
+            "weight_decay": 0.01,
+            "epochs": 3000,
+            "batch": 128,
+            "warmup": 300,
+            "schedule": "cosine",
+            "schedule_per": "step",
+            "head": "linear",
+        }
 
     @staticmethod
     def twins(graphs: Graphs) -> Graphs:
@@ -81,7 +104,10 @@ class NNFormer(nn.Module):
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, dim], or [B, cells * dim] for the mean."""
         dtype = self.embed.weight.dtype
-        parts = [self.token.expand(*graphs.ops.shape[:-1], 1, -1), self.embed(one_hot(graphs.ops + self.ops * graphs.cell, self.kinds).to(dtype))]
+        parts = [
+            self.token.expand(*graphs.ops.shape[:-1], 1, -1),
+            self.embed(one_hot(graphs.ops + self.ops * graphs.cell, self.kinds).to(dtype)),
+        ]
         if self.size is not None:
             count = (graphs.mask & (graphs.ops != self.none)).sum(-1, keepdim=True)
             parts.append(self.size(one_hot(count, self.sizes).to(dtype)))
@@ -92,7 +118,9 @@ class NNFormer(nn.Module):
         for layer in self.layers:
             x = layer(x, allowed, links)
         x = self.norm_out(x)
-        return x[..., 0, :] if self.readout == "class" else mean_pool(x[..., 1 : 1 + graphs.nodes, :], graphs, self.cells)
+        return (
+            x[..., 0, :] if self.readout == "class" else mean_pool(x[..., 1 : 1 + graphs.nodes, :], graphs, self.cells)
+        )
 
     def _allowed(self, graphs: Graphs, behind: int) -> Tensor:
         """bool [B, 4, L, L]: who may look at whom, by head; `behind` tokens stand behind the nodes."""

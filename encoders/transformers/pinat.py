@@ -44,29 +44,61 @@ class PINAT(nn.Module):
     an epoch, which the code drops.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 80, layers: int = 3, heads: int = 2, width: int = 64, hidden: int = 512,
-                 pine_heads: int = 2, pine_channels: int = 16, dropout: float = 0.1, faithful: bool = False) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 80,
+        layers: int = 3,
+        heads: int = 2,
+        width: int = 64,
+        hidden: int = 512,
+        pine_heads: int = 2,
+        pine_channels: int = 16,
+        dropout: float = 0.1,
+        faithful: bool = False,
+    ) -> None:
         super().__init__()
         self.tokens = LaplacianTokens(space, dim, faithful)
         self.pine = Beside(self.tokens, self.tokens.kinds, pine_channels, EMBEDDING_HEADS, dim)
         self.drop = Dropout(dropout)
         self.norm = nn.LayerNorm(dim, 1e-6)
         extra = pine_heads * width
-        self.layers = nn.ModuleList(PostNormBlock(dim, heads, hidden, width=width, dropout=dropout, beside=extra) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            PostNormBlock(dim, heads, hidden, width=width, dropout=dropout, beside=extra) for _ in range(layers)
+        )
         self.pines = nn.ModuleList(Beside(self.tokens, dim, pine_channels, pine_heads, extra) for _ in range(layers))
 
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
         """The published size and form."""
-        return {"dim": 80, "layers": 3, "heads": 2, "width": 64, "hidden": 512, "pine_heads": 2, "pine_channels": 16, "dropout": 0.1,
-                "faithful": True}
+        return {
+            "dim": 80,
+            "layers": 3,
+            "heads": 2,
+            "width": 64,
+            "hidden": 512,
+            "pine_heads": 2,
+            "pine_channels": 16,
+            "dropout": 0.1,
+            "faithful": True,
+        }
 
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """Squared error, Adam, cosine per epoch, batches of ten, a linear head in two steps."""
-        return {"loss": "mse", "labels": "standard", "optimizer": "adam", "lr": 1e-4, "weight_decay": 1e-3, "epochs": 300, "batch": 10,
-                "schedule": "cosine", "schedule_per": "epoch",
-                "head": {"hidden": [96], "bias": False, "activation": "none", "dropout": 0.1}}
+        return {
+            "loss": "mse",
+            "labels": "standard",
+            "optimizer": "adam",
+            "lr": 1e-4,
+            "weight_decay": 1e-3,
+            "epochs": 300,
+            "batch": 10,
+            "schedule": "cosine",
+            "schedule_per": "epoch",
+            "head": {"hidden": [96], "bias": False, "activation": "none", "dropout": 0.1},
+        }
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]; [B, dim] with `faithful`."""

@@ -38,13 +38,25 @@ class TNASP(nn.Module):
     that code drops.
     """
 
-    def __init__(self, space: SearchSpace, *, dim: int = 80, layers: int = 3, heads: int = 4, width: int = 64, hidden: int = 512,
-                 dropout: float = 0.1, faithful: bool = False) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        dim: int = 80,
+        layers: int = 3,
+        heads: int = 4,
+        width: int = 64,
+        hidden: int = 512,
+        dropout: float = 0.1,
+        faithful: bool = False,
+    ) -> None:
         super().__init__()
         self.tokens = LaplacianTokens(space, dim, faithful)
         self.drop = Dropout(dropout)
         self.norm = nn.LayerNorm(dim, 1e-6)
-        self.layers = nn.ModuleList(PostNormBlock(dim, heads, hidden, width=width, dropout=dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            PostNormBlock(dim, heads, hidden, width=width, dropout=dropout) for _ in range(layers)
+        )
 
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
@@ -54,9 +66,18 @@ class TNASP(nn.Module):
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
         """Squared error, Adam, cosine per epoch, batches of ten, a linear head in two steps."""
-        return {"loss": "mse", "labels": "standard", "optimizer": "adam", "lr": 1e-4, "weight_decay": 1e-3, "epochs": 300, "batch": 10,
-                "schedule": "cosine", "schedule_per": "epoch",
-                "head": {"hidden": [96], "bias": False, "activation": "none", "dropout": 0.1}}
+        return {
+            "loss": "mse",
+            "labels": "standard",
+            "optimizer": "adam",
+            "lr": 1e-4,
+            "weight_decay": 1e-3,
+            "epochs": 300,
+            "batch": 10,
+            "schedule": "cosine",
+            "schedule_per": "epoch",
+            "head": {"hidden": [96], "bias": False, "activation": "none", "dropout": 0.1},
+        }
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]; [B, dim] with `faithful`."""

@@ -33,7 +33,9 @@ def timed(command: Sequence[str], variables: Mapping[str, str] | None = None) ->
     with tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         try:
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, **(variables or {})})
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=errors, env={**os.environ, **(variables or {})}
+            )
         except OSError as error:
             raise ArchrankError(f"cannot start '{said}': {error.strerror}") from None
         _, status, used = os.wait4(process.pid, 0)
@@ -42,13 +44,24 @@ def timed(command: Sequence[str], variables: Mapping[str, str] | None = None) ->
         if process.returncode:
             errors.seek(0)
             lines = errors.read().decode(errors="replace").strip().splitlines()
-            raise ArchrankError(f"'{said}' ended with exit code {process.returncode}" + (f": {lines[-1][:200]}" if lines else ""))
+            raise ArchrankError(
+                f"'{said}' ended with exit code {process.returncode}" + (f": {lines[-1][:200]}" if lines else "")
+            )
     peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": peak, "starter": peak_memory()}
 
 
-def against(command: str, case: Case, results: Results, *, repeats: int = 5, members: int = 1, updates: int | None = None, threads: int = 1,
-            say: Callable[[str], None] = print) -> None:
+def against(
+    command: str,
+    case: Case,
+    results: Results,
+    *,
+    repeats: int = 5,
+    members: int = 1,
+    updates: int | None = None,
+    threads: int = 1,
+    say: Callable[[str], None] = print,
+) -> None:
     """Run `command` and a whole training and prediction of the case in turn.
 
     Ours runs in the environment that `archrank run` gives its workers, the other in the user's own, with the same number of threads.
@@ -76,4 +89,10 @@ def plan(results: Results, *, repeats: int = 5, say: Callable[[str], None] = pri
     with tempfile.TemporaryDirectory() as store:
         for repeat in range(repeats):
             say(f"plan {repeat + 1}/{repeats}")
-            results.add("timed", variant="plan", repeat=repeat, trials=10_000, **timed([sys.executable, "-m", "archrank", *words.split(), store]))
+            results.add(
+                "timed",
+                variant="plan",
+                repeat=repeat,
+                trials=10_000,
+                **timed([sys.executable, "-m", "archrank", *words.split(), store]),
+            )

@@ -18,8 +18,17 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
-def compare(cases: Sequence[Case], variants: Sequence[str], results: Results, *, repeats: int = 5, updates: int | None = None, seconds: float = 1.0,
-            threads: int = 1, say: Say = print) -> None:
+def compare(
+    cases: Sequence[Case],
+    variants: Sequence[str],
+    results: Results,
+    *,
+    repeats: int = 5,
+    updates: int | None = None,
+    seconds: float = 1.0,
+    threads: int = 1,
+    say: Say = print,
+) -> None:
     """Measure every case in every variant that it has; what a case has no form for is noted as such.
 
     updates: measured steps a sample (None: as many as take about `seconds`). ArchrankError if archrank's own way fails.
@@ -46,7 +55,15 @@ def compare(cases: Sequence[Case], variants: Sequence[str], results: Results, *,
                 for what in ("train", "predict"):
                     for variant, worker in list(workers.items()):
                         say(f"{case.encoder}: {what} {repeat + 1}/{repeats} {variant}")
-                        _measure(results, workers, worker, what, variant, repeat, {"updates": updates, "seconds": seconds} if what == "train" else {})
+                        _measure(
+                            results,
+                            workers,
+                            worker,
+                            what,
+                            variant,
+                            repeat,
+                            {"updates": updates, "seconds": seconds} if what == "train" else {},
+                        )
             # One of archrank's ways is enough: recording takes seconds of its own.
             for variant in [variant for variant in ("ensemble", "torch-geometric") if variant in workers]:
                 _measure(results, workers, workers[variant], "python_share", variant, 0, {})
@@ -54,7 +71,15 @@ def compare(cases: Sequence[Case], variants: Sequence[str], results: Results, *,
                 _measure(results, workers, workers["ensemble"], "floor", "ensemble", 0, {})
 
 
-def _measure(results: Results, workers: dict[str, Worker], worker: Worker, what: str, variant: str, repeat: int, arguments: dict[str, object]) -> None:
+def _measure(
+    results: Results,
+    workers: dict[str, Worker],
+    worker: Worker,
+    what: str,
+    variant: str,
+    repeat: int,
+    arguments: dict[str, object],
+) -> None:
     """One measurement; a variant that fails is noted and left out from then on."""
     try:
         results.add(what, variant=variant, repeat=repeat, **worker.ask(what, **arguments))

@@ -62,7 +62,9 @@ def as_data(graphs: Graphs, labels: NDArray[np.float64], ops: int, transform: Ca
     for b, label in enumerate(labels):
         nodes = int(graphs.mask[b].sum())
         x = nn.functional.one_hot(graphs.ops[b, :nodes], ops).float()
-        data = Data(x=x, edge_index=graphs.adj[b].nonzero().T.contiguous(), y=torch.tensor([label], dtype=torch.float32))
+        data = Data(
+            x=x, edge_index=graphs.adj[b].nonzero().T.contiguous(), y=torch.tensor([label], dtype=torch.float32)
+        )
         found.append(transform(data))
     return found
 
@@ -94,8 +96,16 @@ class Conventional:
         per_epoch = max(1, len(self.training) // recipe.batch) if whole else steps_per_epoch(len(self.training), recipe)
         epochs = -(-steps // per_epoch)
         kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-        optimizer = kind(self.network.parameters(), lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(recipe, step, epochs * per_epoch, per_epoch))
+        optimizer = kind(
+            self.network.parameters(),
+            lr=recipe.lr,
+            betas=recipe.betas,
+            eps=recipe.eps,
+            weight_decay=recipe.weight_decay,
+        )
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate(recipe, step, epochs * per_epoch, per_epoch)
+        )
         capped = recipe.pairs_per_item is not None or recipe.difference > 0
         self.network.train()
         done = 0
@@ -123,7 +133,10 @@ class Conventional:
     def predict(self) -> int:
         """Score the rows to predict; returns how many."""
         self.network.eval()
-        scores = [self.network(batch.to(self.subject.case.device)).cpu() for batch in DataLoader(self.tested, PREDICTION_BATCH)]
+        scores = [
+            self.network(batch.to(self.subject.case.device)).cpu()
+            for batch in DataLoader(self.tested, PREDICTION_BATCH)
+        ]
         return len(torch.cat(scores))
 
     @torch.no_grad()

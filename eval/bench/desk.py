@@ -42,8 +42,15 @@ class Desk:
         self.runner = make_runner(self.subject, variant)
         recipe, size = self.subject.recipe, len(self.subject.members[0].train)
         per_epoch = steps_per_epoch(size, recipe)
-        answer: dict[str, Any] = {"idle": idle, "steps": recipe.updates or (recipe.epochs or 0) * per_epoch, "per_epoch": per_epoch,
-                                  "recipe": recipe.name, "batch": recipe.batch, "notes": self.subject.notes, "members": self.runner.members}
+        answer: dict[str, Any] = {
+            "idle": idle,
+            "steps": recipe.updates or (recipe.epochs or 0) * per_epoch,
+            "per_epoch": per_epoch,
+            "recipe": recipe.name,
+            "batch": recipe.batch,
+            "notes": self.subject.notes,
+            "members": self.runner.members,
+        }
         return answer if isinstance(self.runner, Engine) else answer | {"apart": self.runner.apart()}
 
     def train(self, updates: int | None = None, seconds: float = 1.0) -> dict[str, Any]:
@@ -64,8 +71,13 @@ class Desk:
         steps = math.ceil(updates / cycle) * cycle + (1 if cycle == 1 else 0)
         done = runner.train(steps, watch.start)
         wall, cpu = watch.read()
-        return {"wall": wall / done / runner.members, "cpu": cpu / done / runner.members, "measured": done, "members": runner.members,
-                "peak": self._peak()}
+        return {
+            "wall": wall / done / runner.members,
+            "cpu": cpu / done / runner.members,
+            "measured": done,
+            "members": runner.members,
+            "peak": self._peak(),
+        }
 
     def predict(self) -> dict[str, Any]:
         """Predict with what was trained last, after once to warm up. `wall` and `cpu`: seconds an architecture and member."""
@@ -77,7 +89,13 @@ class Desk:
         watch.start()
         count = runner.predict()
         wall, cpu = watch.read()
-        return {"wall": wall / count, "cpu": cpu / count, "measured": count, "members": runner.members, "peak": self._peak()}
+        return {
+            "wall": wall / count,
+            "cpu": cpu / count,
+            "measured": count,
+            "members": runner.members,
+            "peak": self._peak(),
+        }
 
     def predict_cells(self, cells: int) -> dict[str, Any]:
         """Predict so many random NAS-Bench-101-sized cells, deriving their structure included. `wall` and `cpu`: seconds for all of them."""

@@ -75,9 +75,15 @@ def floor(subject: Subject) -> Floor:
     tensors = sum(t.numel() * t.element_size() for t in graphs.tensors().values())
     share = mean / first * (2 if recipe.consistency else 1)
     device = subject.case.device
-    return Floor(both.get_total_flops() * share, weights + sum(kept.values()) * share, once.get_total_flops() / first, tensors / first,
-                 matrix_rate(len(subject.members), first * graphs.nodes, subject.dim, device), copy_rate(device), mean)
-
+    return Floor(
+        both.get_total_flops() * share,
+        weights + sum(kept.values()) * share,
+        once.get_total_flops() / first,
+        tensors / first,
+        matrix_rate(len(subject.members), first * graphs.nodes, subject.dim, device),
+        copy_rate(device),
+        mean,
+    )
 
 
 def matrix_rate(members: int, rows: int, dim: int, device: str = "cpu") -> float:

@@ -53,31 +53,94 @@ def _space(encoder: str, size: int) -> Case:
 
 LABELS = (20, 78, 390, 1950, 7800)
 PARTS: dict[str, tuple[Part, ...]] = {
-    "members": (Part("members", "members", (1, 2, 4, 8, 16, 32, 64), "update of the whole ensemble (common recipe, batch 16, 78 labels)", _members),),
+    "members": (
+        Part(
+            "members",
+            "members",
+            (1, 2, 4, 8, 16, 32, 64),
+            "update of the whole ensemble (common recipe, batch 16, 78 labels)",
+            _members,
+        ),
+    ),
     "budget": (
-        Part("budget", "labels", LABELS, "update and member (common recipe: 1,000 updates whatever the budget)", _budget),
+        Part(
+            "budget", "labels", LABELS, "update and member (common recipe: 1,000 updates whatever the budget)", _budget
+        ),
         Part("epochs", "labels", LABELS, "epoch and member (paper recipe)", _epochs),
     ),
-    "nodes": (Part("nodes", "nodes", (7, 15, 30, 60, 120, 240, 600), "update (common recipe, 16 random graphs of so many nodes)", _nodes, 2),),
-    "space": (Part("space", "architectures", (1_000, 10_000, 100_000, 423_624), "prediction of all architectures (NAS-Bench-101-sized cells)", _space),),
+    "nodes": (
+        Part(
+            "nodes",
+            "nodes",
+            (7, 15, 30, 60, 120, 240, 600),
+            "update (common recipe, 16 random graphs of so many nodes)",
+            _nodes,
+            2,
+        ),
+    ),
+    "space": (
+        Part(
+            "space",
+            "architectures",
+            (1_000, 10_000, 100_000, 423_624),
+            "prediction of all architectures (NAS-Bench-101-sized cells)",
+            _space,
+        ),
+    ),
 }
 # An epoch of thousands of labels is long, and its steps are like any others: one encoder shows it.
 ONLY = {"epochs": ("gcn",)}
 
 
-def grow(parts: Sequence[str], encoders: Sequence[str], results: Callable[[str], Results], *, benchmark: str = "nasbench201", device: str = "cpu",
-         sizes: Sequence[int] | None = None, repeats: int = 3, seconds: float = 0.5, updates: int | None = None, threads: int = 1,
-         say: Callable[[str], None] = print) -> None:
+def grow(
+    parts: Sequence[str],
+    encoders: Sequence[str],
+    results: Callable[[str], Results],
+    *,
+    benchmark: str = "nasbench201",
+    device: str = "cpu",
+    sizes: Sequence[int] | None = None,
+    repeats: int = 3,
+    seconds: float = 0.5,
+    updates: int | None = None,
+    threads: int = 1,
+    say: Callable[[str], None] = print,
+) -> None:
     """Measure the chosen parts. results: where the samples of a part go. sizes: in place of each part's own. updates: as in `compare`."""
     for name in parts:
         for part in PARTS[name]:
             for encoder in [e for e in encoders if e.split("[")[0] in ONLY.get(part.name, (e.split("[")[0],))]:
-                _part(part, encoder, results(f"growth-{part.name}"), benchmark, device, sorted(sizes or part.sizes), repeats, seconds, updates, threads, say)
+                _part(
+                    part,
+                    encoder,
+                    results(f"growth-{part.name}"),
+                    benchmark,
+                    device,
+                    sorted(sizes or part.sizes),
+                    repeats,
+                    seconds,
+                    updates,
+                    threads,
+                    say,
+                )
 
 
-def _part(part: Part, encoder: str, results: Results, benchmark: str, device: str, sizes: Sequence[int], repeats: int, seconds: float,
-          updates: int | None, threads: int, say: Callable[[str], None]) -> None:
-    results.begin(encoder + (f" ({threads} threads)" if threads > 1 else "") + (f" on {device}" if device != "cpu" else ""))
+def _part(
+    part: Part,
+    encoder: str,
+    results: Results,
+    benchmark: str,
+    device: str,
+    sizes: Sequence[int],
+    repeats: int,
+    seconds: float,
+    updates: int | None,
+    threads: int,
+    say: Callable[[str], None],
+) -> None:
+    results.begin(
+        encoder + (f" ({threads} threads)" if threads > 1 else "") + (f" on {device}" if device != "cpu" else "")
+    )
     results.add("growth", cost=part.cost, threads=threads, encoder=encoder)
     # One process for all sizes of an encoder, from small to large, so that its peak memory is that of the largest so far.
     with Worker(threads) as worker:
@@ -107,7 +170,9 @@ def _part(part: Part, encoder: str, results: Results, benchmark: str, device: st
                     return
 
 
-def _sample(part: Part, worker: Worker, ready: dict[str, Any], size: int, seconds: float, updates: int | None) -> dict[str, Any]:
+def _sample(
+    part: Part, worker: Worker, ready: dict[str, Any], size: int, seconds: float, updates: int | None
+) -> dict[str, Any]:
     """One sample, its `wall` and `cpu` in the part's unit of cost."""
     if part.name == "space":
         worker.ask("train", updates=1)

@@ -50,5 +50,7 @@ def _edges(rng: np.random.Generator, count: int, nodes: int, density: float) -> 
 
 def _space(name: str, ops: tuple[str, ...], labels: Tensor, edges: Tensor) -> tuple[SearchSpace, Graphs]:
     graphs = Graphs(labels, edges, torch.ones_like(labels, dtype=torch.bool), torch.zeros_like(labels))
-    space = SearchSpace(name, ops, labels.shape[1], {"input": 0, "output": len(ops) - 1}, 1, edges.any(0).numpy(), edges.all(0).numpy())
+    space = SearchSpace(
+        name, ops, labels.shape[1], {"input": 0, "output": len(ops) - 1}, 1, edges.any(0).numpy(), edges.all(0).numpy()
+    )
     return space, graphs

@@ -71,10 +71,14 @@ class PathAttention(MessagePassing):  # type: ignore[misc]
 
     def forward(self, x: Tensor, pairs: Tensor) -> Tensor:
         """x [n, d], pairs int64 [2, P] -> [n, d]."""
-        sender, receiver, value = (y.view(len(x), self.heads, -1) for y in (*self.key_query(x).chunk(2, -1), self.value(x)))
+        sender, receiver, value = (
+            y.view(len(x), self.heads, -1) for y in (*self.key_query(x).chunk(2, -1), self.value(x))
+        )
         return self.out(self.propagate(pairs, sender=sender, receiver=receiver, value=value).flatten(1))
 
-    def message(self, sender_j: Tensor, receiver_i: Tensor, value_j: Tensor, index: Tensor, size_i: int | None) -> Tensor:
+    def message(
+        self, sender_j: Tensor, receiver_i: Tensor, value_j: Tensor, index: Tensor, size_i: int | None
+    ) -> Tensor:
         """[P, heads, d / heads]."""
         scores = (receiver_i * sender_j).sum(-1) / math.sqrt(sender_j.shape[-1])
         return self.drop(softmax(scores, index, num_nodes=size_i)).unsqueeze(-1) * value_j
@@ -86,7 +90,9 @@ class FlowLayer(nn.Module):
     def __init__(self, ours: Any) -> None:
         super().__init__()
         self.down, self.up, self.attend = GenerationSweep(ours.down), GenerationSweep(ours.up), PathAttention(ours)
-        self.norm_flow, self.norm_attention, self.norm_out = (norm(n) for n in (ours.norm_flow, ours.norm_attention, ours.norm_out))
+        self.norm_flow, self.norm_attention, self.norm_out = (
+            norm(n) for n in (ours.norm_flow, ours.norm_attention, ours.norm_out)
+        )
         self.wide, self.narrow = linear(ours.wide), linear(ours.narrow)
 
     def forward(self, x: Tensor, data: Any) -> Tensor:
@@ -103,7 +109,9 @@ class PygFlowerFormer(nn.Module):
     def __init__(self, ours: FlowerFormer) -> None:
         super().__init__()
         if ours.cells > 1 or ours.mask_mode != "paper" or ours.edge is not None:
-            raise ArchrankError("flowerformer with two cells, another mask mode or faithful=true has no torch-geometric form")
+            raise ArchrankError(
+                "flowerformer with two cells, another mask mode or faithful=true has no torch-geometric form"
+            )
         self.embed, self.norm = linear(ours.embed), norm(ours.norm)
         self.layers = nn.ModuleList(FlowLayer(layer) for layer in ours.layers)
 
@@ -130,4 +138,3 @@ class PygFlowerFormer(nn.Module):
         for layer in self.layers:
             x = layer(x, data)
         return global_mean_pool(x, data.batch)
-

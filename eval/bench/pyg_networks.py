@@ -51,7 +51,9 @@ class PygGCN(nn.Module):
         """[B, dim]."""
         x, back = data.x, data.edge_index.flip(0)
         for along, against, drop in zip(self.along, self.against, self.drops):
-            x = drop((torch.relu(along(x, back, data.along)) + torch.relu(against(x, data.edge_index, data.against))) / 2)
+            x = drop(
+                (torch.relu(along(x, back, data.along)) + torch.relu(against(x, data.edge_index, data.against))) / 2
+            )
         return global_mean_pool(x, data.batch)
 
 
@@ -66,7 +68,9 @@ class PygGIN(nn.Module):
         self.convs, self.norms, self.drops = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         layers: Any = ours.layers
         for layer in layers:
-            conv = GINConv(nn.Sequential(linear(layer.wide), nn.ReLU(), linear(layer.narrow)), train_eps=layer.eps.requires_grad)
+            conv = GINConv(
+                nn.Sequential(linear(layer.wide), nn.ReLU(), linear(layer.narrow)), train_eps=layer.eps.requires_grad
+            )
             # Only now: the library's constructor draws the weights of what it is given anew.
             conv.nn[0].load_state_dict(layer.wide.state_dict())
             conv.nn[2].load_state_dict(layer.narrow.state_dict())
@@ -99,7 +103,9 @@ class GatedConv(MessagePassing):  # type: ignore[misc]  # the library is untyped
         raw = self.edge_updater(edge_index, to=self.D(x), come=self.E(x), state=self.C(e))
         total, weight = self.propagate(edge_index, x=self.B(x), gate=torch.sigmoid(raw)).chunk(2, -1)
         fresh = self.A(x) + total / (weight + EPSILON)
-        return x + self.drop_node(torch.relu(self.norm_node(fresh))), e + self.drop_edge(torch.relu(self.norm_edge(raw)))
+        return x + self.drop_node(torch.relu(self.norm_node(fresh))), e + self.drop_edge(
+            torch.relu(self.norm_edge(raw))
+        )
 
     def edge_update(self, to_i: Tensor, come_j: Tensor, state: Tensor) -> Tensor:
         """Edge states before normalisation [E, d]."""

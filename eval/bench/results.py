@@ -34,7 +34,16 @@ class Results:
 
     def add(self, what: str, **values: Any) -> None:
         """Note one measurement and write the file."""
-        self.samples.append({"part": self.part, "case": self.case, "what": what, **values, "machine": self.machine, "command": self.command})
+        self.samples.append(
+            {
+                "part": self.part,
+                "case": self.case,
+                "what": what,
+                **values,
+                "machine": self.machine,
+                "command": self.command,
+            }
+        )
         text = json.dumps({"schema": SCHEMA, "samples": self.samples}, indent=1, allow_nan=False) + "\n"
         replace(self.path, lambda path: _write(path, text))
 

@@ -55,8 +55,18 @@ class Engine:
                 synchronize(s.case.device)
                 began()
 
-        self.trained = fit(s.build, self.graphs, chosen, recipe, device=s.case.device, twins=s.twins, pairs=s.pairs, progress=progress,
-                           one_program=self.one_program, compiled=self.compiled)
+        self.trained = fit(
+            s.build,
+            self.graphs,
+            chosen,
+            recipe,
+            device=s.case.device,
+            twins=s.twins,
+            pairs=s.pairs,
+            progress=progress,
+            one_program=self.one_program,
+            compiled=self.compiled,
+        )
         # What was derived for the whole space stays, so that setting up again costs nothing.
         self.graphs = self.trained.graphs
         return heard[0]

@@ -57,16 +57,30 @@ def prepare(case: Case) -> Subject:
         raise ArchrankError(f"encoder '{case.encoder}' names {len(specs)} encoders; a case is about one")
     spec = specs[0]
     if not spec.neural:
-        raise ArchrankError(f"encoder '{case.encoder}' is trained by scikit-learn; bench measures the harness: leave +{spec.head} out")
+        raise ArchrankError(
+            f"encoder '{case.encoder}' is trained by scikit-learn; bench measures the harness: leave +{spec.head} out"
+        )
     space, graphs, members, rows = _architectures(case)
     target = spec.info.load()
     if not spec.info.learned:
         return _fixed(case, spec, target, space, graphs, members, rows)
     published = case.recipe == "common" or "paper_recipe" in spec.info.hooks
-    recipe, config = resolve_recipe(RECIPES[case.recipe if published else "common"], target, spec.config, spec.layers(), space)
+    recipe, config = resolve_recipe(
+        RECIPES[case.recipe if published else "common"], target, spec.config, spec.layers(), space
+    )
     notes = [] if published else [f"{spec.info.name} publishes no recipe of its own: common"]
-    subject = Subject(case, spec, space, graphs, members, _with_batch(recipe, case.batch), lambda member, probe: target(space, **config), rows,
-                      "compare" in spec.info.hooks, notes=notes)
+    subject = Subject(
+        case,
+        spec,
+        space,
+        graphs,
+        members,
+        _with_batch(recipe, case.batch),
+        lambda member, probe: target(space, **config),
+        rows,
+        "compare" in spec.info.hooks,
+        notes=notes,
+    )
     if recipe.consistency:
         subject.twins = target.twins(graphs)
     return _labelled(subject)
@@ -75,11 +89,18 @@ def prepare(case: Case) -> Subject:
 def _architectures(case: Case) -> tuple[SearchSpace, Graphs, list[Member], Rows]:
     """Space, graphs, members with raw scores for labels, and rows to predict."""
     if case.nodes or case.cells:
-        space, graphs = random_dags(case.budget + 32, case.nodes) if case.nodes else random_cells(max(case.cells, case.budget))
+        space, graphs = (
+            random_dags(case.budget + 32, case.nodes) if case.nodes else random_cells(max(case.cells, case.budget))
+        )
         scores = np.random.default_rng(0).standard_normal(len(graphs))
         rows = np.arange(min(case.cells or case.predicted, len(graphs)), dtype=np.int64)
         order = [np.random.default_rng(seed).permutation(len(graphs)) for seed in range(case.members)]
-        return space, graphs, [Member(seed, o[: case.budget], scores[o[: case.budget]], rows) for seed, o in enumerate(order)], rows
+        return (
+            space,
+            graphs,
+            [Member(seed, o[: case.budget], scores[o[: case.budget]], rows) for seed, o in enumerate(order)],
+            rows,
+        )
     benchmark = load(case.benchmark)
     splits = [make_split(benchmark, "clean", seed) for seed in range(case.members)]
     worth = benchmark.target() * (1 if benchmark.direction(benchmark.default_target) == "max" else -1)
@@ -90,7 +111,9 @@ def _architectures(case: Case) -> tuple[SearchSpace, Graphs, list[Member], Rows]
 
 def _labelled(subject: Subject) -> Subject:
     """The same with the labels the recipe trains on. A `unit` is taken from the scores themselves: what labels are does not change the cost."""
-    subject.members = [Member(m.seed, m.train, transform(m.labels, subject.recipe.labels, unit=""), m.test) for m in subject.members]
+    subject.members = [
+        Member(m.seed, m.train, transform(m.labels, subject.recipe.labels, unit=""), m.test) for m in subject.members
+    ]
     return subject
 
 
@@ -98,7 +121,9 @@ def _with_batch(recipe: Recipe, batch: int | None) -> Recipe:
     return recipe if batch is None else recipe.model_copy(update={"batch": batch})
 
 
-def _fixed(case: Case, spec: Spec, target: Any, space: SearchSpace, graphs: Graphs, members: list[Member], rows: Rows) -> Subject:
+def _fixed(
+    case: Case, spec: Spec, target: Any, space: SearchSpace, graphs: Graphs, members: list[Member], rows: Rows
+) -> Subject:
     """A fixed encoding with a head of two hidden layers, under the common recipe."""
     config = dict(spec.config)
     notes = ["a fixed encoding: its head trains under common"]
@@ -110,8 +135,17 @@ def _fixed(case: Case, spec: Spec, target: Any, space: SearchSpace, graphs: Grap
     graphs = graphs.plain()
     graphs.derive(name, lambda _: features)
     recipe = _with_batch(COMMON.model_copy(update={"head": spec.layers()}), case.batch)
-    subject = Subject(case, spec, space, graphs, members, recipe, lambda m, probe: FixedEncoding(name, _unused, features[m.train].double().numpy()),
-                      rows, notes=notes)
+    subject = Subject(
+        case,
+        spec,
+        space,
+        graphs,
+        members,
+        recipe,
+        lambda m, probe: FixedEncoding(name, _unused, features[m.train].double().numpy()),
+        rows,
+        notes=notes,
+    )
     if not spec.info.pretrained:
         predicted = graphs.plain()[torch.as_tensor(rows)]
         subject.encode = lambda: torch.as_tensor(target(predicted.plain(), space, **config))

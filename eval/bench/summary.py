@@ -40,7 +40,11 @@ def clock(samples: Sequence[Sample]) -> str:
 def ratios(samples: Sequence[Sample], above: str, below: str, field: str) -> Spread | None:
     """`field` of variant `above` over that of `below`, repeat by repeat: both were measured right after one another."""
     under = {sample["repeat"]: sample[field] for sample in select(samples, variant=below)}
-    return spread(sample[field] / under[sample["repeat"]] for sample in select(samples, variant=above) if under.get(sample["repeat"], 0) > 0)
+    return spread(
+        sample[field] / under[sample["repeat"]]
+        for sample in select(samples, variant=above)
+        if under.get(sample["repeat"], 0) > 0
+    )
 
 
 @dataclass(frozen=True)

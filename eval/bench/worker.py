@@ -29,8 +29,10 @@ class Worker:
         except (EOFError, OSError):
             self.process.join(5)
             code = self.process.exitcode
-            raise ArchrankError(f"the measuring process died ({f'signal {-code}' if code and code < 0 else f'exit code {code}'}); out of memory "
-                                "is the usual cause") from None
+            raise ArchrankError(
+                f"the measuring process died ({f'signal {-code}' if code and code < 0 else f'exit code {code}'}); out of memory "
+                "is the usual cause"
+            ) from None
         if "error" in answer:
             raise ArchrankError(answer["error"])
         return answer
@@ -38,7 +40,9 @@ class Worker:
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.pipe.close()
         self.process.join(2)
         if self.process.is_alive():

@@ -41,7 +41,10 @@ class View:
 
     def tensors(self) -> list[Tensor]:
         """Every tensor, in an order that depends on nothing but which there are."""
-        return [*self.graphs.tensors().values(), *(part for part in (self.drawn, self.matches) if isinstance(part, Tensor))]
+        return [
+            *self.graphs.tensors().values(),
+            *(part for part in (self.drawn, self.matches) if isinstance(part, Tensor)),
+        ]
 
     def with_tensors(self, tensors: Iterator[Tensor]) -> View:
         """A view like this one of `tensors`, ordered as by `tensors()`."""
@@ -73,7 +76,9 @@ class Feed:
     numbers: how many random numbers a network takes for a batch, by its architectures; None: as many as each member asks for.
     """
 
-    def __init__(self, members: Sequence[Member], spaces: Sequence[Graphs], recipe: Recipe, numbers: Mapping[int, int] | None) -> None:
+    def __init__(
+        self, members: Sequence[Member], spaces: Sequence[Graphs], recipe: Recipe, numbers: Mapping[int, int] | None
+    ) -> None:
         # What is trained on is laid close together: a whole space does not fit into a processor's caches.
         used, places = np.unique(np.concatenate([member.train for member in members]), return_inverse=True)
         self.rows = np.split(places, np.cumsum([len(member.train) for member in members])[:-1])
@@ -89,13 +94,18 @@ class Feed:
 
     def sample(self, count: int) -> Batch:
         """A batch of each member's first `count` training architectures, which takes nothing from the random numbers of training."""
-        return self._batch([np.arange(count)] * len(self.members), Noise([member.seed for member in self.members], self.device))
+        return self._batch(
+            [np.arange(count)] * len(self.members), Noise([member.seed for member in self.members], self.device)
+        )
 
     def _batch(self, chosen: Sequence[Rows], noise: Noise) -> Batch:
         index = np.stack([rows[positions] for rows, positions in zip(self.rows, chosen)])
         labels = np.stack([member.labels[positions] for member, positions in zip(self.members, chosen)])
         rows, count = torch.from_numpy(index).to(self.device), index.shape[1]
-        views = (View(space[rows], self._drawn(noise, count), noise.fine(count, count) if self.matched else None) for space in self.spaces)
+        views = (
+            View(space[rows], self._drawn(noise, count), noise.fine(count, count) if self.matched else None)
+            for space in self.spaces
+        )
         return Batch(torch.from_numpy(labels).to(self.device, self.dtype), tuple(views))
 
     def _drawn(self, noise: Noise, count: int) -> Tensor | Sequence[Source] | None:
@@ -110,7 +120,9 @@ class Noise:
     def __init__(self, seeds: Sequence[int], device: torch.device | str) -> None:
         self.device = torch.device(device)
         self.streams = [torch.Generator(device).manual_seed(derive_seed(seed, "noise")) for seed in seeds]
-        self.words = [np.random.SFC64(derive_seed(seed, "coarse noise")) for seed in seeds] if self.device.type == "cpu" else []
+        self.words = (
+            [np.random.SFC64(derive_seed(seed, "coarse noise")) for seed in seeds] if self.device.type == "cpu" else []
+        )
 
     def fine(self, *shape: int) -> Tensor:
         """float [M, *shape], of single precision's 2^24 values."""

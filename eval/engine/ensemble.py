@@ -32,16 +32,22 @@ class NotVmapped(RuntimeError):
 class Ensemble:
     """M networks that differ only in their numbers. `parameters` and `buffers`: name -> tensor [M, ...]."""
 
-    def __init__(self, networks: Sequence[nn.Module], device: torch.device | str = "cpu", seeds: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, networks: Sequence[nn.Module], device: torch.device | str = "cpu", seeds: Sequence[int] | None = None
+    ) -> None:
         """seeds: the members' own, for randomness that torch's generators give sequential members (0, 1, ... where there are none)."""
         self.size = len(networks)
         self.networks = [network.to(device) for network in networks]
         self.skeleton = self.networks[0]
         parameters, buffers = stack_module_state(self.networks)
-        self.parameters: dict[str, Tensor] = {k: v.detach().contiguous().requires_grad_(v.requires_grad) for k, v in parameters.items()}
+        self.parameters: dict[str, Tensor] = {
+            k: v.detach().contiguous().requires_grad_(v.requires_grad) for k, v in parameters.items()
+        }
         self.buffers: dict[str, Tensor] = {k: v.detach().clone() for k, v in buffers.items()}
         self.device = torch.device(device)
-        self.seeds = [np.random.SFC64(derive_seed(seed, "loop")) for seed in (range(self.size) if seeds is None else seeds)]
+        self.seeds = [
+            np.random.SFC64(derive_seed(seed, "loop")) for seed in (range(self.size) if seeds is None else seeds)
+        ]
         self.fallback: str | None = None
         self.parts: Parts | None = None
 
@@ -51,8 +57,14 @@ class Ensemble:
             network.train(mode)
         return self
 
-    def call(self, graphs: Graphs, task: str, drawn: Tensor | Sequence[Source] | None = None, parameters: dict[str, Tensor] | None = None,
-             buffers: dict[str, Tensor] | None = None) -> Any:
+    def call(
+        self,
+        graphs: Graphs,
+        task: str,
+        drawn: Tensor | Sequence[Source] | None = None,
+        parameters: dict[str, Tensor] | None = None,
+        buffers: dict[str, Tensor] | None = None,
+    ) -> Any:
         """The network's `forward(graphs, task)` for every member: graphs with leading dimensions [M, B], results [M, ...].
 
         drawn: each member's random numbers for this call, float [M, n] (see `count_noise`) or a source each. parameters, buffers: in place of the
@@ -65,11 +77,15 @@ class Ensemble:
                 if self.skeleton.training:
                     raise NotVmapped(one_line(error, 160)) from error
                 self.separate(one_line(error, 160))
-        sources: Sequence[Source | None] = [None] * self.size if drawn is None else list(map(Vector, drawn)) if isinstance(drawn, Tensor) else drawn
+        sources: Sequence[Source | None] = (
+            [None] * self.size if drawn is None else list(map(Vector, drawn)) if isinstance(drawn, Tensor) else drawn
+        )
 
         def one(network: nn.Module, m: int) -> Any:
             with noise(source) if (source := sources[m]) is not None else nullcontext():
-                return network(graphs.with_tensors({name: tensor[m] for name, tensor in graphs.tensors().items()}), task)
+                return network(
+                    graphs.with_tensors({name: tensor[m] for name, tensor in graphs.tensors().items()}), task
+                )
 
         result = self._each(one, parameters)
         self._collect_buffers()
@@ -77,11 +93,14 @@ class Ensemble:
 
     def compare(self, first: Tensor, second: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
         """Log-odds [M, B, C] that embeddings first [M, B, dim] beat second [M, C, dim]."""
+
         def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], a: Tensor, b: Tensor) -> Any:
             return stateless(self.skeleton, weights, buffers, a, task="compare", other=b)[0]
 
         if self.fallback is None:
-            compared: Tensor = vmap(one, randomness="error")(self.parameters if parameters is None else parameters, self.buffers, first, second)
+            compared: Tensor = vmap(one, randomness="error")(
+                self.parameters if parameters is None else parameters, self.buffers, first, second
+            )
             return compared
         return self._each(lambda network, m: network(first[m], task="compare", other=second[m]), parameters)
 
@@ -94,7 +113,9 @@ class Ensemble:
             return
         for name, *owned in _alike(network.named_parameters() for network in self.networks):
             if any(part.grad is not None for part in owned):
-                self.parameters[name].grad = torch.stack([torch.zeros_like(part) if part.grad is None else part.grad for part in owned])
+                self.parameters[name].grad = torch.stack(
+                    [torch.zeros_like(part) if part.grad is None else part.grad for part in owned]
+                )
             for part in owned:
                 part.grad = None
 
@@ -110,12 +131,23 @@ class Ensemble:
                 for m, buffer in enumerate(owned):
                     buffer.data = self.buffers[name][m].clone()
 
-    def _vmapped(self, graphs: Graphs, task: str, drawn: Tensor | Sequence[Source] | None, parameters: dict[str, Tensor] | None,
-                 buffers: dict[str, Tensor] | None) -> Any:
-        stacked, buffers = self.parameters if parameters is None else parameters, self.buffers if buffers is None else buffers
+    def _vmapped(
+        self,
+        graphs: Graphs,
+        task: str,
+        drawn: Tensor | Sequence[Source] | None,
+        parameters: dict[str, Tensor] | None,
+        buffers: dict[str, Tensor] | None,
+    ) -> Any:
+        stacked, buffers = (
+            self.parameters if parameters is None else parameters,
+            self.buffers if buffers is None else buffers,
+        )
         drawn = drawn if isinstance(drawn, Tensor) else torch.empty(self.size, 0, device=self.device)
 
-        def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], batch: dict[str, Tensor], numbers: Tensor) -> Any:
+        def one(
+            weights: dict[str, Tensor], buffers: dict[str, Tensor], batch: dict[str, Tensor], numbers: Tensor
+        ) -> Any:
             with noise(Vector(numbers)):
                 return stateless(self.skeleton, weights, buffers, graphs.with_tensors(batch), task=task)
 
@@ -141,8 +173,16 @@ class Ensemble:
         """Stack the networks' buffers; what a network put in place of one no longer belongs to the step that computed it."""
         for network in self.networks:
             for part in network.modules():
-                part._buffers.update({name: buffer.detach() for name, buffer in part._buffers.items() if buffer is not None and buffer.requires_grad})
-        self.buffers = {name: torch.stack(values) for name, *values in _alike(network.named_buffers() for network in self.networks)}
+                part._buffers.update(
+                    {
+                        name: buffer.detach()
+                        for name, buffer in part._buffers.items()
+                        if buffer is not None and buffer.requires_grad
+                    }
+                )
+        self.buffers = {
+            name: torch.stack(values) for name, *values in _alike(network.named_buffers() for network in self.networks)
+        }
 
     def _lend(self, parameters: dict[str, Tensor]) -> None:
         """Let the networks' parameters be parts of these, without a gradient."""

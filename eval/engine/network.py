@@ -68,7 +68,9 @@ def own_tensors(model: nn.Module) -> nn.Module:
     return model
 
 
-def stateless(module: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Tensor]]:
+def stateless(
+    module: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], *args: Any, **kwargs: Any
+) -> tuple[Any, dict[str, Tensor]]:
     """What `module` returns with these parameters and buffers, and the buffers as it leaves them, changed in place or replaced.
 
     `torch.func.functional_call`, but that a module listed twice, or a tensor that two modules share, is one: given and returned under its first name.
@@ -76,13 +78,22 @@ def stateless(module: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapp
     given = {**parameters, **buffers}
     names = {id(tensor): name for name, tensor in (*module.named_parameters(), *module.named_buffers())}
     places: list[tuple[dict[str, Any], str, Tensor, str]]
-    places = [(held, last, tensor, names[id(tensor)]) for part in module.modules() for held in (part._parameters, part._buffers)
-              for last, tensor in held.items() if tensor is not None]
+    places = [
+        (held, last, tensor, names[id(tensor)])
+        for part in module.modules()
+        for held in (part._parameters, part._buffers)
+        for last, tensor in held.items()
+        if tensor is not None
+    ]
     try:
         for held, last, _, name in places:
             held[last] = given[name]
         result = module(*args, **kwargs)
-        return result, {name: after for held, last, _, name in reversed(places) if name in buffers and (after := held[last]) is not None}
+        return result, {
+            name: after
+            for held, last, _, name in reversed(places)
+            if name in buffers and (after := held[last]) is not None
+        }
     finally:
         for held, last, tensor, _ in places:
             held[last] = tensor

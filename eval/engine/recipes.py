@@ -95,7 +95,9 @@ def make_recipe(name: str, fields: dict[str, Any]) -> Recipe:
 
 def variant(name: str, /, **fields: Any) -> Recipe:
     """`common` with other fields; `epochs` replace its updates. ArchrankError names the field that is wrong."""
-    base = COMMON.model_dump(exclude={"name"}) | ({"updates": None} if "epochs" in fields and "updates" not in fields else {})
+    base = COMMON.model_dump(exclude={"name"}) | (
+        {"updates": None} if "epochs" in fields and "updates" not in fields else {}
+    )
     if "loss" in fields:
         base["loss_options"] = {}
     return make_recipe(name, base | fields)
@@ -103,7 +105,9 @@ def variant(name: str, /, **fields: Any) -> Recipe:
 
 def content_hash(recipe: Recipe) -> str:
     """sha256 over every field but the name."""
-    return hashlib.sha256(json.dumps(recipe.model_dump(mode="json", exclude={"name"}), sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(recipe.model_dump(mode="json", exclude={"name"}), sort_keys=True).encode()
+    ).hexdigest()
 
 
 def training_hash(choice: RecipeChoice, head: Head | None) -> str:
@@ -113,8 +117,21 @@ def training_hash(choice: RecipeChoice, head: Head | None) -> str:
     return content_hash(recipe.model_copy(update={"head": head}) if head is not None else recipe)
 
 
-COMMON = Recipe(name="common", loss="hinge", margin=0.1, labels="normal", optimizer="adamw", lr=2e-3, weight_decay=1e-4, eps=1e-6, updates=1000,
-                batch=16, warmup=0.1, schedule="cosine", clip=1.0)
+COMMON = Recipe(
+    name="common",
+    loss="hinge",
+    margin=0.1,
+    labels="normal",
+    optimizer="adamw",
+    lr=2e-3,
+    weight_decay=1e-4,
+    eps=1e-6,
+    updates=1000,
+    batch=16,
+    warmup=0.1,
+    schedule="cosine",
+    clip=1.0,
+)
 """The same for every learned encoder, so that the encoder is the only difference."""
 
 PAPER = PublishedRecipe("paper")
@@ -127,7 +144,9 @@ QUICK = variant("quick", updates=QUICK_UPDATES)
 SEARCH = variant("search", updates=200)
 """`common` with 200 updates: a search fits hundreds of predictors, each to few labels."""
 
-RECIPES: Registry[RecipeChoice] = Registry("recipe", "recipes", __name__, (Recipe, PublishedRecipe), ("Recipe", "PublishedRecipe", "variant"))
+RECIPES: Registry[RecipeChoice] = Registry(
+    "recipe", "recipes", __name__, (Recipe, PublishedRecipe), ("Recipe", "PublishedRecipe", "variant")
+)
 
 
 def common_recipe(choice: RecipeChoice) -> Recipe:
@@ -135,7 +154,9 @@ def common_recipe(choice: RecipeChoice) -> Recipe:
     return choice if isinstance(choice, Recipe) else COMMON
 
 
-def resolve_recipe(choice: RecipeChoice, encoder: Any, config: dict[str, Any], head: Head | None, space: Any) -> tuple[Recipe, dict[str, Any]]:
+def resolve_recipe(
+    choice: RecipeChoice, encoder: Any, config: dict[str, Any], head: Head | None, space: Any
+) -> tuple[Recipe, dict[str, Any]]:
     """Recipe and full configuration of a learned encoder: of the published choice with its published size, `config` on top.
 
     encoder: the class. head: in place of the recipe's; None: the recipe's own. ArchrankError if the encoder publishes no recipe, or lacks a hook that
@@ -145,7 +166,9 @@ def resolve_recipe(choice: RecipeChoice, encoder: Any, config: dict[str, Any], h
     if isinstance(choice, Recipe):
         recipe = choice
     elif (hook := getattr(encoder, "paper_recipe", None)) is None:
-        raise ArchrankError(f"encoder {encoder.__name__} publishes no recipe of its own (no paper_recipe); use --recipe common")
+        raise ArchrankError(
+            f"encoder {encoder.__name__} publishes no recipe of its own (no paper_recipe); use --recipe common"
+        )
     else:
         recipe = make_recipe(choice.name, hook(space))
         published = dict(encoder.paper_config(space)) if hasattr(encoder, "paper_config") else {}
@@ -155,7 +178,11 @@ def resolve_recipe(choice: RecipeChoice, encoder: Any, config: dict[str, Any], h
 
 def check_hooks(recipe: Recipe, encoder: Any) -> None:
     """ArchrankError where a recipe needs what an encoder does not have: `compare` for a loss of odds, `twins` for a consistency loss."""
-    for hook, why in (("compare", f"loss {recipe.loss}" if LOSSES[recipe.loss].over == "odds" else ""),
-                      ("twins", "a consistency loss" if recipe.consistency else "")):
+    for hook, why in (
+        ("compare", f"loss {recipe.loss}" if LOSSES[recipe.loss].over == "odds" else ""),
+        ("twins", "a consistency loss" if recipe.consistency else ""),
+    ):
         if why and not hasattr(encoder, hook):
-            raise ArchrankError(f"recipe '{recipe.name}' has {why}, which needs an encoder with `{hook}`; {encoder.__name__} has none")
+            raise ArchrankError(
+                f"recipe '{recipe.name}' has {why}, which needs an encoder with `{hook}`; {encoder.__name__} has none"
+            )

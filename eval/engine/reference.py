@@ -16,8 +16,15 @@ from archrank.eval.engine.supervised import compared, supervised
 from archrank.eval.engine.training import learning_rate
 
 
-def train_plainly(build: Callable[[], nn.Module], graphs: Graphs, member: Member, recipe: Recipe, *, twins: Graphs | None = None,
-                  pairs: bool = False) -> tuple[Network, Network]:
+def train_plainly(
+    build: Callable[[], nn.Module],
+    graphs: Graphs,
+    member: Member,
+    recipe: Recipe,
+    *,
+    twins: Graphs | None = None,
+    pairs: bool = False,
+) -> tuple[Network, Network]:
     """Train one network as `training.fit` trains a member of an ensemble, to rounding.
 
     Args:
@@ -37,7 +44,9 @@ def train_plainly(build: Callable[[], nn.Module], graphs: Graphs, member: Member
     network = Network(build(), recipe.head, graphs[:2], pairs).train()
     average = {name: weight.detach().clone() for name, weight in network.named_parameters()}
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    optimizer = kind(network.parameters(), lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay)
+    optimizer = kind(
+        network.parameters(), lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay
+    )
     views = [graphs, twins] if recipe.consistency and twins is not None else [graphs]
     order = [*batches(len(member.train), recipe, member.seed)]
     per_epoch = steps_per_epoch(len(member.train), recipe)

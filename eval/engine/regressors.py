@@ -17,7 +17,13 @@ from archrank.eval.engine.heads import HEADS, Fitted, Regressor
 from archrank.eval.engine.training import Outcome
 
 
-def fit_regressor(name: str, features: NDArray[np.float64], labels: NDArray[np.float64], seed: int, options: Mapping[str, Any] | None = None) -> Fitted:
+def fit_regressor(
+    name: str,
+    features: NDArray[np.float64],
+    labels: NDArray[np.float64],
+    seed: int,
+    options: Mapping[str, Any] | None = None,
+) -> Fitted:
     """Fit the head of that name to features [n, F] and labels [n], higher is better; it has `predict`, and `std` if it can.
 
     seed: a member's. ArchrankError for an unknown head, a neural one, or one whose package is not installed.
@@ -36,13 +42,22 @@ def block_scales(training: NDArray[np.float64], blocks: Sequence[tuple[int, floa
     return np.repeat(np.where(total > 0, weights / np.sqrt(np.where(total > 0, total, 1.0)), 0.0), widths)
 
 
-def fit_predict(features: NDArray[np.float64], member: Member, name: str, options: Mapping[str, Any] | None = None) -> Outcome:
+def fit_predict(
+    features: NDArray[np.float64], member: Member, name: str, options: Mapping[str, Any] | None = None
+) -> Outcome:
     """Fit a head on a member's training rows, predict its test rows. features: float [N, F], one row per architecture of the benchmark."""
     train = features[member.train]
     HEADS[name]  # imported before the clock starts
     start = time.perf_counter()
     if name != "none" and not (train != train[0]).any():
-        return Outcome(np.zeros(len(member.test)), 0.0, 0.0, 0, features.shape[1], problem="all training architectures have one encoding")
+        return Outcome(
+            np.zeros(len(member.test)),
+            0.0,
+            0.0,
+            0,
+            features.shape[1],
+            problem="all training architectures have one encoding",
+        )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fitted = fit_regressor(name, train, member.labels, member.seed, options)

@@ -68,14 +68,37 @@ class Trained:
     notes: list[str]
 
 
-def train(build: Build, graphs: Graphs, members: Sequence[Member], recipe: Recipe, *, device: torch.device | str = "cpu", twins: Graphs | None = None,
-          pairs: bool = False, progress: Progress | None = None, one_program: bool = True, compiled: bool = False, verified: bool = True) -> list[Outcome]:
+def train(
+    build: Build,
+    graphs: Graphs,
+    members: Sequence[Member],
+    recipe: Recipe,
+    *,
+    device: torch.device | str = "cpu",
+    twins: Graphs | None = None,
+    pairs: bool = False,
+    progress: Progress | None = None,
+    one_program: bool = True,
+    compiled: bool = False,
+    verified: bool = True,
+) -> list[Outcome]:
     """Train `build(member, probe)` for every member as one ensemble (see `fit`) and predict each member's test rows.
 
     A member whose loss stops being finite gets a `problem`; the others are not touched by it.
     """
-    trained = fit(build, graphs, members, recipe, device=device, twins=twins, pairs=pairs, progress=progress, one_program=one_program,
-                  compiled=compiled, verified=verified)
+    trained = fit(
+        build,
+        graphs,
+        members,
+        recipe,
+        device=device,
+        twins=twins,
+        pairs=pairs,
+        progress=progress,
+        one_program=one_program,
+        compiled=compiled,
+        verified=verified,
+    )
     ensemble = trained.ensemble
     vmapped = ensemble.fallback is None
     start = time.perf_counter()
@@ -84,19 +107,42 @@ def train(build: Build, graphs: Graphs, members: Sequence[Member], recipe: Recip
     predict_s = (time.perf_counter() - start) / len(members)
     network = ensemble.skeleton
     assert isinstance(network, Network)
-    notes = [*trained.notes, *([f"predicted sequentially: {ensemble.fallback}"] if vmapped and ensemble.fallback else [])]
+    notes = [
+        *trained.notes,
+        *([f"predicted sequentially: {ensemble.fallback}"] if vmapped and ensemble.fallback else []),
+    ]
     outcomes = []
     for m, member in enumerate(members):
         problem = None if bool(trained.finite[m]) else "the loss stopped being finite during training"
-        outcome = Outcome(predictions[m], trained.seconds / len(members), predict_s, parameters(network), network.dim, notes=[*notes], problem=problem)
+        outcome = Outcome(
+            predictions[m],
+            trained.seconds / len(members),
+            predict_s,
+            parameters(network),
+            network.dim,
+            notes=[*notes],
+            problem=problem,
+        )
         if member.encode is not None and len(member.encode):
             outcome.encodings = encode(ensemble, trained.graphs, m, member.encode, trained.average)
         outcomes.append(outcome)
     return outcomes
 
 
-def fit(build: Build, graphs: Graphs, members: Sequence[Member], recipe: Recipe, *, device: torch.device | str = "cpu", twins: Graphs | None = None,
-        pairs: bool = False, progress: Progress | None = None, one_program: bool = True, compiled: bool = False, verified: bool = True) -> Trained:
+def fit(
+    build: Build,
+    graphs: Graphs,
+    members: Sequence[Member],
+    recipe: Recipe,
+    *,
+    device: torch.device | str = "cpu",
+    twins: Graphs | None = None,
+    pairs: bool = False,
+    progress: Progress | None = None,
+    one_program: bool = True,
+    compiled: bool = False,
+    verified: bool = True,
+) -> Trained:
     """Train `build(member, probe)` for every member as one ensemble.
 
     build: makes an encoder; called under the member's own seed. graphs: the whole space. All members must have batches of one shape (equal
@@ -131,7 +177,10 @@ def fit(build: Build, graphs: Graphs, members: Sequence[Member], recipe: Recipe,
     counts = sizes(len(members[0].train), recipe)
     numbers = None
     if sequential is None:
-        numbers = {count: ensemble.count_noise(graphs[torch.as_tensor(members[0].train[:count], device=device)], task) for count in counts}
+        numbers = {
+            count: ensemble.count_noise(graphs[torch.as_tensor(members[0].train[:count], device=device)], task)
+            for count in counts
+        }
         feed = Feed(members, spaces, recipe, numbers)
         samples = [feed.sample(count) for count in counts]
         sequential = ensemble.refusal([sample.views[0] for sample in samples], task)
@@ -147,8 +196,18 @@ def fit(build: Build, graphs: Graphs, members: Sequence[Member], recipe: Recipe,
         return _fitted(prepared(), spaces, members, recipe, task, numbers, str(error), notes, progress, compiled)
 
 
-def _fitted(ensemble: Ensemble, spaces: Sequence[Graphs], members: Sequence[Member], recipe: Recipe, task: str, numbers: Mapping[int, int] | None,
-            sequential: str | None, notes: Sequence[str], progress: Progress | None, compiled: bool) -> Trained:
+def _fitted(
+    ensemble: Ensemble,
+    spaces: Sequence[Graphs],
+    members: Sequence[Member],
+    recipe: Recipe,
+    task: str,
+    numbers: Mapping[int, int] | None,
+    sequential: str | None,
+    notes: Sequence[str],
+    progress: Progress | None,
+    compiled: bool,
+) -> Trained:
     """The ensemble trained: vmapped with so many random `numbers` for each size of batch, or for a reason `sequential`."""
     size, device, notes = len(members[0].train), ensemble.device, [*notes]
     feed = Feed(members, spaces, recipe, None if sequential else numbers)
@@ -175,8 +234,14 @@ def _fitted(ensemble: Ensemble, spaces: Sequence[Graphs], members: Sequence[Memb
 
 
 @torch.no_grad()
-def predict(ensemble: Ensemble, graphs: Graphs, tests: Sequence[Rows], pairs: bool = False,
-            weights: dict[str, Tensor] | None = None, chunk: int = 4096) -> list[NDArray[np.float64]]:
+def predict(
+    ensemble: Ensemble,
+    graphs: Graphs,
+    tests: Sequence[Rows],
+    pairs: bool = False,
+    weights: dict[str, Tensor] | None = None,
+    chunk: int = 4096,
+) -> list[NDArray[np.float64]]:
     """Scores of each member's own test rows (any numbers of rows), in few large batches; with `pairs` Borda counts over its test rows."""
     longest = max(len(test) for test in tests)
     index = torch.stack([torch.as_tensor(np.resize(test, longest), device=graphs.device) for test in tests])
@@ -191,16 +256,25 @@ def predict(ensemble: Ensemble, graphs: Graphs, tests: Sequence[Rows], pairs: bo
     return [scores[m, : len(test)].double().cpu().numpy() for m, test in enumerate(tests)]
 
 
-def borda(ensemble: Ensemble, embeddings: Tensor, counts: Sequence[int], weights: dict[str, Tensor] | None, chunk: int = 256) -> Tensor:
+def borda(
+    ensemble: Ensemble, embeddings: Tensor, counts: Sequence[int], weights: dict[str, Tensor] | None, chunk: int = 256
+) -> Tensor:
     """Borda count [M, N] of embeddings [M, N, dim]: the expected number of the member's own test architectures each one beats."""
-    real = torch.arange(embeddings.shape[1], device=embeddings.device) < torch.tensor(counts, device=embeddings.device)[:, None]
-    parts = [(torch.sigmoid(ensemble.compare(embeddings[:, i : i + chunk], embeddings, weights)) * real.unsqueeze(1)).sum(-1)
-             for i in range(0, embeddings.shape[1], chunk)]
+    real = (
+        torch.arange(embeddings.shape[1], device=embeddings.device)
+        < torch.tensor(counts, device=embeddings.device)[:, None]
+    )
+    parts = [
+        (torch.sigmoid(ensemble.compare(embeddings[:, i : i + chunk], embeddings, weights)) * real.unsqueeze(1)).sum(-1)
+        for i in range(0, embeddings.shape[1], chunk)
+    ]
     return torch.cat(parts, 1)
 
 
 @torch.no_grad()
-def encode(ensemble: Ensemble, graphs: Graphs, member: int, rows: Rows, weights: dict[str, Tensor] | None = None) -> NDArray[np.float32]:
+def encode(
+    ensemble: Ensemble, graphs: Graphs, member: int, rows: Rows, weights: dict[str, Tensor] | None = None
+) -> NDArray[np.float32]:
     """Embeddings [n, dim] that one member gives some rows."""
     index = torch.as_tensor(rows, device=graphs.device).expand(ensemble.size, -1)
     return ensemble.call(graphs[index], "embed", parameters=weights)[member].float().cpu().numpy()

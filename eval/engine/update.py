@@ -13,14 +13,22 @@ from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.supervised import compared, supervised
 
 
-def losses(ensemble: Ensemble, recipe: Recipe, task: str, batch: Batch, weights: dict[str, Tensor] | None = None,
-           buffers: dict[str, Tensor] | None = None) -> Tensor:
+def losses(
+    ensemble: Ensemble,
+    recipe: Recipe,
+    task: str,
+    batch: Batch,
+    weights: dict[str, Tensor] | None = None,
+    buffers: dict[str, Tensor] | None = None,
+) -> Tensor:
     """The loss [M] of every member. weights, buffers: in place of the ensemble's own; running statistics in the buffers move on."""
     found = [ensemble.call(view.graphs, task, view.drawn, weights, buffers) for view in batch.views]
     out, extra = found[0]
     if task == "pairs":
         return compared(recipe, out, batch.labels) + extra
-    loss = torch.stack([supervised(recipe, scores, batch.labels, view.matches) for (scores, _), view in zip(found, batch.views)]).mean(0)
+    loss = torch.stack(
+        [supervised(recipe, scores, batch.labels, view.matches) for (scores, _), view in zip(found, batch.views)]
+    ).mean(0)
     for scores, _ in found[1:]:
         loss = loss + recipe.consistency * (out - scores).abs().mean(-1)
     return loss + extra
@@ -35,9 +43,13 @@ class Update:
     def __init__(self, ensemble: Ensemble, recipe: Recipe, task: str) -> None:
         self.ensemble, self.recipe, self.task = ensemble, recipe, task
         self.weights = self._weights()
-        self.average = {name: weight.detach().clone() for name, weight in ensemble.parameters.items()} if recipe.ema else None
+        self.average = (
+            {name: weight.detach().clone() for name, weight in ensemble.parameters.items()} if recipe.ema else None
+        )
         kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-        self.optimizer = kind(self.weights, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay, fused=True)
+        self.optimizer = kind(
+            self.weights, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay, fused=True
+        )
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:
         """The next step, at learning rate `rate`; returns the loss [M] that it started from."""

@@ -46,12 +46,16 @@ def verify(make: Make, spaces: list[Graphs], member: Member, recipe: Recipe, tas
     ArchrankError if it has weights that nothing trains.
     """
     with torch.random.fork_rng(devices=[]):
-        refuse_hidden_weights(make(member.seed), spaces[0][torch.as_tensor(member.train[:2], device=spaces[0].device)], task)
+        refuse_hidden_weights(
+            make(member.seed), spaces[0][torch.as_tensor(member.train[:2], device=spaces[0].device)], task
+        )
         notes = [fault for fault in (seeding(make, member.seed),) if fault]
         foreign = _foreign_generators()
         sequential = _sequential(make, spaces, member, recipe, task)
         if drawn := [name for name, state in _foreign_generators().items() if state != foreign[name]]:
-            notes.append(f"draws from {' and '.join(drawn)}, which does not follow the seed: a repeated run gives other results")
+            notes.append(
+                f"draws from {' and '.join(drawn)}, which does not follow the seed: a repeated run gives other results"
+            )
     return Findings(sequential, notes)
 
 
@@ -77,8 +81,10 @@ def refuse_hidden_weights(network: nn.Module, graphs: Graphs, task: str = "score
     known = {id(parameter) for parameter in network.parameters()}
     hidden = next((leaf for leaf in _leaves(out.grad_fn) if id(leaf) not in known), None)
     if hidden is not None:
-        raise ArchrankError(f"{_place(network, hidden)} holds weights that PyTorch does not see: they are never trained, and all seeds share them; "
-                            "use nn.ModuleList, nn.ModuleDict or nn.ParameterList, or name each layer as self.layer = ...")
+        raise ArchrankError(
+            f"{_place(network, hidden)} holds weights that PyTorch does not see: they are never trained, and all seeds share them; "
+            "use nn.ModuleList, nn.ModuleDict or nn.ParameterList, or name each layer as self.layer = ..."
+        )
 
 
 def compiled_differs(plain: Update, compiled: Update, samples: list[Batch]) -> str | None:
@@ -124,7 +130,11 @@ def _step(ensemble: Ensemble, recipe: Recipe, task: str, batch: Batch) -> list[T
     """What a step of training sees, and what a prediction does: losses, gradients, running statistics, scores or embeddings."""
     loss = losses(ensemble.train(), recipe, task, batch)
     ensemble.differentiate(loss)
-    gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in ensemble.parameters.values() if weight.requires_grad]
+    gradients = [
+        torch.zeros_like(weight) if weight.grad is None else weight.grad
+        for weight in ensemble.parameters.values()
+        if weight.requires_grad
+    ]
     with torch.no_grad():
         embedded = ensemble.train(False).call(batch.views[0].graphs, "embed")
     ensemble.train()
@@ -133,11 +143,16 @@ def _step(ensemble: Ensemble, recipe: Recipe, task: str, batch: Batch) -> list[T
 
 def _apart(first: list[Tensor], second: list[Tensor]) -> float:
     """The largest difference of tensors, relative to the largest value of their kind: of the loss, of all gradients and statistics, of the scores."""
+
     def largest(tensors: list[Tensor]) -> float:
         return max((float(tensor.double().abs().max()) for tensor in tensors if tensor.numel()), default=0.0)
 
     kinds = [slice(0, 1), slice(1, -1), slice(-1, None)]
-    return max(largest([a.double() - b.double() for a, b in zip(first[kind], second[kind])]) / max(largest(second[kind]), 1e-12) for kind in kinds)
+    return max(
+        largest([a.double() - b.double() for a, b in zip(first[kind], second[kind])])
+        / max(largest(second[kind]), 1e-12)
+        for kind in kinds
+    )
 
 
 def _equal(some: dict[str, Any], others: dict[str, Any]) -> bool:
@@ -147,7 +162,10 @@ def _equal(some: dict[str, Any], others: dict[str, Any]) -> bool:
 def _foreign_generators() -> dict[str, int]:
     """The state of the generators that torch's seed does not reach, as a number each."""
     drawn: Any = np.random.get_state()
-    return {"numpy's generator": hash((drawn[1].tobytes(), drawn[2:])), "Python's random module": hash(random.getstate())}
+    return {
+        "numpy's generator": hash((drawn[1].tobytes(), drawn[2:])),
+        "Python's random module": hash(random.getstate()),
+    }
 
 
 def _leaves(node: Any) -> Iterator[Tensor]:
@@ -178,8 +196,15 @@ def _held(value: Any, depth: int = 4) -> Iterator[Tensor]:
     elif isinstance(value, nn.Module):
         yield from value.parameters()
     elif depth:
-        inside = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set, frozenset)) else vars(value).values() \
-            if hasattr(value, "__dict__") and not isinstance(value, type) else ()
+        inside = (
+            value.values()
+            if isinstance(value, dict)
+            else value
+            if isinstance(value, (list, tuple, set, frozenset))
+            else vars(value).values()
+            if hasattr(value, "__dict__") and not isinstance(value, type)
+            else ()
+        )
         for part in [*inside]:
             yield from _held(part, depth - 1)
 

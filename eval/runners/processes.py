@@ -21,7 +21,11 @@ from archrank.eval.trials.context import Context
 from archrank.eval.trials.groups import ensemble_id
 
 # A training step frees and asks for the same tensors again, thousands of times: glibc shall keep them instead of giving pages back to the kernel.
-KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**32),
+    "MALLOC_TOP_PAD_": str(2**26),
+}
 CLOSING_S = 5.0
 
 
@@ -120,7 +124,9 @@ class Processes:
                     asked, self._heard_an_end = time.monotonic(), False
                     self._hand_out(tasks)
                 self._end_late_and_orphaned()
-                by_handle = {handle: worker for worker in self.workers for handle in (worker.pipe, worker.process.sentinel)}
+                by_handle = {
+                    handle: worker for worker in self.workers for handle in (worker.pipe, worker.process.sentinel)
+                }
                 if not by_handle:
                     time.sleep(IDLE_S)  # everything that is left is another run's at present
                 ready = wait(list(by_handle), self._longest_wait()) if by_handle else []
@@ -168,14 +174,23 @@ class Processes:
     def _end_late_and_orphaned(self) -> None:
         """End workers that train for too long, and what is left of one whose keeper was killed."""
         for worker in self.workers:
-            if self.timeout is not None and worker.task is not None and worker.began and time.monotonic() - worker.since > self.timeout:
+            if (
+                self.timeout is not None
+                and worker.task is not None
+                and worker.began
+                and time.monotonic() - worker.since > self.timeout
+            ):
                 worker.timed_out = True
                 worker.kill()
             elif not worker.process.is_alive():
                 worker.kill()
 
     def _longest_wait(self) -> float:
-        ends = [worker.since + self.timeout - time.monotonic() for worker in self.workers if worker.task is not None] if self.timeout is not None else []
+        ends = (
+            [worker.since + self.timeout - time.monotonic() for worker in self.workers if worker.task is not None]
+            if self.timeout is not None
+            else []
+        )
         return min([IDLE_S, *(max(0.05, end) for end in ends)])
 
     def _hire(self) -> _Worker:
@@ -195,13 +210,19 @@ class Processes:
         worker.pipe.close()
         code = worker.process.exitcode
         if worker.timed_out and worker.task is not None:
-            tasks.lose(worker.task.number, "Timeout", f"it trained for longer than {self.timeout:g} s (--timeout)", "never")
+            tasks.lose(
+                worker.task.number, "Timeout", f"it trained for longer than {self.timeout:g} s (--timeout)", "never"
+            )
             return
         if not worker.began and code is not None and code > 0:
-            raise ArchrankError(f"a worker process ended before it began (exit code {code}); a script must guard its entry with "
-                                "`if __name__ == '__main__':`, as Python's multiprocessing asks, or train in its own process (workers=0)")
+            raise ArchrankError(
+                f"a worker process ended before it began (exit code {code}); a script must guard its entry with "
+                "`if __name__ == '__main__':`, as Python's multiprocessing asks, or train in its own process (workers=0)"
+            )
         if code in (-signal.SIGINT, -signal.SIGTERM):
-            raise ArchrankError(f"a worker process was ended from outside (signal {-code}): what is finished is stored, the same command does the rest")
+            raise ArchrankError(
+                f"a worker process was ended from outside (signal {-code}): what is finished is stored, the same command does the rest"
+            )
         if worker.task is not None:
             why = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
             memory = "; out of memory is the usual cause" if code == -signal.SIGKILL else ""

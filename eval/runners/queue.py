@@ -25,8 +25,15 @@ class Queue:
     shared: keys that other runs stored meanwhile.
     """
 
-    def __init__(self, groups: list[Group], benchmarks: Mapping[str, Benchmark], context: Context, claims: Claims, failed_before: Collection[str],
-                 on_event: OnEvent) -> None:
+    def __init__(
+        self,
+        groups: list[Group],
+        benchmarks: Mapping[str, Benchmark],
+        context: Context,
+        claims: Claims,
+        failed_before: Collection[str],
+        on_event: OnEvent,
+    ) -> None:
         """failed_before: keys that are stored as failed and shall be trained again. on_event: told everything that happens."""
         self.groups, self.benchmarks, self.context, self.claims = groups, benchmarks, context, claims
         self.store = Store(context.store)
@@ -53,7 +60,9 @@ class Queue:
             group = self.groups[number]
             if group.pretraining is not None and group.pretraining in busy:
                 continue
-            keys = [*group.pending_keys] + ([group.pretraining] if group.pretraining and not self._has_pretraining(number) else [])
+            keys = [*group.pending_keys] + (
+                [group.pretraining] if group.pretraining and not self._has_pretraining(number) else []
+            )
             if holder := self.claims.claim(ensemble_id(group.members), keys):
                 if self._claimed_by.get(number) != holder:
                     self._claimed_by[number] = holder

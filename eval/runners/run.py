@@ -51,9 +51,19 @@ class ProgressCallback:
         """After the last group, or an interruption."""
 
 
-def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | None = None, retry_failed: bool = False, compiled: bool = False,
-        timeout: float | None = None, shard: tuple[int, int] | None = None, runner: str | None = None,
-        callback: ProgressCallback | None = None) -> Summary:
+def run(
+    plan: Plan,
+    store: Path | str,
+    *,
+    device: str = "cpu",
+    workers: int | None = None,
+    retry_failed: bool = False,
+    compiled: bool = False,
+    timeout: float | None = None,
+    shard: tuple[int, int] | None = None,
+    runner: str | None = None,
+    callback: ProgressCallback | None = None,
+) -> Summary:
     """Train and store the trials of a plan that the store does not have. Always resumes. Several runs on one store share the work.
 
     Args:
@@ -84,7 +94,11 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
     some_pending = any(item.trial.key not in stored for item in plan.trials)
     # Looking for a GPU takes importing torch, for which a run that has nothing to do does not wait.
     device = "cpu" if device == "auto" and not some_pending else chosen_device(device)
-    planned = [item for members in in_shard(compose(plan.trials, device), *shard) for item in members] if shard else plan.trials
+    planned = (
+        [item for members in in_shard(compose(plan.trials, device), *shard) for item in members]
+        if shard
+        else plan.trials
+    )
     pending = [item for item in planned if item.trial.key not in stored]
     if pending:
         _check_encoders(plan, pending, apart_from_here=workers != 0)
@@ -107,8 +121,14 @@ def run(plan: Plan, store: Path | str, *, device: str = "cpu", workers: int | No
                 _sweep(folder)
         status |= queue.status | folder.settled(queue.shared)
         trained, shared = sum(state == "done" for state in queue.status.values()), queue.shared
-    return Summary(len(planned), len(planned) - len(pending), trained, failed=sum(state == "failed" for state in status.values()), shared=len(shared),
-                   missing=len((status.keys() | shared) - folder.keys()))
+    return Summary(
+        len(planned),
+        len(planned) - len(pending),
+        trained,
+        failed=sum(state == "failed" for state in status.values()),
+        shared=len(shared),
+        missing=len((status.keys() | shared) - folder.keys()),
+    )
 
 
 def _sweep(folder: Store) -> None:
@@ -123,13 +143,20 @@ def _check(workers: int | None, timeout: float | None, shard: tuple[int, int] | 
     if workers is not None and workers < 0:
         raise ArchrankError(f"workers is 0 (train in this process) or more, not {workers}")
     if timeout is not None and (timeout <= 0 or workers == 0):
-        raise ArchrankError("a time limit is a number of seconds above 0" if workers != 0 else
-                            "a time limit needs worker processes: this process cannot end its own training (workers=0)")
+        raise ArchrankError(
+            "a time limit is a number of seconds above 0"
+            if workers != 0
+            else "a time limit needs worker processes: this process cannot end its own training (workers=0)"
+        )
     if shard is not None and not 1 <= shard[0] <= shard[1]:
-        raise ArchrankError(f"shard {shard[0]}/{shard[1]}: give the number of a part and how many there are, from 1/8 to 8/8")
+        raise ArchrankError(
+            f"shard {shard[0]}/{shard[1]}: give the number of a part and how many there are, from 1/8 to 8/8"
+        )
 
 
-def _runner(name: str | None, context: Context, plan: Plan, workers: int | None, groups: int, timeout: float | None) -> Runner:
+def _runner(
+    name: str | None, context: Context, plan: Plan, workers: int | None, groups: int, timeout: float | None
+) -> Runner:
     if workers is None:
         workers = 1 if context.device.startswith("cuda") else min(groups, os.cpu_count() or 1)
     named = frozenset(name for name, benchmark in plan.benchmarks.items() if _loads(benchmark))

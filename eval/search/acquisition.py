@@ -9,7 +9,9 @@ from archrank.eval.search.pool import Pool
 from archrank.eval.search.steps import Belief, History
 
 
-def acquire(kind: str, belief: Belief, ranked: list[int], history: History, count: int, rng: np.random.Generator) -> list[int]:
+def acquire(
+    kind: str, belief: Belief, ranked: list[int], history: History, count: int, rng: np.random.Generator
+) -> list[int]:
     """The `count` candidates of `ranked` with the highest acquisition value, highest first.
 
     kind: `mean`; `ucb`, mean + deviation / 2; `its`, a draw of Normal(mean, deviation) for each; or `ei`, the expected
@@ -31,14 +33,19 @@ def acquire(kind: str, belief: Belief, ranked: list[int], history: History, coun
     return [ranked[i] for i in np.argsort(-value, kind="stable")[:count]]
 
 
-def mutants(pool: Pool, rng: np.random.Generator, history: History, count: int, parents: int, together: bool = False) -> list[int]:
+def mutants(
+    pool: Pool, rng: np.random.Generator, history: History, count: int, parents: int, together: bool = False
+) -> list[int]:
     """`count` different unseen candidates one edit away from the best queried ones.
 
     parents: how many of the best may be mutated. together: mutate them in turn; otherwise the next best only once the
     mutants of the better ones are used up. Filled with random ones where there are too few mutants.
     """
     best = history.best(parents) or pool.draw(rng, parents, history.seen)
-    near = [[item for item in rng.permutation(pool.neighbours(parent)).tolist() if item not in history.seen] for parent in best]
+    near = [
+        [item for item in rng.permutation(pool.neighbours(parent)).tolist() if item not in history.seen]
+        for parent in best
+    ]
     if together:
         longest = max(map(len, near), default=0)
         near = [[items[i] for items in near if i < len(items)] for i in range(longest)]

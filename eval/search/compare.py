@@ -79,9 +79,18 @@ def compare_searches(judge: Judge, regrets: Sequence[Regret]) -> tuple[list[Stan
     for regret, tier in zip(order, letters(apart)):
         first = _first_below(regret.curve, target)
         found = np.isfinite(first)
-        standings.append(Standing(
-            regret.label, {n: _mean(regret.curve[:, n - 1]) for n in budgets}, _mean(logs[regret.label]), tier, float(found.mean()),
-            float(np.median(first[found])) if found.any() else float("nan"), _saved(regret.curve, random[-1]), regret.seconds))
+        standings.append(
+            Standing(
+                regret.label,
+                {n: _mean(regret.curve[:, n - 1]) for n in budgets},
+                _mean(logs[regret.label]),
+                tier,
+                float(found.mean()),
+                float(np.median(first[found])) if found.any() else float("nan"),
+                _saved(regret.curve, random[-1]),
+                regret.seconds,
+            )
+        )
     return standings, differences
 
 
@@ -94,8 +103,10 @@ def _differences(labels: Sequence[str], logs: dict[str, Floats]) -> list[Differe
     pairs = [*itertools.combinations(labels, 2)]
     gaps = [logs[first] - logs[second] for first, second in pairs]
     p = np.array([stats.ttest_1samp(gap, 0.0).pvalue if np.ptp(gap) > 0 else float(gap.mean() == 0) for gap in gaps])
-    return [Difference(first, second, _mean(gap), float(adjusted))
-            for (first, second), gap, adjusted in zip(pairs, gaps, holm(p) if len(p) else p)]
+    return [
+        Difference(first, second, _mean(gap), float(adjusted))
+        for (first, second), gap, adjusted in zip(pairs, gaps, holm(p) if len(p) else p)
+    ]
 
 
 def mean_curve(values: Floats) -> tuple[Floats, Floats, Floats]:
@@ -146,12 +157,22 @@ def sentences(standings: Sequence[Standing], differences: Sequence[Difference], 
     best = standings[0]
     equals = [item.label for item in standings[1:] if set(item.tier) & set(best.tier)]
     last = max(best.at)
-    found = [f"{best.label} ranks first: test regret {rounded(best.at[last], digits_of(standings))}{unit} after {last} queries"
-             + (f"; no significant difference from {', '.join(equals)}." if equals else "; significantly better than all others." if len(standings) > 1 else ".")]
+    found = [
+        f"{best.label} ranks first: test regret {rounded(best.at[last], digits_of(standings))}{unit} after {last} queries"
+        + (
+            f"; no significant difference from {', '.join(equals)}."
+            if equals
+            else "; significantly better than all others."
+            if len(standings) > 1
+            else "."
+        )
+    ]
     random = next((item for item in standings if item.label == "random"), None)
     if random is not None and random is not best:
         gap = next(item for item in differences if {item.first, item.second} == {best.label, "random"})
         saved = best.saved
-        found.append(f"{best.label} reaches what random search expects of {last} queries {saved.value:.0f} [{saved.low:.0f}, {saved.high:.0f}] queries sooner"
-                     + ("." if gap.significant else ", and does not differ significantly from it."))
+        found.append(
+            f"{best.label} reaches what random search expects of {last} queries {saved.value:.0f} [{saved.low:.0f}, {saved.high:.0f}] queries sooner"
+            + ("." if gap.significant else ", and does not differ significantly from it.")
+        )
     return found

@@ -55,8 +55,13 @@ def answer(repeat: Repeat, reply: History | Belief) -> None:
         repeat.waiting = None
 
 
-def run_search(task: SearchTask, pool: Pool, scores: Scores, surrogate: Surrogate | None,
-               on_progress: Callable[[float], None] = lambda share: None) -> Traces:
+def run_search(
+    task: SearchTask,
+    pool: Pool,
+    scores: Scores,
+    surrogate: Surrogate | None,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Traces:
     """All repeats of a search on a table.
 
     Args:
@@ -104,18 +109,32 @@ def _beliefs(repeats: Sequence[Repeat], surrogate: Surrogate | None) -> list[Bel
 
     if surrogate is None:
         raise ArchrankError("this strategy ranks candidates and needs a predictor")
-    return surrogate.believe([Question(repeat.seed, repeat.history, repeat.waiting.candidates, repeat.waiting.spread)
-                              for repeat in repeats if isinstance(repeat.waiting, Rank)])
+    return surrogate.believe(
+        [
+            Question(repeat.seed, repeat.history, repeat.waiting.candidates, repeat.waiting.spread)
+            for repeat in repeats
+            if isinstance(repeat.waiting, Rank)
+        ]
+    )
 
 
-def search_task(task: SearchTask, spec: Spec | None, recipe: RecipeChoice, pool: Pool, folder: Path, device: str = "cpu",
-                on_progress: Callable[[float], None] = lambda share: None) -> Traces:
+def search_task(
+    task: SearchTask,
+    spec: Spec | None,
+    recipe: RecipeChoice,
+    pool: Pool,
+    folder: Path,
+    device: str = "cpu",
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Traces:
     """Run one planned search on its table. folder: the store, where pre-trained encodings are kept."""
     surrogate = None
     if spec is not None:
         from archrank.eval.search.surrogate import Surrogate
 
         if spec.info.source != task.source:
-            raise ArchrankError(f"encoder {spec.label} was edited since this was planned; run the same command again, which plans anew")
+            raise ArchrankError(
+                f"encoder {spec.label} was edited since this was planned; run the same command again, which plans anew"
+            )
         surrogate = Surrogate(spec, pool, task.target, recipe, folder=folder, device=device)
     return run_search(task, pool, oriented(pool.benchmark, task.target)[pool.rows], surrogate, on_progress)

@@ -78,7 +78,9 @@ def _replaced(benchmark: Benchmark) -> Iterator[tuple[Rows, NDArray[np.int16]]]:
     """Rows with one operation replaced, position by position and operation by operation: (rows, their new ops [n, V])."""
     for v, choices in _choices(benchmark):
         for op in choices:
-            rows = np.flatnonzero(benchmark.mask[:, v] & (benchmark.ops[:, v] != op) & np.isin(benchmark.ops[:, v], choices))
+            rows = np.flatnonzero(
+                benchmark.mask[:, v] & (benchmark.ops[:, v] != op) & np.isin(benchmark.ops[:, v], choices)
+            )
             ops = benchmark.ops[rows].copy()
             ops[:, v] = op
             yield rows, ops
@@ -107,7 +109,10 @@ def _wirings(benchmark: Benchmark, moves: bool = True) -> Iterator[tuple[Rows, R
 def _chains(benchmark: Benchmark) -> Iterator[tuple[Rows, Rows]]:
     words = vocabulary(benchmark.space)
     ends_ = {*words.inputs, *words.outputs}
-    chains = [tuple(int(op) for op, real in zip(ops, mask) if real and op not in ends_) for ops, mask in zip(benchmark.ops, benchmark.mask)]
+    chains = [
+        tuple(int(op) for op, real in zip(ops, mask) if real and op not in ends_)
+        for ops, mask in zip(benchmark.ops, benchmark.mask)
+    ]
     row_of = {chain: row for row, chain in reversed([*enumerate(chains)])}
     letters = sorted({op for chain in chains for op in chain})
     source, other = [], []
@@ -142,8 +147,9 @@ def _graphs(benchmark: Benchmark) -> Iterator[tuple[Rows, Rows]]:
         yield from found(rows, ops[rows], flipped)
 
 
-def _pruned(benchmark: Benchmark, ops: NDArray[np.int16], adj: NDArray[np.bool_], mask: NDArray[np.bool_]
-            ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _pruned(
+    benchmark: Benchmark, ops: NDArray[np.int16], adj: NDArray[np.bool_], mask: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Edges and mask without nodes that are on no path from an input to an output."""
     edges = adj & mask[:, :, None] & mask[:, None, :]
     enter, leave = ends(vocabulary(benchmark.space), ops, edges, mask)

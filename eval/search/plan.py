@@ -67,8 +67,17 @@ class SearchPlan:
     recipe: RecipeChoice = SEARCH
 
 
-def plan_searches(specs: Sequence[Spec], *, benchmarks: Sequence[str | Benchmark], strategies: Sequence[str], queries: int = 150,
-                  repeats: int = 30, target: str | None = None, test: str | None = None, recipe: str | RecipeChoice = "search") -> SearchPlan:
+def plan_searches(
+    specs: Sequence[Spec],
+    *,
+    benchmarks: Sequence[str | Benchmark],
+    strategies: Sequence[str],
+    queries: int = 150,
+    repeats: int = 30,
+    target: str | None = None,
+    test: str | None = None,
+    recipe: str | RecipeChoice = "search",
+) -> SearchPlan:
     """Every strategy on every benchmark, those that predict once for every predictor; checked before anything runs.
 
     Args:
@@ -97,11 +106,25 @@ def plan_searches(specs: Sequence[Spec], *, benchmarks: Sequence[str | Benchmark
             options = entry.validate(options)
             predicts = STRATEGIES[name].predicts
             if predicts and not specs:
-                raise ArchrankError(f"strategy {name} needs a predictor: say --encoders canonical_path+gp,gin (see `archrank list`)")
+                raise ArchrankError(
+                    f"strategy {name} needs a predictor: say --encoders canonical_path+gp,gin (see `archrank list`)"
+                )
             for spec in specs if predicts else [None]:
-                plan.tasks.append(SearchTask(
-                    name, options, spec.label if spec else "", spec.info.source if spec else entry.source, benchmark.name, benchmark.table,
-                    queried, judged, queries, repeats, choice.name if spec and spec.neural else ""))
+                plan.tasks.append(
+                    SearchTask(
+                        name,
+                        options,
+                        spec.label if spec else "",
+                        spec.info.source if spec else entry.source,
+                        benchmark.name,
+                        benchmark.table,
+                        queried,
+                        judged,
+                        queries,
+                        repeats,
+                        choice.name if spec and spec.neural else "",
+                    )
+                )
     if not plan.tasks:
         raise ArchrankError("nothing to search: name a benchmark and a strategy")
     return plan

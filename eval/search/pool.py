@@ -39,7 +39,9 @@ class Pool:
         kept = np.flatnonzero(usable)
         _, first, number = np.unique(benchmark.isomorphism_class[kept], return_index=True, return_inverse=True)
         if len(first) < 2:
-            raise ArchrankError(f"benchmark {benchmark.name} has fewer than two architectures with a score to search among")
+            raise ArchrankError(
+                f"benchmark {benchmark.name} has fewer than two architectures with a score to search among"
+            )
         candidate = np.full(len(benchmark), -1, np.int64)
         # In the order of the table, so that numbers do not depend on how keys are spelt.
         order = np.argsort(first)

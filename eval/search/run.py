@@ -34,8 +34,14 @@ class SearchSummary:
     failed: list[tuple[str, str]]
 
 
-def run_searches(plan: SearchPlan, store: Path, *, workers: int | None = None, device: str = "cpu",
-                 on_event: Callable[[str, SearchTask, str], None] = lambda what, task, text: None) -> SearchSummary:
+def run_searches(
+    plan: SearchPlan,
+    store: Path,
+    *,
+    workers: int | None = None,
+    device: str = "cpu",
+    on_event: Callable[[str, SearchTask, str], None] = lambda what, task, text: None,
+) -> SearchSummary:
     """Run the searches of a plan that the store does not have; a search is stored when all its repeats are done.
 
     Args:
@@ -61,13 +67,19 @@ def run_searches(plan: SearchPlan, store: Path, *, workers: int | None = None, d
             summary.done += 1
         on_event("failed" if problem else "done", task, problem)
 
-    jobs = [(task, plan.specs.get(task.encoder), plan.recipe, plan.benchmarks[task.benchmark], store, device) for task in waiting]
+    jobs = [
+        (task, plan.specs.get(task.encoder), plan.recipe, plan.benchmarks[task.benchmark], store, device)
+        for task in waiting
+    ]
     if workers == 0 or not jobs:
         for job in jobs:
             told(job[0], one_search(*job))
         return summary
     size = min(len(jobs), workers or os.cpu_count() or 1)
-    with variables(environment(1)), ProcessPoolExecutor(size, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)) as pool:
+    with (
+        variables(environment(1)),
+        ProcessPoolExecutor(size, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)) as pool,
+    ):
         running = {pool.submit(one_search, *job): job[0] for job in jobs}
         for future in as_completed(running):
             try:
@@ -83,7 +95,9 @@ def _begin(parent: int) -> None:
     threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
 
 
-def one_search(task: SearchTask, spec: Spec | None, recipe: RecipeChoice, benchmark: Benchmark, store: Path, device: str) -> str:
+def one_search(
+    task: SearchTask, spec: Spec | None, recipe: RecipeChoice, benchmark: Benchmark, store: Path, device: str
+) -> str:
     """Run and store one search; returns why it failed, or nothing."""
     import torch
 

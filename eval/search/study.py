@@ -40,22 +40,37 @@ class Search:
         ArchrankError: an unknown name, or a missing encoder.
     """
 
-    def __init__(self, pool: Benchmark, strategy: str = "bo", encoder: str | None = "base+gp", *, seed: int = 0, direction: str = "max",
-                 recipe: str = "search", folder: Path | str = "results/store") -> None:
+    def __init__(
+        self,
+        pool: Benchmark,
+        strategy: str = "bo",
+        encoder: str | None = "base+gp",
+        *,
+        seed: int = 0,
+        direction: str = "max",
+        recipe: str = "search",
+        folder: Path | str = "results/store",
+    ) -> None:
         from archrank.eval.trials.specs import named_options, parse_list
 
         if direction not in ("max", "min"):
             raise ArchrankError(f"direction is max or min, not {direction!r}")
         name, options = named_options(strategy, "strategy")
         entry = STRATEGIES.find(name)
-        self._settings = {"strategy": strategy, "encoder": encoder, "seed": seed, "direction": direction, "recipe": recipe,
-                          "pool": pool.content}
+        self._settings = {
+            "strategy": strategy,
+            "encoder": encoder,
+            "seed": seed,
+            "direction": direction,
+            "recipe": recipe,
+            "pool": pool.content,
+        }
         self._sign = 1.0 if direction == "max" else -1.0
         self._pool = Pool.of(pool)
         self._surrogate: Any = None
         if STRATEGIES[name].predicts:
             if not encoder:
-                raise ArchrankError(f"strategy {name} needs a predictor: Search(pool, strategy, encoder=\"base+gp\")")
+                raise ArchrankError(f'strategy {name} needs a predictor: Search(pool, strategy, encoder="base+gp")')
             from archrank.eval.search.surrogate import Surrogate
             from archrank.eval.trials.recipe_files import find_recipe
 
@@ -96,7 +111,12 @@ class Search:
             self._repeat.history.candidates.append(candidate)
             self._repeat.history.scores.append(value)
             self._asked = [c for c in self._asked if c != candidate]
-        self._log.append([[int(row) for row in rows], [None if score is None or score != score else float(score) for score in scores]])
+        self._log.append(
+            [
+                [int(row) for row in rows],
+                [None if score is None or score != score else float(score) for score in scores],
+            ]
+        )
 
     def best(self) -> int | None:
         """The row with the best score so far; None where nothing was told that did not fail."""
@@ -107,11 +127,15 @@ class Search:
     def history(self) -> pd.DataFrame:
         """One line per told row, in order: `row`, `score` as it was told."""
         history = self._repeat.history
-        return pd.DataFrame({"row": self._pool.rows[history.candidates], "score": self._sign * np.array(history.scores, float)})
+        return pd.DataFrame(
+            {"row": self._pool.rows[history.candidates], "score": self._sign * np.array(history.scores, float)}
+        )
 
     def save(self, path: Path | str) -> None:
         """Write settings and everything told as JSON; `Search.load` repeats it."""
-        Path(path).write_text(json.dumps({"archrank_search": 1, **self._settings, "told": self._log}, indent=1) + "\n", encoding="utf-8")
+        Path(path).write_text(
+            json.dumps({"archrank_search": 1, **self._settings, "told": self._log}, indent=1) + "\n", encoding="utf-8"
+        )
 
     @classmethod
     def load(cls, path: Path | str, pool: Benchmark, **options: Any) -> Search:

@@ -55,13 +55,32 @@ class Surrogate:
         device: `cpu` or `cuda`.
     """
 
-    def __init__(self, spec: Spec, pool: Pool, target: str, recipe: RecipeChoice, *, members: int = 5, folder: Path, device: str = "cpu") -> None:
-        self.spec, self.pool, self.target, self.members, self.folder, self.device = spec, pool, target, members, folder, device
+    def __init__(
+        self,
+        spec: Spec,
+        pool: Pool,
+        target: str,
+        recipe: RecipeChoice,
+        *,
+        members: int = 5,
+        folder: Path,
+        device: str = "cpu",
+    ) -> None:
+        self.spec, self.pool, self.target, self.members, self.folder, self.device = (
+            spec,
+            pool,
+            target,
+            members,
+            folder,
+            device,
+        )
         self.encoder = spec.info.load()
         self.config = dict(spec.config)
         self.recipe = common_recipe(recipe)
         if spec.info.learned:
-            self.recipe, self.config = resolve_recipe(recipe, self.encoder, self.config, spec.layers(), pool.benchmark.space)
+            self.recipe, self.config = resolve_recipe(
+                recipe, self.encoder, self.config, spec.layers(), pool.benchmark.space
+            )
         elif spec.neural:
             self.recipe = self.recipe.model_copy(update={"head": spec.layers()})
 
@@ -70,7 +89,20 @@ class Surrogate:
         """A fixed encoding of the whole table, float [N, F]."""
         info, benchmark = self.spec.info, self.pool.benchmark
         # Kept under the same identity as in a run, so that one pre-training serves both.
-        trial = Trial(info.name, self.spec.config, self.spec.head, info.source, benchmark.name, benchmark.table, self.target, "", 0, "", 0, "")
+        trial = Trial(
+            info.name,
+            self.spec.config,
+            self.spec.head,
+            info.source,
+            benchmark.name,
+            benchmark.table,
+            self.target,
+            "",
+            0,
+            "",
+            0,
+            "",
+        )
         item = Planned(trial, self.spec, benchmark.space.name)
         return encode_all(item, self.encoder, benchmark, Context(self.folder))[0].double().numpy()
 
@@ -104,12 +136,16 @@ class Surrogate:
         if blocks := blocks_of(self.encoder, features, self.pool.benchmark.space):
             features = features * block_scales(features[rows], blocks)
         head = HEADS[self.spec.head]
-        fitted = fit_regressor(self.spec.head, features[rows], transform(scores, "normal"), question.seed, self.spec.head_config)
+        fitted = fit_regressor(
+            self.spec.head, features[rows], transform(scores, "normal"), question.seed, self.spec.head_config
+        )
         mean = np.asarray(fitted.predict(features[asked]), np.float64)
         if not question.spread:
             return Belief(mean, np.zeros(len(asked)))
         if not (isinstance(head, Regressor) and hasattr(fitted, "std")):
-            raise ArchrankError(f"head {self.spec.head} gives no standard deviation, which this strategy needs; use gp, dngo, forest or mlp")
+            raise ArchrankError(
+                f"head {self.spec.head} gives no standard deviation, which this strategy needs; use gp, dngo, forest or mlp"
+            )
         return Belief(mean, np.asarray(fitted.std(features[asked]), np.float64))
 
     def _train(self, questions: Sequence[Question], count: int) -> list[Belief]:
@@ -118,23 +154,46 @@ class Surrogate:
             rows, scores = self._labelled(question)
             labels = transform(scores, self.recipe.labels)
             asked = self.pool.rows[list(question.candidates)]
-            members += [Member(derive_seed(question.seed, f"member {number}"), rows, labels, asked) for number in range(count)]
+            members += [
+                Member(derive_seed(question.seed, f"member {number}"), rows, labels, asked) for number in range(count)
+            ]
         benchmark = self.pool.benchmark
         if self.spec.info.learned:
             twins = self.encoder.twins(benchmark.graphs) if self.recipe.consistency else None
-            outcomes = train(lambda member, probe: self.encoder(benchmark.space, **self.config), benchmark.graphs, members, self.recipe,
-                             device=self.device, twins=twins, pairs="compare" in self.spec.info.hooks)
+            outcomes = train(
+                lambda member, probe: self.encoder(benchmark.space, **self.config),
+                benchmark.graphs,
+                members,
+                self.recipe,
+                device=self.device,
+                twins=twins,
+                pairs="compare" in self.spec.info.hooks,
+            )
         else:
-            graphs, name, features = benchmark.graphs.plain(), f"encoding/{self.spec.label}", torch.from_numpy(self.features).float()
+            graphs, name, features = (
+                benchmark.graphs.plain(),
+                f"encoding/{self.spec.label}",
+                torch.from_numpy(self.features).float(),
+            )
             graphs.derive(name, lambda _: features)
-            outcomes = train(lambda member, probe: FixedEncoding(name, _never, self.features[member.train]), graphs, members, self.recipe,
-                             device=self.device)
+            outcomes = train(
+                lambda member, probe: FixedEncoding(name, _never, self.features[member.train]),
+                graphs,
+                members,
+                self.recipe,
+                device=self.device,
+            )
         beliefs = []
         for number in range(len(questions)):
             predicted = np.stack([outcome.predictions for outcome in outcomes[number * count : (number + 1) * count]])
-            if problem := next((outcome.problem for outcome in outcomes[number * count : (number + 1) * count] if outcome.problem), None):
+            if problem := next(
+                (outcome.problem for outcome in outcomes[number * count : (number + 1) * count] if outcome.problem),
+                None,
+            ):
                 raise ArchrankError(f"{self.spec.label}: {problem}")
-            beliefs.append(Belief(predicted.mean(0), predicted.std(0, ddof=1) if count > 1 else np.zeros(predicted.shape[1])))
+            beliefs.append(
+                Belief(predicted.mean(0), predicted.std(0, ddof=1) if count > 1 else np.zeros(predicted.shape[1]))
+            )
         return beliefs
 
 

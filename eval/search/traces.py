@@ -52,7 +52,9 @@ class SearchRecord(BaseModel):
             raise ValueError(f"field task.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         if not same:
             raise ValueError("its key is not that of its task")
-        if len(self.rows) != self.planned.repeats or any(len(rows) > self.planned.queries or len(set(rows)) < len(rows) for rows in self.rows):
+        if len(self.rows) != self.planned.repeats or any(
+            len(rows) > self.planned.queries or len(set(rows)) < len(rows) for rows in self.rows
+        ):
             raise ValueError("its traces are not those of its task")
         return self
 
@@ -62,9 +64,19 @@ class SearchRecord(BaseModel):
         return _TASK.validate_json(json.dumps(self.task), strict=True)
 
 
-def write_search(folder: Path, task: SearchTask, rows: list[list[int]], seconds: float, provenance: dict[str, Any]) -> Path:
+def write_search(
+    folder: Path, task: SearchTask, rows: list[list[int]], seconds: float, provenance: dict[str, Any]
+) -> Path:
     """Store a search, whole or not at all."""
-    body = {"schema": 1, "key": task.key, "label": task.label, "task": asdict(task), "rows": rows, "seconds": seconds, "provenance": provenance}
+    body = {
+        "schema": 1,
+        "key": task.key,
+        "label": task.label,
+        "task": asdict(task),
+        "rows": rows,
+        "seconds": seconds,
+        "provenance": provenance,
+    }
     text = json.dumps(body, ensure_ascii=False, allow_nan=False) + "\n"
     path = folder / FOLDER / f"{task.key}.json"
 

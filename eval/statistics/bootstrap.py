@@ -117,7 +117,9 @@ def benchmarks_of(results: PairedResults, metric: str) -> tuple[str, ...]:
     """Every "benchmark/target" of the results; ComparisonError where ``metric`` has no mean over them."""
     benchmarks = tuple(sorted({f"{row.benchmark}/{row.target}" for row in results.tasks.itertuples()}))
     if len(benchmarks) > 1 and metric in METRICS and METRICS[metric].unit == "target":
-        raise ComparisonError(f"{metric} is in the unit of its target and has no mean over {', '.join(benchmarks)}: choose one of them")
+        raise ComparisonError(
+            f"{metric} is in the unit of its target and has no mean over {', '.join(benchmarks)}: choose one of them"
+        )
     return benchmarks
 
 
@@ -144,7 +146,9 @@ def select(results: PairedResults, scope: Scope) -> tuple[PairedResults, bool, l
         notes.append(f"{LEFT_OUT}: {listed}.")
         results = results.take(enough)
     elif not enough.all():
-        several = f" of {', '.join(sorted(results.tasks.loc[~enough, 'space'].astype(str).unique()))}" if enough.any() else ""
+        several = (
+            f" of {', '.join(sorted(results.tasks.loc[~enough, 'space'].astype(str).unique()))}" if enough.any() else ""
+        )
         notes.append(
             f"Only one split{several}: intervals hold the sampling error of tau on the test sets and nothing else, and no difference can be called significant."
         )
@@ -211,7 +215,9 @@ def aggregate(
     """The `Bootstrap` over ``results`` with ``further`` notes, and those of the results that it could use."""
     results, further_spaces, notes = select(results, scope)
     tasks, benchmarks = results.tasks, benchmarks_of(results, metric)
-    combined = joint(results.x, results.space, results.weights(weigh), further_spaces, results.test_error, results.shared)
+    combined = joint(
+        results.x, results.space, results.weights(weigh), further_spaces, results.test_error, results.shared
+    )
     result = Bootstrap(
         labels=results.labels,
         metric=metric,
@@ -228,5 +234,3 @@ def aggregate(
         joint=combined,
     )
     return result, results
-
-

@@ -100,7 +100,9 @@ def sentence(comparison: Comparison) -> str:
     winner = comparison.winner
     if winner == second:
         first, second = second, first
-        difference = Interval(-difference.estimate, -difference.high, -difference.low, difference.kind, difference.units)
+        difference = Interval(
+            -difference.estimate, -difference.high, -difference.low, difference.kind, difference.units
+        )
     number = f"{name} {rounded(difference, signed=True)} {_basis(comparison)}"
     where = _where(comparison)
     if winner is None:
@@ -110,12 +112,18 @@ def sentence(comparison: Comparison) -> str:
         elif difference.kind == "test size":
             reason = " (where a search space has one split, that cannot tell what another would give)"
         elif difference.kind == "none":
-            reason = " (every split gives the same difference, or a search space has one split: nothing says how sure it is)"
+            reason = (
+                " (every split gives the same difference, or a search space has one split: nothing says how sure it is)"
+            )
         elif not difference.covers(0.0):
             reason = f" (after Holm's correction for {comparison.family} comparisons)"
         return f"No significant difference between {first} and {second} {where}: {number}{reason}."
     if comparison.metric in METRICS:
-        verb = "ranks significantly better than" if METRICS[comparison.metric].unit != "target" else "loses significantly less than"
+        verb = (
+            "ranks significantly better than"
+            if METRICS[comparison.metric].unit != "target"
+            else "loses significantly less than"
+        )
     else:
         verb = f"has significantly {comparison.better} {name} than"
     return f"{first} {verb} {second} {where}: {number}."

@@ -90,7 +90,9 @@ def coverage(frame: pd.DataFrame, metric: str = "kendall", labels: Sequence[str]
 
 def numbered(rows: pd.DataFrame, columns: Sequence[str]) -> tuple[NDArray[np.int64], pd.DataFrame]:
     """The number of each row's combination of ``columns``, and the combinations in sorted order, one row each."""
-    number: NDArray[np.int64] = rows.groupby(list(columns), observed=True, dropna=False).ngroup().to_numpy().astype(np.int64)
+    number: NDArray[np.int64] = (
+        rows.groupby(list(columns), observed=True, dropna=False).ngroup().to_numpy().astype(np.int64)
+    )
     first = np.unique(number, return_index=True)[1]
     return number, rows[list(columns)].take(first).reset_index(drop=True)
 
@@ -109,7 +111,9 @@ def _selected(frame: pd.DataFrame, metric: str, labels: Sequence[str] | None) ->
     names = present if labels is None else sorted(set(labels))
     unknown = [name for name in names if name not in present]
     if unknown:
-        raise ComparisonError(f"no results for {unknown[0]!r}; there are results for: {', '.join(present) or 'nothing'}")
+        raise ComparisonError(
+            f"no results for {unknown[0]!r}; there are results for: {', '.join(present) or 'nothing'}"
+        )
     if not names:
         raise ComparisonError("no label given to compare")
     rows = frame[frame["label"].isin(names)].copy()

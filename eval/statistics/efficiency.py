@@ -124,7 +124,9 @@ def label_efficiency(
     per_budget = results.tasks.groupby("budget").size()
     budgets = sorted(int(budget) for budget in per_budget.index[per_budget == len(groups)])
     if at not in budgets:
-        raise ComparisonError(f"{a} and {b} have no common results at {at} labels in every benchmark; there are: {budgets or 'none'}")
+        raise ComparisonError(
+            f"{a} and {b} have no common results at {at} labels in every benchmark; there are: {budgets or 'none'}"
+        )
     if len(budgets) < 2:
         raise ComparisonError(f"label efficiency needs two or more common budgets; there is only {budgets[0]}")
     seeds = results.x.shape[2]
@@ -139,7 +141,9 @@ def label_efficiency(
     space = np.unique(groups["space"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
     further = over_spaces(int(space.max()) + 1, scope)
     both = [covered.labels.index(label) for label in (a, b)]
-    needed, units = labels_needed(sign * x[both], error[both], space, shared, np.array(budgets, float), at, further, draws, seed)
+    needed, units = labels_needed(
+        sign * x[both], error[both], space, shared, np.array(budgets, float), at, further, draws, seed
+    )
     settings = int(results.settings[results.tasks["budget"].isin(budgets)].sum())
     return Efficiency(a, b, at, metric, *needed, budgets[0], budgets[-1], settings, units)
 

@@ -88,8 +88,12 @@ class Joint:
         half = (count + 1) // 2
         inverse_scale = np.ones((half, self.df.size))  # [draws / 2, G]
         estimated = np.isfinite(self.df)
-        inverse_scale[:, estimated] = np.sqrt(self.df[estimated] / random.chisquare(self.df[estimated], (half, int(estimated.sum()))))
-        moves = (random.standard_normal((half, self.group.size)) * inverse_scale[:, self.group]) @ self.factors.T  # [draws / 2, E]
+        inverse_scale[:, estimated] = np.sqrt(
+            self.df[estimated] / random.chisquare(self.df[estimated], (half, int(estimated.sum())))
+        )
+        moves = (
+            random.standard_normal((half, self.group.size)) * inverse_scale[:, self.group]
+        ) @ self.factors.T  # [draws / 2, E]
         mirrored = np.stack([moves, -moves], axis=1).reshape(2 * half, len(self.estimate))
         return (self.estimate + mirrored)[:count]
 
@@ -139,7 +143,15 @@ def joint(x: Floats, space: Ints, weight: Floats, over_spaces: bool, test_error:
         group_of_unit += [len(freedom)] * len(estimate)
         freedom.append(math.inf)
     kind: IntervalKind = "test size" if single else "splits"
-    return Joint(estimate, np.concatenate(factors_of_group, axis=1), _ints(group_of_unit), np.array(freedom), kind, units, largest)
+    return Joint(
+        estimate,
+        np.concatenate(factors_of_group, axis=1),
+        _ints(group_of_unit),
+        np.array(freedom),
+        kind,
+        units,
+        largest,
+    )
 
 
 def _ints(values: list[int]) -> Ints:

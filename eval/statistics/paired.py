@@ -37,7 +37,9 @@ class PairedResults:
         """Only the tasks where ``keep`` [T]."""
         space = np.unique(self.space[keep], return_inverse=True)[1].astype(np.int64)
         tasks = self.tasks[keep].reset_index(drop=True)
-        return PairedResults(self.labels, tasks, self.x[:, keep], space, self.test_error[:, keep], self.shared[keep], self.settings[keep])
+        return PairedResults(
+            self.labels, tasks, self.x[:, keep], space, self.test_error[:, keep], self.shared[keep], self.settings[keep]
+        )
 
     def weights(self, weigh: Weigh) -> Floats:
         """[T] weight of each task within its space: every benchmark the same, within it ``weigh`` of its budgets."""
@@ -58,7 +60,9 @@ def paired_results(covered: Coverage) -> PairedResults:
     """
     common, metric = covered.common, covered.metric
     if common.empty:
-        raise ComparisonError(f"no setting (benchmark, target, budget, seed) has a {metric} from every one of: {', '.join(covered.labels)}")
+        raise ComparisonError(
+            f"no setting (benchmark, target, budget, seed) has a {metric} from every one of: {', '.join(covered.labels)}"
+        )
     t, tasks = numbered(common, TASK)
     seeds = sorted(common["seed"].unique())
     s = common["seed"].map({seed: i for i, seed in enumerate(seeds)}).to_numpy()
@@ -87,7 +91,12 @@ def paired_results(covered: Coverage) -> PairedResults:
         mean = np.nanmean(x, axis=2)
     size = common.groupby(t)["test"].first().to_numpy(dtype=float) if "test" in common else np.full(len(tasks), np.nan)
     error = METRICS[metric].error if metric in METRICS else None
-    test_error = np.array([[math.nan if error is None or math.isnan(n) else error(value, int(n)) for value, n in zip(row, size)] for row in mean])
+    test_error = np.array(
+        [
+            [math.nan if error is None or math.isnan(n) else error(value, int(n)) for value, n in zip(row, size)]
+            for row in mean
+        ]
+    )
     space = np.unique(tasks["space"].to_numpy(dtype=str), return_inverse=True)[1].astype(np.int64)
     return PairedResults(covered.labels, tasks, x, space, test_error, shared, settings)
 

@@ -188,7 +188,10 @@ def pairs(
     both = list(itertools.combinations(order, 2))
     table = result.p_values()
     adjusted = holm(np.array([table[i, j] for i, j in both], dtype=float))
-    return [_comparison(result, result.labels[i], result.labels[j], float(p), len(both), float(won[i, j])) for (i, j), p in zip(both, adjusted)]
+    return [
+        _comparison(result, result.labels[i], result.labels[j], float(p), len(both), float(won[i, j]))
+        for (i, j), p in zip(both, adjusted)
+    ]
 
 
 def win_rates(result: Bootstrap, results: PairedResults) -> list[Interval]:
@@ -205,7 +208,10 @@ def win_rates(result: Bootstrap, results: PairedResults) -> list[Interval]:
     won = np.clip(rate * units, 0, units)
     low = np.nan_to_num(stats.beta.ppf(ALPHA / 2, won, units - won + 1), nan=0.0)  # not defined where nothing was won
     high = np.nan_to_num(stats.beta.ppf(1 - ALPHA / 2, won + 1, units - won), nan=1.0)
-    return [Interval(float(share), float(least), float(most), result.kind, units) for share, least, most in zip(rate, low, high)]
+    return [
+        Interval(float(share), float(least), float(most), result.kind, units)
+        for share, least, most in zip(rate, low, high)
+    ]
 
 
 def leaderboard(

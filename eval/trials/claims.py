@@ -84,8 +84,10 @@ class Claims:
                     path.unlink(missing_ok=True)
             return describe(None)
         except OSError as error:
-            raise NotWritten(f"{path} cannot be written ({error.strerror}); make room there or choose another place (--store); "
-                             "what was finished is kept, and the same command goes on from it") from None
+            raise NotWritten(
+                f"{path} cannot be written ({error.strerror}); make room there or choose another place (--store); "
+                "what was finished is kept, and the same command goes on from it"
+            ) from None
 
     def _others(self, mine: Path) -> list[dict[str, Any]]:
         found = []
@@ -119,7 +121,11 @@ def read(path: Path) -> dict[str, Any] | None:
     """A claim, or None where it is gone or no claim."""
     try:
         claim = json.loads(path.read_text(encoding="utf-8"))
-        return claim if isinstance(claim["keys"], list) and isinstance(claim["pid"], int) and isinstance(claim["machine"], str) else None
+        return (
+            claim
+            if isinstance(claim["keys"], list) and isinstance(claim["pid"], int) and isinstance(claim["machine"], str)
+            else None
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -33,18 +33,41 @@ def training_seconds(plan: Plan, device: str = "cpu", steps: int = TIMED) -> flo
         kind = (item.spec.label, benchmark.name, min(recipe.batch, budget), len(items))
         if kind not in known:
             rng = np.random.default_rng(0)
-            members = [Member(i.trial.seed, plan.splits[i.trial.split].train(budget), rng.standard_normal(budget), np.empty(0, np.int64)) for i in items]
+            members = [
+                Member(
+                    i.trial.seed,
+                    plan.splits[i.trial.split].train(budget),
+                    rng.standard_normal(budget),
+                    np.empty(0, np.int64),
+                )
+                for i in items
+            ]
             short = recipe.model_copy(update={"epochs": None, "warmup": 0.0, "schedule": "constant"})
             twins = encoder.twins(benchmark.graphs) if recipe.consistency else None
 
-            def build(member: Member, probe: Graphs, encoder: Any = encoder, benchmark: Benchmark = benchmark, config: Any = config) -> nn.Module:
+            def build(
+                member: Member,
+                probe: Graphs,
+                encoder: Any = encoder,
+                benchmark: Benchmark = benchmark,
+                config: Any = config,
+            ) -> nn.Module:
                 made: nn.Module = encoder(benchmark.space, **config)
                 return made
 
             for count in (1, steps):  # the first time, everything is slower
-                timed = fit(build, benchmark.graphs, members, short.model_copy(update={"updates": count}), device=device, twins=twins,
-                            pairs="compare" in item.spec.info.hooks)
+                timed = fit(
+                    build,
+                    benchmark.graphs,
+                    members,
+                    short.model_copy(update={"updates": count}),
+                    device=device,
+                    twins=twins,
+                    pairs="compare" in item.spec.info.hooks,
+                )
             known[kind] = timed.seconds / steps
-        number = recipe.updates if recipe.updates is not None else (recipe.epochs or 0) * steps_per_epoch(budget, recipe)
+        number = (
+            recipe.updates if recipe.updates is not None else (recipe.epochs or 0) * steps_per_epoch(budget, recipe)
+        )
         total += number * known[kind]
     return total

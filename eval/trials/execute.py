@@ -101,7 +101,9 @@ def _train_group(group: Group, context: Context, on_event: OnEvent, benchmark: B
         finished = _finish(group, prepared, _train(group, prepared, context, on_event), context)
     info = group.members[0].spec.info
     if info.origin != "built-in":
-        said = effects(info.path, info.module) + ([f"training it changed the process ({', '.join(changed)}); that was put back"] if changed else [])
+        said = effects(info.path, info.module) + (
+            [f"training it changed the process ({', '.join(changed)}); that was put back"] if changed else []
+        )
         for trial in finished:
             trial.record.notes.extend(said)
     return finished
@@ -145,7 +147,9 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
         raise RuntimeError(f"the table of {trial.benchmark} is not the one that was planned")
     encoder = spec.info.load()
     if spec.info.source != trial.source:
-        raise RuntimeError(f"the source of {spec.info.path.name} is not the one that was planned: it was edited since; run the same command again, which plans anew")
+        raise RuntimeError(
+            f"the source of {spec.info.path.name} is not the one that was planned: it was edited since; run the same command again, which plans anew"
+        )
     choice = group.members[0].recipe
     recipe, config = common_recipe(choice), dict(trial.config)
     if spec.info.learned:
@@ -171,9 +175,20 @@ def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent
     progress = partial(on_event, "progress")
     if spec.info.learned:
         twins = prepared.encoder.twins(benchmark.graphs) if recipe.consistency else None
-        return Trained(train(lambda member, probe: prepared.encoder(benchmark.space, **prepared.config), benchmark.graphs, members, recipe,
-                             device=context.device, twins=twins, pairs="compare" in spec.info.hooks, progress=progress, compiled=context.compiled,
-                             verified=spec.info.origin == "built-in"))
+        return Trained(
+            train(
+                lambda member, probe: prepared.encoder(benchmark.space, **prepared.config),
+                benchmark.graphs,
+                members,
+                recipe,
+                device=context.device,
+                twins=twins,
+                pairs="compare" in spec.info.hooks,
+                progress=progress,
+                compiled=context.compiled,
+                verified=spec.info.origin == "built-in",
+            )
+        )
     features, seconds = encode_all(group.members[0], prepared.encoder, benchmark, context)
     array = features.double().numpy()
     blocks = blocks_of(prepared.encoder, features, benchmark.space)
@@ -181,8 +196,15 @@ def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent
     if spec.neural:
         graphs, name = benchmark.graphs.plain(), f"encoding/{spec.label}"
         graphs.derive(name, lambda _: features.float())
-        outcomes = train(lambda member, probe: FixedEncoding(name, _never, array[member.train]), graphs, members, recipe,
-                         device=context.device, progress=progress, compiled=context.compiled)
+        outcomes = train(
+            lambda member, probe: FixedEncoding(name, _never, array[member.train]),
+            graphs,
+            members,
+            recipe,
+            device=context.device,
+            progress=progress,
+            compiled=context.compiled,
+        )
     else:
         for number, member in enumerate(members):
             scaled = array * block_scales(array[member.train], blocks) if blocks else array
@@ -199,21 +221,38 @@ def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context
         predict_s = outcome.predict_s + trained.encode_s * len(split.test) / len(benchmark)
         tested, notes = split.test_target or trial.target, list(outcome.notes)
         if tested != trial.target:
-            notes.append(f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it")
+            notes.append(
+                f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it"
+            )
         values, failure = _judge(outcome, benchmark.target(tested)[split.test], benchmark.direction(trial.target))
         record = _record(
-            item, context, prepared.recipe if spec.neural else None,
-            trained={"compiled": any(note.startswith("compiled:") for note in outcome.notes), "ensemble": ensemble_id(group.members)},
+            item,
+            context,
+            prepared.recipe if spec.neural else None,
+            trained={
+                "compiled": any(note.startswith("compiled:") for note in outcome.notes),
+                "ensemble": ensemble_id(group.members),
+            },
             metrics=values,
             error=failure,
             config=prepared.config,
-            timings=Timings(fit_s=outcome.fit_s, predict_s=predict_s, pretrain_s=trained.pretrain_s,
-                            architectures_per_s=len(split.test) / predict_s if predict_s > 0 else None,
-                            members=len(prepared.members) if spec.neural else 1),
+            timings=Timings(
+                fit_s=outcome.fit_s,
+                predict_s=predict_s,
+                pretrain_s=trained.pretrain_s,
+                architectures_per_s=len(split.test) / predict_s if predict_s > 0 else None,
+                members=len(prepared.members) if spec.neural else 1,
+            ),
             model=Model(parameters=outcome.parameters, dim=outcome.dim),
-            test=TestSet(architectures=len(split.test), set=split.test_digest, train=len(member.train), validation=len(split.validation),
-                         target=tested if tested != trial.target else None),
-            notes=notes)
+            test=TestSet(
+                architectures=len(split.test),
+                set=split.test_digest,
+                train=len(member.train),
+                validation=len(split.validation),
+                target=tested if tested != trial.target else None,
+            ),
+            notes=notes,
+        )
         finished.append(Finished(record, split.test, outcome, member.encode))
     return finished
 
@@ -236,30 +275,40 @@ def probe(item: Planned, benchmark: Benchmark) -> None:
     except (ArchrankError, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit and others of a stranger's code included
-        raise ArchrankError(f"encoder {spec.label} cannot be used on {benchmark.name}{where(error, spec.info.path)}: {one_line(error)}") from error
+        raise ArchrankError(
+            f"encoder {spec.label} cannot be used on {benchmark.name}{where(error, spec.info.path)}: {one_line(error)}"
+        ) from error
 
 
 def _never(_: Graphs) -> torch.Tensor:
     raise RuntimeError("a fixed encoding is computed once for the whole space")
 
 
-def encode_all(item: Planned, function: Callable[..., Any], benchmark: Benchmark, context: Context) -> tuple[torch.Tensor, float]:
+def encode_all(
+    item: Planned, function: Callable[..., Any], benchmark: Benchmark, context: Context
+) -> tuple[torch.Tensor, float]:
     """A fixed encoding of every architecture of a benchmark: float [N, F], and the seconds that took, pre-training included.
 
     A pre-trained encoding is kept in the store under the hash of its source, configuration, table and hidden target.
     """
     trial = item.trial
     hidden = trial.target if trial.target in get_args(Metric) else None
-    identity = json.dumps([trial.encoder, trial.config, trial.source, trial.table, hidden, trial.numerics], sort_keys=True)
+    identity = json.dumps(
+        [trial.encoder, trial.config, trial.source, trial.table, hidden, trial.numerics], sort_keys=True
+    )
     path = context.store / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
     if item.spec.info.pretrained and (stored := read_pretrained(path, len(benchmark))) is not None:
         return torch.from_numpy(stored[0]), stored[1]
     start = time.perf_counter()
     features = torch.as_tensor(function(with_costs(benchmark, hidden), benchmark.space, **trial.config)).detach().cpu()
     if features.dim() != 2 or len(features) != len(benchmark):
-        raise ValueError(f"encoding '{trial.encoder}' must give [N, F]; for {len(benchmark)} architectures it gave {list(features.shape)}")
+        raise ValueError(
+            f"encoding '{trial.encoder}' must give [N, F]; for {len(benchmark)} architectures it gave {list(features.shape)}"
+        )
     if features.is_complex():
-        raise ValueError(f"encoding '{trial.encoder}' gives complex numbers; give real ones, such as their real and imaginary parts or magnitudes")
+        raise ValueError(
+            f"encoding '{trial.encoder}' gives complex numbers; give real ones, such as their real and imaginary parts or magnitudes"
+        )
     if not features.double().isfinite().all():
         raise ValueError(f"encoding '{trial.encoder}' gives values that are not finite")
     seconds = time.perf_counter() - start
@@ -285,12 +334,32 @@ def _column(values: np.ndarray, _: Graphs) -> torch.Tensor:
     return torch.tensor(np.array(values))
 
 
-def _record(item: Planned, context: Context, recipe: Recipe | None, trained: Mapping[str, Any] | None = None, error: TrialFailure | None = None,
-            **parts: Any) -> TrialRecord:
-    used = recipe.model_dump(mode="json") if recipe else {"name": item.trial.recipe, "labels": common_recipe(item.recipe).labels, "regressor": item.trial.head}
-    return TrialRecord(key=item.trial.key, status="failed" if error else "done", trial=item.trial, label=item.spec.label, reference=item.spec.reference,
-                       family=item.spec.info.family, space=item.space, recipe=used, error=error,
-                       provenance=Provenance(**provenance(context.device, context.threads), **(trained or {})), **parts)
+def _record(
+    item: Planned,
+    context: Context,
+    recipe: Recipe | None,
+    trained: Mapping[str, Any] | None = None,
+    error: TrialFailure | None = None,
+    **parts: Any,
+) -> TrialRecord:
+    used = (
+        recipe.model_dump(mode="json")
+        if recipe
+        else {"name": item.trial.recipe, "labels": common_recipe(item.recipe).labels, "regressor": item.trial.head}
+    )
+    return TrialRecord(
+        key=item.trial.key,
+        status="failed" if error else "done",
+        trial=item.trial,
+        label=item.spec.label,
+        reference=item.spec.reference,
+        family=item.spec.info.family,
+        space=item.space,
+        recipe=used,
+        error=error,
+        provenance=Provenance(**provenance(context.device, context.threads), **(trained or {})),
+        **parts,
+    )
 
 
 def _judge(outcome: Outcome, truth: np.ndarray, direction: Any) -> tuple[dict[str, float | None], TrialFailure | None]:
@@ -308,7 +377,11 @@ def _judge(outcome: Outcome, truth: np.ndarray, direction: Any) -> tuple[dict[st
 
 def _write_failure(store: Store, item: Planned, context: Context, kind: str, message: str, trace: str | None) -> None:
     lines = message.strip().splitlines()
-    store.write(_record(item, context, None, error=TrialFailure(type=kind, message=lines[0] if lines else kind, traceback=trace)))
+    store.write(
+        _record(
+            item, context, None, error=TrialFailure(type=kind, message=lines[0] if lines else kind, traceback=trace)
+        )
+    )
 
 
 def write_lost(group: Group, context: Context, kind: str, reason: str) -> dict[str, str]:

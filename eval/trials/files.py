@@ -42,7 +42,6 @@ class NotWritten(ArchrankError):
 # ---- writing ----
 
 
-
 def _machine() -> str:
     """This machine and the namespace in which process numbers mean something (containers have their own), in eight digits."""
     try:
@@ -75,8 +74,10 @@ def replace(path: Path, write: Callable[[Path], None]) -> None:
         finally:
             scratch.unlink(missing_ok=True)
     except OSError as error:
-        raise NotWritten(f"{path} cannot be written ({error.strerror or one_line(error)}); make room there or choose another place (--store, --output); "
-                         "what was finished is kept, and the same command goes on from it") from None
+        raise NotWritten(
+            f"{path} cannot be written ({error.strerror or one_line(error)}); make room there or choose another place (--store, --output); "
+            "what was finished is kept, and the same command goes on from it"
+        ) from None
 
 
 def replace_bytes(path: Path, data: bytes) -> None:
@@ -164,10 +165,19 @@ def parse_encodings(data: bytes) -> tuple[Rows, Floats]:
     index = _rows(table)
     column = table.column("encoding").combine_chunks()
     kind = column.type
-    if not (pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind)) or not pa.types.is_floating(kind.value_type) or column.null_count:
+    if (
+        not (pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind))
+        or not pa.types.is_floating(kind.value_type)
+        or column.null_count
+    ):
         raise Damaged(f"column 'encoding' holds {visible(str(kind))[:60]}, not lists of numbers")
     values = column.flatten()
-    if not len(index) or values.null_count or len(values) % len(index) or (np.diff(column.value_lengths().to_numpy(zero_copy_only=False)) != 0).any():
+    if (
+        not len(index)
+        or values.null_count
+        or len(values) % len(index)
+        or (np.diff(column.value_lengths().to_numpy(zero_copy_only=False)) != 0).any()
+    ):
         raise Damaged("its encodings have several lengths, or none")
     encodings = values.to_numpy(zero_copy_only=False).astype(np.float64).reshape(len(index), -1)
     if not np.isfinite(encodings).all():
@@ -183,8 +193,14 @@ def _parquet(data: bytes, columns: set[str]) -> pa.Table:
     try:
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             about = file.metadata
-            if set(file.schema_arrow.names) != columns or len(file.schema_arrow.names) != len(columns) or about.num_columns != len(columns):
-                raise Damaged(f"its columns are {visible(', '.join(file.schema_arrow.names))[:80]}, not {', '.join(sorted(columns))}")
+            if (
+                set(file.schema_arrow.names) != columns
+                or len(file.schema_arrow.names) != len(columns)
+                or about.num_columns != len(columns)
+            ):
+                raise Damaged(
+                    f"its columns are {visible(', '.join(file.schema_arrow.names))[:80]}, not {', '.join(sorted(columns))}"
+                )
             said = extent(data)
             if said.rows > ROWS_LIMIT or said.values > VALUES_LIMIT or said.size > TABLE_LIMIT:
                 raise Damaged(f"it unpacks to {said.rows:,} rows and {said.values:,} values, more than any trial has")
@@ -202,7 +218,9 @@ def _column(table: pa.Table, name: str, kind: str, what: str) -> NDArray[Any]:
     except Exception as error:
         raise Damaged(f"column '{name}' cannot be read ({visible(one_line(error, 80))})") from None
     if values.dtype.kind != kind or column.null_count:
-        raise Damaged(f"column '{name}' holds {visible(str(column.type))[:60]}{' with gaps' if column.null_count else ''}, not {what}")
+        raise Damaged(
+            f"column '{name}' holds {visible(str(column.type))[:60]}{' with gaps' if column.null_count else ''}, not {what}"
+        )
     return np.asarray(values)
 
 

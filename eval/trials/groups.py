@@ -48,7 +48,11 @@ class Group:
 
     def alone(self) -> list[Group]:
         """Each pending trial as an ensemble of its own."""
-        return [Group((item,), frozenset([item.trial.key]), self.journal) for item in self.members if item.trial.key in self.pending_keys]
+        return [
+            Group((item,), frozenset([item.trial.key]), self.journal)
+            for item in self.members
+            if item.trial.key in self.pending_keys
+        ]
 
 
 def shape(item: Planned) -> int:
@@ -68,7 +72,10 @@ def compose(planned: Sequence[Planned], device: str = "cpu") -> list[tuple[Plann
     alike: dict[str, list[Planned]] = defaultdict(list)
     for item in planned:
         trial = item.trial
-        identity = [getattr(trial, name) for name in ("encoder", "config", "head", "source", "benchmark", "table", "target", "protocol", "recipe")]
+        identity = [
+            getattr(trial, name)
+            for name in ("encoder", "config", "head", "source", "benchmark", "table", "target", "protocol", "recipe")
+        ]
         alike[json.dumps([*identity, shape(item) if item.spec.neural else 0], sort_keys=True)].append(item)
     ensembles = []
     for items in alike.values():
@@ -79,7 +86,13 @@ def compose(planned: Sequence[Planned], device: str = "cpu") -> list[tuple[Plann
     return ensembles
 
 
-def make_groups(planned: Sequence[Planned], stored: set[str], store: Store, device: str = "cpu", shard: tuple[int, int] | None = None) -> list[Group]:
+def make_groups(
+    planned: Sequence[Planned],
+    stored: set[str],
+    store: Store,
+    device: str = "cpu",
+    shard: tuple[int, int] | None = None,
+) -> list[Group]:
     """Groups of everything that is planned and not stored, longest first; each is journalled before it is returned.
 
     An ensemble of which nothing is stored is as `compose` makes it. Trials of an open journal keep the composition noted there, stored members

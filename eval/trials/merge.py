@@ -56,8 +56,10 @@ def merge_stores(out: Path | str, stores: Sequence[Path | str]) -> Merged:
     if reading.conflicts:
         count = len(reading.conflicts)
         named = "; ".join(map(str, reading.conflicts[:MOST_NAMED]))
-        raise ArchrankError(f"not merged: {named}{f'; and {count - MOST_NAMED:,} more' if count > MOST_NAMED else ''}; "
-                            "report the stores together (the first counts), or remove one of the results")
+        raise ArchrankError(
+            f"not merged: {named}{f'; and {count - MOST_NAMED:,} more' if count > MOST_NAMED else ''}; "
+            "report the stores together (the first counts), or remove one of the results"
+        )
     merged = Merged(dict.fromkeys(map(Path, stores), 0), problems=[f"left out {line}" for line in reading.damaged])
     for record in reading.records:
         source = Store(reading.store_of[record.key])
@@ -73,7 +75,10 @@ def merge_stores(out: Path | str, stores: Sequence[Path | str]) -> Merged:
     given = set().union(*(Store(folder).keys() for folder in stores))
     merged.known = len(given.intersection(reading.store_of)) - sum(merged.trials.values())
     for folder in map(Path, stores):
-        for kind, pattern, limit in (("pretraining", "*.safetensors", PRETRAINED_LIMIT), ("suites", "*.json", MOST_NOTE)):
+        for kind, pattern, limit in (
+            ("pretraining", "*.safetensors", PRETRAINED_LIMIT),
+            ("suites", "*.json", MOST_NOTE),
+        ):
             for path in sorted((folder / kind).glob(pattern)):
                 _copy_absent(path, into.folder / kind / path.name, limit, merged)
     return merged

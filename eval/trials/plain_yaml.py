@@ -66,7 +66,9 @@ def read_plain_text(text: str, what: str) -> Any:
             _refuse_references(event, what)
             if isinstance(event, yaml.CollectionStartEvent):
                 if len(building) == MOST_DEPTH:
-                    raise ArchrankError(f"{_where(event, what)}: more than {MOST_DEPTH} lists or mappings inside each other")
+                    raise ArchrankError(
+                        f"{_where(event, what)}: more than {MOST_DEPTH} lists or mappings inside each other"
+                    )
                 building.append(_Open(isinstance(event, yaml.MappingStartEvent)))
             elif isinstance(event, yaml.CollectionEndEvent):
                 _place(building.pop().value, event, building, documents, what)
@@ -94,9 +96,13 @@ def _where(event: Any, what: str) -> str:
 
 def _refuse_references(event: Any, what: str) -> None:
     if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-        raise ArchrankError(f"{_where(event, what)}: anchors and aliases (& and *) are not read; write the value out, or quote the text")
+        raise ArchrankError(
+            f"{_where(event, what)}: anchors and aliases (& and *) are not read; write the value out, or quote the text"
+        )
     if getattr(event, "tag", None) not in (None, "!"):
-        raise ArchrankError(f"{_where(event, what)}: tags (!) are not read; write a number, text, true, false, null or a list, or quote the text")
+        raise ArchrankError(
+            f"{_where(event, what)}: tags (!) are not read; write a number, text, true, false, null or a list, or quote the text"
+        )
 
 
 def _scalar(event: Any, what: str) -> Any:
@@ -110,7 +116,9 @@ def _scalar(event: Any, what: str) -> Any:
     if _NUMBER.fullmatch(text):
         number = float(text)
         if isinf(number) or (number.is_integer() and text.lstrip("+-").isdigit()):
-            raise ArchrankError(f"{_where(event, what)}: the number {text[:24]}{'...' if len(text) > 24 else ''} is too large")
+            raise ArchrankError(
+                f"{_where(event, what)}: the number {text[:24]}{'...' if len(text) > 24 else ''} is too large"
+            )
         return number
     if text.lower().lstrip("+-") in (".inf", ".nan"):
         raise ArchrankError(f"{_where(event, what)}: {text} is no finite number")

@@ -48,7 +48,13 @@ def read_pretrained(path: Path, architectures: int) -> tuple[NDArray[np.floating
         whole = about.get("sha256", _digest(array)) == _digest(array)
     except Exception:  # whatever a damaged file makes its readers raise
         return None
-    if not whole or array.ndim != 2 or len(array) != architectures or array.dtype.kind != "f" or not np.isfinite(array).all():
+    if (
+        not whole
+        or array.ndim != 2
+        or len(array) != architectures
+        or array.dtype.kind != "f"
+        or not np.isfinite(array).all()
+    ):
         return None
     return (array, seconds) if math.isfinite(seconds) and seconds >= 0 else None
 

@@ -18,8 +18,14 @@ def commit() -> str | None:
     if not (here / ".git").exists():
         return None
     try:
-        said = subprocess.run(["git", "describe", "--always", "--dirty=+changes", "--abbrev=12", "--exclude=*"], cwd=here, capture_output=True,
-                              text=True, timeout=10, check=True)
+        said = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+changes", "--abbrev=12", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return said.stdout.strip()
@@ -51,5 +57,11 @@ def provenance(device: str, threads: int) -> dict[str, Any]:
         except PackageNotFoundError:
             versions[package] = "unknown"
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return versions | {"commit": commit(), "python": platform.python_version(), "device": device, "hardware": hardware, "threads": threads,
-                       "finished": now}
+    return versions | {
+        "commit": commit(),
+        "python": platform.python_version(),
+        "device": device,
+        "hardware": hardware,
+        "threads": threads,
+        "finished": now,
+    }

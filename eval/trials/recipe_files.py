@@ -24,10 +24,16 @@ def find_recipe(reference: str | Path | RecipeChoice) -> RecipeChoice:
         path = Path(reference)
         fields = read_plain_file(path, f"recipe {reference}")
         if not isinstance(fields, dict):
-            raise ArchrankError(f"recipe {reference}: {shown(fields)} is no list of fields; write lines such as `lr: 0.001`")
+            raise ArchrankError(
+                f"recipe {reference}: {shown(fields)} is no list of fields; write lines such as `lr: 0.001`"
+            )
         return _named_by_content(variant(path.stem, **fields))
     recipe = RECIPES[str(reference)]
-    return _named_by_content(recipe) if isinstance(recipe, Recipe) and not RECIPES.find(str(reference)).built_in else recipe
+    return (
+        _named_by_content(recipe)
+        if isinstance(recipe, Recipe) and not RECIPES.find(str(reference)).built_in
+        else recipe
+    )
 
 
 def _named_by_content(recipe: Recipe) -> Recipe:

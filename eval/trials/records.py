@@ -15,7 +15,18 @@ from archrank.datasets.io.visible import visible
 from archrank.eval.trials.fields import Count, Name, Number, Sha256, Text, Values
 from archrank.eval.trials.trial import Trial, key_of
 
-__all__ = ["SCHEMA", "Damaged", "Digest", "Model", "Provenance", "TestSet", "Timings", "TrialFailure", "TrialRecord", "parse_record"]
+__all__ = [
+    "SCHEMA",
+    "Damaged",
+    "Digest",
+    "Model",
+    "Provenance",
+    "TestSet",
+    "Timings",
+    "TrialFailure",
+    "TrialRecord",
+    "parse_record",
+]
 
 SCHEMA: Final = 2
 """The version that is written. 1 had no digests: of such a trial only the key tells whether it was changed."""
@@ -26,7 +37,14 @@ class Damaged(ArchrankError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False, use_attribute_docstrings=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+    )
 
 
 class Timings(_Part):

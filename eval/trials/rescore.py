@@ -24,8 +24,12 @@ REGRESSION = ("mse", "l1")
 """Losses that predict the labels themselves; all others predict an order alone."""
 
 
-def with_metrics(records: Iterable[TrialRecord], store_of: Mapping[str, Path], names: Iterable[str],
-                 table: Callable[[str], Benchmark | str]) -> tuple[list[TrialRecord], list[str]]:
+def with_metrics(
+    records: Iterable[TrialRecord],
+    store_of: Mapping[str, Path],
+    names: Iterable[str],
+    table: Callable[[str], Benchmark | str],
+) -> tuple[list[TrialRecord], list[str]]:
     """The trials with the named metrics, computed from their predictions where they are not stored; and why some have them not.
 
     Args:
@@ -47,14 +51,18 @@ def with_metrics(records: Iterable[TrialRecord], store_of: Mapping[str, Path], n
             except ArchrankError as error:
                 why.setdefault((name, str(error)), set()).add(record.label)
         out.append(record.model_copy(update={"metrics": {**record.metrics, **found}}) if found else record)
-    return out, [f"no {name} for {', '.join(sorted(labels))}: {reason}" for (name, reason), labels in sorted(why.items())]
+    return out, [
+        f"no {name} for {', '.join(sorted(labels))}: {reason}" for (name, reason), labels in sorted(why.items())
+    ]
 
 
 def _computed(record: TrialRecord, name: str, store: Store, table: Callable[[str], Benchmark | str]) -> float | None:
     """One metric of one trial; None where it is undefined. ArchrankError, one line, where it cannot be computed."""
     trial, metric = record.trial, METRICS[name]
     if metric.in_unit and (record.recipe.get("labels") not in AFFINE or record.recipe.get("loss") not in REGRESSION):
-        raise ArchrankError("it needs predictions in the unit of the target, which only a regression loss on labels other than ranks gives")
+        raise ArchrankError(
+            "it needs predictions in the unit of the target, which only a regression loss on labels other than ranks gives"
+        )
     benchmark = table(trial.benchmark)
     if isinstance(benchmark, str):
         raise ArchrankError(benchmark)

@@ -33,11 +33,18 @@ class Conflict:
 
     def __str__(self) -> str:
         trial = self.first.trial
-        one, other = (f"{_differing(mine, theirs)} in {visible(str(store))} ({mine.provenance.hardware or 'unknown hardware'}, "
-                      f"archrank {mine.provenance.archrank or 'unknown'}, {mine.provenance.finished or 'no date'})"
-                      for mine, theirs, store in ((self.first, self.second, self.stores[0]), (self.second, self.first, self.stores[1])))
-        return (f"two results for {self.first.key[:12]} ({self.first.label} on {trial.benchmark}/{trial.target}, {trial.budget} labels, "
-                f"seed {trial.seed}): {one}, {other}")
+        one, other = (
+            f"{_differing(mine, theirs)} in {visible(str(store))} ({mine.provenance.hardware or 'unknown hardware'}, "
+            f"archrank {mine.provenance.archrank or 'unknown'}, {mine.provenance.finished or 'no date'})"
+            for mine, theirs, store in (
+                (self.first, self.second, self.stores[0]),
+                (self.second, self.first, self.stores[1]),
+            )
+        )
+        return (
+            f"two results for {self.first.key[:12]} ({self.first.label} on {trial.benchmark}/{trial.target}, {trial.budget} labels, "
+            f"seed {trial.seed}): {one}, {other}"
+        )
 
 
 @dataclass
@@ -60,7 +67,10 @@ class Reading:
         """Every problem in a line, at most ten of a kind by name."""
         lines = [f"left out {line}; the next run trains it again" for line in self.damaged[:MOST_NAMED]]
         lines += [f"{conflict}; the first is used" for conflict in self.conflicts[:MOST_NAMED]]
-        for what, count in (("damaged files are left out", len(self.damaged)), ("keys have two results", len(self.conflicts))):
+        for what, count in (
+            ("damaged files are left out", len(self.damaged)),
+            ("keys have two results", len(self.conflicts)),
+        ):
             if count > MOST_NAMED:
                 lines.append(f"... {count:,} {what} in all")
         return lines
@@ -97,7 +107,9 @@ def differ(first: TrialRecord, second: TrialRecord) -> bool:
 
 
 def _differing(record: TrialRecord, other: TrialRecord) -> str:
-    name = next((name for name in record.metrics if name in other.metrics and record.metrics[name] != other.metrics[name]), None)
+    name = next(
+        (name for name in record.metrics if name in other.metrics and record.metrics[name] != other.metrics[name]), None
+    )
     return "other predictions" if name is None else f"{name} {record.metrics[name]}"
 
 
@@ -130,18 +142,41 @@ def _row(record: TrialRecord) -> dict[str, Any]:
     row: dict[str, Any] = {name: nan if value is None else value for name, value in record.metrics.items()}
     row = dict.fromkeys(METRICS, nan) | row
     return {
-        "key": record.key, "status": record.status, "label": record.label, "family": record.family, "space": record.space,
-        "encoder": trial.encoder, "head": trial.head, "benchmark": trial.benchmark, "target": trial.target, "protocol": trial.protocol,
-        "recipe": trial.recipe, "budget": trial.budget, "seed": trial.seed, "split": trial.split,
-        "device": record.provenance.device, "hardware": record.provenance.hardware, "parameters": record.model.parameters, "dim": record.model.dim,
-        "test": record.test.architectures, "test_set": record.test.set, "train": record.test.train,
-        "fit_s": timings.fit_s, "predict_s": timings.predict_s, "pretrain_s": timings.pretrain_s,
-        "architectures_per_s": timings.architectures_per_s, "error": error,
+        "key": record.key,
+        "status": record.status,
+        "label": record.label,
+        "family": record.family,
+        "space": record.space,
+        "encoder": trial.encoder,
+        "head": trial.head,
+        "benchmark": trial.benchmark,
+        "target": trial.target,
+        "protocol": trial.protocol,
+        "recipe": trial.recipe,
+        "budget": trial.budget,
+        "seed": trial.seed,
+        "split": trial.split,
+        "device": record.provenance.device,
+        "hardware": record.provenance.hardware,
+        "parameters": record.model.parameters,
+        "dim": record.model.dim,
+        "test": record.test.architectures,
+        "test_set": record.test.set,
+        "train": record.test.train,
+        "fit_s": timings.fit_s,
+        "predict_s": timings.predict_s,
+        "pretrain_s": timings.pretrain_s,
+        "architectures_per_s": timings.architectures_per_s,
+        "error": error,
     } | {name: value for name, value in row.items() if name not in COLUMNS}
 
 
-COLUMNS = frozenset(("key status label family space encoder head benchmark target protocol recipe budget seed split device hardware parameters dim "
-                     "test test_set train fit_s predict_s pretrain_s architectures_per_s error").split())
+COLUMNS = frozenset(
+    (
+        "key status label family space encoder head benchmark target protocol recipe budget seed split device hardware parameters dim "
+        "test test_set train fit_s predict_s pretrain_s architectures_per_s error"
+    ).split()
+)
 
 
 def latest(records: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
@@ -157,10 +192,14 @@ def latest(records: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
     for record in every:
         trial = record.trial
         task = (record.label, trial.benchmark, trial.target, trial.protocol, trial.recipe)
-        tasks.setdefault(task, {}).setdefault((trial.source, trial.table, trial.numerics, trial.training), []).append(record)
+        tasks.setdefault(task, {}).setdefault((trial.source, trial.table, trial.numerics, trial.training), []).append(
+            record
+        )
     kept = set()
     for programs in tasks.values():
-        counted = max(programs.values(), key=lambda trials: (len(programs) > 1 and _is_current(trials[0]), max(map(_age, trials))))
+        counted = max(
+            programs.values(), key=lambda trials: (len(programs) > 1 and _is_current(trials[0]), max(map(_age, trials)))
+        )
         newest: dict[tuple[int, int], TrialRecord] = {}
         for record in counted:
             cell = record.trial.budget, record.trial.seed

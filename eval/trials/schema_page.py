@@ -13,7 +13,15 @@ from archrank.eval.trials.trial import Trial
 
 __all__ = ["schema_tables"]
 
-TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "object": "object", "array": "list", "null": "null"}
+TYPES = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "object": "object",
+    "array": "list",
+    "null": "null",
+}
 
 
 def schema_tables() -> str:
@@ -29,7 +37,10 @@ def schema_tables() -> str:
 
 def _table(name: str, kind: Any) -> str:
     schema = kind.model_json_schema() if issubclass(kind, BaseModel) else TypeAdapter(Trial).json_schema()
-    rows = [f"| `{field}` | {_type(about)} | {about.get('description', '')} |" for field, about in schema["properties"].items()]
+    rows = [
+        f"| `{field}` | {_type(about)} | {about.get('description', '')} |"
+        for field, about in schema["properties"].items()
+    ]
     return "\n".join(["| field | type | meaning |", "|---|---|---|", *rows])
 
 

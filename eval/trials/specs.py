@@ -34,7 +34,11 @@ class Spec:
     @property
     def label(self) -> str:
         """What tables and figures call it."""
-        return self.info.name + _bracketed(self.config) + (f"+{self.head_text}" if self.head_text != self.default_head else "")
+        return (
+            self.info.name
+            + _bracketed(self.config)
+            + (f"+{self.head_text}" if self.head_text != self.default_head else "")
+        )
 
     @property
     def head_text(self) -> str:
@@ -93,9 +97,16 @@ def parse_list(text: str | Sequence[str | Any], reach: Reach = "text") -> list[S
     if not specs:
         raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`)")
     for spec in specs:
-        if others := [other for other in specs if other.info.name == spec.info.name and (other.info.path, other.info.object) != (spec.info.path, spec.info.object)]:
-            raise ArchrankError(f"encoders {spec.info.place} and {others[0].info.place} are both called '{spec.info.name}': give one of them another "
-                                "name in its @encoder(...)")
+        if others := [
+            other
+            for other in specs
+            if other.info.name == spec.info.name
+            and (other.info.path, other.info.object) != (spec.info.path, spec.info.object)
+        ]:
+            raise ArchrankError(
+                f"encoders {spec.info.place} and {others[0].info.place} are both called '{spec.info.name}': give one of them another "
+                "name in its @encoder(...)"
+            )
     labels = [spec.label for spec in specs]
     for label in labels:
         if labels.count(label) > 1:
@@ -151,9 +162,13 @@ def _spec(info: EncoderInfo, options: dict[str, Any], head: str | None, head_opt
     entry = heads.HEADS.find(head)
     head_config = entry.validate(head_options)
     if info.learned and entry.marker == "regressor":
-        raise ArchrankError(f"encoder {info.name} is learned with its head; +{head} needs a fixed encoding such as path or adjacency")
+        raise ArchrankError(
+            f"encoder {info.name} is learned with its head; +{head} needs a fixed encoding such as path or adjacency"
+        )
     if head == "none" and not info.ranks:
-        raise ArchrankError(f"encoder {info.name} does not rank by itself; +none needs one that does, such as parameters")
+        raise ArchrankError(
+            f"encoder {info.name} does not rank by itself; +none needs one that does, such as parameters"
+        )
     return Spec(info, spec.config, head, head_config)
 
 

@@ -70,7 +70,11 @@ class Store:
     def keys(self) -> set[str]:
         """Keys of all stored trials, from the file names alone."""
         folder = self.folder / "trials"
-        return {name[:-5] for name in os.listdir(folder) if name.endswith(".json") and name[0] != "."} if folder.is_dir() else set()
+        return (
+            {name[:-5] for name in os.listdir(folder) if name.endswith(".json") and name[0] != "."}
+            if folder.is_dir()
+            else set()
+        )
 
     def load(self, key: str) -> TrialRecord:
         """One stored trial. Damaged if its file is not there, or not what a run wrote."""
@@ -97,12 +101,19 @@ class Store:
         found: dict[str, str] = {}
         for key in self.keys().intersection(keys):
             record = self.read(key)
-            if record is not None and (record.status == "failed" or (self.has_predictions(key) and self.damage(record) is None)):
+            if record is not None and (
+                record.status == "failed" or (self.has_predictions(key) and self.damage(record) is None)
+            ):
                 found[key] = record.status
         return found
 
-    def write(self, record: TrialRecord, index: NDArray[np.int64] | None = None, predictions: NDArray[np.float64] | None = None,
-              encodings: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None) -> None:
+    def write(
+        self,
+        record: TrialRecord,
+        index: NDArray[np.int64] | None = None,
+        predictions: NDArray[np.float64] | None = None,
+        encodings: tuple[NDArray[np.int64], NDArray[np.float32]] | None = None,
+    ) -> None:
         """Store a trial. Its predictions go first: a trial that can be read has them.
 
         Args:
@@ -127,7 +138,12 @@ class Store:
             put("predictions", index, "prediction", predictions.astype(np.float64))
         if encodings is not None:
             rows, values = encodings
-            put("encodings", rows, "encoding", pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).reshape(-1)), values.shape[1]))
+            put(
+                "encodings",
+                rows,
+                "encoding",
+                pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).reshape(-1)), values.shape[1]),
+            )
         replace_bytes(self.path(record.key), record.model_copy(update=digests).text().encode())
 
     # ---- its predictions and encodings ----
@@ -153,7 +169,9 @@ class Store:
                 return f"{path}: {error}"
         return None
 
-    def predictions(self, record: TrialRecord, architectures: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def predictions(
+        self, record: TrialRecord, architectures: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """What a trial predicted: rows of the benchmark's table [N], and predictions [N].
 
         Args:
@@ -167,10 +185,14 @@ class Store:
         check_digest(data, record.predictions)
         index, predictions = parse_predictions(data)
         if record.test.architectures is not None and len(index) != record.test.architectures:
-            raise Damaged(f"it holds {len(index):,} predictions; the trial was tested on {record.test.architectures:,} architectures")
+            raise Damaged(
+                f"it holds {len(index):,} predictions; the trial was tested on {record.test.architectures:,} architectures"
+            )
         return _within(index, architectures), predictions
 
-    def encodings(self, record: TrialRecord, architectures: int | None = None) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def encodings(
+        self, record: TrialRecord, architectures: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """What a trial's encoder made of some test architectures: rows of the table [M], and encodings [M, F]. As `predictions`."""
         data = read_whole(self.path(record.key, "encodings"), TABLE_LIMIT)
         check_digest(data, record.encodings)

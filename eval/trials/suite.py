@@ -58,7 +58,11 @@ def read_suite(name: str) -> Suite:
     """A shipped suite by name, or a YAML file. ArchrankError, one line, for anything wrong in it."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
     if not path.is_file():
-        raise ArchrankError(f"suite file {name} does not exist") if path == Path(name) else unknown("suite", name, shipped())
+        raise (
+            ArchrankError(f"suite file {name} does not exist")
+            if path == Path(name)
+            else unknown("suite", name, shipped())
+        )
     fields = read_plain_file(path, f"suite {path}")
     try:
         return Suite.model_validate(fields)

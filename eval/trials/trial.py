@@ -96,8 +96,17 @@ class Plan:
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
 
-def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], budgets: Sequence[int], seeds: int | Sequence[int] = 5,
-              targets: Sequence[str] | None = None, protocol: str = "clean", recipe: str | RecipeChoice = "common", optional: Collection[str] = ()) -> Plan:
+def make_plan(
+    specs: Sequence[Spec],
+    *,
+    benchmarks: Iterable[str | Benchmark],
+    budgets: Sequence[int],
+    seeds: int | Sequence[int] = 5,
+    targets: Sequence[str] | None = None,
+    protocol: str = "clean",
+    recipe: str | RecipeChoice = "common",
+    optional: Collection[str] = (),
+) -> Plan:
     """All combinations, checked before anything is trained.
 
     benchmarks: names or objects. targets: metrics that every benchmark has (None: each benchmark's default). seeds: how many, from 0, or which.
@@ -127,8 +136,11 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
             raise ArchrankError(f"a benchmark is a name or a Benchmark, not {benchmark!r}")
         if benchmark.name in plan.benchmarks:
             same = plan.benchmarks[benchmark.name].table == benchmark.table
-            raise ArchrankError(f"benchmark '{benchmark.name}' is given twice" if same else
-                                f"two tables are called '{benchmark.name}'; results are stored by name, so give one of them another")
+            raise ArchrankError(
+                f"benchmark '{benchmark.name}' is given twice"
+                if same
+                else f"two tables are called '{benchmark.name}'; results are stored by name, so give one of them another"
+            )
         plan.benchmarks[benchmark.name] = benchmark
         for target in targets or [benchmark.default_target]:
             try:
@@ -147,13 +159,41 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
                 if reason := catalog.unsupported(spec.info, spec.config, benchmark):
                     plan.left_out.append((f"{spec.label} on {benchmark.name}", reason))
                     continue
-                if isinstance(choice, PublishedRecipe) and "paper_recipe" not in spec.info.hooks and spec.neural and not spec.info.open:
-                    raise ArchrankError(f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common")
+                if (
+                    isinstance(choice, PublishedRecipe)
+                    and "paper_recipe" not in spec.info.hooks
+                    and spec.neural
+                    and not spec.info.open
+                ):
+                    raise ArchrankError(
+                        f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common"
+                    )
                 source, training = spec.info.source, training_hash(choice, spec.layers())
                 plan.trials += [
-                    Planned(Trial(spec.info.name, spec.config, spec.head_identity, source, benchmark.name, benchmark.table, target,
-                                  protocol, budget, drawn[seed].digest, seed, choice.name, training=training), spec, benchmark.space.name, seed == numbers[0], choice)
-                    for budget in budgets for seed in numbers]
+                    Planned(
+                        Trial(
+                            spec.info.name,
+                            spec.config,
+                            spec.head_identity,
+                            source,
+                            benchmark.name,
+                            benchmark.table,
+                            target,
+                            protocol,
+                            budget,
+                            drawn[seed].digest,
+                            seed,
+                            choice.name,
+                            training=training,
+                        ),
+                        spec,
+                        benchmark.space.name,
+                        seed == numbers[0],
+                        choice,
+                    )
+                    for budget in budgets
+                    for seed in numbers
+                ]
     if not plan.benchmarks:
         raise ArchrankError("no benchmark given")
     if not plan.trials:
@@ -161,17 +201,33 @@ def make_plan(specs: Sequence[Spec], *, benchmarks: Iterable[str | Benchmark], b
     return plan
 
 
-def _check_size(specs: Sequence[Spec], benchmarks: Sequence[str | Benchmark], budgets: Sequence[int], seeds: int | Sequence[int],
-                targets: Sequence[str] | None) -> None:
+def _check_size(
+    specs: Sequence[Spec],
+    benchmarks: Sequence[str | Benchmark],
+    budgets: Sequence[int],
+    seeds: int | Sequence[int],
+    targets: Sequence[str] | None,
+) -> None:
     """Refuse, before anything is made, what is more than memory holds: every seed keeps its split, every trial its key."""
     drawn = seeds if isinstance(seeds, int) else len(seeds)
-    parts = {"encoder": len(specs), "benchmark": len(benchmarks), "target": len(targets or [""]), "budget": len(budgets), "seed": max(drawn, 0)}
+    parts = {
+        "encoder": len(specs),
+        "benchmark": len(benchmarks),
+        "target": len(targets or [""]),
+        "budget": len(budgets),
+        "seed": max(drawn, 0),
+    }
     total = prod(parts.values())
-    listed = " x ".join(f"{count:,} {name}{'s' if count != 1 else ''}" for name, count in parts.items() if count != 1) or "1 seed"
+    listed = (
+        " x ".join(f"{count:,} {name}{'s' if count != 1 else ''}" for name, count in parts.items() if count != 1)
+        or "1 seed"
+    )
     if drawn > MOST_SEEDS:
         raise ArchrankError(f"{total:,} trials asked for ({listed}): a plan has at most {MOST_SEEDS:,} seeds")
     if total > MOST_TRIALS:
-        raise ArchrankError(f"{total:,} trials asked for ({listed}): a plan has at most {MOST_TRIALS:,}; split it over several runs into one store")
+        raise ArchrankError(
+            f"{total:,} trials asked for ({listed}): a plan has at most {MOST_TRIALS:,}; split it over several runs into one store"
+        )
 
 
 def _check_budget(split: Split, budget: int, benchmark: str) -> None:

@@ -41,7 +41,15 @@ def ratio_figure(rows: Sequence[tuple[str, dict[str, Spread]]], ways: Sequence[s
                 colour = COLOURS[number][0]
                 ax.plot([s.low, s.high], [place, place], color=colour, linewidth=2.4, alpha=0.5)
                 ax.plot([s.median], [place], "osD^"[number % 4], color=colour, markersize=6)
-                ax.annotate(f"{s.median:.2g}", (s.high, place), (5, 0), textcoords="offset points", va="center", fontsize=8, color=colour)
+                ax.annotate(
+                    f"{s.median:.2g}",
+                    (s.high, place),
+                    (5, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=8,
+                    color=colour,
+                )
                 place += 1
             place += 0.6
         ax.axvline(1, color=INK, linewidth=1)
@@ -54,7 +62,9 @@ def ratio_figure(rows: Sequence[tuple[str, dict[str, Spread]]], ways: Sequence[s
         ax.set_title(plain(title), x=-0.37)
         for number, way in enumerate(ways):
             ax.plot([], [], "osD^"[number % 4], color=COLOURS[number][0], label=way)
-        figure.legend(loc="upper right", ncols=len(ways), frameon=False, fontsize=8.5, handletextpad=0.2, borderaxespad=0.1)
+        figure.legend(
+            loc="upper right", ncols=len(ways), frameon=False, fontsize=8.5, handletextpad=0.2, borderaxespad=0.1
+        )
         return Drawing(figure)
 
 
@@ -69,16 +79,40 @@ def growth_figure(lines: Sequence[Line], palette: Palette, title: str, axis: str
             colour = palette.colour(line.label)
             ax.plot(line.sizes, line.costs, palette.mark(line.label), linestyle="-", color=colour)
             if line.floors:
-                ax.plot(line.sizes[: len(line.floors)], line.floors, linestyle=(0, (3, 2)), color=colour, linewidth=1.2, alpha=0.8)
-            ax.annotate(plain(line.label), (line.sizes[-1], line.costs[-1]), (6, 0), textcoords="offset points", va="center", fontsize=8.2, color=colour,
-                        annotation_clip=False)
+                ax.plot(
+                    line.sizes[: len(line.floors)],
+                    line.floors,
+                    linestyle=(0, (3, 2)),
+                    color=colour,
+                    linewidth=1.2,
+                    alpha=0.8,
+                )
+            ax.annotate(
+                plain(line.label),
+                (line.sizes[-1], line.costs[-1]),
+                (6, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8.2,
+                color=colour,
+                annotation_clip=False,
+            )
         _ticks(ax, "x")
         _ticks(ax, "y")
         ax.set_xlabel(axis, labelpad=2)
         ax.set_title(plain(title))
         ax.text(-0.02, 1.0, "s", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
         if any(line.floors for line in lines):
-            ax.text(1.27, -0.115, "dashed: roofline bound", transform=ax.transAxes, ha="right", va="top", color=MUTED, fontsize=8)
+            ax.text(
+                1.27,
+                -0.115,
+                "dashed: roofline bound",
+                transform=ax.transAxes,
+                ha="right",
+                va="top",
+                color=MUTED,
+                fontsize=8,
+            )
         return Drawing(figure)
 
 
@@ -92,4 +126,3 @@ def _ticks(ax: Axes, which: str) -> None:
     ticks = ticks[:: 1 + len(ticks) // 8]
     axis.set_ticks(ticks, [f"{t:,.0f}" if t >= 1 else f"{t:g}" for t in ticks])
     axis.set_minor_locator(NullLocator())
-

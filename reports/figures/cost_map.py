@@ -31,7 +31,9 @@ class Price:
     cost: float
 
 
-def pareto(points: Sequence[Price], palette: Palette, title: str, axis: str, *, cheap: str, unit: str = "", value: str = "τ") -> Drawing:
+def pareto(
+    points: Sequence[Price], palette: Palette, title: str, axis: str, *, cheap: str, unit: str = "", value: str = "τ"
+) -> Drawing:
     """Value against cost on a logarithmic axis with the Pareto front; `cheap` is "low" or "high", `unit` the cost's. 430 x 290 pixels."""
     with style():
         figure = canvas(430, 290)
@@ -91,13 +93,23 @@ def _names(ax: Axes, points: Sequence[Price], palette: Palette) -> None:
         name = palette.name(p.label)
         length = 6.4 * len(name)
         tries = [(side, lift) for lift in (0, 9, -9, 14, -14, 22, -22, 31, -31, 40, -40, 52, -52) for side in (1, -1)]
-        boxes = [(x + 9 if side > 0 else x - 9 - length, y + lift - 6, x + 9 + length if side > 0 else x - 9, y + lift + 6) for side, lift in tries]
+        boxes = [
+            (x + 9 if side > 0 else x - 9 - length, y + lift - 6, x + 9 + length if side > 0 else x - 9, y + lift + 6)
+            for side, lift in tries
+        ]
         inside = [k for k, box in enumerate(boxes) if box[0] > 2 and box[2] < wide - 2 and box[1] > 0 and box[3] < tall]
         free = [k for k in inside if not any(_touch(boxes[k], other) for other in taken)]
         best = (free or inside or [0])[0]
         side, lift = tries[best]
         taken.append(boxes[best])
-        arrow = {"arrowstyle": "-", "color": palette.colour(p.label), "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 3}
+        arrow = {
+            "arrowstyle": "-",
+            "color": palette.colour(p.label),
+            "linewidth": 0.6,
+            "alpha": 0.6,
+            "shrinkA": 0,
+            "shrinkB": 3,
+        }
         ax.annotate(
             plain(name),
             (p.cost, p.value),
@@ -117,7 +129,9 @@ def _touch(a: tuple[float, float, float, float], b: tuple[float, float, float, f
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def encoding_map(place: NDArray[np.float64], score: NDArray[np.float64], label: str, palette: Palette, note: str) -> Drawing:
+def encoding_map(
+    place: NDArray[np.float64], score: NDArray[np.float64], label: str, palette: Palette, note: str
+) -> Drawing:
     """Encodings in the plane [N, 2], coloured by the septile of the true score; 215 x 225 pixels.
 
     All points of a septile are one path of dots, so that a map takes a few kilobytes.

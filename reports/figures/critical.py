@@ -11,7 +11,9 @@ from archrank.reports.style import INK, MUTED, Drawing, Palette, canvas, style
 __all__ = ["critical_difference"]
 
 
-def critical_difference(ranks: Mapping[str, float], groups: Sequence[Sequence[str]], difference: float, palette: Palette) -> Drawing:
+def critical_difference(
+    ranks: Mapping[str, float], groups: Sequence[Sequence[str]], difference: float, palette: Palette
+) -> Drawing:
     """Mean rank of every predictor over search spaces, best on top, with a bar beside each group without a significant difference in Nemenyi's test.
 
     J. Demšar (JMLR 7, 2006) draws the same on one axis; a line each keeps long names apart. `difference` is shown as a scale.
@@ -34,7 +36,14 @@ def critical_difference(ranks: Mapping[str, float], groups: Sequence[Sequence[st
         wide = 460 * (1 - left - right)
         for number, bar in enumerate(bars):
             x = 1 + (44 + 11 * number) / wide
-            ax.plot([x, x], [min(bar) - 0.25, max(bar) + 0.25], color=MUTED, linewidth=3, transform=ax.get_yaxis_transform(), clip_on=False)
+            ax.plot(
+                [x, x],
+                [min(bar) - 0.25, max(bar) + 0.25],
+                color=MUTED,
+                linewidth=3,
+                transform=ax.get_yaxis_transform(),
+                clip_on=False,
+            )
         ax.plot([1, 1 + difference], [len(labels) - 0.1] * 2, color=INK, linewidth=2, clip_on=False)
         ax.annotate(
             f"critical difference {difference:.2f}",

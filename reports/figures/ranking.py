@@ -76,10 +76,20 @@ def forest(rows: Sequence[IntervalRow], palette: Palette) -> Drawing:
             if row.outer is not None:
                 ax.plot(row.outer, [y, y], color=colour, linewidth=1.0, alpha=0.7, gid=gid)
             thick = 3 if row.outer is None else 5
-            ax.plot([row.low, row.high], [y, y], color=colour, linewidth=thick, alpha=0.45, gid=gid, solid_capstyle="round")
+            ax.plot(
+                [row.low, row.high], [y, y], color=colour, linewidth=thick, alpha=0.45, gid=gid, solid_capstyle="round"
+            )
             ax.plot([row.value], [y], palette.mark(row.label), color=colour, markersize=6.5, gid=gid)
             beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "gid": gid}
-            ax.text(-10 / (460 * span), y, plain(palette.name(row.label)), ha="right", color=colour, fontweight="bold", **beside)
+            ax.text(
+                -10 / (460 * span),
+                y,
+                plain(palette.name(row.label)),
+                ha="right",
+                color=colour,
+                fontweight="bold",
+                **beside,
+            )
             ax.text(1 + 12 / (460 * span), y, plain(row.text), color=INK, **beside)
             tier = {"color": MUTED, "fontweight": "bold"} | beside
             ax.text(1 + 60 / (460 * span), y, row.tier, **tier)
@@ -119,7 +129,16 @@ def curves(
         for s in reversed(series[:NAMED_LINES]):
             colour, gid = palette.colour(s.label), palette.gid(s.label)
             ax.fill_between(s.budgets, s.low, s.high, color=colour, alpha=0.12, linewidth=0, gid=gid)
-            ax.plot(s.budgets, s.value, color=colour, marker=palette.mark(s.label), linestyle=palette.dash(s.label), gid=gid, clip_on=False, zorder=3)
+            ax.plot(
+                s.budgets,
+                s.value,
+                color=colour,
+                marker=palette.mark(s.label),
+                linestyle=palette.dash(s.label),
+                gid=gid,
+                clip_on=False,
+                zorder=3,
+            )
         _ends(ax, series[:NAMED_LINES], palette)
         if ceiling is not None:
             ax.axhline(ceiling, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -135,8 +154,24 @@ def curves(
             )
         for mark in published:
             colour = palette.colour(mark.label) if mark.label is not None and mark.label in palette.place else MUTED
-            ax.plot([mark.budget], [mark.value], "o", markerfacecolor="none", markeredgecolor=colour, markersize=7, markeredgewidth=1.3, zorder=4)
-            ax.annotate(str(mark.number), (mark.budget, mark.value), (5, 3), textcoords="offset points", fontsize=7, color=colour)
+            ax.plot(
+                [mark.budget],
+                [mark.value],
+                "o",
+                markerfacecolor="none",
+                markeredgecolor=colour,
+                markersize=7,
+                markeredgewidth=1.3,
+                zorder=4,
+            )
+            ax.annotate(
+                str(mark.number),
+                (mark.budget, mark.value),
+                (5, 3),
+                textcoords="offset points",
+                fontsize=7,
+                color=colour,
+            )
         ax.set_xticks(budgets, [f"{b:g}" for b in budgets])
         ax.minorticks_off()
         ax.set_xlabel("labelled architectures", labelpad=2)
@@ -211,11 +246,30 @@ def pairwise(
                     _box(ax, **box, facecolor="none", edgecolor=HATCH, hatch="////")
                 if step >= 40:
                     ground = {"boxstyle": "round,pad=0.12", "facecolor": PAPER, "alpha": 0.8, "linewidth": 0}
-                    ax.text(j + 0.5, n - 0.5 - i, text.get((i, j), ""), ha="center", va="center", fontsize=7.6, color=INK, bbox=ground)
+                    ax.text(
+                        j + 0.5,
+                        n - 0.5 - i,
+                        text.get((i, j), ""),
+                        ha="center",
+                        va="center",
+                        fontsize=7.6,
+                        color=INK,
+                        bbox=ground,
+                    )
         for place, label in enumerate(labels):
             colour, name = palette.colour(label), plain(palette.name(label))
             ax.text(-0.12, n - 0.5 - place, name, ha="right", va="center", color=colour, fontweight="bold")
-            ax.text(place + 0.45, n + 0.12, name, rotation=45, ha="left", va="bottom", color=colour, fontweight="bold", rotation_mode="anchor")
+            ax.text(
+                place + 0.45,
+                n + 0.12,
+                name,
+                rotation=45,
+                ha="left",
+                va="bottom",
+                color=colour,
+                fontweight="bold",
+                rotation_mode="anchor",
+            )
         figure.text(6 / width, 1 - 6 / height, title, ha="left", va="top", color=MUTED, fontsize=8.5)
         for line in range(n + 1):
             ax.plot([0, n], [line, line], color=GRID, linewidth=0.7)

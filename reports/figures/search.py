@@ -24,7 +24,9 @@ class RegretCurve:
     high: NDArray[np.float64]
 
 
-def regret_curves(curves: Sequence[RegretCurve], expected: NDArray[np.float64], floor: float, palette: Palette, title: str, unit: str) -> Drawing:
+def regret_curves(
+    curves: Sequence[RegretCurve], expected: NDArray[np.float64], floor: float, palette: Palette, title: str, unit: str
+) -> Drawing:
     """One panel, regret on a logarithmic scale, best search first in the names at the right; 560 x 340 pixels.
 
     expected: what random search expects exactly after each query [Q], a dashed line. floor: what no regret is drawn below.
@@ -38,11 +40,33 @@ def regret_curves(curves: Sequence[RegretCurve], expected: NDArray[np.float64], 
         queries = np.arange(1, len(expected) + 1)
         ax.set_yscale("log")
         for curve in curves[NAMED_LINES:]:
-            ax.plot(queries, np.maximum(curve.mean, floor), color=HATCH, linewidth=0.8, alpha=0.6, gid=palette.gid(curve.label))
+            ax.plot(
+                queries,
+                np.maximum(curve.mean, floor),
+                color=HATCH,
+                linewidth=0.8,
+                alpha=0.6,
+                gid=palette.gid(curve.label),
+            )
         for curve in reversed(named):
             colour, gid = palette.colour(curve.label), palette.gid(curve.label)
-            ax.fill_between(queries, np.maximum(curve.low, floor), np.maximum(curve.high, floor), color=colour, alpha=0.1, linewidth=0, gid=gid)
-            ax.plot(queries, np.maximum(curve.mean, floor), color=colour, linestyle=palette.dash(curve.label), linewidth=1.4, gid=gid)
+            ax.fill_between(
+                queries,
+                np.maximum(curve.low, floor),
+                np.maximum(curve.high, floor),
+                color=colour,
+                alpha=0.1,
+                linewidth=0,
+                gid=gid,
+            )
+            ax.plot(
+                queries,
+                np.maximum(curve.mean, floor),
+                color=colour,
+                linestyle=palette.dash(curve.label),
+                linewidth=1.4,
+                gid=gid,
+            )
         ax.plot(queries, np.maximum(expected, floor), color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
         ax.set_xlim(1, len(expected))
         low, high = np.log10(ax.get_ylim())
@@ -50,9 +74,24 @@ def regret_curves(curves: Sequence[RegretCurve], expected: NDArray[np.float64], 
         gap = (high - low) * 12.5 / 262
         for curve, at, y in zip(named, ends, spread(ends, gap, low + gap / 3, high - gap / 3)):
             colour = palette.colour(curve.label)
-            ax.annotate(plain(palette.name(curve.label, 34)), (queries[-1], 10**at), (1.03, 10**y), textcoords=ax.get_yaxis_transform(),
-                        color=colour, fontsize=8.2, va="center", gid=palette.gid(curve.label),
-                        arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 2})
+            ax.annotate(
+                plain(palette.name(curve.label, 34)),
+                (queries[-1], 10**at),
+                (1.03, 10**y),
+                textcoords=ax.get_yaxis_transform(),
+                color=colour,
+                fontsize=8.2,
+                va="center",
+                gid=palette.gid(curve.label),
+                arrowprops={
+                    "arrowstyle": "-",
+                    "color": colour,
+                    "linewidth": 0.6,
+                    "alpha": 0.6,
+                    "shrinkA": 0,
+                    "shrinkB": 2,
+                },
+            )
         ax.set_xlabel("evaluated architectures (queries)", labelpad=2)
         ax.set_title(plain(title))
         ax.set_ylabel(f"test regret{unit}", labelpad=2)

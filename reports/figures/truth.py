@@ -21,7 +21,9 @@ SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 EDGES: tuple[Literal["bottom", "top"], ...] = ("bottom", "top")
 
 
-def density(true: NDArray[np.float64], predicted: NDArray[np.float64], label: str, palette: Palette, note: str) -> Drawing:
+def density(
+    true: NDArray[np.float64], predicted: NDArray[np.float64], label: str, palette: Palette, note: str
+) -> Drawing:
     """Density of architectures over predicted (across) and true (up) rank, both in [0, 1] with 1 the best; 215 x 225.
 
     The square root of the count is shown as opacity of the predictor's colour; the dashed square holds the true and
@@ -98,7 +100,14 @@ def residual_by_op(ops: Sequence[str], slope: Mapping[str, NDArray[np.float64]],
         ax.axvline(0, color=INK, linewidth=0.9)
         offsets = np.linspace(0.28, -0.28, len(slope)) if len(slope) > 1 else np.zeros(1)
         for offset, (label, values) in zip(offsets, slope.items()):
-            ax.plot(values, np.arange(rows)[::-1] + offset, palette.mark(label), color=palette.colour(label), markersize=5, gid=palette.gid(label))
+            ax.plot(
+                values,
+                np.arange(rows)[::-1] + offset,
+                palette.mark(label),
+                color=palette.colour(label),
+                markersize=5,
+                gid=palette.gid(label),
+            )
         ax.set_yticks(np.arange(rows)[::-1], [plain(short(op)) for op in ops])
         ax.set_ylim(-0.6, rows - 0.4)
         ax.set_xlabel("percentile points for one more node of the operation", labelpad=2)

@@ -17,7 +17,9 @@ from archrank.reports.svg import inlined
 __all__ = ["render_html"]
 
 
-def render_html(title: str, subtitle: str, sections: Sequence[Section], palette: Palette, files: Mapping[str, str]) -> str:
+def render_html(
+    title: str, subtitle: str, sections: Sequence[Section], palette: Palette, files: Mapping[str, str]
+) -> str:
     """The page. `files` maps the name of a panel to the picture file beside the page, empty where none was written."""
     environment = Environment(
         loader=PackageLoader("archrank.reports", "templates"),

@@ -97,7 +97,9 @@ def _md_block(block: Block, files: Mapping[str, str]) -> list[str]:
             for number, (_, table) in enumerate(views):
                 lines += _md_table(table) if number == 0 else []
             rest = [line for _, table in views[1:] for line in _md_table(table)]
-            return lines + (["<details><summary>By budget and by benchmark</summary>", "", *rest, "</details>", ""] if rest else [])
+            return lines + (
+                ["<details><summary>By budget and by benchmark</summary>", "", *rest, "</details>", ""] if rest else []
+            )
         case Figure(_, caption, panels):
             pictures = [f"![{_md(p.alt)}]({files[p.name]})" for p in panels if files.get(p.name)]
             return ["", *pictures, "", f"*{_md(caption)}*", ""]
@@ -235,7 +237,10 @@ def _json_block(block: Block) -> dict[str, Any]:
 
 def _json_table(table: Table) -> dict[str, Any]:
     rows = [
-        {c.key: {"text": row[c.key].text} | ({"value": row[c.key].sort} if row[c.key].sort is not None else {}) for c in table.columns}
+        {
+            c.key: {"text": row[c.key].text} | ({"value": row[c.key].sort} if row[c.key].sort is not None else {})
+            for c in table.columns
+        }
         for row in table.rows
     ]
     return {"id": table.id, "caption": table.caption, "columns": {c.key: c.title for c in table.columns}, "rows": rows}

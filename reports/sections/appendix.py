@@ -45,14 +45,20 @@ def _trials(study: Study) -> list[Block]:
     tables = []
     for (protocol, recipe, benchmark, target), part in grouped(frame, "protocol", "recipe", "benchmark", "target"):
         seeds = sorted(int(v) for v in part["seed"].unique())
-        columns = (Column("label", "predictor", "", False), Column("budget", "labels"), *(Column(f"s{v}", f"seed {v}") for v in seeds))
+        columns = (
+            Column("label", "predictor", "", False),
+            Column("budget", "labels"),
+            *(Column(f"s{v}", f"seed {v}") for v in seeds),
+        )
         rows = []
         for (label, budget), cells in grouped(part, "label", "budget"):
             row = {"label": Cell(label, label=label), "budget": Cell(str(budget), float(budget))}
             row |= {f"s{v}": hole() for v in seeds}
             for seed, status, value in zip(cells["seed"], cells["status"], cells[MAIN]):
                 known = status == "done" and math.isfinite(value)
-                row[f"s{seed}"] = Cell(f"{value:.4f}", value) if known else hole("failed" if status != "done" else "undefined")
+                row[f"s{seed}"] = (
+                    Cell(f"{value:.4f}", value) if known else hole("failed" if status != "done" else "undefined")
+                )
             rows.append(row)
         title = f"{task_name(benchmark, target)}, protocol {protocol}, recipe {recipe}: {plural(len(part), 'trial')}"
         tables.append(Details(title, (Table("", title, columns, tuple(rows), compact=True),)))
@@ -69,7 +75,9 @@ def _summary(study: Study) -> Block:
         Column("failed", "failed"),
     )
     rows = []
-    for (protocol, recipe, benchmark, target), part in grouped(study.frame, "protocol", "recipe", "benchmark", "target"):
+    for (protocol, recipe, benchmark, target), part in grouped(
+        study.frame, "protocol", "recipe", "benchmark", "target"
+    ):
         done = int((part["status"] == "done").sum())
         rows.append(
             {
@@ -110,13 +118,17 @@ def _configurations(study: Study) -> Block:
                 found = here[field]
                 assert isinstance(found, set)
                 found.add(value)
-    columns = tuple(Column(k, k, "", False) for k in ("label", "family", "encoder", "config", "head", "parameters", "source"))
+    columns = tuple(
+        Column(k, k, "", False) for k in ("label", "family", "encoder", "config", "head", "parameters", "source")
+    )
     rows = []
     for label, here in sorted(seen.items()):
         config, sizes, sources = here["config"], here["parameters"], here["source"]
         assert isinstance(config, dict) and isinstance(sizes, set) and isinstance(sources, set)
         text = ", ".join(f"{k}={v}" for k, v in sorted(config.items())) or "defaults"
-        size = "–" if not sizes else count(min(sizes)) if len(sizes) == 1 else f"{count(min(sizes))}–{count(max(sizes))}"
+        size = (
+            "–" if not sizes else count(min(sizes)) if len(sizes) == 1 else f"{count(min(sizes))}–{count(max(sizes))}"
+        )
         rows.append(
             {
                 "label": Cell(label, label=label),
@@ -129,13 +141,19 @@ def _configurations(study: Study) -> Block:
             }
         )
     return Table(
-        "configurations", "What each label stands for; config lists what differs from the encoder's defaults.", columns, tuple(rows), compact=True
+        "configurations",
+        "What each label stands for; config lists what differs from the encoder's defaults.",
+        columns,
+        tuple(rows),
+        compact=True,
     )
 
 
 def _method() -> list[Block]:
     out: list[Block] = [
-        Text((Bold(f"{name} {metric.arrow}: "), f"{metric.description}."), "item") for name, metric in METRICS.items() if metric.default
+        Text((Bold(f"{name} {metric.arrow}: "), f"{metric.description}."), "item")
+        for name, metric in METRICS.items()
+        if metric.default
     ]
     out += [Text((Bold(f"Intervals “{kind}”: "), f"{text}."), "item") for kind, text in KINDS.items()]
     out += [
@@ -169,6 +187,11 @@ def _method() -> list[Block]:
             ),
             "item",
         ),
-        Text(("The full account, with measured error rates, is in docs/statistics.md; how to read this page in docs/report.md.",), "note"),
+        Text(
+            (
+                "The full account, with measured error rates, is in docs/statistics.md; how to read this page in docs/report.md.",
+            ),
+            "note",
+        ),
     ]
     return out

@@ -46,7 +46,9 @@ def cost_section(study: Study) -> Section:
     return Section("cost", "Cost", blocks)
 
 
-def _machine(study: Study, group: Group, view: View, machine: str, costs: Mapping[str, Cost], budget: int, number: int) -> list[Block]:
+def _machine(
+    study: Study, group: Group, view: View, machine: str, costs: Mapping[str, Cost], budget: int, number: int
+) -> list[Block]:
     panels = []
     for kind, axis, unit, cheap in (
         ("fit_s", "time to train one trial  (cheaper ←)", "s", "low"),
@@ -60,7 +62,9 @@ def _machine(study: Study, group: Group, view: View, machine: str, costs: Mappin
                 low, high = (value.low, value.high) if math.isfinite(value.low) else (value.estimate, value.estimate)
                 points.append(fig_cost_map.Price(label, value.estimate, low, high, price))
         if points:
-            svg = fig_cost_map.pareto(points, study.palette, "Training" if kind == "fit_s" else "Prediction", axis, cheap=cheap, unit=unit)
+            svg = fig_cost_map.pareto(
+                points, study.palette, "Training" if kind == "fit_s" else "Prediction", axis, cheap=cheap, unit=unit
+            )
             alt = "; ".join(f"{p.label}: tau {p.value:.3f} at {p.cost:.3g}" for p in points)
             panels.append(Panel(f"{kind.replace('_', '')}-{group.id}-{number}", svg, alt))
     columns = (

@@ -58,7 +58,9 @@ def sample_efficiency(study: Study) -> Section:
 def _panel(study: Study, group: Group, benchmark: str, target: str, number: int, sources: list[str]) -> Panel:
     means = values(group.task(benchmark, target), MAIN)
     order = group.views[0].order
-    known = sorted(means["label"].unique(), key=lambda label: (order.index(label) if label in order else len(order), label))
+    known = sorted(
+        means["label"].unique(), key=lambda label: (order.index(label) if label in order else len(order), label)
+    )
     series = []
     for label in known:
         rows = means[means["label"] == label].sort_values("budget")
@@ -69,10 +71,16 @@ def _panel(study: Study, group: Group, benchmark: str, target: str, number: int,
         source = f"{row['encoder']} in {row['paper']} ({row['source']});"
         if source not in sources:
             sources.append(source)
-        marks.append(fig_ranking.Published(row["label"] or None, float(row["budget"]), float(row["value"]), sources.index(source) + 1))
+        marks.append(
+            fig_ranking.Published(
+                row["label"] or None, float(row["budget"]), float(row["value"]), sources.index(source) + 1
+            )
+        )
     title = task_name(benchmark, target)
     limit = study.ceiling(group, benchmark, target)
-    svg = fig_ranking.curves(series, study.palette, title, ceiling=None if limit is None else limit.estimate, published=marks)
+    svg = fig_ranking.curves(
+        series, study.palette, title, ceiling=None if limit is None else limit.estimate, published=marks
+    )
     alt = f"Curves for {title}: " + "; ".join(
         f"{s.label} {s.value[np.isfinite(s.value)][-1]:.3f} at {s.budgets[np.isfinite(s.value)][-1]:g} labels"
         for s in series
@@ -89,7 +97,10 @@ def _tables(group: Group) -> list[Block]:
     if len(budgets) > 1:
         out.append(_needed(group, view, budgets))
     means = values(group.frame[group.frame["label"].isin(view.order)], MAIN)
-    tables = tuple(_points(means[(means["benchmark"] == b) & (means["target"] == t)], view, group, b, t, number) for number, (b, t) in enumerate(group.tasks))
+    tables = tuple(
+        _points(means[(means["benchmark"] == b) & (means["target"] == t)], view, group, b, t, number)
+        for number, (b, t) in enumerate(group.tasks)
+    )
     out.append(Details("Every point of the curves", tables))
     return out
 
@@ -174,7 +185,10 @@ def pairwise(study: Study) -> Section:
         caption = (
             f"Paired difference in mean τ, row minus column, over {here.over}. Blue: the row is better; orange: worse; "
             "hatched: no significant difference (paired tests at the 5 % level, Holm-adjusted over all pairs). "
-        ) + "; ".join(f"{_significant(view)} of {plural(len(view.pairs), 'pair')} differ significantly{_where(view) if len(views) > 1 else ''}" for view in views)
+        ) + "; ".join(
+            f"{_significant(view)} of {plural(len(view.pairs), 'pair')} differ significantly{_where(view) if len(views) > 1 else ''}"
+            for view in views
+        )
         blocks.append(Figure(f"pairwise-{group.id}", f"{caption}.", panels, 400))
         blocks.append(Details("Every pair", tuple(_pairs(group, view, number) for number, view in enumerate(views))))
     return Section("pairwise", "Pair by pair", blocks, "Pairs")
@@ -204,7 +218,9 @@ def _matrix(study: Study, group: Group, view: View, order: Sequence[str], number
                 text[i, j] = _bare(found.estimate, found.half_width)
     title = ("These\nbenchmarks" if number == 0 else "Spaces like\nthese") if many > 1 else ""
     shown = fig_ranking.pairwise(labels, difference, covers, study.palette, text, title)
-    alt = f"{_significant(view)} of {len(view.pairs)} pairs differ significantly{_where(view)}; order: {join(labels, 30)}"
+    alt = (
+        f"{_significant(view)} of {len(view.pairs)} pairs differ significantly{_where(view)}; order: {join(labels, 30)}"
+    )
     return Panel(f"pairwise-{group.id}" + (f"-{number}" if number else ""), shown, alt)
 
 
@@ -228,7 +244,15 @@ def _pairs(group: Group, view: View, number: int) -> Table:
         for c in view.pairs[: 30 * 29 // 2]
     ]
     caption = f"Paired differences{_where(view)}, {group.title}."
-    return Table(f"pairs-{group.id}" + (f"-{number}" if number else ""), caption, columns, tuple(rows), sortable=True, paper=True, compact=True)
+    return Table(
+        f"pairs-{group.id}" + (f"-{number}" if number else ""),
+        caption,
+        columns,
+        tuple(rows),
+        sortable=True,
+        paper=True,
+        compact=True,
+    )
 
 
 def _bare(value: float, half_width: float) -> str:
@@ -246,7 +270,9 @@ def _over_spaces(study: Study, group: Group, view: View) -> list[Block]:
         return [Text((test.reason,), "note")]
     drawn = critical_difference(test.ranks, test.groups, test.critical_difference, study.palette)
     alt = "; ".join(f"{label} mean rank {rank:.2f}" for label, rank in test.ranks.items())
-    caption = f"{test.reason} A bar joins predictors without a significant difference (Nemenyi's test at the 5 % level)."
+    caption = (
+        f"{test.reason} A bar joins predictors without a significant difference (Nemenyi's test at the 5 % level)."
+    )
     return [Figure(f"critical-{group.id}", caption, (Panel(f"critical-{group.id}", drawn, alt),), 380)]
 
 

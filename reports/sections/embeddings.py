@@ -47,17 +47,24 @@ def embeddings(study: Study) -> Section:
             blocks += more
     if not drawn:
         blocks = [
-            Text(("The stores hold no encodings that can be drawn here (they are kept for the first seed of a run).",), "note"),
+            Text(
+                ("The stores hold no encodings that can be drawn here (they are kept for the first seed of a run).",),
+                "note",
+            ),
             *[b for b in blocks[1:] if isinstance(b, Text)],
         ]
     return Section("embeddings", "Embedding visualisation", blocks, "Embeddings")
 
 
-def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int, most_tsne: int) -> list[Block]:
+def _task(
+    study: Study, group: Group, table: Benchmark, benchmark: str, target: str, number: int, most_tsne: int
+) -> list[Block]:
     rows = group.task(benchmark, target)
     budget = int(rows["budget"].max())
     order = group.views[0].order
-    found = encoded(study, table, rows[rows["budget"] == budget], order[:MOST_LABELS], study.tested(group, benchmark, target))
+    found = encoded(
+        study, table, rows[rows["budget"] == budget], order[:MOST_LABELS], study.tested(group, benchmark, target)
+    )
     if not found:
         return []
     name = task_name(benchmark, target)
@@ -102,7 +109,12 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
     ]
     if curved:
         blocks.append(
-            Figure(f"tsne-{number}", f"The same encodings by t-SNE ({name}). Distances between far clusters mean nothing here.", tuple(curved), 190)
+            Figure(
+                f"tsne-{number}",
+                f"The same encodings by t-SNE ({name}). Distances between far clusters mean nothing here.",
+                tuple(curved),
+                190,
+            )
         )
     blocks.append(
         Table(

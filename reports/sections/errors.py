@@ -41,7 +41,9 @@ def error_analysis(study: Study) -> Section:
                 continue
             blocks += _task(study, group, table, benchmark, target, number)
         if len(group.tasks) > MOST_TASKS:
-            blocks.append(Text((f"{plural(len(group.tasks) - MOST_TASKS, 'more benchmark target')} not drawn here.",), "note"))
+            blocks.append(
+                Text((f"{plural(len(group.tasks) - MOST_TASKS, 'more benchmark target')} not drawn here.",), "note")
+            )
     if not groups:
         blocks.append(Text(("No group of trials could be ranked.",)))
     return Section("errors", "Error analysis", blocks, "Errors")
@@ -63,7 +65,9 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
     for i, (label, p) in enumerate(found.items()):
         note = f"τ {tau[label]:.2f}"
         svg = fig_truth.density(p.true, p.predicted, label, study.palette, note)
-        panels.append(Panel(f"density-{number}-{i}", svg, f"{label}: predicted against true rank, mean tau {tau[label]:.2f}"))
+        panels.append(
+            Panel(f"density-{number}-{i}", svg, f"{label}: predicted against true rank, mean tau {tau[label]:.2f}")
+        )
     seeds = max(len(np.unique(p.seed)) for p in found.values())
     name = task_name(benchmark, target) + (f", tested on {tested}," if tested != target else "")
     blocks: list[Block] = [
@@ -92,7 +96,8 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
             Figure(
                 f"residuals-{number}",
                 f"Residuals on {name}, in percentile points: mean by depth of the graph, and, in the same colours, slope on "
-                "the number of nodes of each operation" + (f" (the first six predictors of {len(by_op)})." if len(by_op) > 6 else "."),
+                "the number of nodes of each operation"
+                + (f" (the first six predictors of {len(by_op)})." if len(by_op) > 6 else "."),
                 tuple(residuals),
                 400,
             )
@@ -104,9 +109,16 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
 def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> Table:
     columns = (
         Column("label", "predictor", "", False),
-        Column("median", "median place of the true top 1 %", "down", help="per cent from the top of the predicted order"),
+        Column(
+            "median", "median place of the true top 1 %", "down", help="per cent from the top of the predicted order"
+        ),
         Column("worst", "worst place of the true top 1 %", "down"),
-        Column("first", "true place of the predicted best", "down", help="per cent from the top: mean over seeds, and the range of the seeds"),
+        Column(
+            "first",
+            "true place of the predicted best",
+            "down",
+            help="per cent from the top: mean over seeds, and the range of the seeds",
+        ),
     )
     rows = []
     for label, p in found.items():
@@ -117,7 +129,10 @@ def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> 
                 "label": Cell(label, label=label),
                 "median": Cell(_top(median), median),
                 "worst": Cell(_top(worst), worst),
-                "first": Cell(_top(float(first.mean())) + (f" [{first.min():.1f}–{first.max():.1f}]" if len(first) > 1 else ""), float(first.mean())),
+                "first": Cell(
+                    _top(float(first.mean())) + (f" [{first.min():.1f}–{first.max():.1f}]" if len(first) > 1 else ""),
+                    float(first.mean()),
+                ),
             }
         )
     return Table(
@@ -152,7 +167,12 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
         mask = table.mask[row]
         if mask.sum() > fig_truth.LARGEST_DRAWN:
             most = int(table.mask.sum(1).max())
-            return [Text((f"Architectures of {table.name} have up to {most} nodes: too many to draw as small graphs.",), "note")]
+            return [
+                Text(
+                    (f"Architectures of {table.name} have up to {most} nodes: too many to draw as small graphs.",),
+                    "note",
+                )
+            ]
         ops = table.ops[row][mask]
         none = table.space.roles.get("none")
         names = [table.space.ops[op] for op in ops]

@@ -40,7 +40,13 @@ def failures(study: Study) -> Section:
     blocks.append(Heading("Deviations and notes"))
     blocks += _notes(study)
     blocks.append(Heading("Recipes of their own"))
-    own = sorted({(str(label), str(recipe)) for label, recipe in zip(study.frame["label"], study.frame["recipe"]) if recipe != "common"})
+    own = sorted(
+        {
+            (str(label), str(recipe))
+            for label, recipe in zip(study.frame["label"], study.frame["recipe"])
+            if recipe != "common"
+        }
+    )
     blocks.append(
         Text(
             (
@@ -53,7 +59,11 @@ def failures(study: Study) -> Section:
         )
     )
     blocks.append(Heading("Protocols that leak"))
-    leaky = [(name, PROTOCOLS[name].leaks) for name in sorted({g.protocol for g in study.groups}) if name in PROTOCOLS and PROTOCOLS[name].leaks]
+    leaky = [
+        (name, PROTOCOLS[name].leaks)
+        for name in sorted({g.protocol for g in study.groups})
+        if name in PROTOCOLS and PROTOCOLS[name].leaks
+    ]
     blocks += [Text((Bold(name), f": {leak}."), "warning") for name, leak in leaky] or [
         Text(("None of the protocols used here lets the test set leak into training.",))
     ]
@@ -105,7 +115,8 @@ def _notes(study: Study) -> list[Block]:
         return [Text(("No trial recorded a deviation.",))]
     listed = sorted(noted.items(), key=lambda item: (-sum(item[1].values()), item[0]))
     out: list[Block] = [
-        Text((Bold(join(sorted(who))), f" ({plural(sum(who.values()), 'trial')}): {note}"), "item") for note, who in listed[:MOST_ROWS]
+        Text((Bold(join(sorted(who))), f" ({plural(sum(who.values()), 'trial')}): {note}"), "item")
+        for note, who in listed[:MOST_ROWS]
     ]
     if len(listed) > MOST_ROWS:
         out.append(Text((f"{len(listed) - MOST_ROWS} more notes are in the trials themselves.",), "note"))

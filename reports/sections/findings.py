@@ -45,17 +45,28 @@ def findings(study: Study) -> Section:
 def headline(view: View) -> tuple[Inline, ...]:
     """One sentence about the benchmarks shown: who ranks first, or has the highest mean without being significantly better than all others."""
     order, top = view.order, view.top
-    first, where = order[0], f"on {'this benchmark' if len(view.boot.benchmarks) == 1 else f'these {len(view.boot.benchmarks)} benchmarks'}"
+    first, where = (
+        order[0],
+        f"on {'this benchmark' if len(view.boot.benchmarks) == 1 else f'these {len(view.boot.benchmarks)} benchmarks'}",
+    )
     if len(order) == 1:
         return (Bold(first), " is the only predictor here, so there is nothing to compare it with.")
     if not view.testable:
         return (Bold(f"{first} has the highest mean"), f" {where}, by τ {gap(view, order[1])} over {order[1]}; one split cannot tell any two of "
                 f"{plural(len(order), 'predictor')} apart.")  # fmt: skip
     if len(top) == 1:
-        return (Bold(f"{first} ranks first"), f" {where}: significantly better than all others, by τ {gap(view, order[1])} over ", Bold(order[1]), ".")
+        return (
+            Bold(f"{first} ranks first"),
+            f" {where}: significantly better than all others, by τ {gap(view, order[1])} over ",
+            Bold(order[1]),
+            ".",
+        )
     lead = f"; {first} has the highest mean, by τ {gap(view, order[1])} over {order[1]}{_alone(view, first, order[1])}."
     if not any(pair.significant for pair in view.pairs):
-        return (Bold("No significant difference"), f" {where} between any two of {plural(len(order), 'predictor')}{lead}")
+        return (
+            Bold("No significant difference"),
+            f" {where} between any two of {plural(len(order), 'predictor')}{lead}",
+        )
     others = len(order) - len(top)
     rest = f"; significantly better than the {f'{others} others' if others > 1 else 'other one'}" if others else ""
     return (
@@ -80,14 +91,24 @@ def beyond(view: View, here: View) -> tuple[Inline, ...]:
     """Whether what holds here carries over to other search spaces; of one search space, that nothing says so."""
     order, top = view.order, view.top
     if view.boot.kind != "spaces":
-        several = f"all {len(view.boot.benchmarks)} benchmarks are of one search space" if len(view.boot.benchmarks) > 1 else "this is one search space"
+        several = (
+            f"all {len(view.boot.benchmarks)} benchmarks are of one search space"
+            if len(view.boot.benchmarks) > 1
+            else "this is one search space"
+        )
         return (Bold("May not generalise to other search spaces"), f": {several}, {view.boot.spaces[0]}.")
     spaces = plural(view.boot.units, "search space")
     if len(top) == 1:
         better = f"significantly better than all others (τ {gap(view, order[1])} over {order[1]})"
         if here.top == top:
-            return (Bold("It holds over search spaces on average"), f": with {spaces} as the units, {order[0]} is still {better}. A single further space may differ.")
-        return (Bold("On average over search spaces like these"), f": with {spaces} as the units, {order[0]} is {better}, which the splits of these benchmarks alone do not show.")
+            return (
+                Bold("It holds over search spaces on average"),
+                f": with {spaces} as the units, {order[0]} is still {better}. A single further space may differ.",
+            )
+        return (
+            Bold("On average over search spaces like these"),
+            f": with {spaces} as the units, {order[0]} is {better}, which the splits of these benchmarks alone do not show.",
+        )
     return (
         Bold("May not generalise to other search spaces"),
         f": with {spaces} as the units, {order[0]} does not differ significantly from {'any other' if len(top) == len(order) else join(top[1:], 6)} "
@@ -109,7 +130,14 @@ def _full(study: Study, group: Group) -> list[Block]:
     here = group.here
     blocks: list[Block] = [Text(headline(here), "lead")]
     if group.recipe == "quick":
-        blocks.append(Text((f"Recipe quick stops after {QUICK_UPDATES} updates, to see that everything runs: the order here says nothing about the encoders.",), "warning"))
+        blocks.append(
+            Text(
+                (
+                    f"Recipe quick stops after {QUICK_UPDATES} updates, to see that everything runs: the order here says nothing about the encoders.",
+                ),
+                "warning",
+            )
+        )
     if here.testable and len(view.order) > 1:
         blocks.append(Text(beyond(view, here), "lead"))
     for names in study.look_alikes(view.boot.spaces):
@@ -117,7 +145,15 @@ def _full(study: Study, group: Group) -> list[Block]:
                             "import their tables again with one --space NAME.",), "warning"))  # fmt: skip
     wide = {r["label"]: (r["low"], r["high"]) for r in view.board.to_dict("records")} if here is not view else {}
     rows = [
-        fig_ranking.IntervalRow(r["label"], r["mean"], r["low"], r["high"], r["tier"], rounded(here.boot.value(r["label"]), bare=True), wide.get(r["label"]))
+        fig_ranking.IntervalRow(
+            r["label"],
+            r["mean"],
+            r["low"],
+            r["high"],
+            r["tier"],
+            rounded(here.boot.value(r["label"]), bare=True),
+            wide.get(r["label"]),
+        )
         for r in here.board.to_dict("records")
     ][:20]
     alt = "; ".join(f"{r.label} {r.text}, tier {r.tier}" for r in rows)
@@ -137,7 +173,9 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
     low, high = int(row["rank_low"]), int(row["rank_high"])
     ranks = f"rank 1 [{low}–{high}]"
     odds = f"; first in {share(row['first'])} of the resampled comparisons" if math.isfinite(row["first"]) else ""
-    out: list[tuple[Inline, ...]] = [(Bold(leader), f": mean τ {rounded(view.boot.value(leader))}, {ranks} of {len(view.order)}{odds}.")]
+    out: list[tuple[Inline, ...]] = [
+        (Bold(leader), f": mean τ {rounded(view.boot.value(leader))}, {ranks} of {len(view.order)}{odds}.")
+    ]
     if len(view.order) == 1:
         out = [(Bold(leader), f": mean τ {rounded(view.boot.value(leader))}.")]
     if len(view.order) > 2:
@@ -146,7 +184,13 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
         if rest:
             some = f"{len(beaten)} of the {len(view.order) - 1} others" if beaten else "none of the others"
             out.append((f"It is significantly better than {some}; no significant difference from {join(rest, 5)}.",))
-    out += baselines(study, view) + _per_view(group, "b", "At") + _per_view(group, "t", "On") + _labels_needed(study, view) + _ceiling(study, group)
+    out += (
+        baselines(study, view)
+        + _per_view(group, "b", "At")
+        + _per_view(group, "t", "On")
+        + _labels_needed(study, view)
+        + _ceiling(study, group)
+    )
     saving = cheapest(group, view)
     if saving:
         out.append((saving,))
@@ -175,10 +219,20 @@ def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
             found[winner].append(f"{label} ({_difference(view, label, baseline)})")
     above = len(others) - len(found[None]) - len(found[baseline])
     if above == len(others):
-        parts = [f"all {above} others are significantly better" if above > 1 else f"{others[0]} is significantly better"]
+        parts = [
+            f"all {above} others are significantly better" if above > 1 else f"{others[0]} is significantly better"
+        ]
     else:
-        parts = [f"{above or 'none'} of {len(others)} others {'is' if above == 1 else 'are'} significantly better"] if len(others) > 1 else []
-    parts += [f"no significant difference (intervals of each pair alone): {join(found[None], len(others))}"] if found[None] else []
+        parts = (
+            [f"{above or 'none'} of {len(others)} others {'is' if above == 1 else 'are'} significantly better"]
+            if len(others) > 1
+            else []
+        )
+    parts += (
+        [f"no significant difference (intervals of each pair alone): {join(found[None], len(others))}"]
+        if found[None]
+        else []
+    )
     parts += [f"significantly worse: {join(found[baseline], len(others))}"] if found[baseline] else []
     return (f"{mean}{'; '.join(parts)}.",)
 
@@ -210,7 +264,9 @@ def _labels_needed(study: Study, view: View) -> list[tuple[Inline, ...]]:
     for other in dict.fromkeys([view.order[1], *simple[:1]]):
         at = budgets[(len(budgets) - 1) // 2]
         try:
-            out.append((label_efficiency(view.frame, view.order[0], other, at, scope=view.scope, draws=1000).sentence(),))
+            out.append(
+                (label_efficiency(view.frame, view.order[0], other, at, scope=view.scope, draws=1000).sentence(),)
+            )
         except ComparisonError:
             continue
     return out
@@ -229,7 +285,9 @@ def _ceiling(study: Study, group: Group) -> list[tuple[Inline, ...]]:
         if means.empty:
             continue
         best = means.iloc[-1]
-        parts.append(f"{rounded(limit)} on {task_name(benchmark, target)} (highest mean so far {rounded(interval(best))}, {best['label']})")
+        parts.append(
+            f"{rounded(limit)} on {task_name(benchmark, target)} (highest mean so far {rounded(interval(best))}, {best['label']})"
+        )
     if not parts:
         return []
     return [(f"Training noise of the scores themselves caps τ at {join(parts, 6)}.",)]

@@ -44,10 +44,21 @@ def boards(study: Study) -> Section:
         tables = tuple((view.title, _table(study, group, view)) for view in views)
         first = views[0]
         caption = f"Ordered by mean {METRICS[MAIN].description}. {first.covered.sentence()}"
-        blocks.append(Leaderboard(f"board-{group.id}", caption, tables, {v.id: _export(v, MOST_DRAWS if len(v.order) <= 16 else 100) for v in views}))
+        blocks.append(
+            Leaderboard(
+                f"board-{group.id}",
+                caption,
+                tables,
+                {v.id: _export(v, MOST_DRAWS if len(v.order) <= 16 else 100) for v in views},
+            )
+        )
         notes = list(first.boot.notes)
         if first is not group.views[0]:
-            notes = [f"{view.title[0].upper()}{view.title[1:]}: {note}" for view in (first, group.views[0]) for note in view.boot.notes]
+            notes = [
+                f"{view.title[0].upper()}{view.title[1:]}: {note}"
+                for view in (first, group.views[0])
+                for note in view.boot.notes
+            ]
         notes += group.left_out
         blocks += [Text((note,), "note") for note in notes]
         blocks.append(Details("Every metric", (_metrics(group, first),)))
@@ -66,7 +77,12 @@ def _table(study: Study, group: Group, view: View) -> Table:
     main = METRICS[MAIN]
     bar_low, bar_high = _range(view)
     columns = (
-        Column("rank", "rank", "", help="place by the mean, equals share one; in brackets every rank the paired tests leave open"),
+        Column(
+            "rank",
+            "rank",
+            "",
+            help="place by the mean, equals share one; in brackets every rank the paired tests leave open",
+        ),
         Column("label", "predictor", "", False),
         Column("value", "Kendall τ", "up", help=f"{main.description}, mean with 95 % interval"),
         Column("tier", "tier", "", False, "predictors that share a letter do not differ significantly"),
@@ -78,7 +94,9 @@ def _table(study: Study, group: Group, view: View) -> Table:
         ),
         Column("fit", "train", "down", help="seconds to train one trial at the largest budget (pre-training included)"),
         Column("rate", "arch./s", "up", help="architectures predicted per second"),
-        Column("size", "params", "down", help="parameters: weights trained by gradient; none in a scikit-learn regressor"),
+        Column(
+            "size", "params", "down", help="parameters: weights trained by gradient; none in a scikit-learn regressor"
+        ),
         Column("recipe", "recipe", "", False),
     )
     found, _ = costs_by_machine(view, max(int(b) for b in view.boot.budgets))
@@ -91,7 +109,12 @@ def _table(study: Study, group: Group, view: View) -> Table:
             "rank": Cell(f"{r['rank']} [{r['rank_low']}–{r['rank_high']}]", float(r["rank"])),
             "label": Cell(label, label=label),
             "tier": Cell(r["tier"], tone="best" if label in view.top else "normal"),
-            "value": Cell(rounded(value), value.estimate, low=_scaled(value.low, bar_low, bar_high), high=_scaled(value.high, bar_low, bar_high)),
+            "value": Cell(
+                rounded(value),
+                value.estimate,
+                low=_scaled(value.low, bar_low, bar_high),
+                high=_scaled(value.high, bar_low, bar_high),
+            ),
             "win": Cell(_win(r), r["win_rate"]) if math.isfinite(r["win_rate"]) else hole(),
             "first": Cell(share(r["first"]), r["first"]) if math.isfinite(r["first"]) else hole(),
             "recipe": Cell(group.recipe),
@@ -146,7 +169,10 @@ def _metrics(group: Group, view: View) -> Table:
     names = list(view.others)
     columns = (
         Column("label", "predictor", "", False),
-        *(Column(f"m{i}", n, "up" if METRICS[n].direction == "max" else "down", help=METRICS[n].description) for i, n in enumerate(names)),
+        *(
+            Column(f"m{i}", n, "up" if METRICS[n].direction == "max" else "down", help=METRICS[n].description)
+            for i, n in enumerate(names)
+        ),
     )
     rows = []
     for label in view.order:
@@ -161,7 +187,9 @@ def _metrics(group: Group, view: View) -> Table:
     units = [name for name in empty if METRICS[name].unit == "target"]
     why = [f"{join(units)}, in the unit of their target and without a mean over several"] if units else []
     why += sorted({found for name, found in empty.items() if name not in units})
-    caption = f"Every other metric, {view.title}. {intervals(view.boot.kind)}" + "".join(f" Left empty: {one}." for one in why)
+    caption = f"Every other metric, {view.title}. {intervals(view.boot.kind)}" + "".join(
+        f" Left empty: {one}." for one in why
+    )
     return Table(f"metrics-{group.id}", caption, columns, tuple(rows), sortable=True, compact=True)
 
 

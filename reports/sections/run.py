@@ -42,7 +42,10 @@ def what_was_run(study: Study) -> Section:
         Text((Bold(f"Not run: {name}"), f" of suite {suite}, whose table was not available locally; {how}."), "warning")
         for name, (suite, how) in study.skipped.items()
     ]
-    blocks += [Heading("The command that repeats it"), Code("\n".join(line for group in study.groups for line in repeat(study, group)))]
+    blocks += [
+        Heading("The command that repeats it"),
+        Code("\n".join(line for group in study.groups for line in repeat(study, group))),
+    ]
     blocks += [Heading("Protocols and recipes"), *_protocols(study)]
     blocks += [Heading("Benchmarks"), _cards(study)]
     blocks.append(Heading("Coverage: seeds done, by predictor and setting"))
@@ -65,7 +68,11 @@ def repeat(study: Study, group: Group) -> list[str]:
 def _command(study: Study, group: Group, benchmarks: list[str], target: str, budgets: str) -> str:
     part = group.frame[group.frame["benchmark"].isin(benchmarks)]
     encoders = ",".join(sorted({study.records[key].command_name for key in part["key"]}))
-    options = {"benchmark": ",".join(benchmarks)} | ({"target": target} if target else {}) | {"encoders": encoders, "budgets": budgets}
+    options = (
+        {"benchmark": ",".join(benchmarks)}
+        | ({"target": target} if target else {})
+        | {"encoders": encoders, "budgets": budgets}
+    )
     options |= {"seeds": str(int(part["seed"].max()) + 1), "protocol": group.protocol, "recipe": group.recipe}
     return shlex.join(["archrank", "run", *(word for name, value in options.items() for word in (f"--{name}", value))])
 
@@ -74,7 +81,9 @@ def _protocols(study: Study) -> list[Block]:
     out: list[Block] = []
     for name in sorted({g.protocol for g in study.groups}):
         known = PROTOCOLS.get(name)
-        out.append(Text((Bold(f"protocol {name}: "), f"{known.summary}." if known else "not one of archrank's own."), "item"))
+        out.append(
+            Text((Bold(f"protocol {name}: "), f"{known.summary}." if known else "not one of archrank's own."), "item")
+        )
         if known and known.leaks:
             out.append(Text((Bold(f"protocol {name} leaks: "), f"{known.leaks}."), "warning"))
     for name in sorted({g.recipe for g in study.groups}):
@@ -83,9 +92,15 @@ def _protocols(study: Study) -> list[Block]:
         for key in keys:
             for field, value in study.records[key].recipe.items():
                 forms.setdefault(field, set()).add(_head(value) if field == "head" else _plain(value))
-        same = [f"{_words(field)} {next(iter(v))}" for field, v in sorted(forms.items()) if len(v) == 1 and field != "name" and not v <= UNUSED]
+        same = [
+            f"{_words(field)} {next(iter(v))}"
+            for field, v in sorted(forms.items())
+            if len(v) == 1 and field != "name" and not v <= UNUSED
+        ]
         varies = [f"{_words(field)} ({join(sorted(v), 5)})" for field, v in sorted(forms.items()) if len(v) > 1]
-        text = f"{', '.join(same) or 'no recorded field'}." + (f" Differs between trials: {'; '.join(varies)}." if varies else "")
+        text = f"{', '.join(same) or 'no recorded field'}." + (
+            f" Differs between trials: {'; '.join(varies)}." if varies else ""
+        )
         out.append(Text((Bold(f"recipe {name}: "), text), "item"))
     return out
 
@@ -99,8 +114,16 @@ def _head(value: object) -> str:
     if not isinstance(value, Mapping):
         return _plain(value)
     hidden = "-".join(map(str, value.get("hidden") or ())) or "none"
-    more = [f"{_words(name)} {_plain(v)}" for name, v in sorted(value.items()) if name != "hidden" and v not in (0, True, "relu", "identity")]
-    return "linear" + (f" with {', '.join(more)}" if more else "") if hidden == "none" else f"MLP {hidden}" + (f" with {', '.join(more)}" if more else "")
+    more = [
+        f"{_words(name)} {_plain(v)}"
+        for name, v in sorted(value.items())
+        if name != "hidden" and v not in (0, True, "relu", "identity")
+    ]
+    return (
+        "linear" + (f" with {', '.join(more)}" if more else "")
+        if hidden == "none"
+        else f"MLP {hidden}" + (f" with {', '.join(more)}" if more else "")
+    )
 
 
 def _plain(value: object) -> str:
@@ -178,11 +201,21 @@ def _coverage(group: Group) -> list[Block]:
             want = int(seeds[cell])
             row[f"c{i}"] = Cell(str(have)) if have == want else Cell(f"{have}/{want}", tone="hole")
         rows.append(row)
-    table = Table(f"coverage-{group.id}", f"Seeds done, {group.title}. Missing results are marked.", columns, tuple(rows), compact=True)
+    table = Table(
+        f"coverage-{group.id}",
+        f"Seeds done, {group.title}. Missing results are marked.",
+        columns,
+        tuple(rows),
+        compact=True,
+    )
     missing = len(found.missing)
     complete = missing == 0
     said = Text(
-        (Bold(f"{group.title}: "), "nothing is missing." if complete else f"{plural(missing, 'result')} missing.", f" {found.sentence()}"),
+        (
+            Bold(f"{group.title}: "),
+            "nothing is missing." if complete else f"{plural(missing, 'result')} missing.",
+            f" {found.sentence()}",
+        ),
         "normal" if complete else "warning",
     )
     return [said, Details(f"Coverage matrix, {group.title}", (table,))]
@@ -191,7 +224,10 @@ def _coverage(group: Group) -> list[Block]:
 def _machines(study: Study) -> Table:
     seen: dict[tuple[str, ...], int] = {}
     for record in study.records.values():
-        key = tuple(str(getattr(record.provenance, field) or "unknown") for field in ("hardware", "device", "threads", "archrank", "commit", "torch", "python"))
+        key = tuple(
+            str(getattr(record.provenance, field) or "unknown")
+            for field in ("hardware", "device", "threads", "archrank", "commit", "torch", "python")
+        )
         seen[key] = seen.get(key, 0) + 1
     names = ("hardware", "device", "threads", "archrank", "commit", "torch", "python")
     columns = (*(Column(n, n, numeric=False) for n in names), Column("trials", "trials"))

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.search.compare import Difference, Estimate, Standing, compare_searches, digits_of, mean_curve, rounded, sentences
+from archrank.eval.search.compare import (
+    Difference,
+    Estimate,
+    Standing,
+    compare_searches,
+    digits_of,
+    mean_curve,
+    rounded,
+    sentences,
+)
 from archrank.eval.search.traces import Judge, Regret, SearchRecord, read_searches
 from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.figures.search import RegretCurve, regret_curves
@@ -32,11 +41,17 @@ def search_section(stores: Sequence[Path], load: Callable[[str], Benchmark]) -> 
     records, problems = read_searches(stores)
     if not records and not problems:
         return None
-    blocks: list[Block] = [Text((
-        "Test regret is the gap between the best test score of the table and the test score of the architecture with the best validation "
-        "score so far. Searches are ranked by mean log10 regret from the tenth query on; repeats are paired by their first random "
-        "architectures, differences tested by paired t tests with Holm's correction at the 5 % level; searches that share a tier letter do "
-        "not differ significantly. An isomorphic duplicate of a queried architecture spends no query. Intervals are 95 %.",), "note")]
+    blocks: list[Block] = [
+        Text(
+            (
+                "Test regret is the gap between the best test score of the table and the test score of the architecture with the best validation "
+                "score so far. Searches are ranked by mean log10 regret from the tenth query on; repeats are paired by their first random "
+                "architectures, differences tested by paired t tests with Holm's correction at the 5 % level; searches that share a tier letter do "
+                "not differ significantly. An isomorphic duplicate of a queried architecture spends no query. Intervals are 95 %.",
+            ),
+            "note",
+        )
+    ]
     comparable: dict[tuple[str, str, str, int, int], list[SearchRecord]] = {}
     for record in records:
         task = record.planned
@@ -61,9 +76,15 @@ def _benchmark(table: Benchmark, found: Sequence[SearchRecord], number: int) -> 
     regrets = {label: judge.regret(record) for label, record in newest.items()}
     standings, differences = compare_searches(judge, list(regrets.values()))
     unit = f" ({table.unit(task.test)})" if table.unit(task.test) else ""
-    blocks: list[Block] = [Text((sentence,), "lead" if place == 0 else "normal") for place, sentence in
-                           enumerate(sentences(standings, differences, unit))]
-    blocks.append(_figure(judge, [regrets[item.label] for item in standings], task.queries, f"{table.name}, {task.test}", unit, number))
+    blocks: list[Block] = [
+        Text((sentence,), "lead" if place == 0 else "normal")
+        for place, sentence in enumerate(sentences(standings, differences, unit))
+    ]
+    blocks.append(
+        _figure(
+            judge, [regrets[item.label] for item in standings], task.queries, f"{table.name}, {task.test}", unit, number
+        )
+    )
     blocks.append(_table(standings, table.name, unit, number))
     if differences:
         blocks.append(Details("Every pair of searches", (_pairs(differences, number),)))
@@ -72,10 +93,14 @@ def _benchmark(table: Benchmark, found: Sequence[SearchRecord], number: int) -> 
 
 def _figure(judge: Judge, regrets: Sequence[Regret], queries: int, title: str, unit: str, number: int) -> Figure:
     curves = [RegretCurve(regret.label, *mean_curve(regret.curve)) for regret in regrets]
-    drawing = regret_curves(curves, judge.expected_random(queries), judge.floor, Palette([curve.label for curve in curves]), title, unit)
+    drawing = regret_curves(
+        curves, judge.expected_random(queries), judge.floor, Palette([curve.label for curve in curves]), title, unit
+    )
     alt = "; ".join(f"{curve.label}: {curve.mean[-1]:.3g} after {queries} queries" for curve in curves)
-    caption = ("Mean test regret after each query with its pointwise 95 % band over repeats, on a logarithmic scale. The dashed line is what "
-               "random search expects, exactly, from the table.")
+    caption = (
+        "Mean test regret after each query with its pointwise 95 % band over repeats, on a logarithmic scale. The dashed line is what "
+        "random search expects, exactly, from the table."
+    )
     return Figure(f"search-{number}", caption, (Panel(f"search-{number}", drawing, alt),), 560)
 
 
@@ -87,27 +112,68 @@ def _table(standings: Sequence[Standing], benchmark: str, unit: str, number: int
     budgets = list(standings[0].at)
     digits = digits_of(standings)
     columns = (
-        Column("label", "search", "", False), Column("tier", "tier", "", False),
+        Column("label", "search", "", False),
+        Column("tier", "tier", "", False),
         *(Column(f"at{n}", f"regret at {n}", "down") for n in budgets),
         Column("log", "mean log10 regret", "down"),
-        Column("saved", "queries saved", "up", help="Queries before the last after which mean regret is what random search expects of all of them."),
-        Column("reached", "found a top 0.1 %", "up", help="Repeats that found an architecture of the best 0.1 % by its test score; median queries of those."),
+        Column(
+            "saved",
+            "queries saved",
+            "up",
+            help="Queries before the last after which mean regret is what random search expects of all of them.",
+        ),
+        Column(
+            "reached",
+            "found a top 0.1 %",
+            "up",
+            help="Repeats that found an architecture of the best 0.1 % by its test score; median queries of those.",
+        ),
         Column("seconds", "predictor per query", "down"),
     )
     rows = []
     for item in standings:
         reached = f"{item.reached:.0%}" + (f", at {item.median_queries:.0f}" if item.reached else "")
-        rows.append({"label": Cell(item.label), "tier": Cell(item.tier), **{f"at{n}": _estimate(item.at[n], digits) for n in budgets},
-                     "log": _estimate(item.log_regret, 2), "saved": _estimate(item.saved, 0), "reached": Cell(reached, item.reached),
-                     "seconds": Cell(seconds(item.seconds) if item.seconds else "0", item.seconds)})
-    return Table(f"search-table-{number}", f"Searches on {benchmark}, best first; test regret{unit} after some numbers of queries.", columns, tuple(rows),
-                 sortable=True, paper=True, compact=True)
+        rows.append(
+            {
+                "label": Cell(item.label),
+                "tier": Cell(item.tier),
+                **{f"at{n}": _estimate(item.at[n], digits) for n in budgets},
+                "log": _estimate(item.log_regret, 2),
+                "saved": _estimate(item.saved, 0),
+                "reached": Cell(reached, item.reached),
+                "seconds": Cell(seconds(item.seconds) if item.seconds else "0", item.seconds),
+            }
+        )
+    return Table(
+        f"search-table-{number}",
+        f"Searches on {benchmark}, best first; test regret{unit} after some numbers of queries.",
+        columns,
+        tuple(rows),
+        sortable=True,
+        paper=True,
+        compact=True,
+    )
 
 
 def _pairs(differences: Sequence[Difference], number: int) -> Table:
-    columns = (Column("first", "better", "", False), Column("second", "than", "", False), Column("gap", "difference in mean log10 regret", "down"),
-               Column("p", "p (Holm)"), Column("verdict", "verdict", "", False))
-    rows = tuple({"first": Cell(item.first), "second": Cell(item.second), "gap": _estimate(item.difference, 3), "p": Cell(f"{item.p:.3g}", item.p),
-                  "verdict": Cell("significantly better" if item.significant else "no significant difference")} for item in differences[:MOST_PAIRS])
+    columns = (
+        Column("first", "better", "", False),
+        Column("second", "than", "", False),
+        Column("gap", "difference in mean log10 regret", "down"),
+        Column("p", "p (Holm)"),
+        Column("verdict", "verdict", "", False),
+    )
+    rows = tuple(
+        {
+            "first": Cell(item.first),
+            "second": Cell(item.second),
+            "gap": _estimate(item.difference, 3),
+            "p": Cell(f"{item.p:.3g}", item.p),
+            "verdict": Cell("significantly better" if item.significant else "no significant difference"),
+        }
+        for item in differences[:MOST_PAIRS]
+    )
     left = f" The first {MOST_PAIRS} of {len(differences)}." if len(differences) > MOST_PAIRS else ""
-    return Table(f"search-pairs-{number}", f"Paired differences; below 0 the first is better.{left}", columns, rows, compact=True)
+    return Table(
+        f"search-pairs-{number}", f"Paired differences; below 0 the first is better.{left}", columns, rows, compact=True
+    )

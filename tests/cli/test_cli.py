@@ -36,7 +36,9 @@ def test_wrong_usage_is_one_line_and_exit_code_2(words, said, tmp_path):
 
 
 def test_options_given_often_add_up(tmp_path):
-    done = archrank("plan", "-e", "gcn", "-e", "gin,path+ridge", "--budgets", "20", "--budgets", "30", "--seeds", "1", cwd=tmp_path)
+    done = archrank(
+        "plan", "-e", "gcn", "-e", "gin,path+ridge", "--budgets", "20", "--budgets", "30", "--seeds", "1", cwd=tmp_path
+    )
     assert done.stdout.strip().endswith("6 trials, 0 stored, 6 to train")
 
 
@@ -45,7 +47,9 @@ def test_plan_and_run_agree_on_what_is_stored(tmp_path):
     assert archrank("run", *words, "--workers", "0", cwd=tmp_path).returncode == 0
     first, second, third, _ = sorted((tmp_path / "s" / "trials").glob("*.json"))
     first.write_text(first.read_text()[:100])
-    second.write_text(json.dumps({name: value for name, value in json.loads(second.read_text()).items() if name != "label"}))
+    second.write_text(
+        json.dumps({name: value for name, value in json.loads(second.read_text()).items() if name != "label"})
+    )
     (tmp_path / "s" / "predictions" / f"{third.stem}.parquet").unlink()
     assert "4 trials, 1 stored, 3 to train" in archrank("plan", *words, cwd=tmp_path).stdout
     for command in ("status", "failures"):
@@ -61,16 +65,27 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_an_interrupted_run_says_that_it_can_go_on(tmp_path):
-    running = subprocess.Popen([sys.executable, "-m", "archrank", "run", "-e", "flowerformer", "--seeds", "1"], cwd=tmp_path, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "archrank", "run", "-e", "flowerformer", "--seeds", "1"],
+        cwd=tmp_path,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert running.stdout.readline()
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
-    assert running.returncode == 130 and said.strip() == "archrank: interrupted; what was finished is kept, repeat the command to go on"
+    assert (
+        running.returncode == 130
+        and said.strip() == "archrank: interrupted; what was finished is kept, repeat the command to go on"
+    )
 
 
 def test_bad_suite_files_are_refused_by_field(tmp_path):
-    for text, said in (("benchmarks: [digits101]\nencoders: [gcn]\nbudgets: [20]\nseed: 3\n", "seed: Extra inputs"), ("a: [", "not valid YAML")):
+    for text, said in (
+        ("benchmarks: [digits101]\nencoders: [gcn]\nbudgets: [20]\nseed: 3\n", "seed: Extra inputs"),
+        ("a: [", "not valid YAML"),
+    ):
         (tmp_path / "mine.yaml").write_text(text)
         done = archrank("run", "--suite", "mine.yaml", cwd=tmp_path)
         assert done.returncode == 2 and said in done.stderr
@@ -132,17 +147,51 @@ def test_an_installed_package_brings_its_encoder(tmp_path):
     (package / "their_encoders.py").write_text(THEIRS)
     (package / "pyproject.toml").write_text(PROJECT)
     # No network: what builds it is what is installed here, and it depends on nothing.
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-build-isolation", "--no-deps", "--no-index", "--target", str(site),
-                    str(package)], check=True, capture_output=True, text=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-build-isolation",
+            "--no-deps",
+            "--no-index",
+            "--target",
+            str(site),
+            str(package),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     assert list(site.glob("their_encoders-1.0.dist-info/entry_points.txt"))
     here = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))}
 
     def archrank(*words, **more):
-        return subprocess.run([sys.executable, "-m", "archrank", *words], capture_output=True, text=True, cwd=tmp_path, env=here | more)
+        return subprocess.run(
+            [sys.executable, "-m", "archrank", *words], capture_output=True, text=True, cwd=tmp_path, env=here | more
+        )
 
     listed = archrank("list", "encoders", LISTING="1").stdout
     assert "[GNN, learned] Somebody else's. (plug-in their-encoders)" in listed and "dim=3" in listed
-    done = archrank("run", "-e", "theirs[dim=4]", "--recipe", "paper", "--budgets", "20", "--seeds", "2", "--workers", "0", "--device", "cpu", "--store", "s")
+    done = archrank(
+        "run",
+        "-e",
+        "theirs[dim=4]",
+        "--recipe",
+        "paper",
+        "--budgets",
+        "20",
+        "--seeds",
+        "2",
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+        "--store",
+        "s",
+    )
     assert done.returncode == 0 and "2 trained, 0 failed" in done.stdout + done.stderr, done.stderr
 
 

@@ -16,7 +16,15 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def archrank(*words, redirect="", cwd=None, **environment):
     command = " ".join([sys.executable, "-m", "archrank", *words, redirect])
-    return subprocess.run(["bash", "-c", command], capture_output=True, text=True, encoding="utf-8", errors="replace", cwd=cwd, env=os.environ | environment)
+    return subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        cwd=cwd,
+        env=os.environ | environment,
+    )
 
 
 def test_what_acts_on_a_terminal_is_shown_as_its_escape():
@@ -32,7 +40,15 @@ def test_no_command_prints_past_the_console():
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            assert called not in ("print", "typer.echo", "typer.secho", "click.echo", "sys.stdout.write", "sys.stderr.write", "json.dump"), f"{path}:{node.lineno}"
+            assert called not in (
+                "print",
+                "typer.echo",
+                "typer.secho",
+                "click.echo",
+                "sys.stdout.write",
+                "sys.stderr.write",
+                "json.dump",
+            ), f"{path}:{node.lineno}"
 
 
 @pytest.mark.parametrize("words", [["list"], ["--help"], ["data", "list"], ["list", "--json"]])
@@ -43,7 +59,19 @@ def test_a_full_output_is_one_line(words):
 
 def test_a_closed_output_is_no_error_and_no_file_takes_its_place(tmp_path):
     assert archrank("list", redirect=">&-").stderr == ""
-    done = archrank("run", "-e", "adjacency+ridge", "--budgets", "12", "--seeds", "1", "--workers", "0", redirect=">&-", cwd=tmp_path)
+    done = archrank(
+        "run",
+        "-e",
+        "adjacency+ridge",
+        "--budgets",
+        "12",
+        "--seeds",
+        "1",
+        "--workers",
+        "0",
+        redirect=">&-",
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     assert archrank("nonsense", redirect=">&- 2>&-").returncode == 2
     record = json.loads(next((tmp_path / "results" / "store" / "trials").glob("*.json")).read_text())
@@ -83,6 +111,10 @@ class Noisy(torch.nn.Module):
 def test_a_plug_in_that_prints_does_not_break_json(tmp_path):
     (tmp_path / "noisy.py").write_text(NOISY)
     done = archrank("check", "noisy.py:Noisy", "--json", cwd=tmp_path)
-    assert list(json.loads(done.stdout)) == ["noisy"] and "hello from the plug-in" in done.stderr and "hello from below Python" in done.stderr
+    assert (
+        list(json.loads(done.stdout)) == ["noisy"]
+        and "hello from the plug-in" in done.stderr
+        and "hello from below Python" in done.stderr
+    )
     done = archrank("plan", "-e", "noisy.py:Noisy", "--budgets", "12", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)[0]["encoder"] == "noisy" and done.stderr == ""

@@ -30,7 +30,11 @@ def theirs(tmp_path, monkeypatch):
     (tmp_path / "evil").mkdir()
     for power in (1, 2):
         (tmp_path / "enc.py").write_text(ENCODER.format(power=power))
-        run(make_plan(parse_list("enc.py:X+ridge,path+ridge"), benchmarks=["digits101"], budgets=[20], seeds=1), "s", workers=0)
+        run(
+            make_plan(parse_list("enc.py:X+ridge,path+ridge"), benchmarks=["digits101"], budgets=[20], seeds=1),
+            "s",
+            workers=0,
+        )
     for path in sorted((tmp_path / "s" / "trials").glob("*.json")):
         record = json.loads(path.read_text())
         if record["label"] == "theirs+ridge":
@@ -43,8 +47,13 @@ def theirs(tmp_path, monkeypatch):
 
 def test_reading_a_store_runs_nobodys_code(theirs, capsys):
     assert [record.command_name for record in Store("s").records()].count("evil.sub:X+ridge") == 2
-    for words in (["status", "--store", "s"], ["failures", "--store", "s"], ["compare", "theirs+ridge", "path+ridge", "--store", "s"], ["diff", "s", "s"],
-                  ["plan", "-e", "evil.sub:X+ridge", "--budgets", "20", "--seeds", "1", "--store", "s"]):
+    for words in (
+        ["status", "--store", "s"],
+        ["failures", "--store", "s"],
+        ["compare", "theirs+ridge", "path+ridge", "--store", "s"],
+        ["diff", "s", "s"],
+        ["plan", "-e", "evil.sub:X+ridge", "--budgets", "20", "--seeds", "1", "--store", "s"],
+    ):
         ends(words, None)
         said = capsys.readouterr()
         assert "No such command" not in said.err and "Traceback" not in said.err, words
@@ -61,7 +70,9 @@ def test_a_plug_in_that_crashes_when_it_is_imported_fails_its_check_in_one_line(
 
 def test_plan_says_what_the_text_leaves_open(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "enc.py").write_text("import os\nos._exit(3)\n" + ENCODER.format(power=1).replace("@enc", "@os.wraps\n@enc"))
+    (tmp_path / "enc.py").write_text(
+        "import os\nos._exit(3)\n" + ENCODER.format(power=1).replace("@enc", "@os.wraps\n@enc")
+    )
     ends(["plan", "-e", "enc.py:X[any=1]+ridge", "--budgets", "20", "--seeds", "1"])
     assert "its text does not say what @os.wraps makes of it" in capsys.readouterr().err
 

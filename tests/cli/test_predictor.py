@@ -30,7 +30,9 @@ def test_fits_ranks_saves_and_loads(cells, tmp_path):
 
 
 # Tensors beside the weights, kept and made anew; and a network that only runs as a loop.
-@pytest.mark.parametrize("encoder", ["nar_former[dim=24,layers=1]", "gated_gcn[dim=8]", "brp_nas[dim=8]", "gcn[dim=8,backend=pyg]"])
+@pytest.mark.parametrize(
+    "encoder", ["nar_former[dim=24,layers=1]", "gated_gcn[dim=8]", "brp_nas[dim=8]", "gcn[dim=8,backend=pyg]"]
+)
 def test_what_is_saved_predicts_the_same(cells, tmp_path, encoder):
     model = Predictor(encoder, cells.space, recipe="quick").fit(cells.graphs[:20], cells.target()[:20])
     model.save(tmp_path / "p.safetensors")
@@ -40,8 +42,10 @@ def test_what_is_saved_predicts_the_same(cells, tmp_path, encoder):
 
 def test_what_a_file_names_is_never_imported(cells, tmp_path):
     path = tmp_path / "own.py"
-    path.write_text("import pathlib\nfrom archrank.encoders.gnn.gin import GIN\n\npathlib.Path(__file__).with_name('ran').touch()\n\n\nclass Own(GIN):\n"
-                    "    def __init__(self, space, *, sizes: tuple[int, ...] = (4, 4), scale: float | None = 1.0):\n        super().__init__(space, dim=sizes[0])\n")
+    path.write_text(
+        "import pathlib\nfrom archrank.encoders.gnn.gin import GIN\n\npathlib.Path(__file__).with_name('ran').touch()\n\n\nclass Own(GIN):\n"
+        "    def __init__(self, space, *, sizes: tuple[int, ...] = (4, 4), scale: float | None = 1.0):\n        super().__init__(space, dim=sizes[0])\n"
+    )
     written = f"{path}:Own[scale=null,sizes=(6,2)]"
     model = Predictor(written, cells.space, recipe="quick").fit(cells.graphs[:20], cells.target()[:20])
     model.save(tmp_path / "p.safetensors")
@@ -118,13 +122,18 @@ class Projected(Base):
 """
 
 
-@pytest.mark.parametrize(("name", "exact"), [("NotPersistent", True), ("Listed", True), ("Tied", True), ("Scaled", False), ("Projected", False)])
+@pytest.mark.parametrize(
+    ("name", "exact"),
+    [("NotPersistent", True), ("Listed", True), ("Tied", True), ("Scaled", False), ("Projected", False)],
+)
 def test_a_saved_predictor_is_exact_or_refused(cells, tmp_path, name, exact):
     path = tmp_path / "own.py"
     path.write_text(STATEFUL)
     model = Predictor(f"{path}:{name}", cells.space, recipe="quick").fit(cells.graphs[:20], cells.target()[:20])
     if not exact:
-        with pytest.raises(ArchrankError, match="cannot be saved exactly: it keeps state outside its parameters and buffers"):
+        with pytest.raises(
+            ArchrankError, match="cannot be saved exactly: it keeps state outside its parameters and buffers"
+        ):
             model.save(tmp_path / "p.safetensors")
         assert not (tmp_path / "p.safetensors").exists()
         return
@@ -137,7 +146,9 @@ def test_a_saved_predictor_is_exact_or_refused(cells, tmp_path, name, exact):
 def test_an_encoder_that_changed_since_is_refused(cells, tmp_path):
     path = tmp_path / "own.py"
     path.write_text(STATEFUL)
-    Predictor(f"{path}:NotPersistent", cells.space, recipe="quick").fit(cells.graphs[:20], cells.target()[:20]).save(tmp_path / "p.safetensors")
+    Predictor(f"{path}:NotPersistent", cells.space, recipe="quick").fit(cells.graphs[:20], cells.target()[:20]).save(
+        tmp_path / "p.safetensors"
+    )
     (tmp_path / "edited.py").write_text(STATEFUL.replace("graphs) @ self.project\n", "graphs) @ self.project.T\n"))
     with pytest.raises(ArchrankError, match="did the encoder change since"):
         Predictor.load(tmp_path / "p.safetensors", encoder=f"{tmp_path / 'edited.py'}:NotPersistent")
@@ -151,17 +162,28 @@ def test_damaged_and_hostile_files_are_one_line(cells, tmp_path):
         header, tensors = json.loads(kept.metadata()["archrank"]), {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
 
     def refused(said, **changes):
-        save_file({name: tensor for name, tensor in tensors.items() if name not in changes.get("without", ())}, path,
-                  {"archrank": changes["text"] if "text" in changes else json.dumps(header | changes.get("header", {}))})
+        save_file(
+            {name: tensor for name, tensor in tensors.items() if name not in changes.get("without", ())},
+            path,
+            {"archrank": changes["text"] if "text" in changes else json.dumps(header | changes.get("header", {}))},
+        )
         with pytest.raises(ArchrankError, match=said) as caught:
             Predictor.load(path)
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
     refused("from another version", text="[" * 100_000)
     refused("from another version", text="null")
-    for field, values in {"encoder": [3, None], "options": [[], {"nonsense": 1}], "config": [{"dim": "x"}, {"dim": 10**7}, {"dim": -1}], "seed": [-1, "0", 10**30],
-                          "layers": [{}, {"hidden": [10**9]}, None], "head": ["../x.py:Head", "nonsense[", 1], "space": [None, {"name": "x"}],
-                          "direction": ["up"], "version": [2]}.items():
+    for field, values in {
+        "encoder": [3, None],
+        "options": [[], {"nonsense": 1}],
+        "config": [{"dim": "x"}, {"dim": 10**7}, {"dim": -1}],
+        "seed": [-1, "0", 10**30],
+        "layers": [{}, {"hidden": [10**9]}, None],
+        "head": ["../x.py:Head", "nonsense[", 1],
+        "space": [None, {"name": "x"}],
+        "direction": ["up"],
+        "version": [2],
+    }.items():
         for value in values:
             if not (field == "layers" and value == {}) and not (field == "head" and value == "nonsense["):
                 refused("p.safetensors|option of encoder|encoder gcn", header={field: value})
@@ -186,22 +208,31 @@ def test_damaged_and_hostile_files_are_one_line(cells, tmp_path):
 
 
 def test_scikit_learn_can_cross_validate_it(cells):
-    found = cross_val_score(Predictor("gcn[dim=16]", cells.space, recipe="quick"), cells.graphs[:40], cells.target()[:40], cv=2)
+    found = cross_val_score(
+        Predictor("gcn[dim=16]", cells.space, recipe="quick"), cells.graphs[:40], cells.target()[:40], cv=2
+    )
     assert found.shape == (2,) and (np.abs(found) <= 1).all()
 
 
 def test_wrong_input_is_one_line(cells):
     model = Predictor("gcn", cells.space)
-    for graphs, scores, said in ((cells.graphs[:0], [], "no architecture"), ([1, 2], [1.0, 2.0], "not as list"), (cells.graphs[:2], ["a", "b"], "numbers"),
-                                 (cells.graphs[:2], [1.0, 1.0], "no order to learn")):
+    for graphs, scores, said in (
+        (cells.graphs[:0], [], "no architecture"),
+        ([1, 2], [1.0, 2.0], "not as list"),
+        (cells.graphs[:2], ["a", "b"], "numbers"),
+        (cells.graphs[:2], [1.0, 1.0], "no order to learn"),
+    ):
         with pytest.raises(ArchrankError, match=said):
             model.fit(graphs, scores)
     with pytest.raises(ArchrankError, match="max or min"):
         Predictor("gcn", cells.space, direction="maximize").fit(cells.graphs[:2], [1.0, 2.0])
     with pytest.raises(ArchrankError, match="needs the search space"):
         Predictor("gcn", "digits101").fit(cells.graphs[:2], [1.0, 2.0])
-    for graphs, scores, said in ((cells.graphs[:5], [1.0] * 4, "5 architectures but scores"), (cells.graphs[:2], [1.0, np.nan], "score 1 is not"),
-                                 (cells.graphs[:2].pad(9), [1.0, 2.0], "use Graphs.pad")):
+    for graphs, scores, said in (
+        (cells.graphs[:5], [1.0] * 4, "5 architectures but scores"),
+        (cells.graphs[:2], [1.0, np.nan], "score 1 is not"),
+        (cells.graphs[:2].pad(9), [1.0, 2.0], "use Graphs.pad"),
+    ):
         with pytest.raises(ArchrankError, match=said):
             model.fit(graphs, scores)
     for more, said in (({"seed": "a"}, "seed 'a'"), ({"device": "tpu"}, "unknown device 'tpu'")):

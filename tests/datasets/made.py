@@ -56,7 +56,10 @@ def onnx(folder, count):
 def speech(folder, count):
     """NAS-Bench-ASR: `count` cells."""
     draw = random.Random(0)
-    vectors = {tuple(draw.randint(0, 5) if at in (0, 2, 5) else draw.randint(0, 1) for at in range(9)) for _ in range(4 * count)}
+    vectors = {
+        tuple(draw.randint(0, 5) if at in (0, 2, 5) else draw.randint(0, 1) for at in range(9))
+        for _ in range(4 * count)
+    }
     shaped = [[[v[0], v[1]], [v[2], v[3], v[4]], [v[5], v[6], v[7], v[8]]] for v in sorted(vectors)[:count]]
     before, forms.VECTORS = forms.VECTORS, shaped
     try:
@@ -69,8 +72,10 @@ def chains(folder, count):
     """NATS size space: `count` networks."""
     draw = random.Random(0)
     names = {":".join(str(draw.choice(natsbench.CHANNELS)) for _ in range(5)) for _ in range(4 * count)}
-    write_release(folder / "natsbench" / natsbench.FOLDERS["size"],
-                  [size_info(name, shift=sum(map(int, name.split(":"))) / 50) for name in sorted(names)[:count]])
+    write_release(
+        folder / "natsbench" / natsbench.FOLDERS["size"],
+        [size_info(name, shift=sum(map(int, name.split(":"))) / 50) for name in sorted(names)[:count]],
+    )
 
 
 def make(folder, count, largest, labels=None):

@@ -115,9 +115,14 @@ def main():
         started = time.time()
         table = write_benchmark(Path(folder), *nasbench101.read(path))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"imported in {time.time() - started:.0f} s; peak memory {peak:.0f} MiB ({before:.0f} MiB before)", flush=True)
-        print(f"table {table.stat().st_size / 1e6:.0f} MB, {len(read_benchmark(table)):,} rows read back, "
-              f"peak now {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+        print(
+            f"imported in {time.time() - started:.0f} s; peak memory {peak:.0f} MiB ({before:.0f} MiB before)",
+            flush=True,
+        )
+        print(
+            f"table {table.stat().st_size / 1e6:.0f} MB, {len(read_benchmark(table)):,} rows read back, "
+            f"peak now {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB"
+        )
 
 
 if __name__ == "__main__":

@@ -81,7 +81,10 @@ def test_a_value_is_quoted_in_short_whatever_it_is():
         deep = [deep]
     for _ in range(40):
         tangled = [tangled, tangled]
-    assert all(len(bounded.shown(value)) < 100 for value in (deep, tangled, {1: tangled}, "x" * 1000, 10**5000, np.zeros(999), range(5)))
+    assert all(
+        len(bounded.shown(value)) < 100
+        for value in (deep, tangled, {1: tangled}, "x" * 1000, 10**5000, np.zeros(999), range(5))
+    )
     assert bounded.shown(1.5) == "1.5" and bounded.shown("a\nb") == "'a\\nb'"
 
 

@@ -51,7 +51,12 @@ def as_pair(ops, edges):
 
 
 def same(one, other):
-    return (one.ops == other.ops).all() and (one.adj == other.adj).all() and (one.key == other.key).all() and one.table == other.table
+    return (
+        (one.ops == other.ops).all()
+        and (one.adj == other.adj).all()
+        and (one.key == other.key).all()
+        and one.table == other.table
+    )
 
 
 @pytest.mark.parametrize("form", [as_networkx, as_pyg, as_one_hot, as_dgl])
@@ -59,30 +64,60 @@ def test_every_library_gives_the_same_benchmark(form):
     expected = from_graphs([as_pair(*cell) for cell in CELLS], SCORES, ops=OPS)
     found = Benchmark.from_graphs([form(*cell) for cell in CELLS], SCORES, ops=OPS)
     assert same(found, expected)
-    assert found.default_target == "accuracy" and found.direction("accuracy") == "max" and found.direction("latency") == "min"
+    assert (
+        found.default_target == "accuracy"
+        and found.direction("accuracy") == "max"
+        and found.direction("latency") == "min"
+    )
     assert found.space.roles == {"input": 0, "output": 3} and found.ops.tolist()[1] == [0, 2, 3, 0]
     np.testing.assert_array_equal(found.graphs.depth[0], [0, 1, 2, 3])
 
 
-@pytest.mark.parametrize("name, direction", [("sentiment_acc", "max"), ("timestep_accuracy", "max"), ("train_time", "min"), ("val-err", "min"), ("RMSE", "min"),
-                                             ("latency_ms", "min"), ("ppl", "min"), ("n_params", "min"), ("costar", "max")])
+@pytest.mark.parametrize(
+    "name, direction",
+    [
+        ("sentiment_acc", "max"),
+        ("timestep_accuracy", "max"),
+        ("train_time", "min"),
+        ("val-err", "min"),
+        ("RMSE", "min"),
+        ("latency_ms", "min"),
+        ("ppl", "min"),
+        ("n_params", "min"),
+        ("costar", "max"),
+    ],
+)
 def test_names_that_say_less_is_better(name, direction):
-    assert from_graphs([as_pair(*cell) for cell in CELLS], {name: [1.0, 2.0, 3.0]}, ops=OPS).direction(name) == direction
+    assert (
+        from_graphs([as_pair(*cell) for cell in CELLS], {name: [1.0, 2.0, 3.0]}, ops=OPS).direction(name) == direction
+    )
 
 
 def test_the_numbers_of_rows_are_no_metric(tmp_path):
-    cells = {"ops": ["input conv pool output", "input pool output", "input conv output"], "edges": ["0>1 1>2 2>3", "0>1 1>2", "0>1 1>2 0>2"]}
+    cells = {
+        "ops": ["input conv pool output", "input pool output", "input conv output"],
+        "edges": ["0>1 1>2 2>3", "0>1 1>2", "0>1 1>2 0>2"],
+    }
     pd.DataFrame({**cells, "accuracy": [91.5, 88, 90]}).to_csv(tmp_path / "mine.csv")
     _, card = read_custom(tmp_path / "mine.csv", TableOptions("mine", ops=OPS))
     assert list(card["metrics"]) == ["accuracy"] and "no name" in card["facts"]["left_out"]["Unnamed: 0"]
 
 
 def test_csv_parquet_and_graphs_agree(tmp_path):
-    text = ["ops,edges,accuracy,latency", "input conv pool output,0>1 1>2 2>3,91.5,3", "input;pool;output,0-1;1-2,88,1",
-            '"[""input"",""conv"",""output""]","[[0,1],[1,2],[0,2]]",90,2']
+    text = [
+        "ops,edges,accuracy,latency",
+        "input conv pool output,0>1 1>2 2>3,91.5,3",
+        "input;pool;output,0-1;1-2,88,1",
+        '"[""input"",""conv"",""output""]","[[0,1],[1,2],[0,2]]",90,2',
+    ]
     (tmp_path / "mine.csv").write_text("\n".join(text))
-    pd.DataFrame({"ops": [ops for ops, _ in CELLS], "edges": [[v for edge in edges for v in edge] for _, edges in CELLS], **SCORES}
-                 ).to_parquet(tmp_path / "mine.parquet")
+    pd.DataFrame(
+        {
+            "ops": [ops for ops, _ in CELLS],
+            "edges": [[v for edge in edges for v in edge] for _, edges in CELLS],
+            **SCORES,
+        }
+    ).to_parquet(tmp_path / "mine.parquet")
     expected = from_graphs([as_pair(*cell) for cell in CELLS], SCORES, ops=OPS, name="mine")
     for file in ("mine.csv", "mine.parquet"):
         frame, card = read_custom(tmp_path / file, TableOptions("mine", ops=OPS))
@@ -120,36 +155,39 @@ HEADER = "arch,ops,edges,accuracy"
 GOOD = "a,input conv output,0>1 1>2,91.0"
 
 
-@pytest.mark.parametrize(("line", "says"), [
-    ("b,input conv output,0>1 1>2 2>1,90", "line 3: the graph is cyclic"),
-    ("b,input conv output,0>1 1>3,90", "line 3: edge 1 -> 3 leaves its 3 nodes"),
-    ("b,input conv output,0>0,90", "line 3: the graph is cyclic"),
-    ("b,input conv output,zero to one,90", "line 3: edges 'zero to one' cannot be read"),
-    ("b,,0>1,90", "line 3: ops is empty"),
-    ("b,input conv output,0>1,nan", "line 3: 'accuracy' is 'nan'"),
-    ("b,input conv output,0>1,", None),
-    ("b,input conv output,0>1,inf", "line 3: 'accuracy' is 'inf'"),
-    ("b,input conv output,0>1,good", "line 3: 'accuracy' is 'good'"),
-    ("a,input conv output,0>1,90", "line 3: repeats architecture 'a' of line 2"),
-    ("b,input conv output,0>1,91.0", "is the same for every architecture"),
-    ("b,input conv9 output,0>1,90", "line 3: unknown operation 'conv9'; known: input, conv, output"),
-    ("b,input 7 output,0>1,90", "line 3: unknown operation 7"),
-    (",input conv output,0>1 1>2,90", "line 3: the name of the architecture is empty"),
-    ("b,input conv output,,90", "line 3: 3 nodes and no edge"),
-    ("b,input conv output,0>1 1>0 1>2,90", "line 3: the graph is cyclic"),
-    ("b,conv input output,0>1 1>2,90", "line 3: edge 0 -> 1 leads into 'input', which is taken for the input"),
-    ("b,input output conv,0>1 1>2,90", "line 3: edge 1 -> 2 leads out of 'output', which is taken for the output"),
-    ("b,conv output,0>1,90", "line 3: no node is 'input'"),
-    ("b,input conv,0>1,90", "line 3: no node is 'output'"),
-    ("b,input conv output,0>1,90,5,6", "line 3: expected 4 fields, saw 6"),
-    ('b,input conv output,"[[0,Infinity]]",90', "line 3: edges [[0, inf]] is no list of pairs of whole numbers"),
-    ('b,input conv output,"[[0.9,1.9]]",90', "line 3: edges [[0.9, 1.9]] is no list of pairs of whole numbers"),
-    ('b,input conv output,"[0,1,1,1.5]",90', "line 3: edges [0, 1, 1, 1.5] is no list of pairs of whole numbers"),
-    (f"b,input conv output,0>1 1>{'2' * 5000},90", "line 3: edges '0>1 1>"),
-    (f"b,input conv output,{'2' * 5000}>1,90", "line 3: edges '222"),
-    (f'b,input conv output,"[[0,{"9" * 4000}]]",90', "line 3: edges [[0, 999"),
-    ('b,"[0, 1.9, 2]",0>1 1>2,90', "line 3: ops holds 1.9, neither a name nor an id"),
-])
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("b,input conv output,0>1 1>2 2>1,90", "line 3: the graph is cyclic"),
+        ("b,input conv output,0>1 1>3,90", "line 3: edge 1 -> 3 leaves its 3 nodes"),
+        ("b,input conv output,0>0,90", "line 3: the graph is cyclic"),
+        ("b,input conv output,zero to one,90", "line 3: edges 'zero to one' cannot be read"),
+        ("b,,0>1,90", "line 3: ops is empty"),
+        ("b,input conv output,0>1,nan", "line 3: 'accuracy' is 'nan'"),
+        ("b,input conv output,0>1,", None),
+        ("b,input conv output,0>1,inf", "line 3: 'accuracy' is 'inf'"),
+        ("b,input conv output,0>1,good", "line 3: 'accuracy' is 'good'"),
+        ("a,input conv output,0>1,90", "line 3: repeats architecture 'a' of line 2"),
+        ("b,input conv output,0>1,91.0", "is the same for every architecture"),
+        ("b,input conv9 output,0>1,90", "line 3: unknown operation 'conv9'; known: input, conv, output"),
+        ("b,input 7 output,0>1,90", "line 3: unknown operation 7"),
+        (",input conv output,0>1 1>2,90", "line 3: the name of the architecture is empty"),
+        ("b,input conv output,,90", "line 3: 3 nodes and no edge"),
+        ("b,input conv output,0>1 1>0 1>2,90", "line 3: the graph is cyclic"),
+        ("b,conv input output,0>1 1>2,90", "line 3: edge 0 -> 1 leads into 'input', which is taken for the input"),
+        ("b,input output conv,0>1 1>2,90", "line 3: edge 1 -> 2 leads out of 'output', which is taken for the output"),
+        ("b,conv output,0>1,90", "line 3: no node is 'input'"),
+        ("b,input conv,0>1,90", "line 3: no node is 'output'"),
+        ("b,input conv output,0>1,90,5,6", "line 3: expected 4 fields, saw 6"),
+        ('b,input conv output,"[[0,Infinity]]",90', "line 3: edges [[0, inf]] is no list of pairs of whole numbers"),
+        ('b,input conv output,"[[0.9,1.9]]",90', "line 3: edges [[0.9, 1.9]] is no list of pairs of whole numbers"),
+        ('b,input conv output,"[0,1,1,1.5]",90', "line 3: edges [0, 1, 1, 1.5] is no list of pairs of whole numbers"),
+        (f"b,input conv output,0>1 1>{'2' * 5000},90", "line 3: edges '0>1 1>"),
+        (f"b,input conv output,{'2' * 5000}>1,90", "line 3: edges '222"),
+        (f'b,input conv output,"[[0,{"9" * 4000}]]",90', "line 3: edges [[0, 999"),
+        ('b,"[0, 1.9, 2]",0>1 1>2,90', "line 3: ops holds 1.9, neither a name nor an id"),
+    ],
+)
 def test_problems_are_named_with_their_line(tmp_path, line, says):
     path = tmp_path / "mine.csv"
     path.write_text("\n".join([HEADER, GOOD, line, "c,input output,0>1,91.0"]) + "\n")
@@ -168,47 +206,78 @@ def test_many_problems_come_at_once_and_long_lists_are_cut(tmp_path):
     path.write_text("\n".join([HEADER, GOOD, *(f"b{i},input wrong{i} output,0>1,{i}" for i in range(30))]))
     with pytest.raises(DataError, match="line 3: .*line 4: .*and 22 more"):
         read_custom(path, TableOptions("mine", ops=["input", "conv", "output"]))
-    path.write_text("\n".join([HEADER, GOOD, "b,input output,one,1", "c,input output,0>5,2", "d,input output,0>1,good"]))
-    with pytest.raises(DataError, match="line 3: edges 'one' cannot be read.*line 4: edge 0 -> 5 leaves.*line 5: 'accuracy' is 'good'"):
+    path.write_text(
+        "\n".join([HEADER, GOOD, "b,input output,one,1", "c,input output,0>5,2", "d,input output,0>1,good"])
+    )
+    with pytest.raises(
+        DataError, match="line 3: edges 'one' cannot be read.*line 4: edge 0 -> 5 leaves.*line 5: 'accuracy' is 'good'"
+    ):
         read_custom(path)
 
 
-@pytest.mark.parametrize(("arguments", "says"), [
-    ({"graphs": [as_pair(*CELLS[0])], "scores": [1.0, 2.0]}, "1 graphs but 2 rows"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": {}}, "no metric"),
-    ({"graphs": [], "scores": []}, "no architecture"),
-    ({"graphs": [(0, 1), "x"], "scores": [1, 2]}, "row 0: .*row 1: a str is no graph"),
-    ({"graphs": [nx.Graph([(0, 1)])], "scores": [1]}, "row 0: the networkx graph is undirected"),
-    ({"graphs": [nx.DiGraph([(0, 1)])], "scores": [1]}, "row 0: node 0 has no attribute 'op'"),
-    ({"graphs": [as_pyg(*CELLS[0])] * 2, "scores": [1, 2]}, "name the operations in the order of their ids"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "arch": ["a"]}, "1 architecture names for 2 graphs"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "minimize": ["speed"]}, "'minimize' names 'speed'"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": {"ops": [1, 2]}}, "cannot be called 'ops'"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "../up"}, "cannot be the name"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "digits101"}, "comes with; choose another"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "nasbench301"}, "comes with; choose another"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "roles": {"input": "start"}}, "which does not occur"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "units": {"lat": "ms"}}, "'units' names 'lat', which is no metric; known: score"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "default_target": "speed"}, "names 'speed', which is no metric; known: score"),
-    ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": pd.DataFrame([[1, 2], [2, 1]], columns=["a", "a"])}, "metric 'a' comes twice"),
-    ({"graphs": [(["a", "b"], [(0, 0.5)]), (["a", "b"], [(0, float("inf"))])], "scores": [1, 2]}, "row 0: 0.5 is no whole number.*row 1: inf is no whole number"),
-    ({"graphs": [Data(x=torch.tensor([[0.5], [1]]), edge_index=torch.tensor([[0], [1]]))], "scores": [1], "ops": OPS}, "row 0: 0.5 is no whole number"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"graphs": [as_pair(*CELLS[0])], "scores": [1.0, 2.0]}, "1 graphs but 2 rows"),
+        ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": {}}, "no metric"),
+        ({"graphs": [], "scores": []}, "no architecture"),
+        ({"graphs": [(0, 1), "x"], "scores": [1, 2]}, "row 0: .*row 1: a str is no graph"),
+        ({"graphs": [nx.Graph([(0, 1)])], "scores": [1]}, "row 0: the networkx graph is undirected"),
+        ({"graphs": [nx.DiGraph([(0, 1)])], "scores": [1]}, "row 0: node 0 has no attribute 'op'"),
+        ({"graphs": [as_pyg(*CELLS[0])] * 2, "scores": [1, 2]}, "name the operations in the order of their ids"),
+        ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "arch": ["a"]}, "1 architecture names for 2 graphs"),
+        ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "minimize": ["speed"]}, "'minimize' names 'speed'"),
+        ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": {"ops": [1, 2]}}, "cannot be called 'ops'"),
+        ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "../up"}, "cannot be the name"),
+        ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "digits101"}, "comes with; choose another"),
+        ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "name": "nasbench301"}, "comes with; choose another"),
+        ({"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "roles": {"input": "start"}}, "which does not occur"),
+        (
+            {"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "units": {"lat": "ms"}},
+            "'units' names 'lat', which is no metric; known: score",
+        ),
+        (
+            {"graphs": [as_pair(*CELLS[0])] * 2, "scores": [1, 2], "default_target": "speed"},
+            "names 'speed', which is no metric; known: score",
+        ),
+        (
+            {"graphs": [as_pair(*CELLS[0])] * 2, "scores": pd.DataFrame([[1, 2], [2, 1]], columns=["a", "a"])},
+            "metric 'a' comes twice",
+        ),
+        (
+            {"graphs": [(["a", "b"], [(0, 0.5)]), (["a", "b"], [(0, float("inf"))])], "scores": [1, 2]},
+            "row 0: 0.5 is no whole number.*row 1: inf is no whole number",
+        ),
+        (
+            {
+                "graphs": [Data(x=torch.tensor([[0.5], [1]]), edge_index=torch.tensor([[0], [1]]))],
+                "scores": [1],
+                "ops": OPS,
+            },
+            "row 0: 0.5 is no whole number",
+        ),
+    ],
+)
 def test_wrong_arguments_are_refused(arguments, says):
     with pytest.raises(DataError, match=says):
         from_graphs(**arguments)
 
 
-@pytest.mark.parametrize(("fields", "says"), [
-    (['"91,2"', '"90,1"', '"88,0"'], r"line 2: 'accuracy' is '91,2', not a number, .*--metrics"),
-    (["91.2%", "90%", "88%"], "line 2: 'accuracy' is '91.2%', not a number"),
-    (["91.2", "90%", "88%"], "line 3: 'accuracy' is '90%', not a number"),
-    (["True", "False", "True"], "line 2: 'accuracy' is 'True', not a number"),
-    (["91.2", "failed", "failed"], None),
-])
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        (['"91,2"', '"90,1"', '"88,0"'], r"line 2: 'accuracy' is '91,2', not a number, .*--metrics"),
+        (["91.2%", "90%", "88%"], "line 2: 'accuracy' is '91.2%', not a number"),
+        (["91.2", "90%", "88%"], "line 3: 'accuracy' is '90%', not a number"),
+        (["True", "False", "True"], "line 2: 'accuracy' is 'True', not a number"),
+        (["91.2", "failed", "failed"], None),
+    ],
+)
 def test_scores_do_not_vanish_unseen(tmp_path, fields, says):
     path = tmp_path / "mine.csv"
-    rows = [f"{row},input output,0>1,{field},{latency},fine," for row, (field, latency) in enumerate(zip(fields, (3, 2, 1)))]
+    rows = [
+        f"{row},input output,0>1,{field},{latency},fine," for row, (field, latency) in enumerate(zip(fields, (3, 2, 1)))
+    ]
     path.write_text("\n".join(["arch,ops,edges,accuracy,latency,note,empty", *rows]))
     if says is None:
         left_out = {"accuracy": "text such as 'failed'", "note": "text such as 'fine'", "empty": "empty"}
@@ -237,7 +306,11 @@ def test_ids_in_a_csv_need_their_names(tmp_path):
     path.write_text("arch,ops,edges,accuracy\na,0 1 2,0>1 1>2,3\nb,0 2,0>1,4\n")
     with pytest.raises(DataError, match="name the operations in the order of their ids"):
         read_custom(path)
-    assert read_custom(path, TableOptions("mine", ops=["input", "conv", "output"]))[1]["space"]["ops"] == ["input", "conv", "output"]
+    assert read_custom(path, TableOptions("mine", ops=["input", "conv", "output"]))[1]["space"]["ops"] == [
+        "input",
+        "conv",
+        "output",
+    ]
 
 
 def test_broken_files_are_refused_and_nothing_is_written(tmp_path):

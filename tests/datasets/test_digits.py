@@ -207,7 +207,9 @@ def test_builder_end_to_end_on_another_task(tmp_path):
     assert verdict.passed and verdict.equal == 3
     benchmark.scores.loc[row, "test_log_likelihood/1"] += 1e-3
     assert verify(benchmark, task, QUICK, 3, quiet=True).equal == 2
-    assert not verify(benchmark, task, QUICK, 3, quiet=True).passed  # the same machine and software: nothing excuses a difference
+    assert not verify(
+        benchmark, task, QUICK, 3, quiet=True
+    ).passed  # the same machine and software: nothing excuses a difference
     benchmark.scores["made_on"] = "some GPU"
     assert verify(benchmark, task, QUICK, 3, quiet=True).passed
     with pytest.raises(DataError, match="another task or recipe"):
@@ -296,7 +298,9 @@ def test_the_shipped_table_keeps_its_promises():
     assert [cell.hash for cell in cells] == benchmark.arch[:50].tolist()
     assert not benchmark.scores.isna().any(axis=None)
     assert card["cells"]["failed"] == [] and card["cells"]["trained"] == len(benchmark)
-    assert reliability(benchmark.repeats("test_accuracy")) == pytest.approx(card["reliability"]["test_accuracy"], abs=1e-4)
+    assert reliability(benchmark.repeats("test_accuracy")) == pytest.approx(
+        card["reliability"]["test_accuracy"], abs=1e-4
+    )
     assert card["reliability"]["test_accuracy"] >= 0.85
     assert card["distinct"]["test_accuracy"] >= 0.95
     assert card["baselines"]["kendall_tau"]["parameters"] < card["noise_ceiling"]["test_accuracy"] - 0.1

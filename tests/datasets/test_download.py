@@ -82,7 +82,9 @@ def left(folder):
 def test_good_file_is_fetched_once(address, tmp_path, method):
     told = []
     for _ in range(2):
-        path = download.fetch(item(address, "good", method=method), tmp_path, lambda done, total: told.append((done, total)))
+        path = download.fetch(
+            item(address, "good", method=method), tmp_path, lambda done, total: told.append((done, total))
+        )
     assert path == tmp_path / "box" / "good.bin" and path.read_bytes() == BODY
     assert Server.asked == [("good", 0)] and told[-1] == (len(BODY), len(BODY)) and left(tmp_path) == ["good.bin"]
 
@@ -112,10 +114,16 @@ def test_resumes_in_a_later_call(address, tmp_path, monkeypatch):
     assert left(tmp_path) == ["stutters.bin"]
 
 
-@pytest.mark.parametrize(("way", "says"), [
-    ("wrong", "not the official file"), ("short", "not the official file"), ("huge", "announces 10,737,418,240 bytes"),
-    ("endless", "sends more than"), ("nowhere", "answers 404"),
-])
+@pytest.mark.parametrize(
+    ("way", "says"),
+    [
+        ("wrong", "not the official file"),
+        ("short", "not the official file"),
+        ("huge", "announces 10,737,418,240 bytes"),
+        ("endless", "sends more than"),
+        ("nowhere", "answers 404"),
+    ],
+)
 def test_wrong_answers_are_refused_in_one_line_and_nothing_is_kept(address, tmp_path, way, says):
     with pytest.raises(DataError, match=says) as caught:
         download.fetch(item(address, way), tmp_path)

@@ -33,7 +33,10 @@ def plan(tmp_path_factory):
 def test_what_an_encoder_cannot_hold_is_left_out_before_training(plan):
     left_out = dict(plan.left_out)
     assert {what.split("[")[0].split("+")[0] + " on " + what.rpartition(" on ")[2] for what in left_out} == {
-        "canonical_path on deepnets1m", "cate on deepnets1m", "canonical_path on natsbench_size"}
+        "canonical_path on deepnets1m",
+        "cate on deepnets1m",
+        "canonical_path on natsbench_size",
+    }
     assert all("\n" not in why for why in left_out.values())
     assert len(plan.trials) == len(BENCHMARKS) * 8 - len(left_out)
 
@@ -42,6 +45,9 @@ def test_everything_else_trains(plan, tmp_path):
     plan = replace(plan, trials=[replace(item, recipe=variant("quick", updates=2)) for item in plan.trials])
     summary = run(plan, tmp_path, workers=0)
     store = Store(tmp_path)
-    failed = {f"{record.label} on {record.trial.benchmark}": record.error.message
-              for item in plan.trials if (record := store.read(item.trial.key)).status == "failed"}
+    failed = {
+        f"{record.label} on {record.trial.benchmark}": record.error.message
+        for item in plan.trials
+        if (record := store.read(item.trial.key)).status == "failed"
+    }
     assert not failed and summary.trained == len(plan.trials)

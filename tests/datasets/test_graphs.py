@@ -24,7 +24,11 @@ def test_structure_is_what_networkx_says(seed, density):
     graphs = batch(seed, density=density)
     for b, graph in enumerate(graphs.to_networkx()):
         n = len(graph)
-        depth = [max((len(p) - 1 for s in graph for p in nx.all_simple_paths(graph, s, v)), default=0) for v in range(n)] if n <= 6 else None
+        depth = (
+            [max((len(p) - 1 for s in graph for p in nx.all_simple_paths(graph, s, v)), default=0) for v in range(n)]
+            if n <= 6
+            else None
+        )
         if depth is not None:
             assert graphs.depth[b, :n].tolist() == depth
         closure = nx.transitive_closure_dag(graph)
@@ -85,6 +89,10 @@ def test_a_pyg_batch_gives_its_graphs_back():
     graphs = batch(3)
     pyg = graphs.to_pyg()
     alone = pyg.to_data_list()
-    assert len(alone) == 4 and torch.equal(pyg[2].x, graphs.ops[2, graphs.mask[2]]) and pyg[2].edge_index.shape[1] == int(graphs.adj[2].sum())
+    assert (
+        len(alone) == 4
+        and torch.equal(pyg[2].x, graphs.ops[2, graphs.mask[2]])
+        and pyg[2].edge_index.shape[1] == int(graphs.adj[2].sum())
+    )
     ops, edges, owner = graphs.edge_list()
     assert torch.equal(pyg.x, ops) and torch.equal(pyg.edge_index, edges) and torch.equal(pyg.batch, owner)

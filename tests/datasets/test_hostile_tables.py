@@ -46,7 +46,10 @@ def test_tars_are_read_packed_or_not(tmp_path, opener):
             member = tarfile.TarInfo(name)
             member.size = 3
             archive.addfile(member, io.BytesIO(b"123"))
-    assert [(name, stream.read()) for name, stream in bounded.tar_members(tmp_path / "a.tar", ".json")] == [("b/x.json", b"123"), ("c.json", b"123")]
+    assert [(name, stream.read()) for name, stream in bounded.tar_members(tmp_path / "a.tar", ".json")] == [
+        ("b/x.json", b"123"),
+        ("c.json", b"123"),
+    ]
 
 
 @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
@@ -66,10 +69,17 @@ def test_headers_of_a_tar_are_bounded(tmp_path, kind):
 def test_a_text_in_many_rows_is_held_once(tmp_path):
     rows = 3000
     values = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * (1 << 20)]))
-    pq.write_table(pa.table({"a": values, "l": pa.array([["a", "b"]] * rows)}), tmp_path / "x.parquet", store_schema=False)
+    pq.write_table(
+        pa.table({"a": values, "l": pa.array([["a", "b"]] * rows)}), tmp_path / "x.parquet", store_schema=False
+    )
     before = peak()
     frame = bounded.read_parquet(tmp_path / "x.parquet")
-    assert len(frame) == rows and len(frame["a"].iloc[7]) == 1 << 20 and list(frame["l"].iloc[0]) == ["a", "b"] and peak() - before < 300
+    assert (
+        len(frame) == rows
+        and len(frame["a"].iloc[7]) == 1 << 20
+        and list(frame["l"].iloc[0]) == ["a", "b"]
+        and peak() - before < 300
+    )
 
 
 def test_a_list_of_far_more_values_than_its_file_has_bytes_is_refused(tmp_path):
@@ -79,7 +89,9 @@ def test_a_list_of_far_more_values_than_its_file_has_bytes_is_refused(tmp_path):
 
 
 def test_texts_that_are_no_utf8_and_names_with_line_breaks_are_one_line(tmp_path):
-    broken = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(np.array([0, 2], np.int32)), pa.py_buffer(b"\xff\xfe")])
+    broken = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(np.array([0, 2], np.int32)), pa.py_buffer(b"\xff\xfe")]
+    )
     pq.write_table(pa.table({"arch": broken, "ops": [["a", "b"]], "edges": [[0, 1]]}), tmp_path / "x.parquet")
     with pytest.raises(DataError, match="not UTF-8|not a readable") as refused:
         read_custom(tmp_path / "x.parquet")
@@ -104,8 +116,12 @@ def test_a_broken_footer_is_one_line(tmp_path, damage):
 
 
 def test_integers_beyond_float_are_no_score(tmp_path):
-    pd.DataFrame({"ops": [["a", "b"]] * 2, "edges": [[0, 1]] * 2, "score": [f"{10**400}", "1"]}).to_csv(tmp_path / "x.csv", index=False)
-    pd.DataFrame({"ops": ["a b"] * 2, "edges": ["0>1"] * 2, "score": [f"{10**400}", "1"]}).to_csv(tmp_path / "x.csv", index=False)
+    pd.DataFrame({"ops": [["a", "b"]] * 2, "edges": [[0, 1]] * 2, "score": [f"{10**400}", "1"]}).to_csv(
+        tmp_path / "x.csv", index=False
+    )
+    pd.DataFrame({"ops": ["a b"] * 2, "edges": ["0>1"] * 2, "score": [f"{10**400}", "1"]}).to_csv(
+        tmp_path / "x.csv", index=False
+    )
     with pytest.raises(DataError, match="line 2: 'score' is .*not a finite number"):
         read_custom(tmp_path / "x.csv")
 
@@ -180,7 +196,11 @@ def test_official_names_cannot_be_taken(tmp_path, monkeypatch):
         write_benchmark(tmp_path, frame, card | {"name": name})
         with pytest.raises(DataError, match=f"'{name}' is the name of a benchmark that archrank comes with"):
             catalog.card_path(str(tmp_path / f"{name}.json"))
-    assert catalog.available()["nasbench101"] != "custom" and len(catalog.load("digits101")) > 3 and len(catalog.shadowing()) == 2
+    assert (
+        catalog.available()["nasbench101"] != "custom"
+        and len(catalog.load("digits101")) > 3
+        and len(catalog.shadowing()) == 2
+    )
     path = write_benchmark(tmp_path, frame, card).with_suffix(".json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"name": "nasbench101"}))
     with pytest.raises(DataError, match="the card calls the benchmark 'nasbench101'"):
@@ -192,7 +212,9 @@ def test_an_official_table_that_is_not_what_its_name_promises_says_so(tmp_path, 
     monkeypatch.setenv("ARCHRANK_DATA", str(tmp_path))
     (tmp_path / "nasbench_graph").mkdir()
     entry = {"valid_perf": 0.8, "perf": 0.79, "latency": 0.01, "para": 1.5}
-    (tmp_path / "nasbench_graph" / "cora.bench").write_bytes(pickle.dumps({code: dict(entry, perf=0.5 + code / 1e6) for code in range(5)}))
+    (tmp_path / "nasbench_graph" / "cora.bench").write_bytes(
+        pickle.dumps({code: dict(entry, perf=0.5 + code / 1e6) for code in range(5)})
+    )
     found = catalog.load("nasbench_graph_cora")
     assert "not the official table: architectures 5 (known: 26,206)" in found.card.title and found.card.facts.departs
     assert "not the official table" in catalog.titles()["nasbench_graph_cora"]

@@ -46,7 +46,13 @@ def test_cells_that_are_one_graph_have_the_mean_of_their_runs(tmp_path):
     def entry(first, second, accuracy):  # JSON op ids: 0 input, 1 output, 3 and 4 convolutions
         adjacency = np.zeros((7, 7), int)
         adjacency[[0, 0, 1, 2], [1, 2, 6, 6]] = 1
-        return {str((*adjacency.flatten().tolist(), 0, first, second, 2, 2, 2, 1)): {"val_accuracy": accuracy, "params": 1.5, "flops": 100.0}}
+        return {
+            str((*adjacency.flatten().tolist(), 0, first, second, 2, 2, 2, 1)): {
+                "val_accuracy": accuracy,
+                "params": 1.5,
+                "flops": 100.0,
+            }
+        }
 
     path = tmp_path / "cells.json"
     path.write_text(json.dumps({"nasbench101": {"cifar10": entry(3, 4, 90.0) | entry(4, 3, 92.0) | entry(3, 3, 89.0)}}))
@@ -62,8 +68,12 @@ def test_of_the_hardware_quantities_only_arithmetic_intensity_is_better_when_hig
 
 
 def test_whole_networks_written_from_target_to_source_are_turned_round(tmp_path):
-    one, other = (deepnets1m.read(deepnets(tmp_path / name, (5, 12), lambda part, number, lengths, nodes, turn=turn: (turn(lengths), nodes)))
-                  for name, turn in (("a", np.asarray), ("b", np.transpose)))
+    one, other = (
+        deepnets1m.read(
+            deepnets(tmp_path / name, (5, 12), lambda part, number, lengths, nodes, turn=turn: (turn(lengths), nodes))
+        )
+        for name, turn in (("a", np.asarray), ("b", np.transpose))
+    )
     assert one[0].to_json() == other[0].to_json() and build(*one).adj[0, 0, 1]
 
 

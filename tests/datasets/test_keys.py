@@ -34,7 +34,12 @@ def drawn(seed, count):
 @given(st.integers(0, 2**32 - 1))
 def test_labelled_keys_are_those_of_padded_arrays(seed):
     ops, edges, cells = drawn(seed, 12)
-    ids, cell, mask, links = np.zeros((12, 9), int), np.zeros((12, 9), int), np.zeros((12, 9), bool), np.zeros((12, 9, 9), np.int32)
+    ids, cell, mask, links = (
+        np.zeros((12, 9), int),
+        np.zeros((12, 9), int),
+        np.zeros((12, 9), bool),
+        np.zeros((12, 9, 9), np.int32),
+    )
     for row, (these, pairs, numbers) in enumerate(zip(ops, edges, cells)):
         ids[row, : len(these)], cell[row, : len(these)], mask[row, : len(these)] = these, numbers, True
         for u, v in pairs:
@@ -57,15 +62,25 @@ def own_nasbench201(cells, scores, **options):
 def test_a_custom_nasbench201_has_the_classes_of_the_built_in():
     draw = np.random.default_rng(0)
     cells = [cell_of(draw.choice(list("ns13p"), 6, p=[0.3, 0.3, 0.1, 0.2, 0.1])) for _ in range(400)]
-    found = own_nasbench201(cells, draw.normal(size=400), roles={"input": "input", "output": "output", "none": "none", "skip": "skip_connect"})
+    found = own_nasbench201(
+        cells,
+        draw.normal(size=400),
+        roles={"input": "input", "output": "output", "none": "none", "skip": "skip_connect"},
+    )
     expected = np.unique([nasbench201.canonical(cell) for cell in cells], return_inverse=True)[1]
     assert len(set(zip(found.isomorphism_class, expected))) == len(set(expected)) == len(set(found.key)) < 300
-    assert found.card.facts.key_rule == "equal computation (input, output, none, skip)" and found.card.facts.classes == len(set(expected))
+    assert (
+        found.card.facts.key_rule == "equal computation (input, output, none, skip)"
+        and found.card.facts.classes == len(set(expected))
+    )
     split = make_split(found, "clean", 0)
     assert not set(expected[split.test]) & set(expected[split.pool])
 
 
-@pytest.mark.skipif("nasbench201" not in available() or available()["nasbench201"] == "missing", reason="the NAS-Bench-201 table is not here")
+@pytest.mark.skipif(
+    "nasbench201" not in available() or available()["nasbench201"] == "missing",
+    reason="the NAS-Bench-201 table is not here",
+)
 def test_the_whole_of_nasbench201_has_4930_classes_either_way():
     built_in = load("nasbench201")
     cells = [nasbench201.parse(arch) for arch in built_in.arch]
@@ -74,12 +89,24 @@ def test_the_whole_of_nasbench201_has_4930_classes_either_way():
     assert len(set(keys)) == 4930 == len(set(zip(keys, built_in.isomorphism_class)))
 
 
-@pytest.mark.parametrize(("one", "other", "same"), [
-    ("nnn3nn", "nnnsnn", False), ("3nnnsn", "nnn3nn", True), ("3n3nnn", "nnnnnn", True), ("ssssss", "ssssss", True), ("3nsnnp", "3nnnpn", True),
-    ("33nnns", "3nnsnn", False)])
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("nnn3nn", "nnnsnn", False),
+        ("3nnnsn", "nnn3nn", True),
+        ("3n3nnn", "nnnnnn", True),
+        ("ssssss", "ssssss", True),
+        ("3nsnnp", "3nnnpn", True),
+        ("33nnns", "3nnsnn", False),
+    ],
+)
 def test_dead_operations_and_identities_do_not_tell_cells_apart(one, other, same):
     found = own_nasbench201([cell_of(one), cell_of(other)], [1.0, 2.0])
-    assert (found.key[0] == found.key[1]) == same == (nasbench201.canonical(cell_of(one)) == nasbench201.canonical(cell_of(other)))
+    assert (
+        (found.key[0] == found.key[1])
+        == same
+        == (nasbench201.canonical(cell_of(one)) == nasbench201.canonical(cell_of(other)))
+    )
 
 
 def test_attributes_tell_nodes_apart_and_large_graphs_take_no_time():
@@ -92,17 +119,26 @@ def test_attributes_tell_nodes_apart_and_large_graphs_take_no_time():
     start = time.process_time()
     found = from_graphs(graphs, draw.normal(size=12))
     assert time.process_time() - start < 10 and len(set(found.key)) == 12 and found.graphs.nodes == 2000
-    flat = [FlatGraphs([[0, 1]] * 2, [[(0, 1)]] * 2, attrs=np.array(rows, np.float32)) for rows in ([[1], [2], [1], [3]], [[1], [2], [1], [2]])]
+    flat = [
+        FlatGraphs([[0, 1]] * 2, [[(0, 1)]] * 2, attrs=np.array(rows, np.float32))
+        for rows in ([[1], [2], [1], [3]], [[1], [2], [1], [2]])
+    ]
     for keys in (labelled_keys, lambda graphs: computation_keys(graphs, OpRoles([0]))):
         assert [len(set(keys(graphs))) for graphs in flat] == [2, 1]
 
 
 def test_a_table_without_roles_is_warned_of_and_one_with_them_is_not():
     chains = [(["go", "a", "halt"], [(0, 1), (1, 2)]), (["go", "b", "halt"], [(0, 1), (1, 2)])]
-    with pytest.warns(UserWarning, match=r"no operation is taken for input .* \(among a, b, go, halt\), name it with roles"):
+    with pytest.warns(
+        UserWarning, match=r"no operation is taken for input .* \(among a, b, go, halt\), name it with roles"
+    ):
         found = from_graphs(chains, [1.0, 2.0])
     assert found.card.facts.key_rule == "equal graphs"
     found = from_graphs(chains, [1.0, 2.0], roles={"input": "go", "output": "halt"}, space="chains")
-    assert not found.card.facts.notes and found.card.facts.key_rule == "equal computation (input, output)" and found.space.name == "chains"
+    assert (
+        not found.card.facts.notes
+        and found.card.facts.key_rule == "equal computation (input, output)"
+        and found.space.name == "chains"
+    )
     assert "search space chains, 2 isomorphism classes by equal computation" in found.about
     assert TableOptions().space is None

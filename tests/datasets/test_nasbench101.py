@@ -43,11 +43,18 @@ def test_json_cells_are_292_graphs(real_data):
     assert 9 < benchmark.target().min() < benchmark.target().max() < 96
 
 
-@pytest.mark.parametrize(("entries", "says"), [
-    (5, "needs 'nasbench101' / 'cifar10'"), ([], "needs 'nasbench101' / 'cifar10'"), ({}, "holds no cell"),
-    ({"(1,)": {}}, "49 adjacency entries"), ({str((0, 1, *[0] * 54)): {}}, "no path"),
-    ({str((0,) * 6 + (1,) + (0,) * 48 + (1,)): []}, r"\[\] is no dictionary"), ({str((0,) * 6 + (1,) + (0,) * 48 + (1,)): {}}, "val_accuracy: None is not a number"),
-])
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        (5, "needs 'nasbench101' / 'cifar10'"),
+        ([], "needs 'nasbench101' / 'cifar10'"),
+        ({}, "holds no cell"),
+        ({"(1,)": {}}, "49 adjacency entries"),
+        ({str((0, 1, *[0] * 54)): {}}, "no path"),
+        ({str((0,) * 6 + (1,) + (0,) * 48 + (1,)): []}, r"\[\] is no dictionary"),
+        ({str((0,) * 6 + (1,) + (0,) * 48 + (1,)): {}}, "val_accuracy: None is not a number"),
+    ],
+)
 def test_wrong_json_cells_are_refused(tmp_path, entries, says):
     path = tmp_path / "cells_108epochs.json"
     path.write_text(json.dumps({"nasbench101": {"cifar10": entries}}))
@@ -67,8 +74,9 @@ def test_official_form_comes_back_exactly(tmp_path):
     assert benchmark.target("parameters").tolist() == [1_000_000 + number for number in range(300)]
     assert benchmark.target("train_seconds_4").tolist() == [40.0] * 300
     np.testing.assert_allclose(benchmark.repeats("cifar10_val") - benchmark.repeats("cifar10_test"), 1.0)
-    assert set(benchmark.targets) == {f"{name}{suffix}" for name in ("cifar10_val", "cifar10_test", "train_seconds")
-                                      for suffix in ("", "_4")} | {"parameters"}
+    assert set(benchmark.targets) == {
+        f"{name}{suffix}" for name in ("cifar10_val", "cifar10_test", "train_seconds") for suffix in ("", "_4")
+    } | {"parameters"}
 
 
 def test_missing_run_leaves_a_hole_and_the_mean_of_the_others(tmp_path):
@@ -99,7 +107,10 @@ def packed(*arguments):
 
 LENGTH = struct.pack("<Q", 10 * 1024**3)
 HOSTILE = {
-    "ten gigabytes announced": (LENGTH + struct.pack("<I", tfrecord.masked_crc(LENGTH)) + b"x" * 50, "10,737,418,240 bytes"),
+    "ten gigabytes announced": (
+        LENGTH + struct.pack("<I", tfrecord.masked_crc(LENGTH)) + b"x" * 50,
+        "10,737,418,240 bytes",
+    ),
     "length damaged": (LENGTH + b"\0\0\0\0" + b"x" * 50, "length is damaged"),
     "cut in the header": (made.frame(GOOD) + made.frame(GOOD)[:7], "record 1 is cut off"),
     "cut in the payload": (made.frame(GOOD)[:-9], "record 0 is cut off"),

@@ -27,8 +27,16 @@ def test_the_four_paths_of_any_string(ops):
     assert found == sorted(tuple(named[edge] for edge in path) for path in cell)
 
 
-@pytest.mark.parametrize("wrong", ["", "|conv~0|", text(["nor_conv_3x3"] * 5 + ["sep_conv"]), text(["none"] * 6) + "x",
-                                   "|none~0|+|none~0|none~0|+|none~0|none~1|none~2|"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        "|conv~0|",
+        text(["nor_conv_3x3"] * 5 + ["sep_conv"]),
+        text(["none"] * 6) + "x",
+        "|none~0|+|none~0|none~0|+|none~0|none~1|none~2|",
+    ],
+)
 def test_other_strings_are_refused(wrong):
     with pytest.raises(DataError):
         parse(wrong)
@@ -37,8 +45,12 @@ def test_other_strings_are_refused(wrong):
 def test_canonical_name_sees_through_order_and_skips():
     a, b = "nor_conv_3x3", "nor_conv_1x1"
     # A skip copies its node, and a sum has no order: a and b meet at the output either way.
-    assert canonical([a, "none", "none", b, "skip_connect", "none"]) == canonical([b, "none", "none", a, "skip_connect", "none"])
-    assert canonical([a, "none", "none", b, "skip_connect", "none"]) != canonical([a, "none", "none", b, "none", "none"])
+    assert canonical([a, "none", "none", b, "skip_connect", "none"]) == canonical(
+        [b, "none", "none", a, "skip_connect", "none"]
+    )
+    assert canonical([a, "none", "none", b, "skip_connect", "none"]) != canonical(
+        [a, "none", "none", b, "none", "none"]
+    )
 
 
 def test_names_tell_apart_what_the_cells_compute():
@@ -57,7 +69,11 @@ def test_names_tell_apart_what_the_cells_compute():
     computed = np.unique(np.round(node[3], 6), axis=0, return_inverse=True)[1].reshape(-1)
     assert len(set(names)) == len(set(computed)) == len(set(zip(names, computed))) == CLASSES
     # The authors' own count is finer: a "#" stands for every `none`, and the order of sums is that of their spelling.
-    assert len({spelled(cell) for cell in cells}) == len({(spelled(cell), name) for cell, name in zip(cells, names)}) == 6_466
+    assert (
+        len({spelled(cell) for cell in cells})
+        == len({(spelled(cell), name) for cell, name in zip(cells, names)})
+        == 6_466
+    )
 
 
 def spelled(ops):
@@ -78,7 +94,11 @@ def test_the_real_table():
     benchmark = load("nasbench201")
     assert len(benchmark) == 15_625 and len(set(benchmark.key)) == CLASSES
     best = benchmark.scores.max()
-    assert best["cifar10_test"] == pytest.approx(94.3733, abs=1e-4) and best["cifar10_val"] == pytest.approx(91.6067, abs=1e-4)
-    assert best["cifar100_test"] == pytest.approx(73.5133, abs=1e-4) and best["imagenet16_test"] == pytest.approx(47.3111, abs=1e-4)
+    assert best["cifar10_test"] == pytest.approx(94.3733, abs=1e-4) and best["cifar10_val"] == pytest.approx(
+        91.6067, abs=1e-4
+    )
+    assert best["cifar100_test"] == pytest.approx(73.5133, abs=1e-4) and best["imagenet16_test"] == pytest.approx(
+        47.3111, abs=1e-4
+    )
     assert benchmark.space.generations == ((0,), (1, 2, 4), (3, 5), (6,), (7,))
     assert np.unique(benchmark.adj.reshape(len(benchmark), -1), axis=0).shape[0] == 1

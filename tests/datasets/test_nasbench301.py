@@ -34,8 +34,23 @@ def test_tables_have_their_counts_and_two_cells(real_data, variant, count):
 def test_graph_of_a_cell_node_by_node():
     ops, edges, cell = source.graph(CELL, CELL)
     names = [source.OPS[op] for op in ops[:15]]
-    assert names == ["c_{k-2}", "c_{k-1}", "sep_conv_3x3", "max_pool_3x3", "sum", "skip_connect", "sep_conv_5x5", "sum",
-                     "dil_conv_3x3", "dil_conv_5x5", "sum", "avg_pool_3x3", "max_pool_3x3", "sum", "output"]
+    assert names == [
+        "c_{k-2}",
+        "c_{k-1}",
+        "sep_conv_3x3",
+        "max_pool_3x3",
+        "sum",
+        "skip_connect",
+        "sep_conv_5x5",
+        "sum",
+        "dil_conv_3x3",
+        "dil_conv_5x5",
+        "sum",
+        "avg_pool_3x3",
+        "max_pool_3x3",
+        "sum",
+        "output",
+    ]
     first = [(u, v) for u, v in edges if v < 15]
     assert {(0, 2), (1, 3), (0, 5), (4, 6), (1, 8), (7, 9), (10, 11), (0, 12)} <= set(first)
     assert {v for u, v in first if u in (4, 7, 10, 13)} >= {14}
@@ -62,26 +77,31 @@ def test_csv_is_read(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("".join(f'"{genotype(((op, 3), *CELL[1:]))}",{80 + op}.5\n' for op in (0, 1)))
     frame, card = source.read(path, "trained")
-    assert frame["cifar10_val"].tolist() == [80.5, 81.5] and frame["arch"][0].startswith("03.10.02.24.15.36.41.00_03.10")
+    assert frame["cifar10_val"].tolist() == [80.5, 81.5] and frame["arch"][0].startswith(
+        "03.10.02.24.15.36.41.00_03.10"
+    )
     assert build(frame, card).repeats("cifar10_val") is None
 
 
-@pytest.mark.parametrize(("line", "says"), [
-    (f'"{genotype()}"', "needs a genotype and an accuracy"),
-    (f'"{genotype()}",nan', "finite"),
-    (f'"{genotype()}",inf', "finite"),
-    (f'"{genotype()}",good', "not a number"),
-    (f'"{genotype(((2, 3), *CELL[1:]))}",1.0', "cycle"),
-    (f'"{genotype(CELL[:7])}",1.0', "eight"),
-    (f'"{genotype(concat="[2, 3]")}",1.0', "must join"),
-    (f'"{genotype(concat="5")}",1.0', "not a readable genotype"),
-    (f'"{genotype().replace("0)", "0.9)")}",1.0', "is not a .node, operation. pair"),
-    (f'"{genotype().replace("0)", "1e999)")}",1.0', "is not a .node, operation. pair"),
-    (f'"{genotype().replace("max_pool_3x3", "conv_9x9")}",1.0', "not a readable genotype"),
-    ("\"__import__('os').system('touch owned')\",1.0", "not a readable genotype"),
-    ("\"Genotype(normal=__import__('os').system('touch owned'))\",1.0", "not a readable genotype"),
-    (f'"{"(" * 3000}",1.0', "not a readable genotype"),
-])
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (f'"{genotype()}"', "needs a genotype and an accuracy"),
+        (f'"{genotype()}",nan', "finite"),
+        (f'"{genotype()}",inf', "finite"),
+        (f'"{genotype()}",good', "not a number"),
+        (f'"{genotype(((2, 3), *CELL[1:]))}",1.0', "cycle"),
+        (f'"{genotype(CELL[:7])}",1.0', "eight"),
+        (f'"{genotype(concat="[2, 3]")}",1.0', "must join"),
+        (f'"{genotype(concat="5")}",1.0', "not a readable genotype"),
+        (f'"{genotype().replace("0)", "0.9)")}",1.0', "is not a .node, operation. pair"),
+        (f'"{genotype().replace("0)", "1e999)")}",1.0', "is not a .node, operation. pair"),
+        (f'"{genotype().replace("max_pool_3x3", "conv_9x9")}",1.0', "not a readable genotype"),
+        ("\"__import__('os').system('touch owned')\",1.0", "not a readable genotype"),
+        ("\"Genotype(normal=__import__('os').system('touch owned'))\",1.0", "not a readable genotype"),
+        (f'"{"(" * 3000}",1.0', "not a readable genotype"),
+    ],
+)
 def test_wrong_lines_are_refused_by_number_and_nothing_runs(tmp_path, monkeypatch, line, says):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "a.csv"
@@ -96,7 +116,9 @@ def test_surrogate_values_of_one_architecture_are_averaged(tmp_path):
     folder.mkdir()
     text = str([list(CELL), list(CELL)])
     for name, score in zip(source.FILES["surrogate"], (90.0, 92.0)):
-        (folder / name).write_text(json.dumps({"cifar10": {text: {"val_accuracy": score, "flops": {"score": 2.0}, "params": 1.0}}}))
+        (folder / name).write_text(
+            json.dumps({"cifar10": {text: {"val_accuracy": score, "flops": {"score": 2.0}, "params": 1.0}}})
+        )
     frame, _ = source.read(source.locate(tmp_path, "surrogate"), "surrogate")
     assert len(frame) == 1 and frame["cifar10_val"][0] == 91.0 and frame["flops"][0] == 2.0
     (folder / source.FILES["surrogate"][0]).write_text(json.dumps({"cifar10": {"[1, 2]": {"val_accuracy": 1}}}))

@@ -18,7 +18,9 @@ def test_release_has_its_counts_best_scores_and_classes(real_data, variant):
     frame, card = source.read(source.locate(real_data, variant), variant)
     benchmark = build(frame, card)
     facts = card["facts"]
-    assert len(benchmark) == facts["architectures"] == len(set(benchmark.key))  # the authors kept one cell of each class
+    assert (
+        len(benchmark) == facts["architectures"] == len(set(benchmark.key))
+    )  # the authors kept one cell of each class
     for name, best in facts["best"].items():
         assert benchmark.target(name).max() == pytest.approx(best, abs=1e-6)
     words = {name.split("-", 1)[1] for name in benchmark.arch}
@@ -43,20 +45,23 @@ def test_every_hash_has_its_own_name_and_one_way_to_the_output():
     assert len(names) == 9 * 4
 
 
-@pytest.mark.parametrize(("table", "says"), [
-    ({}, "dictionary of architectures"),
-    ([1, 2], "dictionary of architectures"),
-    ({9: ENTRY, 90000: ENTRY}, "not the hash"),
-    ({-1: ENTRY}, "not the hash"),
-    ({"0": ENTRY}, "not the hash"),
-    ({0: {"perf": 0.5}}, "needs valid_perf"),
-    ({0: dict(ENTRY, perf=float("inf"))}, "finite"),
-    ({0: dict(ENTRY, perf="0.5")}, "not a number"),
-    ({0: dict(ENTRY, perf=10**400)}, "finite"),
-    ({0: dict(ENTRY, perf=10**5000)}, "finite"),
-    ({0: dict(ENTRY, perf=[[[[1]]]])}, "not a number"),
-    ({10**5000: ENTRY}, "not the hash"),
-])
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({}, "dictionary of architectures"),
+        ([1, 2], "dictionary of architectures"),
+        ({9: ENTRY, 90000: ENTRY}, "not the hash"),
+        ({-1: ENTRY}, "not the hash"),
+        ({"0": ENTRY}, "not the hash"),
+        ({0: {"perf": 0.5}}, "needs valid_perf"),
+        ({0: dict(ENTRY, perf=float("inf"))}, "finite"),
+        ({0: dict(ENTRY, perf="0.5")}, "not a number"),
+        ({0: dict(ENTRY, perf=10**400)}, "finite"),
+        ({0: dict(ENTRY, perf=10**5000)}, "finite"),
+        ({0: dict(ENTRY, perf=[[[[1]]]])}, "not a number"),
+        ({10**5000: ENTRY}, "not the hash"),
+    ],
+)
 def test_wrong_tables_are_refused_by_architecture(tmp_path, table, says):
     path = tmp_path / "cora.bench"
     path.write_bytes(pickle.dumps(table))

@@ -35,17 +35,25 @@ def test_wikitext2_part(real_data):
 def test_recipe_becomes_a_graph_in_topological_order():
     words, edges = names(RECIPE)
     assert words == ["x", "h_prev_0", "linear", "activation_tanh", "h_new_0"]
-    assert edges == {("x", "linear"), ("h_prev_0", "linear"), ("linear", "activation_tanh"), ("activation_tanh", "h_new_0")}
+    assert edges == {
+        ("x", "linear"),
+        ("h_prev_0", "linear"),
+        ("linear", "activation_tanh"),
+        ("activation_tanh", "h_new_0"),
+    }
 
 
-@pytest.mark.parametrize(("change", "says"), [
-    ({"f": {"op": "linear", "input": ["x", "h_new_0"]}}, "form a cycle"),
-    ({"f": {"op": "system", "input": ["x"]}}, "unknown operation 'system'"),
-    ({"f": {"op": "linear", "input": ["y"]}}, "nothing makes"),
-    ({"f": {"op": "linear", "input": []}}, "list of inputs"),
-    ({"f": 5}, "list of inputs"),
-    ({f"g{i}": {"op": "linear", "input": ["x"]} for i in range(80)}, "1 to 64 steps"),
-])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"f": {"op": "linear", "input": ["x", "h_new_0"]}}, "form a cycle"),
+        ({"f": {"op": "system", "input": ["x"]}}, "unknown operation 'system'"),
+        ({"f": {"op": "linear", "input": ["y"]}}, "nothing makes"),
+        ({"f": {"op": "linear", "input": []}}, "list of inputs"),
+        ({"f": 5}, "list of inputs"),
+        ({f"g{i}": {"op": "linear", "input": ["x"]} for i in range(80)}, "1 to 64 steps"),
+    ],
+)
 def test_wrong_recipes_are_refused(change, says):
     with pytest.raises(DataError, match=says):
         source.graph(RECIPE | change, "here")
@@ -54,8 +62,15 @@ def test_wrong_recipes_are_refused(change, says):
 
 
 def log(losses=(5.0, 4.0, 4.5), status="OK", recipe=RECIPE, **more):
-    return {"recepie": json.dumps(recipe), "recepie_id": 7, "num_params": 10, "status": status, "val_losses": list(losses),
-            "test_losses": [loss - 0.5 for loss in losses], "wall_times": [2.0] * len(losses)} | more
+    return {
+        "recepie": json.dumps(recipe),
+        "recepie_id": 7,
+        "num_params": 10,
+        "status": status,
+        "val_losses": list(losses),
+        "test_losses": [loss - 0.5 for loss in losses],
+        "wall_times": [2.0] * len(losses),
+    } | more
 
 
 def write(path, *logs):
@@ -67,7 +82,13 @@ def write(path, *logs):
 
 def test_runs_of_one_recipe_are_averaged_and_broken_ones_left_out(tmp_path):
     other = {"h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]}}
-    path = write(tmp_path / "a.zip", log(), log((4.4, 4.2)), log((1.0,), "loss is nan!"), log((1.0,), "loss is nan!", other, recepie_id=8))
+    path = write(
+        tmp_path / "a.zip",
+        log(),
+        log((4.4, 4.2)),
+        log((1.0,), "loss is nan!"),
+        log((1.0,), "loss is nan!", other, recepie_id=8),
+    )
     frame, card = source.read(path)
     benchmark = build(frame, card)
     np.testing.assert_allclose(benchmark.target(), [4.1, np.nan])
@@ -75,15 +96,18 @@ def test_runs_of_one_recipe_are_averaged_and_broken_ones_left_out(tmp_path):
     assert list(benchmark.arch) == ["7", "8"] and benchmark.repeats("val_loss").shape == (2, 2)
 
 
-@pytest.mark.parametrize(("entry", "says"), [
-    (log((5.0, float("nan"))), "not finite"),
-    (log((5.0, float("inf"))), "not finite"),
-    (log(test_losses=[1.0]), "different length"),
-    (log(val_losses="x"), "lists of numbers"),
-    (log(num_params="many"), "not a number"),
-    ({"a": 1}, "recepie"),
-    (log(recepie="{"), "not JSON"),
-])
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        (log((5.0, float("nan"))), "not finite"),
+        (log((5.0, float("inf"))), "not finite"),
+        (log(test_losses=[1.0]), "different length"),
+        (log(val_losses="x"), "lists of numbers"),
+        (log(num_params="many"), "not a number"),
+        ({"a": 1}, "recepie"),
+        (log(recepie="{"), "not JSON"),
+    ],
+)
 def test_wrong_logs_are_refused_by_member(tmp_path, entry, says):
     with pytest.raises(DataError, match=says) as caught:
         source.read(write(tmp_path / "a.zip", log(), entry))

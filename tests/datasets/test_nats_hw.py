@@ -19,7 +19,15 @@ def test_topology_sample_agrees_with_the_full_table(real_data):
     sample = build(frame, card)
     table, _ = nasbench201.read(nasbench201.locate(real_data))
     same = table.set_index("arch").loc[sample.arch]
-    for name in ("cifar10_val", "cifar10_test", "cifar100_test", "imagenet16_test", "cifar10_val_12", "cifar100_val_12", "train_seconds"):
+    for name in (
+        "cifar10_val",
+        "cifar10_test",
+        "cifar100_test",
+        "imagenet16_test",
+        "cifar10_val_12",
+        "cifar100_val_12",
+        "train_seconds",
+    ):
         np.testing.assert_allclose(sample.target(name), same[name], rtol=1e-9)
     np.testing.assert_allclose(sample.target("parameters") * 1e6, same["parameters"])
     np.testing.assert_allclose(np.nanmean(sample.repeats("cifar10_val"), 1), sample.target("cifar10_val"))
@@ -45,7 +53,10 @@ def test_hardware_table_covers_the_space(real_data):
     assert np.isnan(benchmark.target("cifar10_edgetpu_latency")).sum() == 4699
     assert len(benchmark.targets) == 30 and benchmark.direction("cifar10_fpga_energy") == "min"
     # A network of skips and nothing else is faster than one of 3x3 convolutions on every device.
-    light, heavy = (list(benchmark.arch).index(f"|{op}~0|+|{op}~0|{op}~1|+|{op}~0|{op}~1|{op}~2|") for op in ("skip_connect", "nor_conv_3x3"))
+    light, heavy = (
+        list(benchmark.arch).index(f"|{op}~0|+|{op}~0|{op}~1|+|{op}~0|{op}~1|{op}~2|")
+        for op in ("skip_connect", "nor_conv_3x3")
+    )
     for name in benchmark.targets:
         values = benchmark.target(name)
         assert "intensity" in name or values[light] < values[heavy]
@@ -61,7 +72,11 @@ def test_naslib_tuple_is_in_source_order():
 
 def hardware(archs, **changes):
     part = {name: [1.0 + i for i in range(len(archs))] for name in hwnasbench.QUANTITIES} | changes
-    return {"nasbench201": {data_set: part | {"config": [{"arch_str": arch} for arch in archs]} for data_set in hwnasbench.DATA_SETS}}
+    return {
+        "nasbench201": {
+            data_set: part | {"config": [{"arch_str": arch} for arch in archs]} for data_set in hwnasbench.DATA_SETS
+        }
+    }
 
 
 ARCHS = [f"|none~0|+|none~0|none~1|+|none~0|{op}~1|none~2|" for op in nasbench201.OPS[1:-1]]
@@ -77,15 +92,18 @@ def test_official_pickle_form(tmp_path):
     np.testing.assert_array_equal(benchmark.target("imagenet16_edgetpu_latency"), [np.nan, 2, 3, 4, 5])
 
 
-@pytest.mark.parametrize(("table", "says"), [
-    (hardware(ARCHS, pixel3_latency=[1.0] * 4), "different length"),
-    (hardware(ARCHS, pixel3_latency=[1.0, 2.0, float("nan"), 4.0, 5.0]), "not a positive number"),
-    (hardware(ARCHS, fpga_energy=[1.0, 2.0, -3.0, 4.0, 5.0]), "not a positive number"),
-    (hardware([*ARCHS[:4], ARCHS[0]]), "comes twice"),
-    (hardware([*ARCHS[:4], ARCHS[0].replace("none", "conv_9x9")]), "unknown operation"),
-    ({"nasbench201": {}}, "lacks"),
-    ([1], "lacks"),
-])
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        (hardware(ARCHS, pixel3_latency=[1.0] * 4), "different length"),
+        (hardware(ARCHS, pixel3_latency=[1.0, 2.0, float("nan"), 4.0, 5.0]), "not a positive number"),
+        (hardware(ARCHS, fpga_energy=[1.0, 2.0, -3.0, 4.0, 5.0]), "not a positive number"),
+        (hardware([*ARCHS[:4], ARCHS[0]]), "comes twice"),
+        (hardware([*ARCHS[:4], ARCHS[0].replace("none", "conv_9x9")]), "unknown operation"),
+        ({"nasbench201": {}}, "lacks"),
+        ([1], "lacks"),
+    ],
+)
 def test_wrong_hardware_tables_are_refused(tmp_path, table, says):
     path = tmp_path / hwnasbench.PICKLE
     path.write_bytes(pickle.dumps(table))
@@ -95,12 +113,19 @@ def test_wrong_hardware_tables_are_refused(tmp_path, table, says):
 
 def stage(arch, epochs, seeds=(777,), shift=0.0):
     results = {}
-    for data_set, names in (("cifar10-valid", ("x-valid", "ori-test")), ("cifar10", ("ori-test",)),
-                            ("cifar100", ("x-valid", "x-test")), ("ImageNet16-120", ("x-valid", "x-test"))):
+    for data_set, names in (
+        ("cifar10-valid", ("x-valid", "ori-test")),
+        ("cifar10", ("ori-test",)),
+        ("cifar100", ("x-valid", "x-test")),
+        ("ImageNet16-120", ("x-valid", "x-test")),
+    ):
         for seed in seeds:
             results[data_set, seed] = {
-                "epochs": epochs, "eval_acc1es": {f"{name}@{epochs - 1}": 50.0 + seed % 10 + shift for name in names},
-                "params": 0.5, "flop": 2.0, "train_times": dict.fromkeys(range(epochs), 1.5),
+                "epochs": epochs,
+                "eval_acc1es": {f"{name}@{epochs - 1}": 50.0 + seed % 10 + shift for name in names},
+                "params": 0.5,
+                "flop": 2.0,
+                "train_times": dict.fromkeys(range(epochs), 1.5),
             }
     known = {data_set: list(seeds) for data_set, _ in results}
     return {"arch_str": arch, "all_results": results, "dataset_seed": known}
@@ -119,7 +144,9 @@ def write_release(folder, infos):
 
 
 def test_folder_and_official_tar_give_the_same_table(tmp_path):
-    folder = write_release(tmp_path / "natsbench" / natsbench.FOLDERS["size"], [size_info(), size_info("64:8:8:8:8", shift=1.0)])
+    folder = write_release(
+        tmp_path / "natsbench" / natsbench.FOLDERS["size"], [size_info(), size_info("64:8:8:8:8", shift=1.0)]
+    )
     frame, card = natsbench.read(natsbench.locate(tmp_path, "size"), "size")
     assert frame["cifar10_val"].tolist() == [57.0, 58.0] and frame["cifar10_val_12"].tolist() == [58.0, 58.0]
     assert frame["train_seconds"].tolist() == [135.0, 135.0]
@@ -131,13 +158,16 @@ def test_folder_and_official_tar_give_the_same_table(tmp_path):
     assert frame.to_json() == again.to_json()
 
 
-@pytest.mark.parametrize(("info", "says"), [
-    (size_info("8:9:8:8:8"), "five of 8, 16"),
-    (size_info("8:8:8:8"), "five of 8, 16"),
-    ({"90": 5}, "not an architecture"),
-    ({"200": {}}, "not an architecture"),
-    (size_info(shift=float("nan")), "finite"),
-])
+@pytest.mark.parametrize(
+    ("info", "says"),
+    [
+        (size_info("8:9:8:8:8"), "five of 8, 16"),
+        (size_info("8:8:8:8"), "five of 8, 16"),
+        ({"90": 5}, "not an architecture"),
+        ({"200": {}}, "not an architecture"),
+        (size_info(shift=float("nan")), "finite"),
+    ],
+)
 def test_wrong_architectures_are_refused(tmp_path, info, says):
     with pytest.raises(DataError, match=says):
         natsbench.read(write_release(tmp_path / "x", [size_info(), info]), "size")

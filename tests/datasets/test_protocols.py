@@ -16,24 +16,44 @@ def toy(count=100, name="toy", metrics=("cifar10_val", "cifar10_test"), arch=Non
     """A benchmark of chains and of whatever graphs are given; key = row // 2, so that rows come as twins."""
     draw = np.random.default_rng(5)
     graphs = graphs or [([0, 1 + row % 3, 4], [0, 1, 1, 2]) for row in range(count)]
-    frame = pd.DataFrame({"arch": arch or [f"a{row}" for row in range(count)], "ops": [ops for ops, _ in graphs],
-                          "edges": [edges for _, edges in graphs], "key": [str(row // 2) for row in range(count)],
-                          **{metric: draw.normal(size=count) for metric in metrics}})
-    card = {"name": name, "title": name, "sha256": "", "default_target": metrics[0],
-            "metrics": {metric: {"direction": "max"} for metric in metrics},
-            "space": {"name": name, "ops": list("abcde"), "max_nodes": max(len(ops) for ops, _ in graphs)}}
+    frame = pd.DataFrame(
+        {
+            "arch": arch or [f"a{row}" for row in range(count)],
+            "ops": [ops for ops, _ in graphs],
+            "edges": [edges for _, edges in graphs],
+            "key": [str(row // 2) for row in range(count)],
+            **{metric: draw.normal(size=count) for metric in metrics},
+        }
+    )
+    card = {
+        "name": name,
+        "title": name,
+        "sha256": "",
+        "default_target": metrics[0],
+        "metrics": {metric: {"direction": "max"} for metric in metrics},
+        "space": {"name": name, "ops": list("abcde"), "max_nodes": max(len(ops) for ops, _ in graphs)},
+    }
     return build(frame, card)
 
 
 def fingerprint(split):
     parts = [split.pool[:9].tolist(), split.validation[:5].tolist(), split.test[:9].tolist()]
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12], [len(split.pool), len(split.validation), len(split.test)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12], [
+        len(split.pool),
+        len(split.validation),
+        len(split.test),
+    ]
 
 
-@pytest.mark.parametrize(("protocol", "seed", "expected"), [
-    ("clean", 0, ("b5ffe8665ebe", [50, 0, 50])), ("clean", 3, ("3ac808a066e4", [50, 0, 50])),
-    ("gates", 0, ("22b2570c9dd4", [50, 40, 10])), ("gates", 21, ("fc0de1c204a1", [50, 40, 10])),
-])
+@pytest.mark.parametrize(
+    ("protocol", "seed", "expected"),
+    [
+        ("clean", 0, ("b5ffe8665ebe", [50, 0, 50])),
+        ("clean", 3, ("3ac808a066e4", [50, 0, 50])),
+        ("gates", 0, ("22b2570c9dd4", [50, 40, 10])),
+        ("gates", 21, ("fc0de1c204a1", [50, 40, 10])),
+    ],
+)
 def test_draws_never_change(protocol, seed, expected):
     split = make_split(toy(), protocol, seed)
     assert fingerprint(split) == expected and split.train_target is None and split.test_target is None
@@ -49,7 +69,9 @@ def test_tnasp_tests_on_everything_with_the_test_score():
     benchmark = toy()
     split = make_split(benchmark, "tnasp", 7)
     assert (split.train_target, split.test_target) == ("cifar10_val", "cifar10_test")
-    assert split.test.tolist() == list(range(100)) and sorted(split.pool) == list(range(100)) and not len(split.validation)
+    assert (
+        split.test.tolist() == list(range(100)) and sorted(split.pool) == list(range(100)) and not len(split.validation)
+    )
     assert split.pool.tolist() == np.random.RandomState(7).permutation(100).tolist()
     assert set(split.train(10)) < set(split.train(20))
     assert PROTOCOLS["tnasp"].leaks and PROTOCOLS["nar"].leaks
@@ -57,7 +79,11 @@ def test_tnasp_tests_on_everything_with_the_test_score():
 
 def test_nar_takes_the_first_in_file_order_whatever_the_seed():
     one, other = (make_split(toy(), "nar", seed) for seed in (0, 9))
-    assert one.pool.tolist() == list(range(50)) and one.validation.tolist() == list(range(50, 100)) and one.digest == other.digest
+    assert (
+        one.pool.tolist() == list(range(50))
+        and one.validation.tolist() == list(range(50, 100))
+        and one.digest == other.digest
+    )
     assert one.test.tolist() == list(range(100)) and one.test_target == "cifar10_test"
 
 

@@ -72,9 +72,18 @@ def colours(tmp_path, monkeypatch):
 
 def test_entries_are_described_without_an_import(colours):
     registry = colours()
-    assert list(registry) == ["red", "blue", "green"] and len(registry) == 3 and "green" in registry and "pink" not in registry
+    assert (
+        list(registry) == ["red", "blue", "green"]
+        and len(registry) == 3
+        and "green" in registry
+        and "pink" not in registry
+    )
     entries = registry.entries
-    assert [entry.summary for entry in entries.values()] == ["the colour of blood", "The colour of the sky.", "of grass"]
+    assert [entry.summary for entry in entries.values()] == [
+        "the colour of blood",
+        "The colour of the sky.",
+        "of grass",
+    ]
     assert [entry.origin for entry in entries.values()] == ["built-in", "built-in", "plug-in colour_plug"]
     assert entries["blue"].marker == "shade" and entries["blue"].options["depth"].default == 3
     assert "colour_plug" not in sys.modules
@@ -103,12 +112,27 @@ def test_a_misspelt_name_gets_the_nearest(colours):
         registry["gren"]
 
 
-@pytest.mark.parametrize("point, name, said", [
-    ("red = colour_plug:GREEN", "red", r"two entries are called colour 'red': colour_home:RED \(built-in\) and colour_plug:GREEN \(plug-in colour_plug\)"),
-    ("three = colour_plug:NO_COLOUR", "three", r"colour 'three' \(plug-in colour_plug\): colour_plug:NO_COLOUR is of type int; it must be of type Colour"),
-    ("gone = colour_plug:GONE", "gone", r"colour 'gone' \(plug-in colour_plug\) cannot be imported from colour_plug:GONE: AttributeError"),
-    ("away = no_such_place:X", "away", r"cannot be imported from no_such_place:X: ModuleNotFoundError"),
-])
+@pytest.mark.parametrize(
+    "point, name, said",
+    [
+        (
+            "red = colour_plug:GREEN",
+            "red",
+            r"two entries are called colour 'red': colour_home:RED \(built-in\) and colour_plug:GREEN \(plug-in colour_plug\)",
+        ),
+        (
+            "three = colour_plug:NO_COLOUR",
+            "three",
+            r"colour 'three' \(plug-in colour_plug\): colour_plug:NO_COLOUR is of type int; it must be of type Colour",
+        ),
+        (
+            "gone = colour_plug:GONE",
+            "gone",
+            r"colour 'gone' \(plug-in colour_plug\) cannot be imported from colour_plug:GONE: AttributeError",
+        ),
+        ("away = no_such_place:X", "away", r"cannot be imported from no_such_place:X: ModuleNotFoundError"),
+    ],
+)
 def test_what_is_wrong_with_a_plug_in_is_one_line(colours, point, name, said):
     registry = colours(points=point + "\n")
     with pytest.raises(ArchrankError, match=said) as error:
@@ -145,8 +169,16 @@ def test_a_module_is_found_without_importing_its_package(tmp_path, monkeypatch):
     assert module_file("archrank.datasets.errors").name == "errors.py"
 
 
-@pytest.mark.parametrize("text, said", [(b"\xef\xbb\xbfx = 1\n", None), (b"x = " + b"-" * 100_000 + b"1\n", "nested too deeply"), (b"x = '\xff'\n", "line 1"),
-                                        (b"\x00", "null bytes"), (b"def f(*, kind: Literal[KINDS] = 1): pass\n", None)])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (b"\xef\xbb\xbfx = 1\n", None),
+        (b"x = " + b"-" * 100_000 + b"1\n", "nested too deeply"),
+        (b"x = '\xff'\n", "line 1"),
+        (b"\x00", "null bytes"),
+        (b"def f(*, kind: Literal[KINDS] = 1): pass\n", None),
+    ],
+)
 def test_any_bytes_of_a_source_file_are_read_or_one_line(tmp_path, text, said):
     (tmp_path / "mine.py").write_bytes(text)
     if said is None:

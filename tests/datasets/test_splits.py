@@ -50,7 +50,9 @@ def test_splits_never_change():
 
     small = synthetic(120, seed=5)
     assert {name: make_split(small, name, 0).digest[:16] for name in ("clean", "gates")} == {
-        "clean": "a5eb102b2d600461", "gates": "fcc539ac73571fc2"}
+        "clean": "a5eb102b2d600461",
+        "gates": "fcc539ac73571fc2",
+    }
 
 
 def test_architectures_without_a_score_are_left_out(cells):

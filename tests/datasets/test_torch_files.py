@@ -32,15 +32,27 @@ def save(content, path, zipped=True):
 
 @BOTH
 def test_plain_content_comes_back(tmp_path, zipped):
-    content = {"a": [1, 2.5, None, True, "text"], "b": OrderedDict([(0, 1.5)]), ("c", 7): {1, 2}, "d": np.float64(3.5), "e": b"x"}
+    content = {
+        "a": [1, 2.5, None, True, "text"],
+        "b": OrderedDict([(0, 1.5)]),
+        ("c", 7): {1, 2},
+        "d": np.float64(3.5),
+        "e": b"x",
+    }
     assert torch_file.load(save(content, tmp_path / "a.pth", zipped)) == content
 
 
 @BOTH
 def test_finished_parts_are_reduced_and_shared_texts_survive(tmp_path, zipped):
     name = "shared " + "text"
-    content = {"rows": {i: {"keep": i, "long": [f"{i} {j}" for j in range(50)], "name": name} for i in range(30)}, "name": name}
-    found = torch_file.load(save(content, tmp_path / "a.pth", zipped), lambda d: {"kept": d["keep"], "name": d["name"]} if "keep" in d else None)
+    content = {
+        "rows": {i: {"keep": i, "long": [f"{i} {j}" for j in range(50)], "name": name} for i in range(30)},
+        "name": name,
+    }
+    found = torch_file.load(
+        save(content, tmp_path / "a.pth", zipped),
+        lambda d: {"kept": d["keep"], "name": d["name"]} if "keep" in d else None,
+    )
     assert found == {"rows": {i: {"kept": i, "name": name} for i in range(30)}, "name": name}
 
 
@@ -59,8 +71,14 @@ def official(archs=ARCHS, change=lambda index, info: info):
         for results in (full, less):
             results["arch_index"], results["clear_net_done"] = index, True
             for (data_set, seed), run in results["all_results"].items():
-                run |= {"name": data_set, "seed": seed, "net_state_dict": None, "train_times": OrderedDict(run["train_times"]),
-                        "latency": [np.float64(0.01)], "eval_names": ["x-valid"]}
+                run |= {
+                    "name": data_set,
+                    "seed": seed,
+                    "net_state_dict": None,
+                    "train_times": OrderedDict(run["train_times"]),
+                    "latency": [np.float64(0.01)],
+                    "eval_names": ["x-valid"],
+                }
         infos[index] = change(index, {"full": full, "less": less})
     return {"meta_archs": list(archs), "total_archs": len(archs), "arch2infos": infos, "evaluated_indexes": list(infos)}
 
@@ -72,7 +90,9 @@ def test_nasbench201_in_the_official_layout(tmp_path, zipped):
     frame, card = nasbench201.read(path)
     benchmark = build(frame, card)
     assert list(benchmark.arch) == ARCHS and benchmark.name == "nasbench201" and "5 of 15,625" in card["title"]
-    assert benchmark.target().tolist() == [57.5 + i for i in range(5)] and benchmark.target("cifar100_test_12").tolist() == [57.0 + i for i in range(5)]
+    assert benchmark.target().tolist() == [57.5 + i for i in range(5)] and benchmark.target(
+        "cifar100_test_12"
+    ).tolist() == [57.0 + i for i in range(5)]
     assert benchmark.repeats("cifar10_test").tolist() == [[57.0 + i, 58.0 + i] for i in range(5)]
     assert benchmark.target("parameters").tolist() == [5e5] * 5 and card["metrics"]["flops"]["unit"] == "count"
     assert benchmark.target("train_seconds").tolist() == [300.0] * 5
@@ -82,9 +102,14 @@ def test_nasbench201_in_the_official_layout(tmp_path, zipped):
 @pytest.mark.data
 def test_nasbench201_results_of_the_real_release_in_the_official_layout(real_data, tmp_path):
     folder = natsbench.locate(real_data, "topology")
-    infos = [safe_pickle.loads(bz2.decompress(file.read_bytes()), file.name)[0] for file in sorted(folder.glob("0*.pbz2"))]
+    infos = [
+        safe_pickle.loads(bz2.decompress(file.read_bytes()), file.name)[0] for file in sorted(folder.glob("0*.pbz2"))
+    ]
     archs = [info["200"]["arch_str"] for info in infos]
-    content = {"meta_archs": archs, "arch2infos": {i: {"full": info["200"], "less": info["12"]} for i, info in enumerate(infos)}}
+    content = {
+        "meta_archs": archs,
+        "arch2infos": {i: {"full": info["200"], "less": info["12"]} for i, info in enumerate(infos)},
+    }
     frame, _ = nasbench201.read(save(content, tmp_path / "a.pth", zipped=False))
     table, _ = nasbench201.read(real_data / "nasbench201" / "table.csv")
     same = table.set_index("arch").loc[archs]
@@ -93,13 +118,16 @@ def test_nasbench201_results_of_the_real_release_in_the_official_layout(real_dat
     assert list(frame["key"]) == list(same["key"])
 
 
-@pytest.mark.parametrize(("change", "says"), [
-    (lambda i, info: dict(info, full=5), "not the results of an architecture"),
-    (lambda i, info: dict(info, full=dict(info["full"], arch_str=ARCHS[0])), "another than `meta_archs` says"),
-    (lambda i, info: {"full": info["full"], "other": 1}, "are missing or belong"),
-    (lambda i, info: {"full": stage(ARCHS[i], 200, shift=float("nan")), "less": info["less"]}, "finite"),
-    (lambda i, info: dict(info, full=dict(info["full"], weights=torch.zeros(3))), "refused"),
-])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda i, info: dict(info, full=5), "not the results of an architecture"),
+        (lambda i, info: dict(info, full=dict(info["full"], arch_str=ARCHS[0])), "another than `meta_archs` says"),
+        (lambda i, info: {"full": info["full"], "other": 1}, "are missing or belong"),
+        (lambda i, info: {"full": stage(ARCHS[i], 200, shift=float("nan")), "less": info["less"]}, "finite"),
+        (lambda i, info: dict(info, full=dict(info["full"], weights=torch.zeros(3))), "refused"),
+    ],
+)
 def test_wrong_nasbench201_files_are_refused_in_one_line(tmp_path, change, says):
     with pytest.raises(DataError, match=says) as caught:
         nasbench201.read(save(official(ARCHS[:2], change), tmp_path / "a.pth"))
@@ -156,14 +184,19 @@ def test_damaged_files_are_refused(tmp_path):
 
 
 def test_memory_grows_with_architectures_and_not_with_their_results(tmp_path):
-    archs = [f"|{a}~0|+|{b}~0|none~1|+|none~0|none~1|{c}~2|" for a in nasbench201.OPS[1:-1] for b in nasbench201.OPS[1:-1] for c in nasbench201.OPS[1:3]]
+    archs = [
+        f"|{a}~0|+|{b}~0|none~1|+|none~0|none~1|{c}~2|"
+        for a in nasbench201.OPS[1:-1]
+        for b in nasbench201.OPS[1:-1]
+        for c in nasbench201.OPS[1:3]
+    ]
 
     def peak(epochs):
         # Curves of every epoch, as the official file has them; every text an object of its own.
         def long(index, info):
             for results in info.values():
                 for run in results["all_results"].values():
-                    run["train_losses"] = {f"{index} {epoch}"[len(str(index)):]: 0.5 for epoch in range(epochs)}
+                    run["train_losses"] = {f"{index} {epoch}"[len(str(index)) :]: 0.5 for epoch in range(epochs)}
             return info
 
         path = save(official(archs, long), tmp_path / "a.pth", zipped=False)
@@ -183,21 +216,46 @@ def test_reader_needs_no_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-METRICS = {"class_scene": "top1", "class_object": "top1", "jigsaw": "top1", "room_layout": "neg_loss", "segmentsemantic": "acc", "normal": "ssim",
-           "autoencoder": "ssim"}
+METRICS = {
+    "class_scene": "top1",
+    "class_object": "top1",
+    "jigsaw": "top1",
+    "room_layout": "neg_loss",
+    "segmentsemantic": "acc",
+    "normal": "ssim",
+    "autoencoder": "ssim",
+}
 
 
 def transnas(names=("64-41414-1_02_333", "64-41414-3_00_120"), space="micro", change=lambda task, network: network):
     def network(task, at):
         judged = METRICS[task]
-        curves = {f"{part}_{judged}": [10.0 + at, 30.0 + at, 20.0 + at] for part in ("train", "valid")} | {f"test_{judged}": [1.0, 2.0 + at, 3.0]}
+        curves = {f"{part}_{judged}": [10.0 + at, 30.0 + at, 20.0 + at] for part in ("train", "valid")} | {
+            f"test_{judged}": [1.0, 2.0 + at, 3.0]
+        }
         if judged == "acc":
             curves["valid_mIoU"] = [90.0] * 3
-        return change(task, {"total_epochs": 3, "metrics": curves | {"time_elapsed": [1.0] * 3},
-                             "model_info": {"inference_time": 0.5, "encoder_params": 1.0, "model_params": 2.0 + at, "model_FLOPs": 7.0}})
+        return change(
+            task,
+            {
+                "total_epochs": 3,
+                "metrics": curves | {"time_elapsed": [1.0] * 3},
+                "model_info": {
+                    "inference_time": 0.5,
+                    "encoder_params": 1.0,
+                    "model_params": 2.0 + at,
+                    "model_FLOPs": 7.0,
+                },
+            },
+        )
 
     data = {space: {name: {task: network(task, at) for task in METRICS} for at, name in enumerate(names)}}
-    return {"metrics_dict": {}, "info_names": ["inference_time"], "task_list": list(METRICS), "data": {"macro": {}, "micro": {}} | data}
+    return {
+        "metrics_dict": {},
+        "info_names": ["inference_time"],
+        "task_list": list(METRICS),
+        "data": {"macro": {}, "micro": {}} | data,
+    }
 
 
 @BOTH
@@ -209,22 +267,43 @@ def test_transnasbench101_in_the_official_layout(tmp_path, zipped):
     # node 1: skip of 0; node 2: none of 0, conv 1x1 of 1; node 3: conv 3x3 of all (the README's example).
     assert list(benchmark.arch) == ["102333", "300120"]
     words = [benchmark.space.ops[op] for op in benchmark.ops[0]]
-    assert words == ["input", "skip_connect", "none", "nor_conv_1x1", "nor_conv_3x3", "nor_conv_3x3", "nor_conv_3x3", "output"]
-    assert benchmark.target("segmentsemantic").tolist() == [30.0, 31.0] and benchmark.target("class_scene_test").tolist() == [2.0, 3.0]
-    assert benchmark.target("parameters").tolist() == [2.0, 3.0] and benchmark.direction("latency") == "min" and "best" not in card["facts"]
+    assert words == [
+        "input",
+        "skip_connect",
+        "none",
+        "nor_conv_1x1",
+        "nor_conv_3x3",
+        "nor_conv_3x3",
+        "nor_conv_3x3",
+        "output",
+    ]
+    assert benchmark.target("segmentsemantic").tolist() == [30.0, 31.0] and benchmark.target(
+        "class_scene_test"
+    ).tolist() == [2.0, 3.0]
+    assert (
+        benchmark.target("parameters").tolist() == [2.0, 3.0]
+        and benchmark.direction("latency") == "min"
+        and "best" not in card["facts"]
+    )
     macro = save(transnas(("64-1234-basic", "64-411111-basic"), "macro"), tmp_path / "m.pth", zipped)
     assert list(transnasbench101.read(macro, "macro")[0]["arch"]) == ["1234", "411111"]
 
 
-@pytest.mark.parametrize(("content", "says"), [
-    (transnas(change=lambda task, n: n if task != "jigsaw" else dict(n, metrics={"valid_loss": [1.0]})), "has none of valid_top1"),
-    (transnas(change=lambda task, n: dict(n, metrics={"valid_top1": [1.0, float("inf")]})), "finite"),
-    (transnas(change=lambda task, n: {"total_epochs": 3, "metrics": {}}), "has no 'metrics' and 'model_info'"),
-    (transnas(("64-41414-1_02_33",)), "not the name of a micro architecture"),
-    (transnas(("64-41414-1_02_339",)), "six digits"),
-    (transnas((), "micro"), "no architecture of the micro space"),
-    ({"data": {}, "task_list": []}, "lacks 'data' / 'micro'"),
-])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (
+            transnas(change=lambda task, n: n if task != "jigsaw" else dict(n, metrics={"valid_loss": [1.0]})),
+            "has none of valid_top1",
+        ),
+        (transnas(change=lambda task, n: dict(n, metrics={"valid_top1": [1.0, float("inf")]})), "finite"),
+        (transnas(change=lambda task, n: {"total_epochs": 3, "metrics": {}}), "has no 'metrics' and 'model_info'"),
+        (transnas(("64-41414-1_02_33",)), "not the name of a micro architecture"),
+        (transnas(("64-41414-1_02_339",)), "six digits"),
+        (transnas((), "micro"), "no architecture of the micro space"),
+        ({"data": {}, "task_list": []}, "lacks 'data' / 'micro'"),
+    ],
+)
 def test_wrong_transnasbench101_files_are_refused(tmp_path, content, says):
     with pytest.raises(DataError, match=says):
         transnasbench101.read(save(content, tmp_path / "a.pth"), "micro")

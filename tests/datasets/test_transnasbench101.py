@@ -33,21 +33,32 @@ def test_micro_graph_has_the_four_paths_of_a_cell():
     digits = (1, 2, 3, 1, 2, 3)
     ops, edges, _ = source.graph("micro", digits, "here")
     pairs = set(zip(edges[::2], edges[1::2]))
-    paths = {path for size in (1, 2, 3) for path in itertools.combinations(range(1, 7), size)
-             if all(pair in pairs for pair in itertools.pairwise((0, *path, 7)))}
+    paths = {
+        path
+        for size in (1, 2, 3)
+        for path in itertools.combinations(range(1, 7), size)
+        if all(pair in pairs for pair in itertools.pairwise((0, *path, 7)))
+    }
     # Nodes 1..6 stand for 0>1, 0>2, 1>2, 0>3, 1>3, 2>3.
     assert paths == {(4,), (1, 5), (2, 6), (1, 3, 6)}
     assert ops == [0, 2, 3, 4, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize(("one", "other", "same"), [
-    ((2, 0, 0, 0, 1, 0), (0, 0, 0, 2, 0, 0), True),  # a convolution then a skip, against the convolution itself
-    ((0, 2, 3, 0, 0, 0), (0, 0, 0, 0, 0, 0), True),  # nothing reaches the output
-    ((2, 0, 0, 0, 3, 0), (0, 2, 0, 0, 0, 3), True),  # the same path through the other node
-    ((2, 0, 0, 0, 3, 0), (3, 0, 0, 0, 2, 0), False),  # the order of operations matters
-    ((0, 0, 0, 2, 0, 0), (0, 0, 0, 3, 0, 0), False),
-    ((1, 0, 0, 0, 2, 0), (0, 0, 0, 2, 0, 0), False),  # a skip from the cell's input halves the resolution in some cells
-])
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ((2, 0, 0, 0, 1, 0), (0, 0, 0, 2, 0, 0), True),  # a convolution then a skip, against the convolution itself
+        ((0, 2, 3, 0, 0, 0), (0, 0, 0, 0, 0, 0), True),  # nothing reaches the output
+        ((2, 0, 0, 0, 3, 0), (0, 2, 0, 0, 0, 3), True),  # the same path through the other node
+        ((2, 0, 0, 0, 3, 0), (3, 0, 0, 0, 2, 0), False),  # the order of operations matters
+        ((0, 0, 0, 2, 0, 0), (0, 0, 0, 3, 0, 0), False),
+        (
+            (1, 0, 0, 0, 2, 0),
+            (0, 0, 0, 2, 0, 0),
+            False,
+        ),  # a skip from the cell's input halves the resolution in some cells
+    ],
+)
 def test_key_is_shared_by_equal_functions_only(one, other, same):
     assert (source.graph("micro", one, "")[2] == source.graph("micro", other, "")[2]) is same
 
@@ -66,15 +77,21 @@ def test_shards_made_in_the_release_s_form_are_read(tmp_path):
     assert build(frame, card).target("jigsaw").tolist() == [50.0, 51.0, 52.0]
 
 
-@pytest.mark.parametrize(("change", "says"), [
-    (lambda task, entries: entries[:2] if task == "jigsaw" else entries, "shard is missing"),
-    (lambda task, entries: [dict(entries[0], val_accuracy=float("nan")), *entries[1:]], "finite"),
-    (lambda task, entries: [dict(entries[0], val_accuracy="93"), *entries[1:]], "not a number"),
-    (lambda task, entries: [dict(entries[0], arch="(9, 0, 0, 0, 0, 0)"), *entries[1:]], "six digits"),
-    (lambda task, entries: [dict(entries[0], arch="__import__('os').system('x')"), *entries[1:]], "tuple of integers"),
-    (lambda task, entries: [entries[0], *entries], "repeats architecture"),
-    (lambda task, entries: {"a": 1}, "list of architectures"),
-])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda task, entries: entries[:2] if task == "jigsaw" else entries, "shard is missing"),
+        (lambda task, entries: [dict(entries[0], val_accuracy=float("nan")), *entries[1:]], "finite"),
+        (lambda task, entries: [dict(entries[0], val_accuracy="93"), *entries[1:]], "not a number"),
+        (lambda task, entries: [dict(entries[0], arch="(9, 0, 0, 0, 0, 0)"), *entries[1:]], "six digits"),
+        (
+            lambda task, entries: [dict(entries[0], arch="__import__('os').system('x')"), *entries[1:]],
+            "tuple of integers",
+        ),
+        (lambda task, entries: [entries[0], *entries], "repeats architecture"),
+        (lambda task, entries: {"a": 1}, "list of architectures"),
+    ],
+)
 def test_wrong_shards_are_refused_with_member_and_entry(tmp_path, change, says):
     with pytest.raises(DataError, match=says) as caught:
         source.read(shards(tmp_path / "a.zip", change), "micro")

@@ -46,7 +46,9 @@ def check_ensemble(make, graphs: Graphs, unused: tuple[str, ...] = ()) -> None:
     parameters, buffers = stack_module_state(fresh)
 
     # As the harness does it: the members' forward passes under vmap, one backward pass through all of them.
-    together = vmap(lambda p, b: functional_call(fresh[0], (p, b), (graphs,)), randomness="different")(parameters, buffers)
+    together = vmap(lambda p, b: functional_call(fresh[0], (p, b), (graphs,)), randomness="different")(
+        parameters, buffers
+    )
     used = torch.autograd.grad(together.square().sum(), list(parameters.values()), allow_unused=True)
     grads = dict(zip(parameters, used))
     for i, (model, out) in enumerate(zip(members, alone)):

@@ -45,7 +45,9 @@ def fill_norm(layer: torch.nn.Module, code: int) -> None:
         layer.bias.copy_(0.05 * torch.cos(n + code))
 
 
-def graphs(*cells: tuple[list[int], tuple[tuple[int, int], ...]], nodes: int | None = None, together: bool = False) -> Graphs:
+def graphs(
+    *cells: tuple[list[int], tuple[tuple[int, int], ...]], nodes: int | None = None, together: bool = False
+) -> Graphs:
     """One graph per (ops, edges); `together`: one architecture whose cells they are."""
     if together:
         ops = [op for part, _ in cells for op in part]
@@ -56,8 +58,12 @@ def graphs(*cells: tuple[list[int], tuple[tuple[int, int], ...]], nodes: int | N
     else:
         rows = [(ops, list(edges), [0] * len(ops)) for ops, edges in cells]
     width = nodes or max(len(ops) for ops, _, _ in rows)
-    out = Graphs(torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width, width, dtype=torch.bool),
-                 torch.zeros(len(rows), width, dtype=torch.bool), torch.zeros(len(rows), width, dtype=torch.long))
+    out = Graphs(
+        torch.zeros(len(rows), width, dtype=torch.long),
+        torch.zeros(len(rows), width, width, dtype=torch.bool),
+        torch.zeros(len(rows), width, dtype=torch.bool),
+        torch.zeros(len(rows), width, dtype=torch.long),
+    )
     for i, (ops, edges, cell) in enumerate(rows):
         out.ops[i, : len(ops)], out.mask[i, : len(ops)] = torch.tensor(ops), True
         out.cell[i, : len(ops)] = torch.tensor(cell)

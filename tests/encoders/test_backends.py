@@ -62,7 +62,12 @@ def test_training_with_dropout(backend):
 
     def trained(chosen):
         recipe = COMMON.model_copy(update={"updates": 5})
-        return train(lambda *_: NeuralPredictorGCN(space, dim=8, layers=2, backend=backend, dropout=0.5), graphs.plain(), chosen, recipe)
+        return train(
+            lambda *_: NeuralPredictorGCN(space, dim=8, layers=2, backend=backend, dropout=0.5),
+            graphs.plain(),
+            chosen,
+            recipe,
+        )
 
     together = trained(members)
     assert "trained sequentially" in together[0].notes[0] and np.isfinite(together[0].predictions).all()

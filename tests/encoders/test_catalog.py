@@ -38,9 +38,19 @@ def lay(folder, files):
     ],
 )
 def test_an_edit_of_what_an_encoder_is_built_on_is_another_source(tmp_path, encoder, statement, edited):
-    lay(tmp_path, {"helper.py": "SCALE = 1", "other.py": "", "mypkg/__init__.py": "SCALE = 1", "mypkg/helper.py": "from .parts import deep\nSCALE = 1",
-                   "mypkg/parts/__init__.py": "", "mypkg/parts/deep.py": "from .. import helper", encoder: statement + ENCODER})
-    info, = catalog.find(f"{tmp_path / encoder}:E")
+    lay(
+        tmp_path,
+        {
+            "helper.py": "SCALE = 1",
+            "other.py": "",
+            "mypkg/__init__.py": "SCALE = 1",
+            "mypkg/helper.py": "from .parts import deep\nSCALE = 1",
+            "mypkg/parts/__init__.py": "",
+            "mypkg/parts/deep.py": "from .. import helper",
+            encoder: statement + ENCODER,
+        },
+    )
+    (info,) = catalog.find(f"{tmp_path / encoder}:E")
     before = info.source
     lay(tmp_path, {"other.py": "SCALE = 2"})
     assert info.source == before
@@ -48,7 +58,14 @@ def test_an_edit_of_what_an_encoder_is_built_on_is_another_source(tmp_path, enco
     assert info.source != before
 
 
-@pytest.mark.parametrize("statement", ["from archrank.encoders.gnn.gcn import GCN", "from archrank.encoders.gnn import gcn", "import archrank.encoders.gnn.gcn as g"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from archrank.encoders.gnn.gcn import GCN",
+        "from archrank.encoders.gnn import gcn",
+        "import archrank.encoders.gnn.gcn as g",
+    ],
+)
 def test_every_form_of_import_of_a_built_in_encoder_counts(tmp_path, statement):
     lay(tmp_path, {"enc.py": f"import torch\nfrom archrank import encoder\n{statement}" + ENCODER})
     own, *others = built_on(tmp_path / "enc.py")
@@ -56,13 +73,20 @@ def test_every_form_of_import_of_a_built_in_encoder_counts(tmp_path, statement):
 
 
 def test_installed_packages_are_not_followed(tmp_path):
-    lay(tmp_path / "site-packages", {"enc.py": "import torch\nimport archrank.eval.metrics" + ENCODER, "torch/__init__.py": "", "archrank/__init__.py": ""})
+    lay(
+        tmp_path / "site-packages",
+        {
+            "enc.py": "import torch\nimport archrank.eval.metrics" + ENCODER,
+            "torch/__init__.py": "",
+            "archrank/__init__.py": "",
+        },
+    )
     assert len(built_on(tmp_path / "site-packages" / "enc.py")) == 1
 
 
 def test_a_broken_helper_is_named(tmp_path):
     lay(tmp_path, {"enc.py": "import helper" + ENCODER, "helper.py": "def broken(:"})
-    info, = catalog.find(f"{tmp_path / 'enc.py'}:E")
+    (info,) = catalog.find(f"{tmp_path / 'enc.py'}:E")
     with pytest.raises(ArchrankError, match=r"helper\.py, line 1: "):
         _ = info.source
 
@@ -78,4 +102,9 @@ def test_the_other_decorator_is_named():
 def test_what_a_built_in_encoder_uses_of_the_datasets_is_part_of_its_source():
     files = {path.relative_to(ENCODERS.parent).as_posix() for path in built_on(ENCODERS / "paths" / "path.py")}
     assert {"datasets/canonical.py", "datasets/graphs.py", "encoders/paths/limits.py"} <= files
-    assert not files & {"datasets/errors.py", "datasets/__init__.py", "encoders/registry.py", "encoders/catalog/info.py"}
+    assert not files & {
+        "datasets/errors.py",
+        "datasets/__init__.py",
+        "encoders/registry.py",
+        "encoders/catalog/info.py",
+    }

@@ -13,11 +13,27 @@ from archrank.encoders.layers.masked_operators import GraphEncoder, PairModel, c
 from tests.encoders import golden as g
 from tests.encoders import spaces
 
-PAD_ROW = [-0.1308155791, 0.0526979623, -0.8933883232, -1.0042989672, 0.605135224, 1.7072318708, 0.7757564546,
-           -1.2426335202]
+PAD_ROW = [
+    -0.1308155791,
+    0.0526979623,
+    -0.8933883232,
+    -1.0042989672,
+    0.605135224,
+    1.7072318708,
+    0.7757564546,
+    -1.2426335202,
+]
 OUTPUT_ROW = [-1.1262587573, -0.7246055461, 0.6778377803]
-TINY = {"dim": 8, "layers": 1, "cross_layers": 1, "heads": 2, "hidden": 16, "cross_hidden": 16,
-        "updates": 3, "batch": 8}
+TINY = {
+    "dim": 8,
+    "layers": 1,
+    "cross_layers": 1,
+    "heads": 2,
+    "hidden": 16,
+    "cross_hidden": 16,
+    "updates": 3,
+    "batch": 8,
+}
 
 
 def cells(count, seed=0, nodes=7):
@@ -199,7 +215,9 @@ def test_embeddings_that_start_at_unit_size_learn_what_others_do_not_yet():
     for unit in (False, True):
         torch.manual_seed(0)
         model = PairModel(7, 32, 1, 1, 4, 64, 64, 0.0, extra_tokens=2, unit_embeddings=unit)
-        assert (model.encoder.embed.weight.std() * model.encoder.scale).item() == pytest.approx(1 if unit else 32**0.5, rel=0.2)
+        assert (model.encoder.embed.weight.std() * model.encoder.scale).item() == pytest.approx(
+            1 if unit else 32**0.5, rel=0.2
+        )
         optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
         last.append(sum(pretrain(model, graphs, first, second, optimizer, updates=160, batch=32)[-40:]) / 40)
     assert last[1] < last[0] - 0.1, last

@@ -46,7 +46,9 @@ class OneByOne:
         model, n = self.model, len(self.ops)
         down, up = {}, {}
         for v in range(n):
-            down[v] = self.state(model.gru_forward, model.messages_forward, v, [a for a, b in self.edges if b == v], down)
+            down[v] = self.state(
+                model.gru_forward, model.messages_forward, v, [a for a, b in self.edges if b == v], down
+            )
         for v in reversed(range(n)):
             up[v] = self.state(model.gru_backward, model.messages_backward, v, [b for a, b in self.edges if a == v], up)
         found = model.unify(torch.cat([down[n - 1], up[0]]))
@@ -63,7 +65,9 @@ class OneByOne:
             for u in reversed(range(v)):
                 current = self.state(gru, messenger, v, added, states)
                 true = torch.tensor(float((u, v) in self.edges)).double()
-                total = total + binary_cross_entropy_with_logits(model.add_edge(torch.cat([states[u], current]))[0], true)
+                total = total + binary_cross_entropy_with_logits(
+                    model.add_edge(torch.cat([states[u], current]))[0], true
+                )
                 if true:
                     added.append(u)
             states[v] = self.state(gru, messenger, v, added, states)

@@ -31,7 +31,13 @@ def fill_layer(layer, at):
 
 def filled(**options):
     cells = options.pop("cells", 1)
-    model = FLAN(g.space(options.pop("nodes", 7) * cells, cells), **SIZE, back_dim=5, update_dim=7, faithful=True, **options).double().eval()
+    model = (
+        FLAN(
+            g.space(options.pop("nodes", 7) * cells, cells), **SIZE, back_dim=5, update_dim=7, faithful=True, **options
+        )
+        .double()
+        .eval()
+    )
     g.fill(model.inputs.entry.data, 1)
     g.fill_linear(model.inputs.place, 5)
     with torch.no_grad():
@@ -50,7 +56,9 @@ def filled(**options):
 
 
 def mlp(x, code, *widths):
-    layers = nn.Sequential(*(part for a, b in zip((x.shape[-1], *widths), widths) for part in (nn.Linear(a, b), nn.ReLU()))).double()
+    layers = nn.Sequential(
+        *(part for a, b in zip((x.shape[-1], *widths), widths) for part in (nn.Linear(a, b), nn.ReLU()))
+    ).double()
     fill_sequence(layers, code)
     return layers[:-1](x)
 
@@ -61,13 +69,17 @@ def score(found, size=(0.0,) * 8, beside=()):
     return mlp(torch.cat([found, more], -1), 50, 7, 6, 1).item()
 
 
-@pytest.mark.parametrize("options, padded, exact", [
-    ({"layer": "dense", "steps": 1}, 0.018948839987002298, 0.01969836153030789),
-    ({"layer": "dense", "steps": 2}, 0.018950205016057525, 0.019700409073890725),
-    ({"layer": "gat", "steps": 1}, 0.03469611549387583, 0.042907891403955706),
-    ({"layer": "gat_mh", "steps": 1}, 0.053309626129335735, 0.052104889946525484),
-    ({"layer": "ensemble", "steps": 2}, 0.02063948425933609, 0.02002748224765635),
-    ({"layer": "ensemble", "steps": 2, "back_dense": True}, 0.020638754481880062, 0.02003671708749163)])
+@pytest.mark.parametrize(
+    "options, padded, exact",
+    [
+        ({"layer": "dense", "steps": 1}, 0.018948839987002298, 0.01969836153030789),
+        ({"layer": "dense", "steps": 2}, 0.018950205016057525, 0.019700409073890725),
+        ({"layer": "gat", "steps": 1}, 0.03469611549387583, 0.042907891403955706),
+        ({"layer": "gat_mh", "steps": 1}, 0.053309626129335735, 0.052104889946525484),
+        ({"layer": "ensemble", "steps": 2}, 0.02063948425933609, 0.02002748224765635),
+        ({"layer": "ensemble", "steps": 2, "back_dense": True}, 0.020638754481880062, 0.02003671708749163),
+    ],
+)
 def test_official_values(options, padded, exact):
     for nodes, value in ((7, padded), (5, exact)):
         assert score(filled(nodes=nodes, **options)(g.graphs(g.C5))) == pytest.approx(value, abs=1e-12)
@@ -85,8 +97,16 @@ def test_official_value_of_two_cells():
     assert score(found, size=size[0].tolist()) == pytest.approx(0.015455573001577325, abs=1e-12)
 
 
-@pytest.mark.parametrize("layer, back_dense, published", [
-    ("dense", False, 501_185), ("gat", False, 503_745), ("gat_mh", False, 1_182_657), ("ensemble", False, 727_489), ("ensemble", True, 612_289)])
+@pytest.mark.parametrize(
+    "layer, back_dense, published",
+    [
+        ("dense", False, 501_185),
+        ("gat", False, 503_745),
+        ("gat_mh", False, 1_182_657),
+        ("ensemble", False, 727_489),
+        ("ensemble", True, 612_289),
+    ],
+)
 def test_published_size(layer, back_dense, published):
     space = spaces.nasbench101()
     with torch.device("meta"):
@@ -117,10 +137,20 @@ def test_attention_hears_predecessors_alone_but_for_the_published_form():
         assert torch.allclose(*states, atol=1e-12) is not faithful
 
 
-@pytest.mark.parametrize("space, graphs", [(spaces.nasbench201(), spaces.nasbench201_graphs([[4, 2, 3, 1, 5, 4], [2, 4, 3, 4, 5, 4]])),
-                                           spaces.darts(3, 0)[:2]], ids=["201", "darts"])
+@pytest.mark.parametrize(
+    "space, graphs",
+    [
+        (spaces.nasbench201(), spaces.nasbench201_graphs([[4, 2, 3, 1, 5, 4], [2, 4, 3, 4, 5, 4]])),
+        spaces.darts(3, 0)[:2],
+    ],
+    ids=["201", "darts"],
+)
 @pytest.mark.parametrize("options", [{}, {"faithful": True}, {"layer": "gat_mh"}], ids=str)
 def test_stacked_members_equal_each_alone(space, graphs, options):
     # Only exits have states in the first backward layer, and an exit has nobody behind it to weigh.
     torch.manual_seed(0)
-    check_ensemble(lambda: FLAN(space, **{**SIZE, "dim": 16}, **options), graphs, unused=tuple(f"rounds.back.0.layers.{n}.score" for n in range(4)))
+    check_ensemble(
+        lambda: FLAN(space, **{**SIZE, "dim": 16}, **options),
+        graphs,
+        unused=tuple(f"rounds.back.0.layers.{n}.score" for n in range(4)),
+    )

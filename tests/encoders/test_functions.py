@@ -31,7 +31,15 @@ def layered(groups, batch, backward, seed=0):
 
 def swept_arguments(backward):
     senders = nodes_first(layered([1, 2, 1], 3, backward), torch.float64)
-    return drawn(4, 3, 6), senders, drawn(2), drawn(6, 2, seed=1), drawn(6, seed=2), [slice(0, 1), slice(1, 3), slice(3, 4)], backward
+    return (
+        drawn(4, 3, 6),
+        senders,
+        drawn(2),
+        drawn(6, 2, seed=1),
+        drawn(6, seed=2),
+        [slice(0, 1), slice(1, 3), slice(3, 4)],
+        backward,
+    )
 
 
 def rows():
@@ -47,9 +55,15 @@ CASES = {
     "row sums": (row_sums, tables),
     "normalise": (lambda *a: Normalise.apply(*a)[0], lambda: (*rows(), 1e-5, False, None, 0.0)),
     "normalise and ReLU": (lambda *a: Normalise.apply(*a)[0], lambda: (*rows(), 1e-5, True, None, 0.0)),
-    "normalise, ReLU and drop": (lambda *a: Normalise.apply(*a)[0], lambda: (*rows(), 1e-5, True, drawn(7, 3, seed=2).detach().sigmoid(), 0.4)),
+    "normalise, ReLU and drop": (
+        lambda *a: Normalise.apply(*a)[0],
+        lambda: (*rows(), 1e-5, True, drawn(7, 3, seed=2).detach().sigmoid(), 0.4),
+    ),
     "gated": (lambda *a: Gated.apply(*a)[0], lambda: (drawn(4, 6), drawn(4, 6, seed=1), drawn(4, 2))),
-    "softmax": (masked_softmax, lambda: (drawn(2, 3, 4), torch.rand(2, 1, 4, generator=torch.Generator().manual_seed(0)) < 0.5)),
+    "softmax": (
+        masked_softmax,
+        lambda: (drawn(2, 3, 4), torch.rand(2, 1, 4, generator=torch.Generator().manual_seed(0)) < 0.5),
+    ),
     "forward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(False)),
     "backward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(True)),
 }
@@ -65,7 +79,9 @@ def test_derivative_is_the_numerical_one(case):
 def test_a_stack_gives_each_its_own(case):
     function, arguments = CASES[case]
     first = arguments()
-    second = [a.detach().mul(0.7).add(0.1).requires_grad_() if torch.is_tensor(a) and a.requires_grad else a for a in first]
+    second = [
+        a.detach().mul(0.7).add(0.1).requires_grad_() if torch.is_tensor(a) and a.requires_grad else a for a in first
+    ]
     stacked = [torch.stack([a, b]) if torch.is_tensor(a) else a for a, b in zip(first, second)]
     dims = tuple(0 if torch.is_tensor(a) else None for a in stacked)
     together = vmap(function, in_dims=dims)(*stacked)
@@ -96,7 +112,14 @@ def test_norm_activated_is_norm_then_relu_then_dropout(rate):
         with noise(Vector(torch.rand(60, generator=torch.Generator().manual_seed(3)).double())):
             trained = way(norm, drop)
         norm.eval(), drop.eval()
-        found.append([trained, way(norm, drop), *torch.autograd.grad(trained.square().sum(), [x, norm.weight, norm.bias]), norm.running_var])
+        found.append(
+            [
+                trained,
+                way(norm, drop),
+                *torch.autograd.grad(trained.square().sum(), [x, norm.weight, norm.bias]),
+                norm.running_var,
+            ]
+        )
     for ours, plain in zip(*found):
         assert torch.allclose(ours, plain, atol=1e-12)
     assert (found[0][0] == 0).float().mean() > 0.3

@@ -63,30 +63,46 @@ def score(found):
 
 def check(model, graphs, embedding, value):
     found = filled(model)(graphs)
-    assert found[0, :3].tolist() == pytest.approx(embedding, abs=1e-10, rel=1e-8) and score(found) == pytest.approx(value, abs=1e-12)
+    assert found[0, :3].tolist() == pytest.approx(embedding, abs=1e-10, rel=1e-8) and score(found) == pytest.approx(
+        value, abs=1e-12
+    )
 
 
-@pytest.mark.parametrize("options, embedding, value", [
-    ({}, [0.04549745441, 0.1183024268, 0.06389933717], 0.12999091753389946),
-    ({"self_loops": True, "residual": "ends"}, [0.04200715147, 0.1024117969, 0.05877932379], 0.12838006339767394),
-    ({"readout": "output"}, [0.07678021661, 0.2086622813, 0.1037705588], 0.14683558337365543)])
+@pytest.mark.parametrize(
+    "options, embedding, value",
+    [
+        ({}, [0.04549745441, 0.1183024268, 0.06389933717], 0.12999091753389946),
+        ({"self_loops": True, "residual": "ends"}, [0.04200715147, 0.1024117969, 0.05877932379], 0.12838006339767394),
+        ({"readout": "output"}, [0.07678021661, 0.2086622813, 0.1037705588], 0.14683558337365543),
+    ],
+)
 def test_official_values_of_gates_on_nodes(options, embedding, value):
     check(GATES(g.space(7), **SIZE, faithful=True, **options), g.graphs(g.C5), embedding, value)
 
 
-@pytest.mark.parametrize("options, embedding, value", [
-    (EDGES, [-0.001551943689, -0.007189955268, -0.002248529767], 0.11548927649203308),
-    ({"open_skip": False}, [-0.01784542933, -0.02671178706, 0.003793332481], 0.11447617092797086)])
+@pytest.mark.parametrize(
+    "options, embedding, value",
+    [
+        (EDGES, [-0.001551943689, -0.007189955268, -0.002248529767], 0.11548927649203308),
+        ({"open_skip": False}, [-0.01784542933, -0.02671178706, 0.003793332481], 0.11447617092797086),
+    ],
+)
 def test_official_values_of_gates_on_edges(options, embedding, value):
     check(GATES(spaces.nasbench201(), **SIZE, **options), spaces.nasbench201_graphs([N4]), embedding, value)
 
 
 # What the code counts and never learns or reads: the input operation's (nodes) or the other nodes' (edges) zeros, and the row of padding or `none`.
-@pytest.mark.parametrize("make, space, config, beyond, published", [
-    (GATES, spaces.nasbench101(), {}, 96, 92_128), (GATES, spaces.nasbench201(), {}, 96, 114_224),
-    (TAGATES, spaces.nasbench101(), {}, 96, 307_088), (TAGATES, spaces.nasbench201(), {}, 101, 215_141),
-    (TAGATES, replace(spaces.nasbench101(), attrs=tuple("abcdefg")), {"symmetry": "add_attributes"}, 96, 322_112),
-    (TAGATES, replace(spaces.nasbench201(), attrs=tuple("abcdefg")), {"symmetry": "attributes"}, 101, 220_517)])
+@pytest.mark.parametrize(
+    "make, space, config, beyond, published",
+    [
+        (GATES, spaces.nasbench101(), {}, 96, 92_128),
+        (GATES, spaces.nasbench201(), {}, 96, 114_224),
+        (TAGATES, spaces.nasbench101(), {}, 96, 307_088),
+        (TAGATES, spaces.nasbench201(), {}, 101, 215_141),
+        (TAGATES, replace(spaces.nasbench101(), attrs=tuple("abcdefg")), {"symmetry": "add_attributes"}, 96, 322_112),
+        (TAGATES, replace(spaces.nasbench201(), attrs=tuple("abcdefg")), {"symmetry": "attributes"}, 101, 220_517),
+    ],
+)
 def test_published_size(make, space, config, beyond, published):
     with torch.device("meta"):
         model = make(space, **{**make.paper_config(space), **config})
@@ -109,15 +125,26 @@ def test_an_operation_counts_only_if_what_it_makes_reaches_the_output(make):
     cells = spaces.nasbench201_graphs([[4, 4, 1, 1, 1, 4], [3, 4, 1, 1, 1, 4], [4, 3, 1, 1, 1, 4]])
     found = make(spaces.nasbench201(), **{**SIZE, "dim": 16}, **EDGES).double().eval()(cells)
     assert torch.allclose(found[0], found[1], atol=1e-12) and not torch.allclose(found[0], found[2], atol=1e-6)
-    space = replace(g.space(4), ops=("input", "conv1x1", "conv3x3", "none", "output"), roles={"input": 0, "none": 3, "output": 4})
-    chain = [g.graphs((ops, ((0, 1), (1, 2), (2, 3)))) for ops in ([0, 1, 3, 4], [0, 2, 3, 4], [0, 1, 1, 4], [0, 2, 1, 4])]
+    space = replace(
+        g.space(4), ops=("input", "conv1x1", "conv3x3", "none", "output"), roles={"input": 0, "none": 3, "output": 4}
+    )
+    chain = [
+        g.graphs((ops, ((0, 1), (1, 2), (2, 3)))) for ops in ([0, 1, 3, 4], [0, 2, 3, 4], [0, 1, 1, 4], [0, 2, 1, 4])
+    ]
     model = make(space, **{**SIZE, "dim": 16, "layers": 3}, readout="output").double().eval()
     found = [model(graphs) for graphs in chain]
     assert torch.equal(found[0], found[1]) and not torch.allclose(found[2], found[3], atol=1e-6)
 
 
-@pytest.mark.parametrize("space, graphs", [(FREE[0], spaces.random_graphs(FREE[0], 4, 0)), (FREE[1], spaces.nasbench201_graphs([N4, [2, 4, 3, 4, 5, 4]])),
-                                           spaces.darts(3, 0)[:2]], ids=["101", "201", "darts"])
+@pytest.mark.parametrize(
+    "space, graphs",
+    [
+        (FREE[0], spaces.random_graphs(FREE[0], 4, 0)),
+        (FREE[1], spaces.nasbench201_graphs([N4, [2, 4, 3, 4, 5, 4]])),
+        spaces.darts(3, 0)[:2],
+    ],
+    ids=["101", "201", "darts"],
+)
 @pytest.mark.parametrize("make", [GATES, TAGATES])
 def test_stacked_members_equal_each_alone(make, space, graphs):
     torch.manual_seed(0)

@@ -67,4 +67,8 @@ def test_published_form():
         recipe = make_recipe("paper", GIN.paper_recipe(space))
         assert (recipe.margin, recipe.clip) == (margin, 1.0)
     model = GIN(NB101, **GIN.paper_config(NB101))
-    assert "layers.0.eps" not in dict(model.named_parameters()) and model.layers[0].eps.item() == 0 and model.layers[0].norm is None
+    assert (
+        "layers.0.eps" not in dict(model.named_parameters())
+        and model.layers[0].eps.item() == 0
+        and model.layers[0].norm is None
+    )

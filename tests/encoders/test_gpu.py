@@ -38,7 +38,15 @@ def double_precision():
 def trained(cells, name, device, compiled=False):
     info = parse(name)[0].info
     encoder, pairs = info.load(), "compare" in info.hooks
-    return train(lambda m, p: encoder(cells.space), cells.graphs, members(cells, 3), SHORT, device=device, pairs=pairs, compiled=compiled)
+    return train(
+        lambda m, p: encoder(cells.space),
+        cells.graphs,
+        members(cells, 3),
+        SHORT,
+        device=device,
+        pairs=pairs,
+        compiled=compiled,
+    )
 
 
 def assert_alike(found, expected):

@@ -67,7 +67,11 @@ def walks(ops, adj, here, last, members):
 @pytest.mark.parametrize("encode", [graf, base])
 def test_order_of_nodes_and_batch_change_nothing(encode):
     for space in (spaces.nasbench101(), NB201):
-        graphs = spaces.random_graphs(space, 20, 3) if space is not NB201 else spaces.nasbench201_graphs(np.random.default_rng(0).integers(1, 6, (20, 6)).tolist())
+        graphs = (
+            spaces.random_graphs(space, 20, 3)
+            if space is not NB201
+            else spaces.nasbench201_graphs(np.random.default_rng(0).integers(1, 6, (20, 6)).tolist())
+        )
         code = encode(graphs, space)
         assert torch.equal(code[4:5], encode(graphs[4:5], space))
         if space is not NB201:

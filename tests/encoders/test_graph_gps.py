@@ -16,11 +16,24 @@ def filled(residual):
     g.fill(model.embed.weight, 91)
     for number, layer in enumerate(model.layers):
         at = 100 * number
-        for code, linear in enumerate((layer.local.A, layer.local.B, layer.local.C, layer.local.D, layer.local.E), at + 1):
+        for code, linear in enumerate(
+            (layer.local.A, layer.local.B, layer.local.C, layer.local.D, layer.local.E), at + 1
+        ):
             g.fill_linear(linear, code)
-        for code, norm in ((6, layer.local.norm_node), (7, layer.local.norm_edge), (15, layer.norm_local), (16, layer.norm_attention), (19, layer.norm_out)):
+        for code, norm in (
+            (6, layer.local.norm_node),
+            (7, layer.local.norm_edge),
+            (15, layer.norm_local),
+            (16, layer.norm_attention),
+            (19, layer.norm_out),
+        ):
             g.fill_norm(norm, at + code)
-        for code, linear in ((11, layer.attention.project), (12, layer.attention.out), (17, layer.wide), (18, layer.narrow)):
+        for code, linear in (
+            (11, layer.attention.project),
+            (12, layer.attention.out),
+            (17, layer.wide),
+            (18, layer.narrow),
+        ):
             g.fill_linear(linear, at + code)
     return model
 
@@ -42,7 +55,11 @@ def test_published_size(dim, count):
 def test_published_form_can_be_made_and_trained():
     for space in (spaces.nasbench201(), spaces.darts(1, 0)[0]):
         model = GraphGPS(space, **GraphGPS.paper_config(space))
-        assert model.directed and model.layers[0].twice and make_recipe("paper", GraphGPS.paper_recipe(space)).loss == "hinge"
+        assert (
+            model.directed
+            and model.layers[0].twice
+            and make_recipe("paper", GraphGPS.paper_recipe(space)).loss == "hinge"
+        )
 
 
 def test_padding_batch_and_order_do_not_matter():
@@ -63,8 +80,11 @@ def test_cells_do_not_look_at_each_other():
     assert apart[:, :8].max() < 1e-12 and apart[:, 8:].max() > 1e-4
 
 
-@pytest.mark.parametrize("space, graphs", [(spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)), spaces.darts(3, 0)[:2]],
-                         ids=["101", "darts"])
+@pytest.mark.parametrize(
+    "space, graphs",
+    [(spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)), spaces.darts(3, 0)[:2]],
+    ids=["101", "darts"],
+)
 def test_stacked_members_equal_each_alone(space, graphs):
     # Edge states end before the last layer's norm of them; a norm takes a bias before it out again.
     check_ensemble(lambda: GraphGPS(space, **SMALL), graphs, unused=("layers.1.local.norm_edge", "attention.out.bias"))

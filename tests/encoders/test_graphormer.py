@@ -22,7 +22,12 @@ def filled(readout):
         at = 100 + 20 * number
         g.fill_norm(layer.norm_attention, at)
         g.fill_norm(layer.norm_feed, at + 3)
-        for code, linear in ((1, layer.attention.project), (2, layer.attention.out), (4, layer.wide), (5, layer.narrow)):
+        for code, linear in (
+            (1, layer.attention.project),
+            (2, layer.attention.out),
+            (4, layer.wide),
+            (5, layer.narrow),
+        ):
             g.fill_linear(linear, at + code)
     g.fill_norm(model.norm, 7)
     return model
@@ -42,7 +47,10 @@ def test_distances_of_the_official_cell():
 
 def test_distances_are_those_of_the_graphs(monkeypatch):
     monkeypatch.setattr(distances, "PAIRS_AT_ONCE", 200)
-    for space, graphs in ((spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 40, 0, density=0.3)), spaces.darts(5, 0)[:2]):
+    for space, graphs in (
+        (spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 40, 0, density=0.3)),
+        spaces.darts(5, 0)[:2],
+    ):
         plain = graphs.distance
         for types in (2, 3, 20):
             expected = torch.where(plain < 0, types, plain.clamp(max=types - 1))
@@ -51,7 +59,10 @@ def test_distances_are_those_of_the_graphs(monkeypatch):
         distances.distance_types(graphs, 256)
 
 
-@pytest.mark.parametrize("options, count", [({"layers": 12, "heads": 8, "dim": 80}, 481_537), ({"layers": 6, "heads": 4, "dim": 80}, 246_249)])
+@pytest.mark.parametrize(
+    "options, count",
+    [({"layers": 12, "heads": 8, "dim": 80}, 481_537), ({"layers": 6, "heads": 4, "dim": 80}, 246_249)],
+)
 def test_published_size(options, count):
     with torch.device("meta"):
         model = Graphormer(spaces.nasbench101(), **options)
@@ -81,7 +92,10 @@ def test_cells_have_operations_of_their_own(readout):
 
 
 @pytest.mark.parametrize("readout", ["token", "mean"])
-@pytest.mark.parametrize("space, graphs", [(spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)), spaces.darts(3, 0)[:2]],
-                         ids=["101", "darts"])
+@pytest.mark.parametrize(
+    "space, graphs",
+    [(spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)), spaces.darts(3, 0)[:2]],
+    ids=["101", "darts"],
+)
 def test_stacked_members_equal_each_alone(space, graphs, readout):
     check_ensemble(lambda: Graphormer(space, **SMALL, readout=readout), graphs)

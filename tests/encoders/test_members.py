@@ -29,7 +29,9 @@ def test_a_member_trains_to_the_same_predictor_alone(cells, name, precision):
     encoder, pairs = info.load(), "compare" in info.hooks
 
     def trained(company):
-        return [o.predictions for o in train(lambda m, p: encoder(cells.space), cells.graphs, company, SHORT, pairs=pairs)]
+        return [
+            o.predictions for o in train(lambda m, p: encoder(cells.space), cells.graphs, company, SHORT, pairs=pairs)
+        ]
 
     company = members(cells, 3)
     together, alone = trained(company), trained(company[1:2])[0]

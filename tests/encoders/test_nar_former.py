@@ -80,7 +80,9 @@ def test_a_dim_at_which_operations_share_a_code_is_refused():
         alike = torch.nonzero(codes @ codes[0] > 0.95 * frequencies)[:, 0].tolist()[1:2]
         assert alike == [period(frequencies)] * (period(frequencies) < 20)
     assert [period(dim // 6) for dim in (12, 24, 48, 96, 192)] == [2, 6, 14, 30, float("inf")]
-    with pytest.raises(datasets.ArchrankError, match="at dim 12 the code of a number repeats every 2, and space '.*' has 5 operations"):
+    with pytest.raises(
+        datasets.ArchrankError, match="at dim 12 the code of a number repeats every 2, and space '.*' has 5 operations"
+    ):
         small(dim=12)
     with pytest.raises(datasets.ArchrankError, match="every 30"):
         NarFormer(datasets.SearchSpace("many", tuple(map(str, range(31))), 7))

@@ -12,14 +12,19 @@ from tests.encoders.contract import check_ensemble, check_padding_and_company
 def fill_flat(tensor, code):
     """By the rule of tensors of rank above two."""
     with torch.no_grad():
-        tensor.copy_(0.25 * torch.sin(0.7 * torch.arange(tensor.numel(), dtype=torch.float64) + code).reshape(tensor.shape))
+        tensor.copy_(
+            0.25 * torch.sin(0.7 * torch.arange(tensor.numel(), dtype=torch.float64) + code).reshape(tensor.shape)
+        )
 
 
 def filled(dim, features=6):
     model = NarFormerV2(g.space(5), dim=dim, layers=2, groups=8, ratio=2).double().eval()
     first = model.layers[0]
     first.degree, first.look = torch.nn.Linear(1, features).double(), torch.nn.Linear(features, features).double()
-    first.around, first.itself = torch.nn.Linear(features, dim).double(), torch.nn.Linear(features, dim, bias=False).double()
+    first.around, first.itself = (
+        torch.nn.Linear(features, dim).double(),
+        torch.nn.Linear(features, dim, bias=False).double(),
+    )
     for number, layer in enumerate(model.layers):
         o = 100 * number
         for code, part in enumerate((layer.around, layer.itself, layer.degree, layer.look), o + 1):
@@ -64,8 +69,14 @@ def test_padding_and_company_do_not_matter_and_edges_count():
     assert not torch.allclose(*found, atol=1e-4)
 
 
-@pytest.mark.parametrize("space, graphs", [(spaces.nasbench201(), spaces.nasbench201_graphs([[4, 2, 3, 1, 5, 4], [2, 4, 3, 4, 5, 4]])),
-                                           spaces.darts(3, 0)[:2]], ids=["201", "darts"])
+@pytest.mark.parametrize(
+    "space, graphs",
+    [
+        (spaces.nasbench201(), spaces.nasbench201_graphs([[4, 2, 3, 1, 5, 4], [2, 4, 3, 4, 5, 4]])),
+        spaces.darts(3, 0)[:2],
+    ],
+    ids=["201", "darts"],
+)
 def test_stacked_members_equal_each_alone(space, graphs):
     torch.manual_seed(0)
     check_ensemble(lambda: NarFormerV2(space, dim=32, layers=2), graphs)

@@ -53,8 +53,14 @@ def test_official_values(options, value):
 
 def test_what_heads_may_look_at():
     graphs = g.graphs(g.C5)
-    counts = {(mask, depth): NNFormer(g.space(5), **SMALL, sibling_mask=mask)._allowed(graphs, depth).sum((-1, -2))[0].tolist()
-              for mask in ("released", "intended") for depth in (0, 1)}
+    counts = {
+        (mask, depth): NNFormer(g.space(5), **SMALL, sibling_mask=mask)
+        ._allowed(graphs, depth)
+        .sum((-1, -2))[0]
+        .tolist()
+        for mask in ("released", "intended")
+        for depth in (0, 1)
+    }
     assert counts["released", 1] == [36, 36, 49, 49] and counts["released", 0][2:] == [36, 36]
     assert counts["intended", 1] == [36, 36, 35, 35] and counts["intended", 0][2:] == [22, 22]
 
@@ -83,8 +89,11 @@ def test_cells_have_operations_of_their_own():
 
 
 @pytest.mark.parametrize("options", [{}, {"sibling_mask": "released", "readout": "mean"}], ids=str)
-@pytest.mark.parametrize("space, graphs", [(spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)), spaces.darts(3, 0)[:2]],
-                         ids=["101", "darts"])
+@pytest.mark.parametrize(
+    "space, graphs",
+    [(spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)), spaces.darts(3, 0)[:2]],
+    ids=["101", "darts"],
+)
 def test_stacked_members_equal_each_alone(space, graphs, options):
     # What the last layer tells nodes reaches no class token.
     check_ensemble(lambda: NNFormer(space, **SMALL, **options), graphs, () if options else ("layers.1.around",))

@@ -27,7 +27,9 @@ def test_the_table_counts_and_where_it_does_not_the_operations_do(cells):
     column = np.random.default_rng(0).permutation(len(cells)).astype(float)
     table = counted(cells, column)
     assert np.array_equal(parameters(with_costs(table), table.space)[:, 0].numpy(), column)
-    assert np.array_equal(parameters(with_costs(table)[[3, 1]], table.space, better="smaller")[:, 0].numpy(), -column[[3, 1]])
+    assert np.array_equal(
+        parameters(with_costs(table)[[3, 1]], table.space, better="smaller")[:, 0].numpy(), -column[[3, 1]]
+    )
     flops = parameters(with_costs(table), table.space, metric="flops")[:, 0]
     assert torch.equal(flops, complexity(table.graphs, table.space, "flops"))
     for without in (cells, counted(cells, np.where(np.arange(len(cells)) == 7, np.nan, column))):
@@ -36,7 +38,12 @@ def test_the_table_counts_and_where_it_does_not_the_operations_do(cells):
 
 
 def test_it_ranks_in_a_run_without_labels(cells, tmp_path):
-    plan = make_plan(parse_list("parameters,parameters[better=smaller],parameters+ridge"), benchmarks=[cells], budgets=[12, 40], seeds=2)
+    plan = make_plan(
+        parse_list("parameters,parameters[better=smaller],parameters+ridge"),
+        benchmarks=[cells],
+        budgets=[12, 40],
+        seeds=2,
+    )
     summary = run(plan, tmp_path, workers=0)
     assert (summary.trained, summary.failed) == (12, 0)
     frame = read_results([tmp_path])
@@ -51,7 +58,9 @@ def test_it_ranks_in_a_run_without_labels(cells, tmp_path):
 
 
 def test_what_does_not_rank_by_itself_needs_a_head():
-    with pytest.raises(ArchrankError, match=r"path does not rank by itself; \+none needs one that does, such as parameters"):
+    with pytest.raises(
+        ArchrankError, match=r"path does not rank by itself; \+none needs one that does, such as parameters"
+    ):
         parse("path+none")
     assert (parse("parameters")[0].label, parse("parameters+none")[0].label) == ("parameters", "parameters")
 
@@ -60,6 +69,9 @@ def test_what_does_not_rank_by_itself_needs_a_head():
 @pytest.mark.skipif(datasets.available()["nasbench201"] == "missing", reason="needs the NAS-Bench-201 table")
 def test_tau_over_the_whole_of_nasbench201():
     benchmark = datasets.load("nasbench201")
-    for graphs in (with_costs(benchmark), benchmark.graphs.plain()):  # the stand-in orders this space as the true count does
+    for graphs in (
+        with_costs(benchmark),
+        benchmark.graphs.plain(),
+    ):  # the stand-in orders this space as the true count does
         found = kendall(benchmark.target("cifar10_val"), parameters(graphs, benchmark.space)[:, 0].numpy())
         assert found == pytest.approx(0.534, abs=5e-4)

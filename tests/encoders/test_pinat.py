@@ -30,7 +30,9 @@ def fill_pine(part, at):
 
 
 def fill_beside(part, at, spread):
-    for number, (pine, linear) in enumerate(zip((part.block.first, part.block.second, part.block.last), part.block.beside)):
+    for number, (pine, linear) in enumerate(
+        zip((part.block.first, part.block.second, part.block.last), part.block.beside)
+    ):
         fill_pine(pine, at + 10 * number)
         g.fill_linear(linear, at + 10 * number + 6)
     if part.spread is not None:
@@ -56,7 +58,9 @@ def test_official_values():
     assert score.item() == pytest.approx(-0.47673058011348746, abs=1e-12) and count == 4854
 
 
-@pytest.mark.parametrize("space, count", [(spaces.nasbench101(), 553_840), (spaces.nasbench201(), 553_750)], ids=["101", "201"])
+@pytest.mark.parametrize(
+    "space, count", [(spaces.nasbench101(), 553_840), (spaces.nasbench201(), 553_750)], ids=["101", "201"]
+)
 def test_published_size(space, count):
     with torch.device("meta"):
         model = PINAT(space, **PINAT.paper_config(space))
@@ -83,7 +87,10 @@ def test_predecessors_are_a_set():
 
 
 def test_padding_counts_only_in_the_published_form():
-    for space, graphs in ((spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)), spaces.darts(4, 0)[:2]):
+    for space, graphs in (
+        (spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)),
+        spaces.darts(4, 0)[:2],
+    ):
         for faithful in (False, True):
             model = PINAT(space, **SMALL, faithful=faithful).double().eval()
             assert torch.allclose(model(graphs), model(graphs.pad(graphs.nodes + 3)), atol=1e-12)
@@ -100,5 +107,8 @@ def test_the_recipe_with_the_ranking_loss_is_the_published_one_but_for_it():
     published = make_recipe("paper", PINAT.paper_recipe(spaces.nasbench201()))
     differ = {field for field in type(recipe).model_fields if getattr(recipe, field) != getattr(published, field)}
     assert differ == {"name", "loss"} and recipe.loss == "bce"
-    defaults = PINAT(spaces.nasbench201(), faithful=True), PINAT(spaces.nasbench201(), **PINAT.paper_config(spaces.nasbench201()))
+    defaults = (
+        PINAT(spaces.nasbench201(), faithful=True),
+        PINAT(spaces.nasbench201(), **PINAT.paper_config(spaces.nasbench201())),
+    )
     assert len({str(model) for model in defaults}) == 1  # so `pinat[faithful=true]` is the published network

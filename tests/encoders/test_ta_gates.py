@@ -14,19 +14,32 @@ from tests.encoders.test_gates import N4, SIZE, check, fill_sequence, filled, sc
 TA = {**SIZE, "back_dim": 5, "update_dim": 7, "faithful": True}
 
 
-@pytest.mark.parametrize("steps, update, embedding, value", [
-    (2, "all", [0.04202009547, 0.1024576709, 0.05879770866], 0.1283833576580054),
-    (3, "all", [0.04203299534, 0.1025033967, 0.05881597195], 0.12838663849485973),
-    (3, "conv", [0.04202077785, 0.102464223, 0.05880175881], 0.12838430950670865)])
+@pytest.mark.parametrize(
+    "steps, update, embedding, value",
+    [
+        (2, "all", [0.04202009547, 0.1024576709, 0.05879770866], 0.1283833576580054),
+        (3, "all", [0.04203299534, 0.1025033967, 0.05881597195], 0.12838663849485973),
+        (3, "conv", [0.04202077785, 0.102464223, 0.05880175881], 0.12838430950670865),
+    ],
+)
 def test_official_values_of_ta_gates_on_nodes(steps, update, embedding, value):
     check(TAGATES(g.space(7), **TA, steps=steps, update=update), g.graphs(g.C5), embedding, value)
 
 
-@pytest.mark.parametrize("steps, embedding, value", [
-    (2, [-0.001547051915, -0.007160299533, -0.002238010789], 0.115492531001955),
-    (4, [-0.001537528478, -0.007102141816, -0.002217263512], 0.11549892005931661)])
+@pytest.mark.parametrize(
+    "steps, embedding, value",
+    [
+        (2, [-0.001547051915, -0.007160299533, -0.002238010789], 0.115492531001955),
+        (4, [-0.001537528478, -0.007102141816, -0.002217263512], 0.11549892005931661),
+    ],
+)
 def test_official_values_of_ta_gates_on_edges(steps, embedding, value):
-    check(TAGATES(spaces.nasbench201(), **TA, steps=steps, update="conv", readout="output"), spaces.nasbench201_graphs([N4]), embedding, value)
+    check(
+        TAGATES(spaces.nasbench201(), **TA, steps=steps, update="conv", readout="output"),
+        spaces.nasbench201_graphs([N4]),
+        embedding,
+        value,
+    )
 
 
 def with_attributes():

@@ -53,7 +53,9 @@ def test_official_values():
     assert score.item() == pytest.approx(-0.4380267651023354, abs=1e-12) and count == 1112
 
 
-@pytest.mark.parametrize("space, count", [(spaces.nasbench101(), 503_232), (spaces.nasbench201(), 503_022)], ids=["101", "201"])
+@pytest.mark.parametrize(
+    "space, count", [(spaces.nasbench101(), 503_232), (spaces.nasbench201(), 503_022)], ids=["101", "201"]
+)
 def test_published_size(space, count):
     with torch.device("meta"):
         model = TNASP(space, **TNASP.paper_config(space))
@@ -74,7 +76,10 @@ def test_where_an_operation_stands_counts_and_what_none_links_does_not():
 
 
 def test_padding_counts_only_in_the_published_form():
-    for space, graphs in ((spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)), spaces.darts(4, 0)[:2]):
+    for space, graphs in (
+        (spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)),
+        spaces.darts(4, 0)[:2],
+    ):
         default, published = (TNASP(space, **SMALL, faithful=form).double().eval() for form in (False, True))
         assert torch.allclose(default(graphs), default(graphs.pad(graphs.nodes + 3)), atol=1e-12)
         assert torch.allclose(published(graphs), published(graphs.pad(graphs.nodes + 3)), atol=1e-12)

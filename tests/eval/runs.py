@@ -36,7 +36,9 @@ def content(folder: Path) -> dict:
         if path.is_file() and path.parent.name != "ensembles":
             if path.suffix == ".json":
                 record = json.loads(path.read_text())
-                found[path.name] = {name: record[name] for name in ("trial", "label", "status", "metrics", "test", "model", "recipe")}
+                found[path.name] = {
+                    name: record[name] for name in ("trial", "label", "status", "metrics", "test", "model", "recipe")
+                }
             else:
                 found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found

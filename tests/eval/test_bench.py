@@ -36,14 +36,17 @@ TINY = Case("gcn[dim=8,layers=1]", "digits101", budget=14, members=2, predicted=
 # ---- the conventional form is the same network ----
 
 
-@pytest.mark.parametrize("kind, options", [
-    (NeuralPredictorGCN, {"dropout": 0.0}),
-    (GIN, {}),
-    (GIN, {"directed": True, "faithful": True}),
-    (GatedGCN, {}),
-    (GatedGCN, {"directed": True}),
-    (FlowerFormer, {"layers": 2, "heads": 2, "attention_dropout": 0.0}),
-])
+@pytest.mark.parametrize(
+    "kind, options",
+    [
+        (NeuralPredictorGCN, {"dropout": 0.0}),
+        (GIN, {}),
+        (GIN, {"directed": True, "faithful": True}),
+        (GatedGCN, {}),
+        (GatedGCN, {"directed": True}),
+        (FlowerFormer, {"layers": 2, "heads": 2, "attention_dropout": 0.0}),
+    ],
+)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("dtype, close", [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 def test_torch_geometric_forms_equal_ours(cells, kind, options, training, dtype, close):
@@ -67,7 +70,9 @@ def test_torch_geometric_forms_equal_ours(cells, kind, options, training, dtype,
     b.square().sum().backward()
     second = gradients(theirs)
     assert [size for size, _ in first] == [size for size, _ in second]
-    assert np.allclose([norm for _, norm in first], [norm for _, norm in second], rtol=1e-3 if close > 1e-6 else 1e-7, atol=1e-6)
+    assert np.allclose(
+        [norm for _, norm in first], [norm for _, norm in second], rtol=1e-3 if close > 1e-6 else 1e-7, atol=1e-6
+    )
 
 
 def gradients(network):
@@ -77,7 +82,10 @@ def gradients(network):
 
 def test_what_has_no_torch_geometric_form_is_said(cells):
     graphs = cells.graphs.plain()[:2]
-    for encoder in (FlowerFormer(cells.space, layers=1, mask_mode="target"), NeuralPredictorGCN(cells.space, layers=1, faithful=True)):
+    for encoder in (
+        FlowerFormer(cells.space, layers=1, mask_mode="target"),
+        NeuralPredictorGCN(cells.space, layers=1, faithful=True),
+    ):
         with pytest.raises(ArchrankError, match="no torch-geometric form"):
             PygNetwork(Network(encoder, Head(), graphs))
 
@@ -95,7 +103,11 @@ def test_exponents_are_those_of_the_upper_half():
 
 
 def test_ratios_are_formed_within_a_repeat():
-    samples = [{"variant": way, "repeat": k, "cpu": cpu * load} for k, load in enumerate((1, 10, 3)) for way, cpu in (("a", 6.0), ("b", 2.0))]
+    samples = [
+        {"variant": way, "repeat": k, "cpu": cpu * load}
+        for k, load in enumerate((1, 10, 3))
+        for way, cpu in (("a", 6.0), ("b", 2.0))
+    ]
     found = ratios(samples, "a", "b", "cpu")
     assert (found.median, found.low, found.high, found.count) == (3, 3, 3, 3)
     assert ratios(samples, "a", "c", "cpu") is None and spread([]) is None
@@ -181,29 +193,54 @@ def measured(tmp_path, monkeypatch):
     monkeypatch.setattr(compare_module, "Worker", Inline)
     monkeypatch.setattr(growth_module, "Worker", Inline)
     quiet = {"say": lambda text: None}
-    compare([TINY, Case("bag_of_ops", "digits101", budget=16, members=2)], ["ensemble", "torch-geometric"], Results(tmp_path, "encoders", command="archrank x"),
-            repeats=2, updates=2, **quiet)
+    compare(
+        [TINY, Case("bag_of_ops", "digits101", budget=16, members=2)],
+        ["ensemble", "torch-geometric"],
+        Results(tmp_path, "encoders", command="archrank x"),
+        repeats=2,
+        updates=2,
+        **quiet,
+    )
     for part, sizes in (("members", [1, 2]), ("nodes", [5, 9]), ("space", [50, 100])):
-        grow([part], ["gcn[dim=8,layers=1]"], lambda name: Results(tmp_path, name), benchmark="digits101", sizes=sizes, repeats=1, updates=2, **quiet)
+        grow(
+            [part],
+            ["gcn[dim=8,layers=1]"],
+            lambda name: Results(tmp_path, name),
+            benchmark="digits101",
+            sizes=sizes,
+            repeats=1,
+            updates=2,
+            **quiet,
+        )
     return tmp_path
 
 
 def test_a_run_leaves_samples_and_a_page(measured, tmp_path):
     samples = read_all([measured])
     of = [s for s in samples if s["case"] == TINY.encoder]
-    assert [(s["variant"], s["repeat"]) for s in of if s["what"] == "train"] == [(way, k) for k in (0, 1) for way in ("ensemble", "torch-geometric")]
+    assert [(s["variant"], s["repeat"]) for s in of if s["what"] == "train"] == [
+        (way, k) for k in (0, 1) for way in ("ensemble", "torch-geometric")
+    ]
     missing = [s for s in samples if s["what"] == "missing"]
     assert [s["case"] for s in missing] == ["bag_of_ops"] and "no torch-geometric form" in missing[0]["why"]
     sizes = [s for s in samples if s["part"] == "growth-space" and s["what"] == "size"]
     assert [s["measured"] for s in sizes] == [50, 100]
     written = write_page(samples, tmp_path / "docs")
     page = written[0].read_text()
-    for said in ("not measured: no GPU was available", "`archrank x`".strip("`"), "## How cost grows", "grows with the power", "| gcn[dim=8,layers=1] | torch-geometric |"):
+    for said in (
+        "not measured: no GPU was available",
+        "`archrank x`".strip("`"),
+        "## How cost grows",
+        "grows with the power",
+        "| gcn[dim=8,layers=1] | torch-geometric |",
+    ):
         assert said in page
     assert "nan" not in page and all(path.read_text().startswith("<?xml") for path in written[1:]) and len(written) == 5
     for path in written[1:]:
         assert f"figures/{path.name}" in page
-    assert [path.read_text() for path in write_page(samples, tmp_path / "again")] == [path.read_text() for path in written]
+    assert [path.read_text() for path in write_page(samples, tmp_path / "again")] == [
+        path.read_text() for path in written
+    ]
 
 
 def test_measuring_a_case_again_replaces_its_samples(tmp_path):
@@ -256,7 +293,10 @@ def test_against_takes_turns(tmp_path, monkeypatch):
 
 def test_the_plan_that_is_timed_has_10_000_trials(tmp_path, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr("archrank.eval.bench.against.timed", lambda command: asked.append(command) or {"wall": 1.5, "cpu": 1.0, "peak": 1, "starter": 1})
+    monkeypatch.setattr(
+        "archrank.eval.bench.against.timed",
+        lambda command: asked.append(command) or {"wall": 1.5, "cpu": 1.0, "peak": 1, "starter": 1},
+    )
     plan(Results(tmp_path, "plan"), repeats=2, say=lambda text: None)
     with pytest.raises(SystemExit):
         main(asked[0][3:])
@@ -266,16 +306,19 @@ def test_the_plan_that_is_timed_has_10_000_trials(tmp_path, monkeypatch, capsys)
     assert "under 2 s" not in write_page(read_all([tmp_path]), tmp_path)[0].read_text()
 
 
-@pytest.mark.parametrize("words, said", [
-    (["gnc"], "unknown encoder 'gnc'"),
-    (["path+gp"], "trained by scikit-learn"),
-    (["gcn", "--ways", "alone"], "say --ways ensemble,alone"),
-    (["--growth", "node"], "did you mean nodes"),
-    (["--growth", "all", "--sizes", "3"], "exactly one part"),
-    (["--growth", "nodes", "--sizes", "3;4"], "give whole numbers"),
-    (["gcn", "--device", "tpu"], "unknown device 'tpu'"),
-    (["gcn", "--page", "nowhere"], "no results of `archrank bench` in nowhere"),
-])
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["gnc"], "unknown encoder 'gnc'"),
+        (["path+gp"], "trained by scikit-learn"),
+        (["gcn", "--ways", "alone"], "say --ways ensemble,alone"),
+        (["--growth", "node"], "did you mean nodes"),
+        (["--growth", "all", "--sizes", "3"], "exactly one part"),
+        (["--growth", "nodes", "--sizes", "3;4"], "give whole numbers"),
+        (["gcn", "--device", "tpu"], "unknown device 'tpu'"),
+        (["gcn", "--page", "nowhere"], "no results of `archrank bench` in nowhere"),
+    ],
+)
 def test_wrong_usage_is_one_line(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
@@ -288,7 +331,24 @@ def test_wrong_usage_is_one_line(words, said, tmp_path, monkeypatch, capsys):
 def test_a_failing_command_keeps_what_was_measured_before(tmp_path, capsys):
     out = tmp_path / "out"
     with pytest.raises(SystemExit) as stop:
-        main(["bench", "bag_of_ops", "-b", "digits101", "--budget", "8", "--members", "1", "--updates", "1", "--against", "no-such-program x", "-o", str(out)])
+        main(
+            [
+                "bench",
+                "bag_of_ops",
+                "-b",
+                "digits101",
+                "--budget",
+                "8",
+                "--members",
+                "1",
+                "--updates",
+                "1",
+                "--against",
+                "no-such-program x",
+                "-o",
+                str(out),
+            ]
+        )
     assert stop.value.code == 2 and "cannot start 'no-such-program x'" in capsys.readouterr().err
     kept = read(out / "against.json")["samples"]
     assert [s["what"] for s in kept] == ["ready", "ready", "timed"] and kept[-1]["wall"] > 0

@@ -98,13 +98,36 @@ def test_a_run_waits_for_what_another_one_trains_and_takes_over_what_that_leaves
 
 
 def test_two_commands_at_once_train_everything_once_and_say_so(tmp_path):
-    command = [sys.executable, "-m", "archrank", "run", "-e", "path+ridge,bag_of_ops+ridge,adjacency+ridge,path+forest", "--budgets", "20", "--seeds", "2",
-               "--workers", "0", "--store", "store"]
-    both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(2)]
+    command = [
+        sys.executable,
+        "-m",
+        "archrank",
+        "run",
+        "-e",
+        "path+ridge,bag_of_ops+ridge,adjacency+ridge,path+forest",
+        "--budgets",
+        "20",
+        "--seeds",
+        "2",
+        "--workers",
+        "0",
+        "--store",
+        "store",
+    ]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
     said = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
-    counts = [{words[-1]: int(words[0]) for part in text.splitlines()[-1].split(":")[1].split(",") if (words := part.split()) and words[0].isdigit()}
-              for text in said]
+    counts = [
+        {
+            words[-1]: int(words[0])
+            for part in text.splitlines()[-1].split(":")[1].split(",")
+            if (words := part.split()) and words[0].isdigit()
+        }
+        for text in said
+    ]
     assert sum(count["trained"] for count in counts) == 8, said
     assert not (tmp_path / "store" / "claims").exists() and not list((tmp_path / "store" / "ensembles").iterdir())
 

@@ -23,7 +23,9 @@ def test_dngo_is_bayesian_linear_regression_at_the_highest_marginal_likelihood()
     hidden = model[:-1].transform(features)
     assert hidden.shape == (90, 50) and np.abs(hidden).max() <= 1
     network = model[-2].network_
-    assert np.allclose(hidden @ network.coefs_[-1][:, 0] + network.intercepts_[-1], network.predict(model[:-2].transform(features)))
+    assert np.allclose(
+        hidden @ network.coefs_[-1][:, 0] + network.intercepts_[-1], network.predict(model[:-2].transform(features))
+    )
 
     centre, mean = hidden.mean(0), labels.mean()
     x, y = hidden - centre, labels - mean
@@ -34,8 +36,15 @@ def test_dngo_is_bayesian_linear_regression_at_the_highest_marginal_likelihood()
         variance = np.exp(-logs[1]) + np.maximum(values, 0) * np.exp(-logs[0])
         return 0.5 * (np.log(variance) + turned**2 / variance).sum()
 
-    found = min((minimize(surprise, [0.0, start], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 4000})
-                 for start in (0.0, 5.0, 10.0)), key=lambda result: result.fun)
+    found = min(
+        (
+            minimize(
+                surprise, [0.0, start], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 4000}
+            )
+            for start in (0.0, 5.0, 10.0)
+        ),
+        key=lambda result: result.fun,
+    )
     precision, noise = np.exp(found.x)
     assert np.log([model[-1].lambda_, model[-1].alpha_]) == pytest.approx(found.x, abs=0.05)
     fresh, scores = problem(200, seed=1)
@@ -57,7 +66,9 @@ def test_dngo_repeats_itself_and_its_end_is_no_complaint():
 def test_none_predicts_the_number_itself_whatever_the_labels():
     features = np.arange(10.0)[:, None]
     for labels in (np.arange(4.0), -np.arange(4.0)):
-        assert fit_predict(features, Member(0, np.arange(4), labels, np.arange(4, 10)), "none").predictions.tolist() == [4, 5, 6, 7, 8, 9]
+        assert fit_predict(
+            features, Member(0, np.arange(4), labels, np.arange(4, 10)), "none"
+        ).predictions.tolist() == [4, 5, 6, 7, 8, 9]
     # The same number for every training architecture is no hindrance to a ranking that is not trained.
     alike = np.concatenate([np.ones((4, 1)), features])
     assert fit_predict(alike, Member(0, np.arange(4), np.arange(4.0), np.arange(4, 14)), "none").problem is None
@@ -76,5 +87,8 @@ def test_a_process_on_many_features_is_the_one_on_their_span():
 
 def test_what_a_regressor_draws_is_the_members_own_and_repeats_itself():
     features, labels = problem(40)
-    one, again, other = (fit_predict(features, Member(seed, np.arange(20), labels[:20], np.arange(20, 40)), "boosting").predictions for seed in (1, 1, 2))
+    one, again, other = (
+        fit_predict(features, Member(seed, np.arange(20), labels[:20], np.arange(20, 40)), "boosting").predictions
+        for seed in (1, 1, 2)
+    )
     assert np.array_equal(one, again) and not np.allclose(one, other)

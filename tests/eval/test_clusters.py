@@ -18,7 +18,9 @@ def test_the_job_array_of_the_page_and_its_merge_are_the_run_on_one_machine(tmp_
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "archrank").write_text(f'#!/bin/bash\nexec {sys.executable} -m archrank "$@"\n')
     (tmp_path / "bin" / "archrank").chmod(0o755)
-    env = dict(os.environ, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}", SLURM_CPUS_PER_TASK="0", SLURM_ARRAY_TASK_COUNT="2")
+    env = dict(
+        os.environ, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}", SLURM_CPUS_PER_TASK="0", SLURM_ARRAY_TASK_COUNT="2"
+    )
 
     def bash(*words, **more):
         done = subprocess.run(["bash", *words], cwd=tmp_path, env=env | more, capture_output=True, text=True)

@@ -27,24 +27,51 @@ def double_precision():
 
 
 def both(cells, make, recipe=EPOCHS, **more):
-    return [train(lambda m, p: make(cells.space), cells.graphs, members(cells, 3), recipe, compiled=way, **more) for way in (False, True)]
+    return [
+        train(lambda m, p: make(cells.space), cells.graphs, members(cells, 3), recipe, compiled=way, **more)
+        for way in (False, True)
+    ]
 
 
 @needs_compiler
-@pytest.mark.parametrize(("kind", "options", "shapes", "changes"), [
-    (GIN, {"dim": 16, "layers": 1, "dropout": 0.3}, 2,
-     {"clip": 0.05, "ema": 0.9, "pairs_per_item": 0.5, "difference": 0.5, "consistency": 0.5, "weight_decay": 0.1}),
-    (GatedGCN, {"dim": 16, "layers": 2, "dropout": 0.3}, 1, {"optimizer": "adam", "loss": "mse", "weight_decay": 0.1}),
-    (BRPNASRelation, {"dim": 8, "layers": 1}, 1, {"loss": "relation"})])
+@pytest.mark.parametrize(
+    ("kind", "options", "shapes", "changes"),
+    [
+        (
+            GIN,
+            {"dim": 16, "layers": 1, "dropout": 0.3},
+            2,
+            {
+                "clip": 0.05,
+                "ema": 0.9,
+                "pairs_per_item": 0.5,
+                "difference": 0.5,
+                "consistency": 0.5,
+                "weight_decay": 0.1,
+            },
+        ),
+        (
+            GatedGCN,
+            {"dim": 16, "layers": 2, "dropout": 0.3},
+            1,
+            {"optimizer": "adam", "loss": "mse", "weight_decay": 0.1},
+        ),
+        (BRPNASRelation, {"dim": 8, "layers": 1}, 1, {"loss": "relation"}),
+    ],
+)
 def test_steps_of_a_small_network_are_one_program_per_shape(cells, kind, options, shapes, changes):
     before = len(step._programs)
     recipe = EPOCHS.model_copy(update=changes | ({} if shapes == 2 else {"batch": 12}))
     twins = cells.graphs[torch.arange(len(cells.graphs)).roll(1)]
-    plain, fused = both(cells, lambda space: kind(space, **options), recipe, twins=twins, pairs=hasattr(kind, "compare"))
+    plain, fused = both(
+        cells, lambda space: kind(space, **options), recipe, twins=twins, pairs=hasattr(kind, "compare")
+    )
     assert len(step._programs) == before + shapes
     for one, other in zip(plain, fused):
         assert np.allclose(one.predictions, other.predictions, rtol=1e-9)
-        assert not one.notes and "compiled: whole steps" in other.notes[0] and "s to build, not counted" in other.notes[0]
+        assert (
+            not one.notes and "compiled: whole steps" in other.notes[0] and "s to build, not counted" in other.notes[0]
+        )
 
 
 @needs_compiler
@@ -80,8 +107,22 @@ def test_modules_have_one_signature_where_they_compute_the_same():
 
     long, other = torch.zeros(2000), torch.zeros(2000)
     other[1000] = 1
-    assert made() == made() and made(_act=torch.relu, size=[2]) == made(_act=torch.relu, size=[2]) and made(a=long.numpy()) == made(a=long.numpy())
-    settings = [{}, {"_scale": 1.0}, {"_scale": 2.0}, {"a": [long]}, {"a": [other]}, {"a": long.numpy()}, {"a": other.numpy()}, {"f": lambda: 1}, {"f": lambda: 1}]
+    assert (
+        made() == made()
+        and made(_act=torch.relu, size=[2]) == made(_act=torch.relu, size=[2])
+        and made(a=long.numpy()) == made(a=long.numpy())
+    )
+    settings = [
+        {},
+        {"_scale": 1.0},
+        {"_scale": 2.0},
+        {"a": [long]},
+        {"a": [other]},
+        {"a": long.numpy()},
+        {"a": other.numpy()},
+        {"f": lambda: 1},
+        {"f": lambda: 1},
+    ]
     assert len({made(**held) for held in settings}) == len(settings)
 
 
@@ -109,7 +150,9 @@ def test_values_are_taken_apart_and_put_together():
     apart = parts._take_apart(value, tensors, structure)
     assert tensors == [a, b] and value[1] in str(structure)
     back = parts._put_together(apart, [b, a])
-    assert back[0]["x"] == [b, None] and back[0]["y"].tensor is a and back[0]["y"].count == 3 and back[1:] == ("word", 2.5)
+    assert (
+        back[0]["x"] == [b, None] and back[0]["y"].tensor is a and back[0]["y"].count == 3 and back[1:] == ("word", 2.5)
+    )
     assert value[0]["y"].tensor is b
     other = []
     parts._take_apart(({"x": [a, None], "y": Held(b)}, "word", 2.0), [], other)

@@ -73,7 +73,11 @@ def predictions(store, item):
 def test_features_of_test_architectures_reach_no_prediction_but_their_own(cells, plugin, tmp_path):
     split = next(iter(plan_of(cells, "path").splits.values()))
     rows = [int(row) for row in split.test[:2]]
-    plan = plan_of(cells, ",".join(f"{plugin}:far[row={row}]+{head}" for row in rows for head in ("linear", "ridge")), recipe="quick")
+    plan = plan_of(
+        cells,
+        ",".join(f"{plugin}:far[row={row}]+{head}" for row in rows for head in ("linear", "ridge")),
+        recipe="quick",
+    )
     assert run(plan, tmp_path / "store", workers=0).failed == 0
     for one, other in zip(plan.trials[:2], plan.trials[2:]):
         first, second = predictions(tmp_path / "store", one), predictions(tmp_path / "store", other)
@@ -87,16 +91,27 @@ def test_labels_and_twins_are_those_of_the_recipe(cells, plugin, tmp_path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     splits = [plan.splits[item.trial.split] for item in plan.trials]
-    members = [Member(seed, split.train(12), cells.target()[split.train(12)], split.test) for seed, split in enumerate(splits)]
-    expected = train(lambda member, probe: module.Raw(cells.space), cells.graphs, members, make_recipe("paper", module.Raw.paper_recipe(None)),
-                     twins=module.Raw.twins(cells.graphs))
+    members = [
+        Member(seed, split.train(12), cells.target()[split.train(12)], split.test) for seed, split in enumerate(splits)
+    ]
+    expected = train(
+        lambda member, probe: module.Raw(cells.space),
+        cells.graphs,
+        members,
+        make_recipe("paper", module.Raw.paper_recipe(None)),
+        twins=module.Raw.twins(cells.graphs),
+    )
     for item, split, outcome in zip(plan.trials, splits, expected):
         assert np.allclose(predictions(tmp_path / "store", item)[split.test], outcome.predictions, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    ({"split": "0" * 64}, "the split of seed 0 is not the one"),
-    ({"table": "0" * 64}, "the table of synthetic0 is not the one")])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"split": "0" * 64}, "the split of seed 0 is not the one"),
+        ({"table": "0" * 64}, "the table of synthetic0 is not the one"),
+    ],
+)
 def test_a_trial_on_another_table_or_split_than_planned_is_a_failure(cells, tmp_path, change, said):
     plan = plan_of(cells, "path+ridge")
     plan.trials = [replace(item, trial=replace(item.trial, **change)) for item in plan.trials]
@@ -108,7 +123,7 @@ def test_a_pretraining_is_done_once_for_each_table_configuration_and_hidden_cost
     def calls(benchmark, encoders, **more):
         known = log.read_text().splitlines() if (log := tmp_path / "calls").exists() else []
         assert run(plan_of(benchmark, encoders, **more), tmp_path / "store", workers=0).failed == 0
-        return log.read_text().splitlines()[len(known):]
+        return log.read_text().splitlines()[len(known) :]
 
     kept, half = f"{plugin}:kept+ridge", cells.subset(range(200))
     half.scores = half.scores.assign(parameters=np.random.default_rng(0).permutation(200) + 1.0)
@@ -123,7 +138,7 @@ def test_a_damaged_pretraining_is_made_again(cells, plugin, tmp_path):
     plan = plan_of(cells, f"{plugin}:kept+ridge")
     store, calls = tmp_path / "store", Path(plugin).parent / "calls"
     assert run(plan, store, workers=0).failed == 0
-    made, = (path for path in (store / "pretraining").iterdir() if path.suffix == ".safetensors")
+    (made,) = (path for path in (store / "pretraining").iterdir() if path.suffix == ".safetensors")
     whole = made.read_bytes()
     made.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
     for path in (store / "trials").iterdir():
@@ -137,17 +152,35 @@ def test_a_damaged_pretraining_is_made_again(cells, plugin, tmp_path):
 
 def test_complex_features_are_refused(cells, plugin, tmp_path):
     path = Path(plugin)
-    path.write_text(path.read_text() + "\n\n@encoding('turned')\ndef turned(graphs, space):\n    return torch.ones(len(graphs), 2, dtype=torch.complex64)\n")
+    path.write_text(
+        path.read_text()
+        + "\n\n@encoding('turned')\ndef turned(graphs, space):\n    return torch.ones(len(graphs), 2, dtype=torch.complex64)\n"
+    )
     assert run(plan_of(cells, f"{plugin}:turned+ridge"), tmp_path / "store", workers=0).failed == 1
-    record, = Store(tmp_path / "store").records()
+    (record,) = Store(tmp_path / "store").records()
     assert "gives complex numbers; give real ones" in record.error.message
 
 
 def test_trials_train_together_that_have_one_target_one_recipe_and_batches_of_one_size(cells, plugin, tmp_path):
-    common, quick, paper = (plan_of(cells, f"{plugin}:Raw", [12, 20, 40], 2, targets=["quality", "cost"], recipe=name).trials
-                            for name in ("common", "quick", "paper"))
-    groups = [[item.trial for item in group.members] for group in make_groups([*common, *quick, *paper], set(), Store(tmp_path))]
-    found = pd.DataFrame([{"target": t.target, "recipe": t.recipe, "batch": t.budget if t.recipe == "paper" else min(COMMON.batch, t.budget)}
-                          for group in groups for t in group], index=np.repeat(np.arange(len(groups)), [len(group) for group in groups]))
+    common, quick, paper = (
+        plan_of(cells, f"{plugin}:Raw", [12, 20, 40], 2, targets=["quality", "cost"], recipe=name).trials
+        for name in ("common", "quick", "paper")
+    )
+    groups = [
+        [item.trial for item in group.members]
+        for group in make_groups([*common, *quick, *paper], set(), Store(tmp_path))
+    ]
+    found = pd.DataFrame(
+        [
+            {
+                "target": t.target,
+                "recipe": t.recipe,
+                "batch": t.budget if t.recipe == "paper" else min(COMMON.batch, t.budget),
+            }
+            for group in groups
+            for t in group
+        ],
+        index=np.repeat(np.arange(len(groups)), [len(group) for group in groups]),
+    )
     assert (found.groupby(level=0).nunique() == 1).all(None) and len(found) == 36
     assert len(groups) == len(found.drop_duplicates()) == 2 * (2 + 2 + 3)

@@ -32,7 +32,9 @@ def test_a_sample_takes_nothing_from_the_training(cells):
 def test_a_batch_is_made_again_from_its_tensors(cells):
     batch = Feed(members(cells, 2), [cells.graphs, cells.graphs], DRAWING, {4: 16}).sample(4)
     doubled = batch.with_tensors([tensor + tensor for tensor in batch.tensors()])
-    assert torch.equal(doubled.labels, 2 * batch.labels) and torch.equal(doubled.views[1].matches, 2 * batch.views[1].matches)
+    assert torch.equal(doubled.labels, 2 * batch.labels) and torch.equal(
+        doubled.views[1].matches, 2 * batch.views[1].matches
+    )
     assert torch.equal(doubled.views[0].graphs.ops, 2 * batch.views[0].graphs.ops)
     without = Feed(members(cells, 2), [cells.graphs], COMMON, {4: 0}).sample(4)
     assert without.views[0].drawn is None and without.with_tensors(without.tensors()).views[0].matches is None

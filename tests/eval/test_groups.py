@@ -19,7 +19,9 @@ def seeds(members):
     return [(item.trial.seed, item.trial.budget) for item in members]
 
 
-@pytest.mark.parametrize(("count", "sizes"), [(1, [1]), (5, [5]), (7, [7]), (9, [4, 5]), (10, [5, 5]), (20, [10, 10]), (30, [10, 10, 10])])
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(1, [1]), (5, [5]), (7, [7]), (9, [4, 5]), (10, [5, 5]), (20, [10, 10]), (30, [10, 10, 10])]
+)
 def test_many_seeds_are_several_ensembles_whatever_the_number_of_cores(cells, count, sizes):
     assert list(map(len, compose(plan_of(cells, "gcn", [20], count).trials))) == sizes
     assert list(map(len, compose(plan_of(cells, "gcn", [20], count).trials, "cuda:0"))) == [count]
@@ -30,9 +32,12 @@ def test_an_ensemble_of_which_nothing_is_stored_is_the_same_whatever_else_is(cel
     empty = {ensemble_id(group.members) for group in make_groups(trials, set(), Store(tmp_path / "empty"))}
     first, *others = compose(trials)
     partly = make_groups(trials, set(keys(first)[:3]), Store(tmp_path / "partly"))
-    assert {ensemble_id(members) for members in others} <= {ensemble_id(group.members) for group in partly} and len(empty) == 1 + len(others)
-    assert sorted(key for group in partly for key in group.pending_keys) == sorted(set(keys(item for members in compose(trials) for item in members))
-                                                                                  - set(keys(first)[:3]))
+    assert {ensemble_id(members) for members in others} <= {ensemble_id(group.members) for group in partly} and len(
+        empty
+    ) == 1 + len(others)
+    assert sorted(key for group in partly for key in group.pending_keys) == sorted(
+        set(keys(item for members in compose(trials) for item in members)) - set(keys(first)[:3])
+    )
 
 
 def test_what_was_lost_of_an_ensemble_comes_back_to_the_last_bit(cells, tmp_path, mine):
@@ -56,7 +61,9 @@ def test_shards_are_the_plan_and_one_pretraining_is_in_one_of_them(cells):
     ensembles = compose(plan_of(cells, "gcn,gin,cate+ridge,cate+mlp,path+ridge", [20, 40], 9).trials)
     for count in (1, 3, 50):
         shards = [in_shard(ensembles, number, count) for number in range(1, count + 1)]
-        assert sorted(keys(item for shard in shards for members in shard for item in members)) == sorted(keys(i for e in ensembles for i in e))
+        assert sorted(keys(item for shard in shards for members in shard for item in members)) == sorted(
+            keys(i for e in ensembles for i in e)
+        )
         assert sum(any(members[0].spec.info.name == "cate" for members in shard) for shard in shards) == 1
     assert max(map(len, (in_shard(ensembles, number, 3) for number in (1, 2, 3)))) <= 1 + len(ensembles) // 2
 
@@ -67,7 +74,11 @@ def test_a_shard_does_not_depend_on_what_is_stored_and_together_they_are_the_pla
     first = run(plan, tmp_path / "a", workers=0, shard=(1, 2))
     again = run(plan, tmp_path / "a", workers=0, shard=(1, 2))
     second = run(plan, tmp_path / "b", workers=0, shard=(2, 2))
-    assert first.planned == first.trained == again.kept and first.planned + second.planned == 12 and second.trained == second.planned
+    assert (
+        first.planned == first.trained == again.kept
+        and first.planned + second.planned == 12
+        and second.trained == second.planned
+    )
     together = content(tmp_path / "a") | content(tmp_path / "b")
     assert together == content(tmp_path / "whole")
 

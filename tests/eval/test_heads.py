@@ -78,7 +78,9 @@ def test_nearest_neighbours_by_hand():
     weights = np.array([1 / 2, 1 / 1, 1 / 1]) / 2.5
     mean = weights @ [1, 2, 4]
     assert fitted.predict(np.array([[2.0], [3.0]])) == pytest.approx([mean, 4.0])
-    assert fitted.std(np.array([[2.0], [3.0]])) == pytest.approx([np.sqrt(weights @ (np.array([1, 2, 4]) - mean) ** 2), 0.0])
+    assert fitted.std(np.array([[2.0], [3.0]])) == pytest.approx(
+        [np.sqrt(weights @ (np.array([1, 2, 4]) - mean) ** 2), 0.0]
+    )
     assert fit_regressor("knn", features, labels, 0).predict(np.array([[0.5]])).shape == (1,)
 
 
@@ -95,7 +97,10 @@ def test_options_of_a_head_are_written_in_brackets(cells):
     assert parse(spec.label)[0] == spec and parse({"name": "path", "head": "forest[trees=20]"})[0] == spec
     assert parse("path+forest[trees=300]")[0].label == "path+forest"
     assert parse("path+mlp[hidden=(64,32),dropout=0.1]")[0].layers() == head_layers("mlp", hidden=(64, 32), dropout=0.1)
-    keys = [make_plan(parse(text), benchmarks=[cells], budgets=[12], seeds=1).trials[0].trial.key for text in ("path+forest", "path+forest[trees=20]")]
+    keys = [
+        make_plan(parse(text), benchmarks=[cells], budgets=[12], seeds=1).trials[0].trial.key
+        for text in ("path+forest", "path+forest[trees=20]")
+    ]
     assert keys[0] != keys[1]
     with pytest.raises(ArchrankError, match="option of head forest 'tree': did you mean trees"):
         parse("path+forest[tree=20]")
@@ -112,9 +117,11 @@ def test_a_fixed_encoding_trains_the_head_that_it_is_asked_for():
 
 def test_a_head_of_ones_own_is_named_by_its_place_and_known_by_its_source(tmp_path):
     file = tmp_path / "heads.py"
-    text = ("from archrank.eval.engine.heads import regressor\nclass Mean:\n    def __init__(self, mean): self.mean = mean\n"
-            "    def predict(self, features): return self.mean + 0 * features[:, 0]\n@regressor('mean')\n"
-            "def mean(features, labels, seed, *, add: float = 0.0):\n    return Mean(labels.mean() + add)\n")
+    text = (
+        "from archrank.eval.engine.heads import regressor\nclass Mean:\n    def __init__(self, mean): self.mean = mean\n"
+        "    def predict(self, features): return self.mean + 0 * features[:, 0]\n@regressor('mean')\n"
+        "def mean(features, labels, seed, *, add: float = 0.0):\n    return Mean(labels.mean() + add)\n"
+    )
     file.write_text(text)
     spec = parse(f"path+{file}:mean[add=2]")[0]
     fitted = fit_regressor(spec.head, np.ones((3, 2)), np.array([1.0, 2.0, 3.0]), 0, spec.head_config)
@@ -125,7 +132,9 @@ def test_a_head_of_ones_own_is_named_by_its_place_and_known_by_its_source(tmp_pa
 
 
 def test_a_missing_package_is_one_line():
-    with pytest.raises(ArchrankError, match=r"head trees needs the package no_such_package: pip install 'archrank\[boosting\]'"):
+    with pytest.raises(
+        ArchrankError, match=r"head trees needs the package no_such_package: pip install 'archrank\[boosting\]'"
+    ):
         Regressor("trees", lambda *_: None, "no_such_package").check_installed()
 
 
@@ -135,7 +144,9 @@ def test_all_training_architectures_alike_is_a_problem_of_the_trial():
 
 
 def test_listing_heads_imports_neither_torch_nor_scikit_learn():
-    code = ("import sys\nfrom archrank.eval.engine.heads import HEADS, is_neural\nprint(*HEADS)\nassert is_neural('mlp') and not is_neural('gp')\n"
-            "assert not {'torch', 'pandas', 'scipy', 'sklearn'} & set(sys.modules)")
+    code = (
+        "import sys\nfrom archrank.eval.engine.heads import HEADS, is_neural\nprint(*HEADS)\nassert is_neural('mlp') and not is_neural('gp')\n"
+        "assert not {'torch', 'pandas', 'scipy', 'sklearn'} & set(sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and {"knn", "xgboost", "lightgbm"} <= set(done.stdout.split()), done.stderr

@@ -62,7 +62,9 @@ FORMULAS = {
     ("bce", ()): lambda: mean(cross_entropy((sign(y) + 1) / 2, s) for s, y in pairs()),
     ("bce", (("soft", True),)): lambda: mean(cross_entropy(sigmoid(y), s) for s, y in pairs()),
     ("listnet", ()): lambda: -sum(p * math.log(q) for p, q in zip(softmax(LABELS), softmax(SCORES))),
-    ("listnet", (("temperature", 0.5),)): lambda: -sum(p * math.log(q) for p, q in zip(softmax([2 * y for y in LABELS]), softmax(SCORES))),
+    ("listnet", (("temperature", 0.5),)): lambda: (
+        -sum(p * math.log(q) for p, q in zip(softmax([2 * y for y in LABELS]), softmax(SCORES)))
+    ),
     ("listmle", ()): plackett_luce,
 }
 
@@ -109,7 +111,9 @@ def test_a_recipe_knows_its_loss():
 
 
 def test_listing_losses_imports_no_torch():
-    code = ("import sys\nfrom archrank.eval.engine.losses import LOSSES\nprint(*[e.summary for e in LOSSES.entries.values()], sep='\\n')\n"
-            "assert not {'torch', 'pandas', 'scipy'} & set(sys.modules)")
+    code = (
+        "import sys\nfrom archrank.eval.engine.losses import LOSSES\nprint(*[e.summary for e in LOSSES.entries.values()], sep='\\n')\n"
+        "assert not {'torch', 'pandas', 'scipy'} & set(sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and "ListMLE" in done.stdout and all(done.stdout.splitlines()), done.stderr

@@ -31,52 +31,109 @@ def loaded(path, name="E"):
 
 
 def test_helpers_of_one_name_stay_apart(tmp_path):
-    for which, statement in (("A", "from utils import scale"), ("B", "import utils\nscale = utils.scale"), ("C", "from .utils import scale"),
-                             ("D", "import sys, os\nsys.path.insert(0, os.path.dirname(__file__))\nfrom utils import scale"),
-                             ("E", "import importlib, sys, os\nsys.path.insert(0, os.path.dirname(__file__))\nscale = importlib.import_module('utils').scale")):
-        lay(tmp_path / which, {"utils.py": f"scale = '{which}'", "enc.py": f"{statement}\n" + ENCODER.format(name=which, value="scale")})
+    for which, statement in (
+        ("A", "from utils import scale"),
+        ("B", "import utils\nscale = utils.scale"),
+        ("C", "from .utils import scale"),
+        ("D", "import sys, os\nsys.path.insert(0, os.path.dirname(__file__))\nfrom utils import scale"),
+        (
+            "E",
+            "import importlib, sys, os\nsys.path.insert(0, os.path.dirname(__file__))\nscale = importlib.import_module('utils').scale",
+        ),
+    ):
+        lay(
+            tmp_path / which,
+            {"utils.py": f"scale = '{which}'", "enc.py": f"{statement}\n" + ENCODER.format(name=which, value="scale")},
+        )
     before = [*sys.path]
     for which in "ABCDEA":
         assert loaded(tmp_path / which / "enc.py")(None, None) == which
     assert sys.path == before and "utils" not in sys.modules
 
 
-@pytest.mark.parametrize("encoder, statement", [
-    ("pkg/enc.py", "from .parts.deep import scale"), ("pkg/enc.py", "from pkg.parts.deep import scale"), ("pkg/enc.py", "import pkg.parts.deep as d\nscale = d.scale"),
-    ("pkg/parts/enc.py", "from .. import scale"), ("pkg/parts/enc.py", "from ..helper import scale"), ("pkg/__init__.py", "from .helper import scale"),
-    ("enc.py", "import pkg.parts.deep\nscale = pkg.parts.deep.scale"), ("enc.py", "from plain.inner import scale"), ("a.b c.py", "from pkg.helper import scale"),
-    ("sub/enc.py", "import sys, os\nsys.path.append(os.path.dirname(os.path.dirname(__file__)))\nfrom pkg.helper import scale")])
+@pytest.mark.parametrize(
+    "encoder, statement",
+    [
+        ("pkg/enc.py", "from .parts.deep import scale"),
+        ("pkg/enc.py", "from pkg.parts.deep import scale"),
+        ("pkg/enc.py", "import pkg.parts.deep as d\nscale = d.scale"),
+        ("pkg/parts/enc.py", "from .. import scale"),
+        ("pkg/parts/enc.py", "from ..helper import scale"),
+        ("pkg/__init__.py", "from .helper import scale"),
+        ("enc.py", "import pkg.parts.deep\nscale = pkg.parts.deep.scale"),
+        ("enc.py", "from plain.inner import scale"),
+        ("a.b c.py", "from pkg.helper import scale"),
+        (
+            "sub/enc.py",
+            "import sys, os\nsys.path.append(os.path.dirname(os.path.dirname(__file__)))\nfrom pkg.helper import scale",
+        ),
+    ],
+)
 def test_plug_ins_of_several_files(tmp_path, encoder, statement):
-    lay(tmp_path, {"pkg/__init__.py": "from .helper import scale", "pkg/helper.py": "scale = 'it'", "pkg/parts/__init__.py": "",
-                   "pkg/parts/deep.py": "from ..helper import scale", "plain/inner.py": "scale = 'it'"})
+    lay(
+        tmp_path,
+        {
+            "pkg/__init__.py": "from .helper import scale",
+            "pkg/helper.py": "scale = 'it'",
+            "pkg/parts/__init__.py": "",
+            "pkg/parts/deep.py": "from ..helper import scale",
+            "plain/inner.py": "scale = 'it'",
+        },
+    )
     lay(tmp_path, {encoder: f"{statement}\n" + ENCODER.format(name="it", value="scale")})
     assert loaded(tmp_path / encoder)(None, None) == "it" and not effects(tmp_path / encoder, None)[1:]
 
 
 def test_an_import_inside_a_function_finds_its_own_helper_later(tmp_path):
     for which in "AB":
-        lay(tmp_path / which, {"utils.py": f"scale = '{which}'", "enc.py": ENCODER.format(name=which, value="scale_of()")
-                               + "def scale_of():\n    from utils import scale\n    return scale\n"})
+        lay(
+            tmp_path / which,
+            {
+                "utils.py": f"scale = '{which}'",
+                "enc.py": ENCODER.format(name=which, value="scale_of()")
+                + "def scale_of():\n    from utils import scale\n    return scale\n",
+            },
+        )
     a, b = (loaded(tmp_path / which / "enc.py") for which in "AB")
     assert (a(None, None), b(None, None)) == ("A", "B")
 
 
 def test_an_edit_of_the_same_length_in_the_same_second_counts(tmp_path):
     for value in "12":
-        lay(tmp_path, {"utils.py": f"scale = {value}", "enc.py": "from utils import scale\n" + ENCODER.format(name="e", value="scale")})
+        lay(
+            tmp_path,
+            {
+                "utils.py": f"scale = {value}",
+                "enc.py": "from utils import scale\n" + ENCODER.format(name="e", value="scale"),
+            },
+        )
         os.utime(tmp_path / "utils.py", ns=(10**18 + int(value), 10**18 + int(value)))
         assert loaded(tmp_path / "enc.py")(None, None) == int(value)
     assert not (tmp_path / "__pycache__").exists()
 
 
 def test_a_sibling_does_not_stand_for_python_or_archrank(tmp_path):
-    lay(tmp_path, {"random.py": "x = 1", "archrank/__init__.py": "x = 1", "enc.py": "import random\nrandom.random()\n" + ENCODER.format(name="e", value="random")})
+    lay(
+        tmp_path,
+        {
+            "random.py": "x = 1",
+            "archrank/__init__.py": "x = 1",
+            "enc.py": "import random\nrandom.random()\n" + ENCODER.format(name="e", value="random"),
+        },
+    )
     assert loaded(tmp_path / "enc.py")
 
 
 def test_what_the_hash_does_not_cover_is_named(tmp_path):
-    lay(tmp_path, {"away/far.py": "scale = 1", "sub/enc.py": "import sys\n" f"sys.path.append({str(tmp_path / 'away')!r})\nfrom far import scale\n"
-                   + ENCODER.format(name="e", value="scale")})
+    lay(
+        tmp_path,
+        {
+            "away/far.py": "scale = 1",
+            "sub/enc.py": "import sys\n"
+            f"sys.path.append({str(tmp_path / 'away')!r})\nfrom far import scale\n"
+            + ENCODER.format(name="e", value="scale"),
+        },
+    )
     assert loaded(tmp_path / "sub" / "enc.py")(None, None) == 1
     path_changed, uncovered = effects(tmp_path / "sub" / "enc.py", None)
     assert "sys.path" in path_changed and str(tmp_path / "away" / "far.py") in uncovered
@@ -105,8 +162,10 @@ def change():
     sys.setrecursionlimit(5000)
     sys.stdout = None
 """
-NAMES = ("default dtype, default device, gradient mode, anomaly mode, threads, matmul precision, deterministic algorithms, cuDNN flags, "
-         "NumPy's error state, warning filters, sys.path, environment, working directory, recursion limit, standard streams, signal handlers")
+NAMES = (
+    "default dtype, default device, gradient mode, anomaly mode, threads, matmul precision, deterministic algorithms, cuDNN flags, "
+    "NumPy's error state, warning filters, sys.path, environment, working directory, recursion limit, standard streams, signal handlers"
+)
 
 
 def test_the_process_is_as_it_was_after_a_plug_in_was_imported(tmp_path):
@@ -119,19 +178,33 @@ def test_the_process_is_as_it_was_after_a_plug_in_was_imported(tmp_path):
     assert effects(tmp_path / "enc.py", None) == [f"importing it changed the process ({NAMES}); that was put back"]
 
 
-@pytest.mark.parametrize("act, status", [("torch.set_num_threads(3); np.seterr(all='raise')", "done"), ("torch.set_default_dtype(torch.float64)", "failed"),
-                                         ("torch.set_grad_enabled(False)", "failed")])
+@pytest.mark.parametrize(
+    "act, status",
+    [
+        ("torch.set_num_threads(3); np.seterr(all='raise')", "done"),
+        ("torch.set_default_dtype(torch.float64)", "failed"),
+        ("torch.set_grad_enabled(False)", "failed"),
+    ],
+)
 def test_a_plug_in_that_trained_before_changes_nobodys_numbers(cells, tmp_path, act, status):
-    loud = PLUGIN.replace('"mine"', '"loud"').replace("        x = self.embed", f"        if self.training: {act}\n        x = self.embed")
+    loud = PLUGIN.replace('"mine"', '"loud"').replace(
+        "        x = self.embed", f"        if self.training: {act}\n        x = self.embed"
+    )
     lay(tmp_path, {"mine.py": PLUGIN, "loud.py": "import numpy as np\n" + loud})
     alone, after = Store(tmp_path / "alone"), Store(tmp_path / "after")
     run(plan_of(cells, f"{tmp_path}/mine.py:Mine", [12], 1), alone.folder, workers=0)
     run(plan_of(cells, f"{tmp_path}/loud.py:Mine,{tmp_path}/mine.py:Mine", [12], 1), after.folder, workers=0)
-    mine, = alone.records()
-    assert mine.status == "done" and after.read(mine.key).metrics == mine.metrics and after.read(mine.key).notes == mine.notes
-    loud, = (record for record in after.records() if record.label == "loud")
+    (mine,) = alone.records()
+    assert (
+        mine.status == "done"
+        and after.read(mine.key).metrics == mine.metrics
+        and after.read(mine.key).notes == mine.notes
+    )
+    (loud,) = (record for record in after.records() if record.label == "loud")
     assert loud.status == status, loud.error
-    assert status == "failed" or any(note.startswith("training it changed the process (threads, NumPy's") for note in loud.notes)
+    assert status == "failed" or any(
+        note.startswith("training it changed the process (threads, NumPy's") for note in loud.notes
+    )
 
 
 @pytest.fixture(scope="module")
@@ -141,15 +214,21 @@ def apart():
     process.close()
 
 
-@pytest.mark.parametrize("body, said", [
-    ("import ctypes; ctypes.string_at(0)", r"ended the process that did so: signal SIGSEGV \(enc.py, line 1\)"),
-    ("import os; os._exit(7)", "ended the process that did so: exit code 7"),
-    ("import sys; sys.exit('bye')", r"cannot be imported \(enc.py, line 1\): SystemExit: bye"),
-    ("raise GeneratorExit", r"cannot be imported \(enc.py, line 1\): GeneratorExit"),
-    ("class Mute(Exception):\n    def __str__(self): raise SystemExit\nraise Mute", r"cannot be imported \(enc.py, line 3\): Mute: \(no message: its __str__ raises SystemExit\)"),
-    ("raise ValueError('a\\ud800b\\x1b[31m\\nc')", r"ValueError: a\\ud800b\\x1b\[31m$"),
-    ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "signal SIGTERM"),
-])
+@pytest.mark.parametrize(
+    "body, said",
+    [
+        ("import ctypes; ctypes.string_at(0)", r"ended the process that did so: signal SIGSEGV \(enc.py, line 1\)"),
+        ("import os; os._exit(7)", "ended the process that did so: exit code 7"),
+        ("import sys; sys.exit('bye')", r"cannot be imported \(enc.py, line 1\): SystemExit: bye"),
+        ("raise GeneratorExit", r"cannot be imported \(enc.py, line 1\): GeneratorExit"),
+        (
+            "class Mute(Exception):\n    def __str__(self): raise SystemExit\nraise Mute",
+            r"cannot be imported \(enc.py, line 3\): Mute: \(no message: its __str__ raises SystemExit\)",
+        ),
+        ("raise ValueError('a\\ud800b\\x1b[31m\\nc')", r"ValueError: a\\ud800b\\x1b\[31m$"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "signal SIGTERM"),
+    ],
+)
 def test_a_plug_in_that_ends_everything_ends_its_own_process(tmp_path, apart, body, said):
     (tmp_path / "enc.py").write_text(body + "\n" + ENCODER.format(name="e", value="1"))
     with pytest.raises(ArchrankError, match=said) as error:
@@ -167,13 +246,15 @@ def test_a_plug_in_that_loops_is_given_up(tmp_path, apart):
 
 
 def test_a_run_with_workers_survives_a_plug_in_that_crashes_when_it_is_tried(cells, tmp_path, capfd):
-    (tmp_path / "enc.py").write_text("print('\\x1b]0;title\\x07')\nimport os\nos.write(1, b'\\xff\\x00')\n"
-                                     + ENCODER.format(name="e", value="__import__('ctypes').string_at(0)"))
+    (tmp_path / "enc.py").write_text(
+        "print('\\x1b]0;title\\x07')\nimport os\nos.write(1, b'\\xff\\x00')\n"
+        + ENCODER.format(name="e", value="__import__('ctypes').string_at(0)")
+    )
     plan = plan_of(cells, f"{tmp_path}/enc.py:E+ridge", [12], 1)
     with pytest.raises(ArchrankError, match=r"encoder e\+ridge on synthetic0: .* SIGSEGV \(enc.py, line 7\)"):
         run(plan, tmp_path / "store", workers=1)
     assert not (tmp_path / "store").exists() and capfd.readouterr() == ("", "")
     with pytest.raises(ArchrankError, match="cannot be used on synthetic0"):
         (tmp_path / "enc.py").write_text(ENCODER.format(name="e", value="1 / 0"))
-        item, = plan_of(cells, f"{tmp_path}/enc.py:E+ridge", [12], 1).trials
+        (item,) = plan_of(cells, f"{tmp_path}/enc.py:E+ridge", [12], 1).trials
         probe(item, cells.subset([0, 1]))

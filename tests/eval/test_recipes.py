@@ -25,32 +25,41 @@ def mine(tmp_path):
 
 
 def test_the_shipped_recipes():
-    assert list(RECIPES) == ["common", "paper", "quick", "search"] and all(entry.summary for entry in RECIPES.entries.values())
+    assert list(RECIPES) == ["common", "paper", "quick", "search"] and all(
+        entry.summary for entry in RECIPES.entries.values()
+    )
     assert RECIPES["quick"].model_copy(update={"name": "common", "updates": 1000}) == COMMON
     assert find_recipe("common") is COMMON and find_recipe(COMMON) is COMMON
 
 
 def test_a_file_is_fields_over_common_and_named_by_its_content(mine):
     recipe = find_recipe(mine("lr: 1e-4\nhead: mlp\nloss: listnet\nloss_options: {temperature: 2}\n"))
-    assert isinstance(recipe, Recipe) and recipe.lr == 1e-4 and recipe.updates == 1000 and recipe.head.hidden == (128, 128)
+    assert (
+        isinstance(recipe, Recipe) and recipe.lr == 1e-4 and recipe.updates == 1000 and recipe.head.hidden == (128, 128)
+    )
     assert recipe.loss_options == {"temperature": 2.0} and recipe.name.startswith("mine@") and len(recipe.name) == 17
-    again = find_recipe(mine("# the same\nloss_options: {temperature: 2.0}\nloss: listnet\nhead: {hidden: [128, 128]}\nlr: 0.0001\n"))
+    again = find_recipe(
+        mine("# the same\nloss_options: {temperature: 2.0}\nloss: listnet\nhead: {hidden: [128, 128]}\nlr: 0.0001\n")
+    )
     assert again == recipe and find_recipe(mine("lr: 2e-4\n")).name != recipe.name
     assert find_recipe(mine("epochs: 3\nbatch: 8\n")).updates is None
 
 
-@pytest.mark.parametrize("text, said", [
-    ("learning_rate: 1", r"unknown field of recipe 'mine' 'learning_rate'"),
-    ("warmpu: 1", r"unknown field of recipe 'mine' 'warmpu': did you mean warmup"),
-    ("lr: -1", r"recipe 'mine': lr: Input should be greater than 0"),
-    ("loss: hing", r"unknown loss 'hing': did you mean hinge\?"),
-    ("labels: normall", r"unknown label transform 'normall': did you mean normal\?"),
-    ("head: gp", r"head gp has no layers; it is a regressor"),
-    ("epochs: 2\nupdates: 3", r"recipe 'mine': give either updates or epochs"),
-    ("- lr", r"is no list of fields; write lines such as `lr: 0.001`"),
-    ("lr: [", r"not valid YAML"),
-    ("name: other", r"unknown field of recipe 'mine' 'name'"),
-])
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("learning_rate: 1", r"unknown field of recipe 'mine' 'learning_rate'"),
+        ("warmpu: 1", r"unknown field of recipe 'mine' 'warmpu': did you mean warmup"),
+        ("lr: -1", r"recipe 'mine': lr: Input should be greater than 0"),
+        ("loss: hing", r"unknown loss 'hing': did you mean hinge\?"),
+        ("labels: normall", r"unknown label transform 'normall': did you mean normal\?"),
+        ("head: gp", r"head gp has no layers; it is a regressor"),
+        ("epochs: 2\nupdates: 3", r"recipe 'mine': give either updates or epochs"),
+        ("- lr", r"is no list of fields; write lines such as `lr: 0.001`"),
+        ("lr: [", r"not valid YAML"),
+        ("name: other", r"unknown field of recipe 'mine' 'name'"),
+    ],
+)
 def test_what_is_wrong_in_a_file_is_one_line(mine, text, said):
     with pytest.raises(ArchrankError, match=said) as error:
         find_recipe(mine(text))
@@ -66,7 +75,9 @@ def test_unknown_names_and_files_are_one_line(tmp_path):
 
 def test_an_edited_recipe_trains_again_and_an_equal_one_does_not(mine, cells, tmp_path):
     def go(text):
-        plan = make_plan(parse_list("gcn[layers=1,dim=8],path+ridge"), benchmarks=[cells], budgets=[12], seeds=1, recipe=mine(text))
+        plan = make_plan(
+            parse_list("gcn[layers=1,dim=8],path+ridge"), benchmarks=[cells], budgets=[12], seeds=1, recipe=mine(text)
+        )
         return run(plan, tmp_path / "store", workers=0), plan
 
     first, plan = go("updates: 3\n")

@@ -22,9 +22,17 @@ def stored(folder, benchmark, target, labels="standard", loss="mse", off=1.1):
     low, high = np.argmin(trained), np.argmax(trained)
     slope = (trained[high] - trained[low]) / (sign * (scores[rows][high] - scores[rows][low]))
     predictions = trained[low] + slope * sign * (off * scores[split.test] - scores[rows][low])
-    trial = Trial("gcn", {}, "linear", "s", benchmark.name, benchmark.table, target, "clean", 20, split.digest, 0, "paper")
-    record = TrialRecord(key=trial.key, status="done", trial=trial, label="gcn", test=TestSet(architectures=len(split.test)),
-                         recipe={"name": "paper", "labels": labels, "loss": loss})
+    trial = Trial(
+        "gcn", {}, "linear", "s", benchmark.name, benchmark.table, target, "clean", 20, split.digest, 0, "paper"
+    )
+    record = TrialRecord(
+        key=trial.key,
+        status="done",
+        trial=trial,
+        label="gcn",
+        test=TestSet(architectures=len(split.test)),
+        recipe={"name": "paper", "labels": labels, "loss": loss},
+    )
     Store(folder).write(record, split.test, predictions)
     return Store(folder).load(record.key), scores[split.test], predictions
 
@@ -59,7 +67,11 @@ def test_a_metric_that_was_added_later_is_that_of_the_predictions(cells, tmp_pat
 def test_an_order_has_no_relative_error(cells, tmp_path, labels, loss):
     record, _, _ = stored(tmp_path, cells, "quality", labels, loss)
     values, why = computed(tmp_path, record, cells, "mape")
-    assert values == {} and len(why) == 1 and why[0].startswith("no mape for gcn: it needs predictions in the unit of the target")
+    assert (
+        values == {}
+        and len(why) == 1
+        and why[0].startswith("no mape for gcn: it needs predictions in the unit of the target")
+    )
 
 
 def test_what_cannot_be_computed_says_why(cells, tmp_path):

@@ -30,7 +30,9 @@ def test_a_run_its_repetition_and_its_results(cells, tmp_path, mine):
     second = run(plan_of(cells, f"{mine},path+ridge,adjacency"), store, workers=0)
     assert (second.kept, second.trained) == (12, 0) and content(store) == before
     frame = read_results([store])
-    assert sorted(frame["label"].unique()) == ["adjacency", "mine", "path+ridge"] and frame["kendall"].between(-1, 1).all()
+    assert (
+        sorted(frame["label"].unique()) == ["adjacency", "mine", "path+ridge"] and frame["kendall"].between(-1, 1).all()
+    )
     assert list(Store(store).journals()) == []
     for key in frame["key"]:
         record = Store(store).load(key)
@@ -64,7 +66,11 @@ def test_two_programs_of_one_label_are_never_mixed_and_the_present_one_counts(ce
         assert run(plan_of(cells, mine, [12], seeds), store, workers=0).trained == trained
         for record in read_trials([store]):
             if not record.provenance.finished.startswith("2026-01"):
-                Store(store).write(record.model_copy(update={"provenance": record.provenance.model_copy(update={"finished": f"2026-01-0{day}"})}))
+                Store(store).write(
+                    record.model_copy(
+                        update={"provenance": record.provenance.model_copy(update={"finished": f"2026-01-0{day}"})}
+                    )
+                )
 
     def counted():
         found, others = latest(read_trials([store]))
@@ -83,7 +89,9 @@ def test_code_that_was_edited_after_the_planning_is_not_stored_as_what_was_plann
     path.write_text(path.read_text().replace("nn.Dropout(0.2)", "nn.Dropout(0.15)"))
     assert run(plan, tmp_path / "store", workers=0).failed == 2
     said = set(read_results([tmp_path / "store"])["error"])
-    assert said == {"RuntimeError: the source of mine.py is not the one that was planned: it was edited since; run the same command again, which plans anew"}
+    assert said == {
+        "RuntimeError: the source of mine.py is not the one that was planned: it was edited since; run the same command again, which plans anew"
+    }
     assert run(plan_of(cells, mine, [12]), tmp_path / "store", workers=0).trained == 2
 
 
@@ -128,7 +136,10 @@ def test_damaged_files_are_named(cells, tmp_path):
     (store / "trials" / f"{first}.json").write_text("{}")
     (store / "predictions" / f"{second}.parquet").write_text("x")
     reading = read_stores([store])
-    assert [line.partition(": ")[0] for line in reading.damaged] == [str(store / "trials" / f"{first}.json"), str(store / "predictions" / f"{second}.parquet")]
+    assert [line.partition(": ")[0] for line in reading.damaged] == [
+        str(store / "trials" / f"{first}.json"),
+        str(store / "predictions" / f"{second}.parquet"),
+    ]
     assert len(reading.records) == 2
     assert run(plan_of(cells, "path+ridge"), store, workers=0).trained == 2 and len(read_stores([store]).records) == 4
 
@@ -137,22 +148,46 @@ def test_a_trial_without_its_predictions_is_trained_again(cells, tmp_path):
     store = tmp_path / "store"
     run(plan_of(cells, "path+ridge"), store, workers=0)
     sorted((store / "predictions").iterdir())[0].unlink()
-    assert run(plan_of(cells, "path+ridge"), store, workers=0).trained == 1 and len(list((store / "predictions").iterdir())) == 4
+    assert (
+        run(plan_of(cells, "path+ridge"), store, workers=0).trained == 1
+        and len(list((store / "predictions").iterdir())) == 4
+    )
 
 
 def test_kill_at_random_moments_then_resume(tmp_path, mine):
     """kill -9 of the run and its workers, five times; what comes out in the end equals an uninterrupted run, bit for bit."""
     data = tmp_path / "data"
     bench = synthetic(200, seed=3)
-    frame = bench.scores.assign(arch=bench.arch, ops=[o[m].tolist() for o, m in zip(bench.ops, bench.mask)],
-                                edges=[np.argwhere(a).reshape(-1).tolist() for a in bench.adj])
+    frame = bench.scores.assign(
+        arch=bench.arch,
+        ops=[o[m].tolist() for o, m in zip(bench.ops, bench.mask)],
+        edges=[np.argwhere(a).reshape(-1).tolist() for a in bench.adj],
+    )
     write_benchmark(data, frame, bench.card)
 
     def start(store):
-        command = [sys.executable, "-m", "archrank", "run", "-b", bench.name, "-e", f"{mine},path+boosting", "--budgets", "12,20", "--seeds", "2",
-                   "--store", str(store), "--workers", "2"]
+        command = [
+            sys.executable,
+            "-m",
+            "archrank",
+            "run",
+            "-b",
+            bench.name,
+            "-e",
+            f"{mine},path+boosting",
+            "--budgets",
+            "12,20",
+            "--seeds",
+            "2",
+            "--store",
+            str(store),
+            "--workers",
+            "2",
+        ]
         env = dict(os.environ, ARCHRANK_DATA=str(data), OMP_NUM_THREADS="1")
-        return subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path)
+        return subprocess.Popen(
+            command, env=env, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=tmp_path
+        )
 
     whole = start(tmp_path / "whole")
     began = time.monotonic()

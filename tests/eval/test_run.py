@@ -21,15 +21,23 @@ pytestmark = pytest.mark.usefixtures("short_training")
 
 def test_failures_are_records_and_the_others_go_on(cells, tmp_path):
     path = tmp_path / "sick.py"
-    path.write_text(PLUGIN.replace('"mine"', '"sick"').replace("def forward(self, graphs) -> Tensor:",
-                    "def forward(self, graphs) -> Tensor:\n        if self.training and len(graphs.ops) == 12: raise RuntimeError('not with twelve')"))
+    path.write_text(
+        PLUGIN.replace('"mine"', '"sick"').replace(
+            "def forward(self, graphs) -> Tensor:",
+            "def forward(self, graphs) -> Tensor:\n        if self.training and len(graphs.ops) == 12: raise RuntimeError('not with twelve')",
+        )
+    )
     store = tmp_path / "store"
     summary = run(plan_of(cells, f"{path}:Mine,path+ridge"), store, workers=0)
     assert (summary.trained, summary.failed) == (6, 2)
     frame = read_results([store])
     assert set(frame["space"]) == {cells.space.name}
     failed = frame[frame["status"] == "failed"]
-    assert set(failed["budget"]) == {12} and failed["error"].str.contains("not with twelve").all() and failed["kendall"].isna().all()
+    assert (
+        set(failed["budget"]) == {12}
+        and failed["error"].str.contains("not with twelve").all()
+        and failed["kendall"].isna().all()
+    )
     assert run(plan_of(cells, f"{path}:Mine,path+ridge"), store, workers=0).failed == 2
     path.write_text(path.read_text().replace("raise RuntimeError('not with twelve')", "pass"))
     assert run(plan_of(cells, f"{path}:Mine"), store, workers=0).failed == 0
@@ -37,7 +45,9 @@ def test_failures_are_records_and_the_others_go_on(cells, tmp_path):
 
 def test_constant_predictions_are_a_failure_not_a_zero(cells, tmp_path):
     path = tmp_path / "dull.py"
-    path.write_text("import torch\nfrom archrank import encoding\n@encoding('dull')\ndef dull(graphs, space):\n    return torch.ones(len(graphs), 2)\n")
+    path.write_text(
+        "import torch\nfrom archrank import encoding\n@encoding('dull')\ndef dull(graphs, space):\n    return torch.ones(len(graphs), 2)\n"
+    )
     store = tmp_path / "store"
     assert run(plan_of(cells, f"{path}:dull+ridge"), store, workers=0).failed == 4
     assert read_results([store])["kendall"].isna().all()
@@ -58,7 +68,11 @@ def test_protocols_may_train_on_one_metric_and_test_on_another(cells, tmp_path):
     both.card = as_card(both.card.as_dict() | {"metrics": metrics, "default_target": "my_val"}, "both")
     store = tmp_path / "store"
     for protocol in ("clean", "tnasp"):
-        run(make_plan(parse_list("path+forest"), benchmarks=[both], budgets=[80], seeds=2, protocol=protocol), store, workers=0)
+        run(
+            make_plan(parse_list("path+forest"), benchmarks=[both], budgets=[80], seeds=2, protocol=protocol),
+            store,
+            workers=0,
+        )
     frame = read_results([store]).groupby("protocol")["kendall"].mean()
     assert frame["clean"] > 0.3 and frame["tnasp"] < -0.3
 
@@ -78,7 +92,9 @@ def test_boosting_is_what_scikit_learn_gives(cells, tmp_path):
     for seed in range(3):
         split = make_split(cells, "clean", seed)
         features, scores, rows = path(cells.graphs, cells.space).numpy(), cells.target(), split.train(80)
-        model = GradientBoostingRegressor(n_estimators=300, learning_rate=0.05, max_depth=3, subsample=0.8, random_state=seed)
+        model = GradientBoostingRegressor(
+            n_estimators=300, learning_rate=0.05, max_depth=3, subsample=0.8, random_state=seed
+        )
         model.fit(features[rows], transform(scores[rows], "normal"))
         theirs.append(kendalltau(scores[split.test], model.predict(features[split.test])).statistic)
     assert abs(np.mean(ours) - np.mean(theirs)) < 0.02
@@ -100,7 +116,9 @@ def test_boosting_on_the_real_table_is_what_scikit_learn_gives(tmp_path):
     for seed in range(3):
         split = make_split(table, "clean", seed)
         rows = split.train(390)
-        model = GradientBoostingRegressor(n_estimators=300, learning_rate=0.05, max_depth=3, subsample=0.8, random_state=seed)
+        model = GradientBoostingRegressor(
+            n_estimators=300, learning_rate=0.05, max_depth=3, subsample=0.8, random_state=seed
+        )
         model.fit(features[rows], transform(scores[rows], "normal"))
         theirs.append(kendalltau(scores[split.test], model.predict(features[split.test])).statistic)
     assert abs(read_results([store])["kendall"].mean() - np.mean(theirs)) < 0.02
@@ -111,9 +129,14 @@ def test_boosting_on_the_real_table_is_what_scikit_learn_gives(tmp_path):
     [
         ("def broken(:", "line 1"),
         ("import nothing_of_that_name\nclass E: pass", "No module named 'nothing_of_that_name'"),
-        ("from torch import nn\nclass E(nn.Module):\n    def __init__(self, space): super().__init__()\n    def forward(self, g): return g.ops.float().sum(1)",
-         r"forward must give \[B, dim\]"),
-        ("from archrank import encoding\n@encoding('E')\ndef E(graphs, space):\n    return {}['missing']", r"on synthetic0 \(.*line 4\): KeyError"),
+        (
+            "from torch import nn\nclass E(nn.Module):\n    def __init__(self, space): super().__init__()\n    def forward(self, g): return g.ops.float().sum(1)",
+            r"forward must give \[B, dim\]",
+        ),
+        (
+            "from archrank import encoding\n@encoding('E')\ndef E(graphs, space):\n    return {}['missing']",
+            r"on synthetic0 \(.*line 4\): KeyError",
+        ),
         ("from torch import nn\nclass Other(nn.Module): pass", "unknown encoder"),
     ],
 )
@@ -134,14 +157,18 @@ def test_a_target_that_is_a_cost_is_hidden_from_encodings(cells):
     table.card = table.card.with_metrics({"parameters": {"unit": "", "direction": "min", "description": "made up"}})
     assert np.array_equal(cost(with_costs(table), table.space, "parameters").numpy(), secret)
     assert not np.array_equal(cost(with_costs(table, hidden="parameters"), table.space, "parameters").numpy(), secret)
-    assert not np.array_equal(cost(table.graphs, table.space, "parameters").numpy(), secret)  # what learned encoders are given, whoever came before
+    assert not np.array_equal(
+        cost(table.graphs, table.space, "parameters").numpy(), secret
+    )  # what learned encoders are given, whoever came before
     assert np.array_equal(cost(with_costs(table), table.space, "parameters").numpy(), secret)
 
 
 def test_prediction_of_a_fixed_encoding_counts_the_encoding(cells, tmp_path):
     path = tmp_path / "slow.py"
-    path.write_text("import time, torch\nfrom archrank import encoding\n@encoding('slow')\ndef slow(graphs, space):\n    time.sleep(0.4)\n"
-                    "    return graphs.ops.double()\n")
+    path.write_text(
+        "import time, torch\nfrom archrank import encoding\n@encoding('slow')\ndef slow(graphs, space):\n    time.sleep(0.4)\n"
+        "    return graphs.ops.double()\n"
+    )
     run(plan_of(cells, f"{path}:slow+ridge", [12], 1), tmp_path / "store", workers=0)
     row = read_results([tmp_path / "store"]).iloc[0]
     assert row["predict_s"] >= 0.4 * row["test"] / len(cells) and row["architectures_per_s"] <= len(cells) / 0.4
@@ -191,5 +218,13 @@ def test_a_record_says_whether_it_was_compiled_not_whether_that_was_asked_for(ce
 def test_one_name_stands_for_a_list_of_one(tmp_path):
     import archrank
 
-    found = archrank.run("path+ridge", benchmarks="digits101", budgets=20, seeds=1, targets="test_accuracy", store=tmp_path / "store", workers=0)
+    found = archrank.run(
+        "path+ridge",
+        benchmarks="digits101",
+        budgets=20,
+        seeds=1,
+        targets="test_accuracy",
+        store=tmp_path / "store",
+        workers=0,
+    )
     assert len(found.frame) == 1

@@ -17,8 +17,23 @@ from archrank.eval.trials.trial import key_of
 
 
 def write(folder, label, budget, seed, tau, benchmark="nasbench201", target="c10_val", recipe="common", status="done"):
-    trial = {"encoder": label, "config": {}, "head": "mlp", "benchmark": benchmark, "target": target, "source": "s", "table": "t", "numerics": 1}
-    trial |= {"protocol": "clean", "budget": budget, "split": f"{benchmark}-{budget}-{seed}", "seed": seed, "recipe": recipe}
+    trial = {
+        "encoder": label,
+        "config": {},
+        "head": "mlp",
+        "benchmark": benchmark,
+        "target": target,
+        "source": "s",
+        "table": "t",
+        "numerics": 1,
+    }
+    trial |= {
+        "protocol": "clean",
+        "budget": budget,
+        "split": f"{benchmark}-{budget}-{seed}",
+        "seed": seed,
+        "recipe": recipe,
+    }
     key = key_of(trial)
     record = {
         "schema": 1,
@@ -58,7 +73,10 @@ def test_table_and_sentence(store):
     assert result.exit_code == 0, result.output
     assert result.output.count("flow significantly better") == 2
     assert "Holm's correction for 2 comparisons" in result.output
-    assert "flow ranks significantly better than gcn on nasbench201/c10_val over 78 and 390 labels: tau +0.0" in result.output
+    assert (
+        "flow ranks significantly better than gcn on nasbench201/c10_val over 78 and 390 labels: tau +0.0"
+        in result.output
+    )
     assert "no significant difference" in call("gcn", "tree", "--store", store).output
 
 

@@ -92,7 +92,9 @@ def test_friedman_ranks_within_spaces():
 
 def test_friedman_ranks_the_means_of_the_leaderboard():
     frame = trials({"a": [0.5, 0.5, 0.5, 0.9], "b": [0.6] * 4, "c": [0.4] * 4}, spaces=list("uvwxyz"))
-    frame = frame[frame["budget"].isin([20, 390]) & ((frame["budget"] == 20) | (frame["seed"] == 0))]  # one split at 390 labels
+    frame = frame[
+        frame["budget"].isin([20, 390]) & ((frame["budget"] == 20) | (frame["seed"] == 0))
+    ]  # one split at 390 labels
     assert leaderboard(frame)["label"].tolist() == ["a", "b", "c"] == list(friedman(frame).ranks)
 
 

@@ -133,7 +133,9 @@ def test_one_seed_has_taus_own_error_and_no_real_difference():
 def test_one_space_with_one_split_is_named_and_nothing_contradicts_it(metric):
     frame = pd.concat([trials(("s1",)), trials(("s2",), seeds=1)])
     comparison = compare(frame, "flow", "path", metric, scope="splits", better="higher")
-    assert any("Only one split of s2: " in note for note in bootstrap(frame, metric, scope="splits", better="higher").notes)
+    assert any(
+        "Only one split of s2: " in note for note in bootstrap(frame, metric, scope="splits", better="higher").notes
+    )
     said = sentence(comparison)
     assert "over 6 paired splits" in said and "search space has one split" in said and not comparison.significant
 
@@ -153,7 +155,9 @@ def test_seeds_of_one_split_say_nothing_about_another():
     assert (together.kind, together.units, together.settings) == ("test size", 1, 6)
     assert together.value("gcn").half_width == pytest.approx(1.96 * error, rel=1e-4)
     assert not any("share one test set" in note for note in together.notes)
-    comparison = compare(frame.assign(kendall=frame["label"].map({"path": 0.1, "gcn": 0.6, "tree": 0.3, "flow": 0.7})), "gcn", "path")
+    comparison = compare(
+        frame.assign(kendall=frame["label"].map({"path": 0.1, "gcn": 0.6, "tree": 0.3, "flow": 0.7})), "gcn", "path"
+    )
     assert not comparison.significant and "over 1 paired split (one split cannot tell" in sentence(comparison)
 
 

@@ -81,7 +81,9 @@ def test_equal_labels_share_a_rank():
 def test_win_rates_weigh_cells_as_the_means_do():
     better = trials(("s1",), ("x", "y", "z"), means={"a": 0.6, "b": 0.3, "c": 0.2})
     frame = pd.concat([better, trials(("s2",), ("x",), means={"a": 0.3, "b": 0.5, "c": 0.2})])
-    assert {(one.a, one.b): one.win_rate for one in pairs(frame)} == pytest.approx({("a", "b"): 0.5, ("a", "c"): 1, ("b", "c"): 1})
+    assert {(one.a, one.b): one.win_rate for one in pairs(frame)} == pytest.approx(
+        {("a", "b"): 0.5, ("a", "c"): 1, ("b", "c"): 1}
+    )
     # What a page recomputes for a subset from the pairs is what the leaderboard of the subset says.
     assert leaderboard(frame, labels=["a", "b"])["win_rate"].tolist() == pytest.approx([0.5, 0.5])
 
@@ -92,7 +94,9 @@ def test_the_interval_of_a_win_rate_covers(units, p):
     covered = 0.0
     for won in range(units + 1):
         frame = trials(seeds=units, means={"a": 0.5, "b": 0.5})
-        frame["kendall"] = [float(row.seed < won) + 0.01 * row.seed if row.label == "a" else 0.5 for row in frame.itertuples()]
+        frame["kendall"] = [
+            float(row.seed < won) + 0.01 * row.seed if row.label == "a" else 0.5 for row in frame.itertuples()
+        ]
         row = leaderboard(frame, draws=0).set_index("label").loc["a"]
         covered += stats.binom.pmf(won, units, p) * (row["win_low"] <= p <= row["win_high"])
     assert covered >= 0.95

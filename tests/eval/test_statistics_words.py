@@ -66,7 +66,9 @@ def test_sentences():
         "tau +0.031 [+0.012, +0.050] over 3 search spaces."
     )
     regret = made(Interval(-0.4, -0.6, -0.2, "splits", 5), metric="regret@1", better="lower")
-    assert sentence(regret).startswith("flow loses significantly less than gcn on nb/c10 at 78 labels: regret@1 -0.40 [-0.60, -0.20]")
+    assert sentence(regret).startswith(
+        "flow loses significantly less than gcn on nb/c10 at 78 labels: regret@1 -0.40 [-0.60, -0.20]"
+    )
 
 
 def test_a_difference_whose_interval_covers_zero_is_never_significant():

@@ -31,14 +31,31 @@ ENCODINGS = np.arange(6, dtype=np.float32).reshape(3, 2)
 
 
 def trial(seed=0, **more):
-    fields = {"encoder": "gcn", "config": {"dim": 8}, "head": "linear", "source": "s", "benchmark": "toy", "table": "t", "target": "accuracy",
-              "protocol": "clean", "budget": 20, "split": "x", "seed": seed, "recipe": "common"}
+    fields = {
+        "encoder": "gcn",
+        "config": {"dim": 8},
+        "head": "linear",
+        "source": "s",
+        "benchmark": "toy",
+        "table": "t",
+        "target": "accuracy",
+        "protocol": "clean",
+        "budget": 20,
+        "split": "x",
+        "seed": seed,
+        "recipe": "common",
+    }
     return Trial(**(fields | more))
 
 
 def record(seed=0, **more):
     which = trial(seed)
-    fields = {"label": "gcn", "space": "toy", "metrics": {"kendall": 0.5, "spearman": None}, "test": TestSet(architectures=3)}
+    fields = {
+        "label": "gcn",
+        "space": "toy",
+        "metrics": {"kendall": 0.5, "spearman": None},
+        "test": TestSet(architectures=3),
+    }
     return TrialRecord(key=which.key, status="done", trial=which, **(fields | more))
 
 
@@ -52,7 +69,9 @@ def store(tmp_path):
 
 
 def files(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(Path(folder).rglob("*")) if path.is_file()
+    }
 
 
 def only_damage(store, path, words):
@@ -67,8 +86,12 @@ def test_a_trial_comes_back_as_it_was_stored(store):
     first = store.load(record().key)
     index, values = store.predictions(first, 10)
     rows, encodings = store.encodings(first, 10)
-    assert (index == INDEX).all() and (values == VALUES).all() and (rows == INDEX).all() and (encodings == ENCODINGS).all()
-    assert first.metrics == {"kendall": 0.5, "spearman": None} and first.trial == trial() and first.predictions.rows == 3
+    assert (
+        (index == INDEX).all() and (values == VALUES).all() and (rows == INDEX).all() and (encodings == ENCODINGS).all()
+    )
+    assert (
+        first.metrics == {"kendall": 0.5, "spearman": None} and first.trial == trial() and first.predictions.rows == 3
+    )
     assert store.settled([record(seed).key for seed in range(4)]) == {record(seed).key: "done" for seed in range(3)}
 
 
@@ -88,16 +111,20 @@ def test_every_changed_byte_of_a_trial_is_noticed(store):
             assert found == whole
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda values: values["trial"].update(budget=21), "its key is not that of the trial"),
-    (lambda values: values["metrics"].update(kendall=0.9), "its digest is not that"),
-    (lambda values: values.update(digest=None), "its digest is not that"),
-    (lambda values: values.update(status="finished"), "field status"),
-    (lambda values: values.pop("label"), "field label"),
-    (lambda values: values["trial"].update(budget="20"), "field trial.budget"),
-    (lambda values: values["trial"].update(seed=True), "field trial.seed"),
-    (lambda values: values.update(schema=3), "field schema"),
-    (lambda values: values.update(notes="none"), "field notes")])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda values: values["trial"].update(budget=21), "its key is not that of the trial"),
+        (lambda values: values["metrics"].update(kendall=0.9), "its digest is not that"),
+        (lambda values: values.update(digest=None), "its digest is not that"),
+        (lambda values: values.update(status="finished"), "field status"),
+        (lambda values: values.pop("label"), "field label"),
+        (lambda values: values["trial"].update(budget="20"), "field trial.budget"),
+        (lambda values: values["trial"].update(seed=True), "field trial.seed"),
+        (lambda values: values.update(schema=3), "field schema"),
+        (lambda values: values.update(notes="none"), "field notes"),
+    ],
+)
 def test_an_edited_trial_does_not_count_as_done(store, change, words):
     path = store.path(record().key)
     values = json.loads(path.read_text())
@@ -107,7 +134,9 @@ def test_an_edited_trial_does_not_count_as_done(store, change, words):
     assert record().key not in store.settled([record().key])
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "[" * 200_000, '{"a":' * 200_000, "NaN", "\x00", '"\ud800"', "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "[" * 200_000, '{"a":' * 200_000, "NaN", "\x00", '"\ud800"', "9" * 5000]
+)
 def test_what_is_no_trial_is_named(store, text):
     path = store.path(record().key)
     path.write_text(text, encoding="utf-8", errors="surrogatepass")
@@ -115,8 +144,16 @@ def test_what_is_no_trial_is_named(store, text):
 
 
 @pytest.mark.parametrize("kind", ["trials", "predictions"])
-@pytest.mark.parametrize("make", [
-    lambda path: path.symlink_to("/dev/zero"), os.mkfifo, Path.mkdir, lambda path: path.symlink_to(path.name), lambda path: path.symlink_to("nowhere")])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.symlink_to("/dev/zero"),
+        os.mkfifo,
+        Path.mkdir,
+        lambda path: path.symlink_to(path.name),
+        lambda path: path.symlink_to("nowhere"),
+    ],
+)
 def test_only_regular_files_are_read(store, kind, make):
     path = store.path(record(1).key, kind)
     path.unlink()
@@ -134,7 +171,11 @@ def test_a_large_file_is_not_read(store):
 def test_control_characters_are_shown_as_escapes(tmp_path):
     store = Store(tmp_path)
     bad = "\x1b]0;x\x07 \u202e \ud800"
-    store.write(record(label=f"a{bad}", notes=[f"b{bad}\nc"]).model_copy(update={"status": "failed", "error": TrialFailure(type="E", message=bad)}))
+    store.write(
+        record(label=f"a{bad}", notes=[f"b{bad}\nc"]).model_copy(
+            update={"status": "failed", "error": TrialFailure(type="E", message=bad)}
+        )
+    )
     found = store.load(record().key)
     shown = "\\x1b]0;x\\x07 \\u202e \\ud800"
     assert found.label == f"a{shown}" and found.notes == [f"b{shown}\nc"] and found.error.message == shown
@@ -146,24 +187,31 @@ def parquet(**columns):
     return sink.getvalue().to_pybytes()
 
 
-@pytest.mark.parametrize(("data", "words"), [
-    (b"", "not a Parquet table"),
-    (b"PAR1" + b"\0" * 50 + b"PAR1", "not a Parquet table"),
-    (parquet(index=[3, 1, 7], other=VALUES), "its columns are"),
-    (parquet(index=[3, 1, 7], prediction=VALUES, more=[1, 2, 3]), "its columns are"),
-    (parquet(index=["3", "1", "7"], prediction=VALUES), "'index' holds string"),
-    (parquet(index=[3, 1, None], prediction=VALUES), "with gaps"),
-    (parquet(index=[3.5, 1.0, 7.0], prediction=VALUES), "not whole numbers"),
-    (parquet(index=[3, 1, -7], prediction=VALUES), "a negative row"),
-    (parquet(index=[3, 1, 3], prediction=VALUES), "a row twice"),
-    (parquet(index=[3, 1, 7], prediction=["a", "b", "c"]), "'prediction' holds string"),
-    (parquet(index=[3, 1, 7], prediction=[0.1, np.nan, 0.3]), "no finite number"),
-    (parquet(index=[3, 1], prediction=[0.1, 0.2]), "2 predictions; the trial was tested on 3")])
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "not a Parquet table"),
+        (b"PAR1" + b"\0" * 50 + b"PAR1", "not a Parquet table"),
+        (parquet(index=[3, 1, 7], other=VALUES), "its columns are"),
+        (parquet(index=[3, 1, 7], prediction=VALUES, more=[1, 2, 3]), "its columns are"),
+        (parquet(index=["3", "1", "7"], prediction=VALUES), "'index' holds string"),
+        (parquet(index=[3, 1, None], prediction=VALUES), "with gaps"),
+        (parquet(index=[3.5, 1.0, 7.0], prediction=VALUES), "not whole numbers"),
+        (parquet(index=[3, 1, -7], prediction=VALUES), "a negative row"),
+        (parquet(index=[3, 1, 3], prediction=VALUES), "a row twice"),
+        (parquet(index=[3, 1, 7], prediction=["a", "b", "c"]), "'prediction' holds string"),
+        (parquet(index=[3, 1, 7], prediction=[0.1, np.nan, 0.3]), "no finite number"),
+        (parquet(index=[3, 1], prediction=[0.1, 0.2]), "2 predictions; the trial was tested on 3"),
+    ],
+)
 def test_predictions_are_checked(store, data, words):
     path = store.path(record().key, "predictions")
     path.write_bytes(data)
     only_damage(store, path, "another sha256")
-    rewrite(store.path(record().key), json.loads(store.path(record().key).read_text()) | {"predictions": None, "encodings": None})  # a trial without digests
+    rewrite(
+        store.path(record().key),
+        json.loads(store.path(record().key).read_text()) | {"predictions": None, "encodings": None},
+    )  # a trial without digests
     only_damage(store, path, words)
 
 
@@ -172,18 +220,25 @@ def test_a_row_beyond_the_table_is_refused(store):
         store.predictions(store.load(record().key), 5)
 
 
-@pytest.mark.parametrize(("column", "words"), [
-    ([[1.0, 2.0], [1.0], [2.0, 3.0]], "several lengths"),
-    ([[], [], []], ""),
-    ([["a"], ["b"], ["c"]], "not lists of numbers"),
-    ([[1.0], None, [2.0]], "not lists of numbers"),
-    ([1.0, 2.0, 3.0], "not lists of numbers"),
-    ([[float("inf")], [0.0], [0.0]], "not finite")])
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ([[1.0, 2.0], [1.0], [2.0, 3.0]], "several lengths"),
+        ([[], [], []], ""),
+        ([["a"], ["b"], ["c"]], "not lists of numbers"),
+        ([[1.0], None, [2.0]], "not lists of numbers"),
+        ([1.0, 2.0, 3.0], "not lists of numbers"),
+        ([[float("inf")], [0.0], [0.0]], "not finite"),
+    ],
+)
 def test_encodings_are_checked(store, column, words):
     path = store.path(record().key, "encodings")
     path.write_bytes(parquet(index=[3, 1, 7], encoding=column))
     only_damage(store, path, "another sha256")
-    rewrite(store.path(record().key), json.loads(store.path(record().key).read_text()) | {"predictions": None, "encodings": None})
+    rewrite(
+        store.path(record().key),
+        json.loads(store.path(record().key).read_text()) | {"predictions": None, "encodings": None},
+    )
     if words:
         only_damage(store, path, words)
     else:
@@ -194,7 +249,9 @@ def test_small_files_that_unpack_to_much_are_refused_before_they_do(monkeypatch)
     monkeypatch.setattr("archrank.eval.trials.files.VALUES_LIMIT", 10_000)
     many = 20_000
     flat = parquet(index=pa.array(np.zeros(many, np.int32)), prediction=pa.array(np.zeros(many)))
-    nested = parquet(index=[3, 1, 7], encoding=pa.ListArray.from_arrays([0, many, many, many], pa.array(np.zeros(many, np.float32))))
+    nested = parquet(
+        index=[3, 1, 7], encoding=pa.ListArray.from_arrays([0, many, many, many], pa.array(np.zeros(many, np.float32)))
+    )
     assert len(flat) < 2000 and len(nested) < 2000
     for data, parse in ((flat, parse_predictions), (nested, parse_encodings)):
         with pytest.raises(Damaged, match="more than any trial has"):
@@ -207,7 +264,12 @@ def test_two_results_for_one_key_are_named_and_never_merged(store, tmp_path):
         other.write(record(seed, metrics={"kendall": 0.5 if seed else 0.75}), INDEX, VALUES)
     (conflict,) = read_stores([store.folder, other.folder]).conflicts
     said = str(conflict)
-    assert record().key[:12] in said and f"kendall 0.5 in {store.folder}" in said and f"kendall 0.75 in {other.folder}" in said and "\n" not in said
+    assert (
+        record().key[:12] in said
+        and f"kendall 0.5 in {store.folder}" in said
+        and f"kendall 0.75 in {other.folder}" in said
+        and "\n" not in said
+    )
     with pytest.raises(ArchrankError, match=r"not merged: two results for .* kendall 0\.5 in .* kendall 0\.75 in"):
         merge_stores(tmp_path / "merged", [store.folder, other.folder])
     assert not (tmp_path / "merged").exists()
@@ -228,9 +290,14 @@ def test_stores_merge_into_one_that_holds_all_their_trials(store, tmp_path):
 
 def test_a_finished_trial_is_merged_before_a_failed_one(store, tmp_path):
     failed = Store(tmp_path / "failed")
-    failed.write(record().model_copy(update={"status": "failed", "metrics": {}, "error": TrialFailure(type="E", message="m")}))
+    failed.write(
+        record().model_copy(update={"status": "failed", "metrics": {}, "error": TrialFailure(type="E", message="m")})
+    )
     merge_stores(tmp_path / "merged", [failed.folder, store.folder])
-    assert Store(tmp_path / "merged").load(record().key).status == "done" and not read_stores([failed.folder, store.folder]).conflicts
+    assert (
+        Store(tmp_path / "merged").load(record().key).status == "done"
+        and not read_stores([failed.folder, store.folder]).conflicts
+    )
 
 
 def test_an_empty_name_is_no_store():
@@ -266,7 +333,11 @@ def test_reading_changes_nothing_and_a_sweep_removes_what_is_left_behind(store):
     assert files(store.folder) == before
     assert is_left_behind(dead) and not is_left_behind(alive) and not is_left_behind(old)
     os.utime(old, (0, 0))
-    assert store.sweep() == 3 and set(files(store.folder)) == set(before) - {f"trials/{dead.name}", f"trials/{old.name}", "ensembles/abc.json"}
+    assert store.sweep() == 3 and set(files(store.folder)) == set(before) - {
+        f"trials/{dead.name}",
+        f"trials/{old.name}",
+        "ensembles/abc.json",
+    }
 
 
 def test_a_damaged_pretraining_counts_as_not_there(tmp_path):
@@ -310,7 +381,10 @@ def test_a_run_trains_again_what_is_damaged_and_the_rest_is_kept(cells, tmp_path
 
 def test_trials_of_the_first_schema_are_read(store):
     values = json.loads(store.path(record().key).read_text())
-    old = {name: value for name, value in values.items() if name not in ("predictions", "encodings", "digest")} | {"schema": 1, "space": None}
+    old = {name: value for name, value in values.items() if name not in ("predictions", "encodings", "digest")} | {
+        "schema": 1,
+        "space": None,
+    }
     store.path(record().key).write_text(json.dumps(old))
     reading = read_stores([store.folder])
     assert len(reading.records) == 3 and not reading.damaged

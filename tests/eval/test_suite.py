@@ -52,13 +52,25 @@ def test_a_run_says_what_it_skips_and_the_report_repeats_it(without_tables, caps
     from archrank.cli import main
     from archrank.reports import build
 
-    (without_tables / "mine.yaml").write_text(json.dumps({"benchmarks": ["digits101"], "optional": ["nasbench201"],
-                                                         "encoders": ["adjacency+ridge", "path+ridge"], "budgets": [12], "seeds": 2}))
+    (without_tables / "mine.yaml").write_text(
+        json.dumps(
+            {
+                "benchmarks": ["digits101"],
+                "optional": ["nasbench201"],
+                "encoders": ["adjacency+ridge", "path+ridge"],
+                "budgets": [12],
+                "seeds": 2,
+            }
+        )
+    )
     with pytest.raises(SystemExit) as stopped:
         main(["run", "--suite", "mine.yaml", "--store", "store", "--workers", "0"])
     assert stopped.value.code == 0
     said = capsys.readouterr()
-    assert said.err.startswith("skipped nasbench201: its table is not available locally; put nasbench201/") and "4 trained, 0 failed" in said.out
+    assert (
+        said.err.startswith("skipped nasbench201: its table is not available locally; put nasbench201/")
+        and "4 trained, 0 failed" in said.out
+    )
     build(["store"], "out", formats=("md",))
     page = (without_tables / "out" / "report.md").read_text()
     assert "Suites run: mine." in page

@@ -33,7 +33,12 @@ class TwoWay(nn.Module):
 
     def __init__(self, space, dim=16):
         super().__init__()
-        self.embed, self.lin, self.drop, self.norm = nn.Embedding(len(space.ops), dim), nn.Linear(dim, dim), nn.Dropout(0.3), nn.LayerNorm(dim)
+        self.embed, self.lin, self.drop, self.norm = (
+            nn.Embedding(len(space.ops), dim),
+            nn.Linear(dim, dim),
+            nn.Dropout(0.3),
+            nn.LayerNorm(dim),
+        )
 
     def forward(self, graphs):
         x = self.embed(graphs.ops) * graphs.mask.unsqueeze(-1)
@@ -106,6 +111,7 @@ def test_a_member_is_the_same_alone(cells, kind):
 def test_loop_and_one_program_agree_in_double_precision(cells):
     torch.set_default_dtype(torch.float64)
     try:
+
         def build(member, probe):
             return TwoWay(cells.space)
 
@@ -127,7 +133,10 @@ def test_a_buffer_that_is_replaced_moves_on_as_in_a_plain_loop(cells, kind):
     trained = fit(lambda m, p: without_dropout(kind(cells.space)), cells.graphs, company, still)
     assert bool(trained.notes) == (kind is StubbornStateful)
     for m, member in enumerate(company):
-        state = {name.removeprefix("encoder."): tensor[m] for name, tensor in (trained.ensemble.parameters | trained.ensemble.buffers).items()}
+        state = {
+            name.removeprefix("encoder."): tensor[m]
+            for name, tensor in (trained.ensemble.parameters | trained.ensemble.buffers).items()
+        }
         plain = without_dropout(kind(cells.space))
         plain.load_state_dict({name: state[name] for name, _ in plain.named_parameters()} | {"scale": torch.ones(4)})
         plain.project = state["project"]
@@ -142,13 +151,20 @@ def test_a_comparison_that_looks_at_its_data_trains_and_predicts_in_a_loop(cells
             assert float(first.detach().abs().sum()) > 0
             return (first - second).sum(-1)
 
-    looped, alone = (train(lambda m, p: Relation(cells.space), cells.graphs, company, SHORT, pairs=True) for company in (members(cells, 2), members(cells, 2)[1:]))
-    assert "trained sequentially" in looped[0].notes[0] and np.allclose(looped[1].predictions, alone[0].predictions, rtol=1e-4)
+    looped, alone = (
+        train(lambda m, p: Relation(cells.space), cells.graphs, company, SHORT, pairs=True)
+        for company in (members(cells, 2), members(cells, 2)[1:])
+    )
+    assert "trained sequentially" in looped[0].notes[0] and np.allclose(
+        looped[1].predictions, alone[0].predictions, rtol=1e-4
+    )
 
 
 def test_a_loop_leaves_torchs_generator_alone(cells):
     torch.manual_seed(0)
-    ensemble = fit(lambda m, p: without_dropout(Drawing(cells.space)), cells.graphs, members(cells, 2), SHORT).ensemble.train()
+    ensemble = fit(
+        lambda m, p: without_dropout(Drawing(cells.space)), cells.graphs, members(cells, 2), SHORT
+    ).ensemble.train()
     state = torch.get_rng_state()
     first, second = (ensemble.call(cells.graphs[torch.zeros(2, 8, dtype=torch.long)], "embed") for _ in range(2))
     assert torch.equal(torch.get_rng_state(), state) and not torch.equal(first, second)
@@ -173,15 +189,21 @@ def test_labels_of_the_test_set_cannot_reach_training(cells):
     scrambled = cells.subset(range(len(cells)))
     untouched = members(cells, 1)[0].train
     rest = np.setdiff1d(np.arange(len(cells)), untouched)
-    scrambled.scores.loc[rest, "quality"] = np.random.default_rng(0).permutation(scrambled.scores.loc[rest, "quality"].to_numpy())
+    scrambled.scores.loc[rest, "quality"] = np.random.default_rng(0).permutation(
+        scrambled.scores.loc[rest, "quality"].to_numpy()
+    )
     again = train(lambda m, p: TwoWay(cells.space), scrambled.graphs, members(scrambled, 1), SHORT)[0]
     assert np.array_equal(first.predictions, again.predictions)
 
 
 def test_fixed_encodings_are_scaled_by_training_rows_alone():
     features = torch.tensor([[0.0, 5.0], [2.0, 5.0], [100.0, 7.0]])
-    graphs = Graphs(torch.zeros(3, 1, dtype=torch.long), torch.zeros(3, 1, 1, dtype=torch.bool), torch.ones(3, 1, dtype=torch.bool),
-                    torch.zeros(3, 1, dtype=torch.long))
+    graphs = Graphs(
+        torch.zeros(3, 1, dtype=torch.long),
+        torch.zeros(3, 1, 1, dtype=torch.bool),
+        torch.ones(3, 1, dtype=torch.bool),
+        torch.zeros(3, 1, dtype=torch.long),
+    )
     graphs.derive("f", lambda _: features)
     out = FixedEncoding("f", lambda g: features, features[:2].double().numpy())(graphs)
     assert out.tolist() == [[-1, 0], [1, 0], [99, 2]]
@@ -199,7 +221,9 @@ def test_batches_visit_everything_and_are_the_members_own():
 
 
 def test_learning_rate_trace_of_the_published_schedule():
-    recipe = make_recipe("paper", {"epochs": 300, "warmup": 30, "schedule": "cosine", "schedule_per": "epoch", "batch": 16})
+    recipe = make_recipe(
+        "paper", {"epochs": 300, "warmup": 30, "schedule": "cosine", "schedule_per": "epoch", "batch": 16}
+    )
     factor = {epoch: learning_rate(recipe, epoch * 5 + 3, 1500, 5) for epoch in (0, 1, 30, 165, 299)}
     assert factor[0] == 1e-6 and factor[1] == pytest.approx(1 / 30) and factor[30] == 1.0
     assert factor[165] == pytest.approx(0.5) and factor[299] == pytest.approx(3.4e-5, rel=0.01)
@@ -233,14 +257,18 @@ def test_losses_are_each_members_own_and_fall_when_scores_agree(loss):
     labels = torch.randn(4, 9)
     scores = torch.randn(4, 9)
     whole = supervised(recipe, scores, labels)
-    assert torch.allclose(whole, torch.cat([supervised(recipe, scores[m : m + 1], labels[m : m + 1]) for m in range(4)]))
+    assert torch.allclose(
+        whole, torch.cat([supervised(recipe, scores[m : m + 1], labels[m : m + 1]) for m in range(4)])
+    )
     assert (supervised(recipe, labels, labels) < supervised(recipe, -labels, labels)).all()
 
 
 def test_pair_cap_takes_exactly_so_many():
     labels = torch.randn(2, 10)
     pairs = pair_mask(labels, 2.0, torch.rand(2, 10, 10))
-    assert pairs.sum((-1, -2)).tolist() == [20, 20] and not (pairs & ~torch.ones(10, 10, dtype=torch.bool).triu(1)).any()
+    assert (
+        pairs.sum((-1, -2)).tolist() == [20, 20] and not (pairs & ~torch.ones(10, 10, dtype=torch.bool).triu(1)).any()
+    )
 
 
 def test_relation_loss_is_zero_at_the_truth():

@@ -70,19 +70,27 @@ def test_a_direction_that_was_turned_is_in_the_keys(cells):
         table = replace(cells, card=cells.card.with_metrics({"quality": quality}))
         return {item.trial.key for item in plan_of(table, "path+ridge").trials}
 
-    assert keys("max") == {item.trial.key for item in plan_of(cells, "path+ridge").trials} and not keys("max") & keys("min")
+    assert keys("max") == {item.trial.key for item in plan_of(cells, "path+ridge").trials} and not keys("max") & keys(
+        "min"
+    )
 
 
 def test_tables_of_one_content_are_trained_apart_where_they_have_two_names(cells, tmp_path):
     twin = replace(cells, name="twin")
     plan = make_plan(parse_list("path"), benchmarks=[cells, twin], budgets=[12], seeds=2)
     groups = make_groups(plan.trials, set(), Store(tmp_path))
-    assert sorted(len(group.members) for group in groups) == [2, 2] and {group.first.benchmark for group in groups} == {cells.name, "twin"}
+    assert sorted(len(group.members) for group in groups) == [2, 2] and {group.first.benchmark for group in groups} == {
+        cells.name,
+        "twin",
+    }
 
 
 def test_a_key_names_what_is_in_a_recipe_and_in_a_head(cells, monkeypatch):
     def keys(encoders, recipe="common"):
-        return [item.trial.key for item in make_plan(parse_list(encoders), benchmarks=[cells], budgets=[12], seeds=1, recipe=recipe).trials]
+        return [
+            item.trial.key
+            for item in make_plan(parse_list(encoders), benchmarks=[cells], budgets=[12], seeds=1, recipe=recipe).trials
+        ]
 
     assert keys("gcn,path") == keys("gcn,path") and keys("gcn") != keys("gcn", "quick") != keys("gcn", "paper")
     assert keys("gcn", COMMON) == keys("gcn") != keys("gcn", COMMON.model_copy(update={"lr": 0.5}))

@@ -16,13 +16,38 @@ from tests.eval.test_training import SHORT, TwoWay, members
 
 STRICT = {"lr": 0.02, "weight_decay": 0.3, "betas": (0.7, 0.95), "eps": 1e-3, "clip": 0.02, "batch": 8}
 RECIPES = {
-    "updates": Recipe(name="updates", loss="hinge", margin=0.3, optimizer="adamw", updates=12, warmup=0.25, schedule="cosine", **STRICT),
-    "epochs": Recipe(name="epochs", loss="hinge", margin=0.3, optimizer="adam", epochs=4, warmup=1, schedule="linear", schedule_per="epoch", ema=0.7, **STRICT),
-    "twins": Recipe(name="twins", loss="l1", consistency=0.5, epochs=4, warmup=2, schedule="constant", ema=0.7, **STRICT)}
+    "updates": Recipe(
+        name="updates",
+        loss="hinge",
+        margin=0.3,
+        optimizer="adamw",
+        updates=12,
+        warmup=0.25,
+        schedule="cosine",
+        **STRICT,
+    ),
+    "epochs": Recipe(
+        name="epochs",
+        loss="hinge",
+        margin=0.3,
+        optimizer="adam",
+        epochs=4,
+        warmup=1,
+        schedule="linear",
+        schedule_per="epoch",
+        ema=0.7,
+        **STRICT,
+    ),
+    "twins": Recipe(
+        name="twins", loss="l1", consistency=0.5, epochs=4, warmup=2, schedule="constant", ema=0.7, **STRICT
+    ),
+}
 # Twelve training architectures in batches of 8: two steps an epoch.
-FACTORS = {"updates": [1e-6, 1 / 3, 2 / 3, *(0.5 + 0.5 * math.cos(math.pi * step / 9) for step in range(9))],
-           "epochs": [1e-6, 1e-6, 1, 1, 2 / 3, 2 / 3, 1 / 3, 1 / 3],
-           "twins": [1e-6, 0.25, 0.5, 0.75, 1, 1, 1, 1]}
+FACTORS = {
+    "updates": [1e-6, 1 / 3, 2 / 3, *(0.5 + 0.5 * math.cos(math.pi * step / 9) for step in range(9))],
+    "epochs": [1e-6, 1e-6, 1, 1, 2 / 3, 2 / 3, 1 / 3, 1 / 3],
+    "twins": [1e-6, 0.25, 0.5, 0.75, 1, 1, 1, 1],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +109,9 @@ def test_the_learning_rate_follows_its_schedule(name):
 
 def test_the_reference_takes_the_loss_of_its_formula(cells):
     member, recipe = members(cells, 1)[0], RECIPES["updates"]
-    _, before = train_plainly(lambda: Normed(cells.space), cells.graphs, member, recipe.model_copy(update={"updates": 1, "lr": 1e-12}))
+    _, before = train_plainly(
+        lambda: Normed(cells.space), cells.graphs, member, recipe.model_copy(update={"updates": 1, "lr": 1e-12})
+    )
     rows = next(iter(batches(len(member.train), recipe, member.seed)))
     before.train()
     scores = before(cells.graphs[torch.as_tensor(member.train[rows])])[0]
@@ -101,10 +128,18 @@ def test_members_train_as_a_plain_loop_trains_each(cells, name):
     for m, member in enumerate(company):
         last, predictor = train_plainly(lambda: Normed(cells.space), cells.graphs, member, recipe, twins=twins)
         for key, tensor in last.state_dict().items():
-            torch.testing.assert_close((ensemble.parameters | ensemble.buffers)[key][m], tensor, rtol=1e-8, atol=1e-10, msg=f"{key} of member {m}")
+            torch.testing.assert_close(
+                (ensemble.parameters | ensemble.buffers)[key][m],
+                tensor,
+                rtol=1e-8,
+                atol=1e-10,
+                msg=f"{key} of member {m}",
+            )
         with torch.no_grad():
             scores, kept = predictor(cells.graphs[member.test])[0], predictor(cells.graphs[member.encode], task="embed")
-        assert np.allclose(outcomes[m].predictions, scores, rtol=1e-8) and np.allclose(outcomes[m].encodings, kept, rtol=1e-5, atol=1e-6)
+        assert np.allclose(outcomes[m].predictions, scores, rtol=1e-8) and np.allclose(
+            outcomes[m].encodings, kept, rtol=1e-5, atol=1e-6
+        )
 
 
 def test_members_train_on_pairs_as_a_plain_loop_trains_each(cells):
@@ -113,11 +148,16 @@ def test_members_train_on_pairs_as_a_plain_loop_trains_each(cells):
     ensemble = fit(lambda member, probe: Rated(cells.space), cells.graphs, company, recipe, pairs=True).ensemble
     for m, member in enumerate(company):
         last, _ = train_plainly(lambda: Rated(cells.space), cells.graphs, member, recipe, pairs=True)
-        torch.testing.assert_close(ensemble.parameters["encoder.worth.weight"][m], last.encoder.worth.weight, rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(
+            ensemble.parameters["encoder.worth.weight"][m], last.encoder.worth.weight, rtol=1e-8, atol=1e-10
+        )
 
 
 def test_a_member_counts_wins_over_its_own_test_architectures_alone(cells):
-    company = [Member(m.seed, m.train, m.labels, m.test[:size], m.test[:size]) for m, size in zip(members(cells, 3), (16, 5, 11))]
+    company = [
+        Member(m.seed, m.train, m.labels, m.test[:size], m.test[:size])
+        for m, size in zip(members(cells, 3), (16, 5, 11))
+    ]
     recipe = SHORT.model_copy(update={"loss": "relation"})
     for outcome in train(lambda member, probe: Rated(cells.space), cells.graphs, company, recipe, pairs=True):
         worth = outcome.encodings.astype(float)
@@ -125,6 +165,8 @@ def test_a_member_counts_wins_over_its_own_test_architectures_alone(cells):
 
 
 def test_one_infinite_loss_is_a_problem_though_all_later_ones_are_finite(cells):
-    outcomes = train(lambda member, probe: Loud(cells.space, [-1, 3, 6, 7][member.seed]), cells.graphs, members(cells, 4), SHORT)
+    outcomes = train(
+        lambda member, probe: Loud(cells.space, [-1, 3, 6, 7][member.seed]), cells.graphs, members(cells, 4), SHORT
+    )
     assert [outcome.problem is not None for outcome in outcomes] == [False, True, True, False]
     assert all(np.isfinite(outcome.predictions).all() for outcome in outcomes)

@@ -129,9 +129,19 @@ class Parameters(Sums):
         return x @ self.all[0]
 
 
-KINDS = {Sums: None, Lists: "outside its parameters and buffers", Floats: "outside its parameters and buffers", Generators: "random", Anneals: "it keeps self.calls",
-         AnnealsLater: "it keeps self.calls", Flat: "dynamic shape", OtherPathInEvaluation: "data-dependent", RefusesSmallBatches: "data-dependent",
-         Closure: "outside its parameters and buffers", Parameters: "outside its parameters and buffers"}
+KINDS = {
+    Sums: None,
+    Lists: "outside its parameters and buffers",
+    Floats: "outside its parameters and buffers",
+    Generators: "random",
+    Anneals: "it keeps self.calls",
+    AnnealsLater: "it keeps self.calls",
+    Flat: "dynamic shape",
+    OtherPathInEvaluation: "data-dependent",
+    RefusesSmallBatches: "data-dependent",
+    Closure: "outside its parameters and buffers",
+    Parameters: "outside its parameters and buffers",
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -156,7 +166,12 @@ def test_a_member_equals_itself_alone_whatever_it_keeps(cells, kind):
 def test_what_vmap_refuses_on_a_later_batch_trains_from_the_start_as_networks_of_their_own(cells):
     RefusesWhatItDidNotSee.calls = 30
     company = members(cells, 2)
-    late = train(lambda m, p: RefusesWhatItDidNotSee(cells.space), cells.graphs, company, SHORT.model_copy(update={"updates": 30}))
+    late = train(
+        lambda m, p: RefusesWhatItDidNotSee(cells.space),
+        cells.graphs,
+        company,
+        SHORT.model_copy(update={"updates": 30}),
+    )
     plain = train(lambda m, p: Sums(cells.space), cells.graphs, company, SHORT.model_copy(update={"updates": 30}))
     assert "trained sequentially" in late[0].notes[0] and "data-dependent" in late[0].notes[0]
     for one, other in zip(late, plain):
@@ -165,6 +180,7 @@ def test_what_vmap_refuses_on_a_later_batch_trains_from_the_start_as_networks_of
 
 def test_dropout_on_flat_graphs_draws_what_padded_graphs_would(cells):
     """The same numbers whichever way members are called, so that how they train does not depend on who else does."""
+
     class Drops(Sums):
         def __init__(self, space):
             super().__init__(space)
@@ -173,7 +189,10 @@ def test_dropout_on_flat_graphs_draws_what_padded_graphs_would(cells):
         def changed(self, x):
             return self.again(self.drop(x))
 
-    both = [train(lambda m, p: Drops(cells.space), cells.graphs, members(cells, 2), SHORT, one_program=way) for way in (True, False)]
+    both = [
+        train(lambda m, p: Drops(cells.space), cells.graphs, members(cells, 2), SHORT, one_program=way)
+        for way in (True, False)
+    ]
     for one, other in zip(*both):
         assert np.allclose(one.predictions, other.predictions, rtol=1e-4, atol=1e-6)
 
@@ -192,7 +211,10 @@ def layers_in(container):
     return Hidden
 
 
-@pytest.mark.parametrize(("container", "said"), [(list, "self.stack of Hidden, a list,"), (tuple, "a tuple"), (lambda a: dict(zip("ab", a)), "a dict")])
+@pytest.mark.parametrize(
+    ("container", "said"),
+    [(list, "self.stack of Hidden, a list,"), (tuple, "a tuple"), (lambda a: dict(zip("ab", a)), "a dict")],
+)
 def test_layers_that_nothing_trains_are_named_and_refused(cells, container, said):
     kind = layers_in(container)
     with pytest.raises(ArchrankError, match=f"{said}.* holds weights that PyTorch does not see: .*nn.ModuleList"):
@@ -216,7 +238,9 @@ class FromNumpy(Sums):
 class FromItsOwn(FromNumpy):
     def __init__(self, space):
         Sums.__init__(self, space)
-        self.table = nn.Parameter(torch.from_numpy(np.random.default_rng().normal(0, 1, (1, self.dim)).astype("float32")))
+        self.table = nn.Parameter(
+            torch.from_numpy(np.random.default_rng().normal(0, 1, (1, self.dim)).astype("float32"))
+        )
 
 
 class Seeded(Sums):
@@ -230,9 +254,15 @@ class NoisyByNumpy(Sums):
         return x * float(np.random.uniform(0.9, 1.1)) if self.training else x
 
 
-@pytest.mark.parametrize(("kind", "said"), [(FromNumpy, "torch's seed, they come from numpy's generator"), (FromItsOwn, "come from a generator of its own"),
-                                            (Seeded, "every seed starts from the same weights"),
-                                            (NoisyByNumpy, "draws from numpy's generator, which does not follow the seed")])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (FromNumpy, "torch's seed, they come from numpy's generator"),
+        (FromItsOwn, "come from a generator of its own"),
+        (Seeded, "every seed starts from the same weights"),
+        (NoisyByNumpy, "draws from numpy's generator, which does not follow the seed"),
+    ],
+)
 def test_randomness_that_does_not_follow_the_seed_is_noted(cells, kind, said):
     notes = train(lambda m, p: kind(cells.space), cells.graphs, members(cells, 1), SHORT, verified=False)[0].notes
     assert any(said in note for note in notes)

@@ -70,37 +70,54 @@ def forever():
 def misbehaving(folder, *names):
     """A file with an encoding of each name, which misbehaves once it is used on more architectures than it is tried on."""
     path = folder / "bad.py"
-    path.write_text(BAD + "".join(f"""
+    path.write_text(
+        BAD
+        + "".join(
+            f"""
 @encoding("{name}_encoding")
 def {name}_encoding(graphs, space):
     if len(graphs) > 2: {name}()
     return graphs.ops.double()
-""" for name in names))
+"""
+            for name in names
+        )
+    )
     return ",".join(f"{path}:{name}_encoding+ridge" for name in names)
 
 
 def test_a_plug_in_that_misbehaves_fails_only_its_own_trials(cells, tmp_path, capfd):
     names = ("unsayable", "interrupt", "stop", "surrogate", "parent", "segfault", "garbage")
     store = tmp_path / "store"
-    plan = make_plan(parse_list(f"{misbehaving(tmp_path, *names)},path+ridge"), benchmarks=[cells], budgets=[20], seeds=1)
+    plan = make_plan(
+        parse_list(f"{misbehaving(tmp_path, *names)},path+ridge"), benchmarks=[cells], budgets=[20], seeds=1
+    )
     summary = run(plan, store, workers=1)
     assert (summary.trained, summary.failed) == (2, 6)
     said = {row.label.partition("_")[0]: row.error for row in read_results([store]).itertuples() if row.error}
-    assert said["unsayable"] == "Unsayable: (no message: its __str__ raises SystemExit)" and said["interrupt"] == "KeyboardInterrupt: KeyboardInterrupt"
+    assert (
+        said["unsayable"] == "Unsayable: (no message: its __str__ raises SystemExit)"
+        and said["interrupt"] == "KeyboardInterrupt: KeyboardInterrupt"
+    )
     assert said["stop"] == "Stop: at once" and said["surrogate"] == r"ValueError: half a character: \udc80"
     assert "the worker process died (killed by signal 9)" in said["parent"]
     printed = Path(said["segfault"].rpartition(" ")[2]).read_text()
     assert "killed by signal 11" in said["segfault"] and "Segmentation fault" in printed and "in segfault" in printed
     kept = sorted((store / "logs").iterdir(), key=lambda path: path.stat().st_size)[-1].read_bytes()
-    assert kept.startswith(bytes(range(256))) and kept.endswith(b"the rest is not kept\n") and len(kept) < 3 * LARGEST_LOG
+    assert (
+        kept.startswith(bytes(range(256))) and kept.endswith(b"the rest is not kept\n") and len(kept) < 3 * LARGEST_LOG
+    )
     assert capfd.readouterr() == ("", "")
 
 
 def test_an_ensemble_that_trains_for_too_long_is_ended(cells, tmp_path):
-    plan = make_plan(parse_list(f"path+ridge,{misbehaving(tmp_path, 'forever')}"), benchmarks=[cells], budgets=[20], seeds=2)
+    plan = make_plan(
+        parse_list(f"path+ridge,{misbehaving(tmp_path, 'forever')}"), benchmarks=[cells], budgets=[20], seeds=2
+    )
     summary = run(plan, tmp_path / "store", workers=1, timeout=10.0)
     assert (summary.trained, summary.failed) == (2, 2)
-    assert set(read_results([tmp_path / "store"])["error"].dropna()) == {"Timeout: it trained for longer than 10 s (--timeout)"}
+    assert set(read_results([tmp_path / "store"])["error"].dropna()) == {
+        "Timeout: it trained for longer than 10 s (--timeout)"
+    }
     with pytest.raises(ArchrankError, match="needs worker processes"):
         run(plan, tmp_path / "store", workers=0, timeout=3.0)
 
@@ -108,13 +125,19 @@ def test_an_ensemble_that_trains_for_too_long_is_ended(cells, tmp_path):
 @pytest.mark.usefixtures("short_training")
 def test_a_worker_that_dies_on_one_seed_fails_that_seed(cells, tmp_path, mine):
     path = Path(mine.rpartition(":")[0])
-    text = path.read_text().replace("super().__init__()", f"super().__init__()\n        if torch.initial_seed() == {derive_seed(5, 'weights')}: os._exit(3)")
+    text = path.read_text().replace(
+        "super().__init__()",
+        f"super().__init__()\n        if torch.initial_seed() == {derive_seed(5, 'weights')}: os._exit(3)",
+    )
     path.write_text("import os\n" + text)
     plan = make_plan(parse_list(mine), benchmarks=[cells], budgets=[20], seeds=[0, 5, 9], recipe="quick")
     summary = run(plan, tmp_path / "store", workers=1)
     assert (summary.trained, summary.failed) == (2, 1)
     frame = read_results([tmp_path / "store"])
-    assert list(frame[frame["status"] == "failed"]["seed"]) == [5] and frame["error"].dropna().str.startswith("WorkerLost: ").all()
+    assert (
+        list(frame[frame["status"] == "failed"]["seed"]) == [5]
+        and frame["error"].dropna().str.startswith("WorkerLost: ").all()
+    )
 
 
 def test_a_store_that_is_deleted_while_a_run_goes_on_is_missed_at_its_end(cells, tmp_path):
@@ -126,7 +149,9 @@ def test_a_store_that_is_deleted_while_a_run_goes_on_is_missed_at_its_end(cells,
             if self.done == 2 and event == "finished":
                 shutil.rmtree(tmp_path / "store")
 
-    plan = make_plan(parse_list("path+ridge,bag_of_ops+ridge,adjacency+ridge"), benchmarks=[cells], budgets=[20], seeds=2)
+    plan = make_plan(
+        parse_list("path+ridge,bag_of_ops+ridge,adjacency+ridge"), benchmarks=[cells], budgets=[20], seeds=2
+    )
     summary = run(plan, tmp_path / "store", workers=0, callback=Deletes())
     assert (summary.trained, summary.missing) == (6, 4)
     assert run(plan, tmp_path / "store", workers=0).trained == 4
@@ -162,9 +187,13 @@ def test_what_was_done_before_a_worker_died_stays_done(cells, tmp_path):
 
 
 def test_a_script_without_a_guarded_entry_is_told_so_and_nothing_is_stored(tmp_path):
-    (tmp_path / "script.py").write_text("import archrank\narchrank.run('path+ridge', budgets=[20], seeds=1, workers=1)\n")
+    (tmp_path / "script.py").write_text(
+        "import archrank\narchrank.run('path+ridge', budgets=[20], seeds=1, workers=1)\n"
+    )
     done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode and "guard its entry with `if __name__ == '__main__':`" in done.stderr.strip().splitlines()[-1]
+    assert (
+        done.returncode and "guard its entry with `if __name__ == '__main__':`" in done.stderr.strip().splitlines()[-1]
+    )
     assert not list((tmp_path / "results" / "store").glob("trials/*"))
 
 
@@ -175,7 +204,9 @@ def test_an_interrupt_while_a_worker_starts_is_neither_lost_nor_the_workers():
         def start(self):
             os.kill(os.getpid(), signal.SIGINT)
             asked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
-            self.held = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.strip()
+            self.held = subprocess.run(
+                [sys.executable, "-c", asked], capture_output=True, text=True, check=True
+            ).stdout.strip()
 
     process, before = Process(), dict(os.environ)
     with pytest.raises(KeyboardInterrupt):
@@ -192,9 +223,14 @@ def test_a_store_that_cannot_be_written_ends_the_run_with_one_line_and_keeps_wha
     kept, lost = (item.trial.key for item in plan.trials)
     (store / "trials" / f"{lost}.json").unlink()
     (store / "trials" / f"{lost}.json").mkdir()
-    with pytest.raises(ArchrankError, match=rf"{lost}\.json cannot be written \(Is a directory\); make room there .* what was finished is kept") as stopped:
+    with pytest.raises(
+        ArchrankError,
+        match=rf"{lost}\.json cannot be written \(Is a directory\); make room there .* what was finished is kept",
+    ) as stopped:
         run(plan, store, workers=workers)
-    assert "\n" not in str(stopped.value) and {record.key: record.status for record in Store(store).records()} == {kept: "done"}
+    assert "\n" not in str(stopped.value) and {record.key: record.status for record in Store(store).records()} == {
+        kept: "done"
+    }
     (store / "trials" / f"{lost}.json").rmdir()
     summary = run(plan, store, workers=0)
     assert (summary.kept, summary.trained) == (1, 1)

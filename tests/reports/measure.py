@@ -26,13 +26,22 @@ def main(trials: int) -> None:
     more = {f"encoder-{i}": ("GNN", 0.5 + 0.05 * i) for i in range(labels - len(ENCODERS))}
     with tempfile.TemporaryDirectory() as scratch:
         store, out = Path(scratch) / "store", Path(scratch) / "out"
-        made = make_store(store, SPACES, encoders=dict(list({**ENCODERS, **more}.items())[:labels]), budgets=BUDGETS, seeds=seeds, predictions=trials <= 1000)
+        made = make_store(
+            store,
+            SPACES,
+            encoders=dict(list({**ENCODERS, **more}.items())[:labels]),
+            budgets=BUDGETS,
+            seeds=seeds,
+            predictions=trials <= 1000,
+        )
         cpu, wall = time.process_time(), time.perf_counter()
         files = build([store], out, formats=("html", "md"), load=made.__getitem__)
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         page = next(path for path in files if path.suffix == ".html")
-        print(f"{labels * cells:,} trials: {cpu:.1f} s CPU, {wall:.1f} s wall, page {page.stat().st_size / 1e6:.2f} MB, "
-              f"torch {'imported' if 'torch' in sys.modules else 'not imported'}")
+        print(
+            f"{labels * cells:,} trials: {cpu:.1f} s CPU, {wall:.1f} s wall, page {page.stat().st_size / 1e6:.2f} MB, "
+            f"torch {'imported' if 'torch' in sys.modules else 'not imported'}"
+        )
 
 
 if __name__ == "__main__":

@@ -205,7 +205,9 @@ def make_store(
                     sigma = noise * (20 / budget) ** 0.35 * np.exp(rng.normal(0, 0.06) + shared)
                     if predictions:
                         predicted = z[index] + rng.normal(0, sigma, tests)
-                        _predictions(root, record["key"], index, predicted, z, rng, seed, 1 if family == "baseline" else 8)
+                        _predictions(
+                            root, record["key"], index, predicted, z, rng, seed, 1 if family == "baseline" else 8
+                        )
                         record["metrics"] = _metrics(score[index], predicted)
                     else:
                         tau = 2 / np.pi * np.arcsin(1 / np.sqrt(1 + sigma**2)) + rng.normal(0, 0.01)
@@ -259,7 +261,9 @@ def _predictions(
         few = index[:150]
         basis = np.linspace(-1, 1, 8, dtype="float32")
         encoding = (z[few, None] * basis + rng.normal(0, 0.4, (len(few), 8)))[:, :dim].astype("float32")
-        pd.DataFrame({"index": few.astype("int32"), "encoding": list(encoding)}).to_parquet(root / "encodings" / f"{key}.parquet", index=False)
+        pd.DataFrame({"index": few.astype("int32"), "encoding": list(encoding)}).to_parquet(
+            root / "encodings" / f"{key}.parquet", index=False
+        )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from archrank.reports import build
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: the page is not tried in a browser")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not installed: the page is not tried in a browser"
+)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
@@ -90,9 +92,13 @@ def test_views_show_one_budget(browser: Any, address: str, suite) -> None:
     assert said == []
 
 
-@pytest.mark.parametrize("hidden", [["flowerformer"], ["dagnn", "adjacency"], ["parameter-count", "gcn", "path[kind=truncated]"]])
+@pytest.mark.parametrize(
+    "hidden", [["flowerformer"], ["dagnn", "adjacency"], ["parameter-count", "gcn", "path[kind=truncated]"]]
+)
 @pytest.mark.parametrize("view", [0, 1, 2])
-def test_hiding_predictors_recomputes_as_the_statistics_do(browser: Any, address: str, suite, hidden: list[str], view: int) -> None:
+def test_hiding_predictors_recomputes_as_the_statistics_do(
+    browser: Any, address: str, suite, hidden: list[str], view: int
+) -> None:
     page, said = opened(browser, address)
     whole = [rows(page, key, view) for key in ("rank", "tier", "win", "first")]
     page.click(".chooser summary")

@@ -19,8 +19,40 @@ from tests.stores import rewrite
 
 ROUNDS, MUTATIONS = 20, 15
 VALUES: list[Any] = [
-    None, True, False, -1, 0, 7, 2**31, 10**15, 2**63, 10**40, 0.5, -1e99, 1e99, 1e308, "", "x", "x" * 3000, "\x1b[2J\x07", "\u202eabc\ud800", "../../../x", "/etc/passwd",
-    "<svg onload=alert(1)>", "a|b\nc", "$\\input{x}$", "gcn", "kendall", "2026-13-99", [], {}, [None], [[[]]], {"a": {"b": [1, "c"]}}, {"kendall": "0.5"}, ["x", 1],
+    None,
+    True,
+    False,
+    -1,
+    0,
+    7,
+    2**31,
+    10**15,
+    2**63,
+    10**40,
+    0.5,
+    -1e99,
+    1e99,
+    1e308,
+    "",
+    "x",
+    "x" * 3000,
+    "\x1b[2J\x07",
+    "\u202eabc\ud800",
+    "../../../x",
+    "/etc/passwd",
+    "<svg onload=alert(1)>",
+    "a|b\nc",
+    "$\\input{x}$",
+    "gcn",
+    "kendall",
+    "2026-13-99",
+    [],
+    {},
+    [None],
+    [[[]]],
+    {"a": {"b": [1, "c"]}},
+    {"kendall": "0.5"},
+    ["x", 1],
 ]
 
 
@@ -76,17 +108,27 @@ def answers(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert code in (0, 1, 2), words
     assert not any(ord(sign) < 32 and sign != "\n" for sign in said.out + said.err), words
     for line in said.err.splitlines():
-        assert line.startswith(("archrank: ", "Usage: ", "Try ", "left out", "... ")) or "trials of other versions" in line, (words, line)
+        assert (
+            line.startswith(("archrank: ", "Usage: ", "Try ", "left out", "... ")) or "trials of other versions" in line
+        ), (words, line)
     return said.out
 
 
 @pytest.fixture(scope="module")
 def small(make):
     encoders = {"flowerformer": ("flow transformer", 0.55), "gcn": ("GNN", 0.62), "parameter-count": ("baseline", 1.6)}
-    return make((("toy-a", "toy"), ("other", "other")), encoders=encoders, budgets=(20, 78), seeds=3, failures=[("gcn", "toy-a", 20, 1)])
+    return make(
+        (("toy-a", "toy"), ("other", "other")),
+        encoders=encoders,
+        budgets=(20, 78),
+        seeds=3,
+        failures=[("gcn", "toy-a", 20, 1)],
+    )
 
 
-def test_every_reading_command_answers_on_a_store_that_was_changed(small, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_reading_command_answers_on_a_store_that_was_changed(
+    small, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("archrank.datasets.load", small.load)
     monkeypatch.chdir(tmp_path)
     for number in range(ROUNDS):
@@ -100,8 +142,14 @@ def test_every_reading_command_answers_on_a_store_that_was_changed(small, tmp_pa
         keys = [path.stem[:20] for path in (store / "trials").iterdir()]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=RuntimeWarning)
-            for words in (["status"], ["status", "--json"], ["failures", "--traceback"], ["show", keys[0]], ["show", keys[1], "--json"],
-                          ["compare", "gcn", "flowerformer", "--metric", "mape" if number % 2 else "kendall"]):
+            for words in (
+                ["status"],
+                ["status", "--json"],
+                ["failures", "--traceback"],
+                ["show", keys[0]],
+                ["show", keys[1], "--json"],
+                ["compare", "gcn", "flowerformer", "--metric", "mape" if number % 2 else "kendall"],
+            ):
                 answers([*words, "--store", str(store)], capsys)
             if number % 5 == 0:
                 answers(["diff", str(small.store), str(store)], capsys)
@@ -113,7 +161,9 @@ def test_every_reading_command_answers_on_a_store_that_was_changed(small, tmp_pa
     assert {path.name.rstrip("0123456789") for path in tmp_path.iterdir()} <= {"out", "merged"}
 
 
-def test_what_is_left_out_is_named_and_the_rest_reported(small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_left_out_is_named_and_the_rest_reported(
+    small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     store = tmp_path / "store"
     shutil.copytree(small.store, store)
     first, second, *_ = sorted((store / "trials").glob("*.json"))
@@ -123,7 +173,9 @@ def test_what_is_left_out_is_named_and_the_rest_reported(small, tmp_path: Path, 
         main(["status", "--store", str(store)])
     said = capsys.readouterr()
     lines = said.err.splitlines()
-    assert len(lines) == 2 and all(line.startswith("archrank: left out ") and line.endswith("the next run trains it again") for line in lines)
+    assert len(lines) == 2 and all(
+        line.startswith("archrank: left out ") and line.endswith("the next run trains it again") for line in lines
+    )
     assert first.name in lines[0] and second.stem in lines[1] and "33 done, 1 failed" in said.out
     with pytest.warns(UserWarning, match="left out"):
         study = read_study([store], load=small.load)
@@ -131,23 +183,45 @@ def test_what_is_left_out_is_named_and_the_rest_reported(small, tmp_path: Path, 
     assert first.stem in said and second.stem in said
 
 
-def test_two_results_for_one_key_are_named_with_both_provenances(small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_results_for_one_key_are_named_with_both_provenances(
+    small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = tmp_path / "other"
     shutil.copytree(small.store, other)
-    path = next(path for path in sorted((other / "trials").glob("*.json")) if json.loads(path.read_text())["status"] == "done")
+    path = next(
+        path for path in sorted((other / "trials").glob("*.json")) if json.loads(path.read_text())["status"] == "done"
+    )
     record = json.loads(path.read_text())
     record["metrics"]["kendall"], record["provenance"]["hardware"] = -0.5, "Another CPU"
     path.write_text(json.dumps(record))
     with pytest.raises(SystemExit):
         main(["status", "--store", str(small.store), "--store", str(other)])
     (line,) = capsys.readouterr().err.splitlines()
-    assert path.stem[:12] in line and "Synthetic CPU" in line and "Another CPU" in line and "kendall -0.5" in line and "the first is used" in line
+    assert (
+        path.stem[:12] in line
+        and "Synthetic CPU" in line
+        and "Another CPU" in line
+        and "kendall -0.5" in line
+        and "the first is used" in line
+    )
     with pytest.raises(SystemExit) as stopped:
         main(["merge", str(tmp_path / "merged"), "--store", str(small.store), "--store", str(other)])
-    assert stopped.value.code == 2 and "not merged: two results" in capsys.readouterr().err and not (tmp_path / "merged").exists()
+    assert (
+        stopped.value.code == 2
+        and "not merged: two results" in capsys.readouterr().err
+        and not (tmp_path / "merged").exists()
+    )
 
 
-@pytest.mark.parametrize("words", [["status", "--store", ""], ["report", "--store", " "], ["run", "-e", "path", "--store", ""], ["merge", "", "--store", "x"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "--store", ""],
+        ["report", "--store", " "],
+        ["run", "-e", "path", "--store", ""],
+        ["merge", "", "--store", "x"],
+    ],
+)
 def test_an_empty_store_name_is_refused(words, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stopped:

@@ -35,12 +35,18 @@ def test_the_top_group_is_everyone_who_shares_any_letter_with_the_first() -> Non
     # a, b and c have steady steps between them; d is so noisy that nothing separates it from anyone.
     steps = np.array([0.0, 0.002, -0.002, 0.001, -0.001, 0.0015])
     noise = np.array([0.3, -0.35, 0.32, -0.3, 0.28, -0.33])
-    group = grouped(trials({"a": tuple(0.8 + steps), "b": tuple(0.7 - steps), "d": tuple(0.65 + noise), "c": tuple(0.6 + steps[::-1])}))
+    group = grouped(
+        trials(
+            {"a": tuple(0.8 + steps), "b": tuple(0.7 - steps), "d": tuple(0.65 + noise), "c": tuple(0.6 + steps[::-1])}
+        )
+    )
     view = group.views[0]
     assert view.tier["a"] != view.tier["d"] and set(view.tier["a"]) & set(view.tier["d"])
     assert view.top == ("a", "d")
     said = words(headline(view))
-    assert said.startswith("a has the highest mean on this benchmark, no significant difference from d; significantly better than the 2 others")
+    assert said.startswith(
+        "a has the highest mean on this benchmark, no significant difference from d; significantly better than the 2 others"
+    )
     for label in view.order[1:]:
         assert (label in view.top) is not view.comparison("a", label).significant
 
@@ -48,27 +54,43 @@ def test_the_top_group_is_everyone_who_shares_any_letter_with_the_first() -> Non
 def test_one_that_is_better_than_all_ranks_first_and_equals_do_not() -> None:
     steps = (0.0, 0.002, -0.002, 0.001)
     first = grouped(trials({"a": tuple(0.8 + s for s in steps), "b": tuple(0.6 - s for s in steps)})).views[0]
-    assert words(headline(first)).startswith("a ranks first on this benchmark: significantly better than all others, by τ +0.2")
+    assert words(headline(first)).startswith(
+        "a ranks first on this benchmark: significantly better than all others, by τ +0.2"
+    )
     equal = grouped(trials({"a": (0.8, 0.7, 0.75), "b": (0.7, 0.8, 0.74)})).views[0]
-    assert words(headline(equal)).startswith("No significant difference on this benchmark between any two of 2 predictors; ")
+    assert words(headline(equal)).startswith(
+        "No significant difference on this benchmark between any two of 2 predictors; "
+    )
     single = grouped(trials({"a": (0.8,), "b": (0.7,)})).views[0]
-    assert "one split cannot tell any two of 2 predictors apart" in words(headline(single)) and "significant" not in words(headline(single))
+    assert "one split cannot tell any two of 2 predictors apart" in words(
+        headline(single)
+    ) and "significant" not in words(headline(single))
 
 
 def test_one_search_space_is_said_to_be_one() -> None:
     taus = {"a": (0.8, 0.81, 0.79), "b": (0.6, 0.62, 0.61)}
     one = grouped(trials(taus))
-    assert words(beyond(one.views[0], one.here)) == "May not generalise to other search spaces: this is one search space, u."
+    assert (
+        words(beyond(one.views[0], one.here))
+        == "May not generalise to other search spaces: this is one search space, u."
+    )
     more = pd.concat([trials(taus), trials(taus).assign(benchmark="another")])
     group = grouped(more)
-    assert words(beyond(group.views[0], group.here)) == "May not generalise to other search spaces: all 2 benchmarks are of one search space, u."
+    assert (
+        words(beyond(group.views[0], group.here))
+        == "May not generalise to other search spaces: all 2 benchmarks are of one search space, u."
+    )
     two = grouped(trials(taus, ("u", "v")))
     assert "2 search spaces as the units" in words(beyond(two.views[0], two.here))
 
 
 def test_spaces_of_two_names_and_one_shape_are_named(synthetic) -> None:
     frame = trials({"a": (0.8, 0.7)}, ("toy", "copy", "wide"))
-    tables = {"b-toy": synthetic.make_table("toy", 20), "b-copy": synthetic.make_table("copy", 20), "b-wide": synthetic.make_table("wide", 20, nodes=9)}
+    tables = {
+        "b-toy": synthetic.make_table("toy", 20),
+        "b-copy": synthetic.make_table("copy", 20),
+        "b-wide": synthetic.make_table("wide", 20, nodes=9),
+    }
     study = SimpleNamespace(frame=frame, table=tables.__getitem__)
     assert Study.look_alikes(study, ("toy", "copy", "wide")) == [("copy", "toy")]
     assert Study.look_alikes(study, ("toy", "wide")) == []
@@ -80,7 +102,9 @@ def test_tied_predictions_have_the_mean_place_of_all_that_are_tied() -> None:
     assert tied.first_predicted() == pytest.approx([50.0])
     back = Prediction("a", np.arange(5)[::-1], np.zeros(5, int), true[::-1], tied.predicted[::-1])
     assert back.first_predicted() == pytest.approx(tied.first_predicted())
-    two = Prediction("a", np.tile(np.arange(5), 2), np.repeat([0, 1], 5), np.tile(true, 2), np.concatenate([true, true[::-1]]))
+    two = Prediction(
+        "a", np.tile(np.arange(5), 2), np.repeat([0, 1], 5), np.tile(true, 2), np.concatenate([true, true[::-1]])
+    )
     assert two.first_predicted() == pytest.approx([0.0, 100.0]) and len(two.trial(1).index) == 5
 
 

@@ -70,7 +70,18 @@ def test_html_is_one_offline_file_of_moderate_size(built: Path) -> None:
 def test_all_ten_parts_are_there_in_order(built: Path) -> None:
     page = Page((built / "report.html").read_text())
     parts = [a["id"] for tag, a in page.tags if tag == "section"]
-    assert parts == ["findings", "run", "leaderboard", "curves", "pairwise", "errors", "embeddings", "cost", "failures", "appendix"]
+    assert parts == [
+        "findings",
+        "run",
+        "leaderboard",
+        "curves",
+        "pairwise",
+        "errors",
+        "embeddings",
+        "cost",
+        "failures",
+        "appendix",
+    ]
 
 
 def test_ids_are_unique(built: Path) -> None:
@@ -91,14 +102,21 @@ def test_leaderboard_repeats_the_statistics(suite, built: Path) -> None:
 
 
 def test_equal_means_share_a_rank(make, tmp_path: Path) -> None:
-    made = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.5), "two": ("GNN", 0.5), "worse": ("GNN", 1.5)}, budgets=(78,), seeds=3)
+    made = make(
+        (("toy-a", "toy"),),
+        encoders={"one": ("GNN", 0.5), "two": ("GNN", 0.5), "worse": ("GNN", 1.5)},
+        budgets=(78,),
+        seeds=3,
+    )
     records = [(path, json.loads(path.read_text())) for path in (made.store / "trials").glob("*.json")]
     metrics = {record["trial"]["seed"]: record["metrics"] for _, record in records if record["label"] == "one"}
     for path, record in records:
         if record["label"] == "two":
             path.write_text(json.dumps(record | {"metrics": metrics[record["trial"]["seed"]]}))
     build([made.store], tmp_path, formats=("json",), load=made.load)
-    section = next(s for s in json.loads((tmp_path / "report.json").read_text())["sections"] if s["id"] == "leaderboard")
+    section = next(
+        s for s in json.loads((tmp_path / "report.json").read_text())["sections"] if s["id"] == "leaderboard"
+    )
     rows = next(b for b in section["blocks"] if "leaderboard" in b)["views"]["all budgets and benchmarks"]["rows"]
     assert [row["rank"]["value"] for row in rows] == [1, 1, 3]
 
@@ -106,11 +124,17 @@ def test_equal_means_share_a_rank(make, tmp_path: Path) -> None:
 def test_the_findings_name_the_better_one_and_say_no_significant_difference_for_equals(make, tmp_path: Path) -> None:
     clear = make((("toy-a", "toy"),), encoders={"good": ("GNN", 0.4), "bad": ("GNN", 1.5)}, budgets=(78,), seeds=5)
     build([clear.store], tmp_path, formats=("md",), load=clear.load)
-    assert "**good ranks first** on this benchmark: significantly better than all others" in (tmp_path / "report.md").read_text()
+    assert (
+        "**good ranks first** on this benchmark: significantly better than all others"
+        in (tmp_path / "report.md").read_text()
+    )
     equal = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.8), "two": ("GNN", 0.8)}, budgets=(78,), seeds=3)
     build([equal.store], tmp_path, formats=("md",), load=equal.load)
     text = (tmp_path / "report.md").read_text()
-    assert "**No significant difference** on this benchmark between any two of 2 predictors" in text and "ranks first" not in text.split("## 2")[0]
+    assert (
+        "**No significant difference** on this benchmark between any two of 2 predictors" in text
+        and "ranks first" not in text.split("## 2")[0]
+    )
 
 
 def test_the_findings_say_who_is_no_better_than_a_baseline(make, tmp_path: Path) -> None:
@@ -118,13 +142,23 @@ def test_the_findings_say_who_is_no_better_than_a_baseline(make, tmp_path: Path)
     made = make((("toy-a", "toy"),), encoders=encoders, budgets=(78,), seeds=5)
     build([made.store], tmp_path, formats=("md",), load=made.load)
     said = next(line for line in (tmp_path / "report.md").read_text().splitlines() if "Baseline count" in line)
-    assert re.search(r"1 of 2 others is significantly better; significantly worse: bad \([-−]", said) and "good" not in said
+    assert (
+        re.search(r"1 of 2 others is significantly better; significantly worse: bad \([-−]", said)
+        and "good" not in said
+    )
 
 
 def trials_of(taus: dict[str, tuple[float, ...]], spaces: tuple[str, ...] = ("u",)) -> pd.DataFrame:
     """One task per space at one budget: the taus of the seeds by label, in every space a little better for the first label."""
     rows = [
-        {"label": label, "family": "baseline" if label == "count" else "GNN", "status": "done", "space": space, "benchmark": space, "target": "t"}
+        {
+            "label": label,
+            "family": "baseline" if label == "count" else "GNN",
+            "status": "done",
+            "space": space,
+            "benchmark": space,
+            "target": "t",
+        }
         | {"protocol": "clean", "recipe": "common", "budget": 78, "seed": seed, "split": f"{space}{seed}", "test": 1000}
         | {"kendall": tau + 0.001 * number * (label == next(iter(taus)))}
         for number, space in enumerate(spaces)
@@ -143,13 +177,19 @@ def test_whom_only_one_pair_alone_sets_apart_does_not_beat_a_baseline() -> None:
     view = _group("clean", "common", frame).views[0]
     assert not view.comparison("a", "count").difference.covers(0) and not view.comparison("a", "count").significant
     said = words(baselines(SimpleNamespace(frame=frame), view)[0])
-    assert "none of 2 others are significantly better; no significant difference (intervals of each pair alone): " in said and "worse" not in said
+    assert (
+        "none of 2 others are significantly better; no significant difference (intervals of each pair alone): " in said
+        and "worse" not in said
+    )
     assert "No significant difference on this benchmark between any two of 3 predictors" in words(headline(view))
 
 
 @pytest.mark.parametrize(
     ("first", "said"),
-    [((0.60, 0.602, 0.601), "It holds over search spaces on average"), ((0.1, 0.6, 1.0), "which the splits of these benchmarks alone do not show")],
+    [
+        ((0.60, 0.602, 0.601), "It holds over search spaces on average"),
+        ((0.1, 0.6, 1.0), "which the splits of these benchmarks alone do not show"),
+    ],
 )
 def test_it_holds_on_average_only_where_the_same_one_ranks_first_here(first: tuple[float, ...], said: str) -> None:
     group = _group("clean", "common", trials_of({"a": first, "b": (0.5, 0.5, 0.5)}, ("u", "v", "w", "x", "y")))
@@ -161,17 +201,26 @@ def test_who_ranks_first_at_each_budget_is_said_of_these_benchmarks() -> None:
     parts = [trials_of({"a": tuple(a + x for x in spread), "b": tuple(0.5 - x for x in spread)}, ("u", "v")).assign(budget=budget)
              for a, budget in ((0.7, 390), (0.5, 78))]  # fmt: skip
     group = _group("clean", "common", pd.concat(parts))
-    assert [(view.id, view.scope) for view in group.views if view.id.startswith("b")] == [("b78", "splits"), ("b390", "splits")]
+    assert [(view.id, view.scope) for view in group.views if view.id.startswith("b")] == [
+        ("b78", "splits"),
+        ("b390", "splits"),
+    ]
     few, many = (words(part) for part in _per_view(group, "b", "At"))
     assert few.startswith("At 78 labels a has the highest mean (τ 0.50") and "no significant difference from b." in few
     assert many.startswith("At 390 labels a ranks first: τ 0.70") and "+0.20" in many and "over b." in many
 
 
 def test_means_say_which_budgets_dropped_out() -> None:
-    full = pd.concat([trials_of({"a": (0.6, 0.61, 0.62), "b": (0.5, 0.52, 0.51)}).assign(budget=budget) for budget in (20, 78)])
+    full = pd.concat(
+        [trials_of({"a": (0.6, 0.61, 0.62), "b": (0.5, 0.52, 0.51)}).assign(budget=budget) for budget in (20, 78)]
+    )
     assert _group("clean", "common", full).here.over == "all budgets and benchmarks"
     for failed, more in (({0, 1, 2}, False), ({0, 1}, True)):
-        lost = full.assign(kendall=full["kendall"].where(~((full["label"] == "b") & (full["budget"] == 20) & full["seed"].isin(failed))))
+        lost = full.assign(
+            kendall=full["kendall"].where(
+                ~((full["label"] == "b") & (full["budget"] == 20) & full["seed"].isin(failed))
+            )
+        )
         view = _group("clean", "common", lost).here
         assert view.over == view.title == "78 labels, all benchmarks"
         assert any(note.startswith(LEFT_OUT) for note in view.boot.notes) is more
@@ -252,7 +301,13 @@ def test_another_table_of_the_same_name_is_not_used(suite, synthetic: ModuleType
 
 
 def test_what_was_tested_on_another_score_is_shown_against_it(make, tmp_path: Path, monkeypatch) -> None:
-    made = make((("toy-a", "toy"),), encoders={"one": ("GNN", 0.5), "two": ("GNN", 0.8)}, budgets=(20, 78), seeds=2, protocol="tnasp")
+    made = make(
+        (("toy-a", "toy"),),
+        encoders={"one": ("GNN", 0.5), "two": ("GNN", 0.8)},
+        budgets=(20, 78),
+        seeds=2,
+        protocol="tnasp",
+    )
     table = made.load("toy-a")
     holes = [f"hole_{i}" for i in range(2)]
     scores = table.scores.assign(valid=-table.scores["accuracy"], **dict.fromkeys(holes, np.nan))
@@ -267,7 +322,9 @@ def test_what_was_tested_on_another_score_is_shown_against_it(make, tmp_path: Pa
     (group,) = study.groups
     assert study.tested(group, "toy-a", "valid") == "accuracy"
     asked = []
-    monkeypatch.setattr("archrank.reports.study.noise_ceiling", lambda repeats: asked.append(repeats) or noise_ceiling(repeats))
+    monkeypatch.setattr(
+        "archrank.reports.study.noise_ceiling", lambda repeats: asked.append(repeats) or noise_ceiling(repeats)
+    )
     monkeypatch.setattr("archrank.reports.page.read_study", lambda *_, **__: study)
     build([made.store], tmp_path, formats=("json",))
     assert len(asked) == 1  # once for all parts, and of the score that was tested
@@ -275,8 +332,12 @@ def test_what_was_tested_on_another_score_is_shown_against_it(make, tmp_path: Pa
     assert "caps \u03c4 at 0.9" in text or "caps τ at 0.9" in text
     sections = {s["id"]: json.dumps(s) for s in json.loads(text)["sections"]}
     assert "tested on accuracy" in sections["errors"]
-    best = next(b for b in json.loads(text)["sections"][5]["blocks"] if b.get("table", {}).get("id") == "best-0")["table"]["rows"]
-    assert all(row["median"]["value"] < 40 for row in best)  # against the other score the best would stand at the bottom
+    best = next(b for b in json.loads(text)["sections"][5]["blocks"] if b.get("table", {}).get("id") == "best-0")[
+        "table"
+    ]["rows"]
+    assert all(
+        row["median"]["value"] < 40 for row in best
+    )  # against the other score the best would stand at the bottom
     # A score without three architectures that have every repeat has no ceiling, and the page none either.
     monkeypatch.setattr(study, "tested", lambda *_: "valid")
     assert study.ceiling(group, "toy-a", "valid") is None
@@ -290,11 +351,15 @@ def test_recipes_and_protocols_never_share_a_table(make, suite, tmp_path: Path) 
     boards = [b for b in section["blocks"] if "leaderboard" in b]
     assert [b["leaderboard"] for b in boards] == ["board-clean-common", "board-gates-paper"]
     tables = [table for board in boards for table in board["views"].values()]
-    assert [{row["recipe"]["text"] for row in table["rows"]} for table in tables] == [{"common"}] * len(boards[0]["views"]) + [{"paper"}]
+    assert [{row["recipe"]["text"] for row in table["rows"]} for table in tables] == [{"common"}] * len(
+        boards[0]["views"]
+    ) + [{"paper"}]
     taus = [row["value"]["value"] for row in tables[-1]["rows"]]
     assert taus == pytest.approx(list(leaderboard(read_results([other.store]))["mean"]))
     said = [b["text"] for s in document["sections"] if s["id"] == "run" for b in s["blocks"] if "text" in b]
-    assert any(text.startswith("protocol gates: ") for text in said) and any(text.startswith("recipe paper: ") for text in said)
+    assert any(text.startswith("protocol gates: ") for text in said) and any(
+        text.startswith("recipe paper: ") for text in said
+    )
 
 
 def test_only_recomputes_among_those_named(suite, tmp_path: Path) -> None:
@@ -331,7 +396,11 @@ def test_no_store_and_an_empty_store(tmp_path: Path) -> None:
 
 def test_every_trial_failed(make, tmp_path: Path) -> None:
     dead = make(
-        (("toy-a", "toy"),), encoders={"one": ("GNN", 0.5)}, budgets=(20,), seeds=2, failures=[("one", "toy-a", 20, 0), ("one", "toy-a", 20, 1)]
+        (("toy-a", "toy"),),
+        encoders={"one": ("GNN", 0.5)},
+        budgets=(20,),
+        seeds=2,
+        failures=[("one", "toy-a", 20, 0), ("one", "toy-a", 20, 1)],
     )
     build([dead.store], tmp_path, formats=("html", "md", "tex", "json"), load=dead.load)
     assert "no ranking" in (tmp_path / "report.md").read_text()

@@ -43,8 +43,13 @@ def test_colours_follow_the_sorted_label_and_repeat_with_another_mark() -> None:
 
 
 def test_a_long_label_loses_its_options_only_where_that_leaves_no_doubt() -> None:
-    palette = Palette(["flowerformer[dim=32,layers=3]", "canonical_path[longest=3]+gp", "canonical_path[longest=4]+gp", "gcn[dim=8]"])
-    assert palette.name("flowerformer[dim=32,layers=3]") == "flowerformer[…]" and palette.name("gcn[dim=8]") == "gcn[dim=8]"
+    palette = Palette(
+        ["flowerformer[dim=32,layers=3]", "canonical_path[longest=3]+gp", "canonical_path[longest=4]+gp", "gcn[dim=8]"]
+    )
+    assert (
+        palette.name("flowerformer[dim=32,layers=3]") == "flowerformer[…]"
+        and palette.name("gcn[dim=8]") == "gcn[dim=8]"
+    )
     cut = palette.name("canonical_path[longest=3]+gp")
     assert cut == "canonical_path[long…" and len(cut) == 20
 
@@ -116,7 +121,11 @@ def test_principal_components_keep_distances_of_flat_data_and_survive_one_dimens
 
 
 def test_pareto_front_has_no_beaten_point() -> None:
-    points = [Price("slow good", 0.9, 0.9, 0.9, 100), Price("fast bad", 0.5, 0.5, 0.5, 1), Price("beaten", 0.4, 0.4, 0.4, 5)]
+    points = [
+        Price("slow good", 0.9, 0.9, 0.9, 100),
+        Price("fast bad", 0.5, 0.5, 0.5, 1),
+        Price("beaten", 0.4, 0.4, 0.4, 5),
+    ]
     assert [p.label for p in _front(points, "low")] == ["fast bad", "slow good"]
     assert [p.label for p in _front(points, "high")] == ["slow good"]
 
@@ -151,7 +160,17 @@ def test_markdown_and_latex_escape() -> None:
 
 
 def test_words() -> None:
-    assert [seconds(x) for x in (0.0123, 7.94, 300.0, 9000.0, float("nan"))] == ["12 ms", "7.94 s", "5 min", "2.5 h", "–"]
+    assert [seconds(x) for x in (0.0123, 7.94, 300.0, 9000.0, float("nan"))] == [
+        "12 ms",
+        "7.94 s",
+        "5 min",
+        "2.5 h",
+        "–",
+    ]
     assert count(901587) == "901,587" and rate(18834.2) == "18,800" and rate(7.3) == "7" and rate(238.4e6) == "238 M"
-    assert join(["a"]) == "a" and join(["a", "b", "c"]) == "a, b and c" and join([str(i) for i in range(12)], 4) == "0, 1, 2 and 9 more"
+    assert (
+        join(["a"]) == "a"
+        and join(["a", "b", "c"]) == "a, b and c"
+        and join([str(i) for i in range(12)], 4) == "0, 1, 2 and 9 more"
+    )
     assert plural(1, "seed") == "1 seed" and plural(2, "seed") == "2 seeds"

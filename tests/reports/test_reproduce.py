@@ -10,9 +10,22 @@ from archrank.eval.metrics import METRICS
 from archrank.reports import published as table
 from archrank.reports import reproduce
 
-ROW = {"paper": "Paper (2020)", "encoder": "GIN", "label": "gin", "benchmark": "digits101", "protocol": "gates", "target": "test_accuracy",
-       "as_published": "digits; gates", "budget": 20, "metric": "kendall", "value": 0.5, "std": float("nan"), "source": "its table 1",
-       "confidence": "primary", "remark": ""}
+ROW = {
+    "paper": "Paper (2020)",
+    "encoder": "GIN",
+    "label": "gin",
+    "benchmark": "digits101",
+    "protocol": "gates",
+    "target": "test_accuracy",
+    "as_published": "digits; gates",
+    "budget": 20,
+    "metric": "kendall",
+    "value": 0.5,
+    "std": float("nan"),
+    "source": "its table 1",
+    "confidence": "primary",
+    "remark": "",
+}
 
 
 def rows_of(*changes):
@@ -33,8 +46,16 @@ def known(monkeypatch):
 
 def test_the_shipped_values_name_things_that_exist_and_say_where_they_are_from():
     rows = table.published()
-    assert set(rows["confidence"]) == {"primary", "secondary"} and rows["source"].ne("").all() and rows["value"].between(-1, 1).all()
-    assert set(rows["label"]) - {""} <= set(catalog.known()) and set(rows["protocol"]) - {""} <= set(PROTOCOLS) and set(rows["metric"]) <= set(METRICS)
+    assert (
+        set(rows["confidence"]) == {"primary", "secondary"}
+        and rows["source"].ne("").all()
+        and rows["value"].between(-1, 1).all()
+    )
+    assert (
+        set(rows["label"]) - {""} <= set(catalog.known())
+        and set(rows["protocol"]) - {""} <= set(PROTOCOLS)
+        and set(rows["metric"]) <= set(METRICS)
+    )
     # A value from somebody else's note, or one that nothing may stand beside, never goes without a remark.
     assert rows.loc[(rows["confidence"] == "secondary") | (rows["protocol"] == ""), "remark"].ne("").all()
     assert rows.loc[rows["protocol"] != "", ["benchmark", "target"]].ne("").all(axis=None)
@@ -50,11 +71,24 @@ def test_what_cannot_be_compared_says_why(known, monkeypatch, tmp_path):
     monkeypatch.setenv("ARCHRANK_DATA", "")
     monkeypatch.setenv("ARCHRANK_CACHE", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    known({}, {"budget": 78}, {"protocol": "", "remark": "nobody knows the split"}, {"budget": None}, {"metric": "mae"},
-          {"benchmark": "nasbench201", "target": "cifar10_val"}, {"benchmark": "ecnas_4v9e"})
+    known(
+        {},
+        {"budget": 78},
+        {"protocol": "", "remark": "nobody knows the split"},
+        {"budget": None},
+        {"metric": "mae"},
+        {"benchmark": "nasbench201", "target": "cifar10_val"},
+        {"benchmark": "ecnas_4v9e"},
+    )
     found = reproduce.claims("gin", benchmarks=["digits101", "nasbench201"], budgets=[20])
     reasons = [claim.reason for claim in found]
-    assert reasons[:5] == ["", "this budget was not asked for", "nobody knows the split", "the number of labels is not stated", "archrank does not measure mae"]
+    assert reasons[:5] == [
+        "",
+        "this budget was not asked for",
+        "nobody knows the split",
+        "the number of labels is not stated",
+        "archrank does not measure mae",
+    ]
     assert "put nasbench201/" in reasons[5] and reasons[6] == "this benchmark was not asked for"
     assert reproduce.tasks(found) == [reproduce.Task("digits101", "gates", "test_accuracy", (20,))]
     with pytest.raises(ArchrankError, match="no published value of path is known"):
@@ -62,14 +96,27 @@ def test_what_cannot_be_compared_says_why(known, monkeypatch, tmp_path):
 
 
 def trials(taus, **changes):
-    row = {"label": "gin", "status": "done", "space": "nasbench101", "benchmark": "digits101", "target": "test_accuracy", "protocol": "gates",
-           "recipe": "paper", "budget": 20}
-    return pd.DataFrame([row | {"seed": seed, "split": f"s{seed}", "kendall": tau} | changes for seed, tau in enumerate(taus)])
+    row = {
+        "label": "gin",
+        "status": "done",
+        "space": "nasbench101",
+        "benchmark": "digits101",
+        "target": "test_accuracy",
+        "protocol": "gates",
+        "recipe": "paper",
+        "budget": 20,
+    }
+    return pd.DataFrame(
+        [row | {"seed": seed, "split": f"s{seed}", "kendall": tau} | changes for seed, tau in enumerate(taus)]
+    )
 
 
 def test_only_the_same_cell_is_compared_and_the_interval_decides(known):
     known({}, {"value": 0.9}, {"budget": 78})
-    frame = pd.concat([trials([0.45, 0.5, 0.58]), trials([0.9, 0.9, 0.91], protocol="clean"), trials([0.1, 0.2, 0.3], budget=40)], ignore_index=True)
+    frame = pd.concat(
+        [trials([0.45, 0.5, 0.58]), trials([0.9, 0.9, 0.91], protocol="clean"), trials([0.1, 0.2, 0.3], budget=40)],
+        ignore_index=True,
+    )
     near, far = reproduce.outcomes(reproduce.claims("gin"), frame)
     assert near.ours.estimate == pytest.approx(0.51) and near.seeds == 3
     assert (near.inside, far.inside) == (True, False)
@@ -86,7 +133,20 @@ def test_the_command_trains_by_the_papers_recipe_and_prints_both(known, monkeypa
     monkeypatch.setattr(GIN, "paper_recipe", staticmethod(lambda space: recipe(space) | {"epochs": 2}))
     monkeypatch.setattr(GIN, "paper_config", staticmethod(lambda space: {"dim": 8, "layers": 1}))
     known({"value": 0.99, "remark": "made up"}, {"budget": 12}, {"protocol": "", "remark": "nobody knows the split"})
-    words = ["reproduce", "gin", "--budgets", "20", "--seeds", "2", "--workers", "0", "--device", "cpu", "--store", str(tmp_path)]
+    words = [
+        "reproduce",
+        "gin",
+        "--budgets",
+        "20",
+        "--seeds",
+        "2",
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+        "--store",
+        str(tmp_path),
+    ]
 
     def said(*more):
         with pytest.raises(SystemExit) as stopped:
@@ -99,7 +159,10 @@ def test_the_command_trains_by_the_papers_recipe_and_prints_both(known, monkeypa
     assert "unknown device 'gpu'" in capsys.readouterr().err
     before = said("--dry-run")
     assert "not comparable because nobody knows the split: 0.5 at 20 labels" in before
-    assert "protocol gates, recipe paper, 20 labels, 2 seeds: 2 of 2 trials to train, roughly" in before and not (tmp_path / "trials").exists()
+    assert (
+        "protocol gates, recipe paper, 20 labels, 2 seeds: 2 of 2 trials to train, roughly" in before
+        and not (tmp_path / "trials").exists()
+    )
     after = said()
     frame = read_results([tmp_path])
     assert set(frame["recipe"]) == {"paper"} and set(frame["protocol"]) == {"gates"} and len(frame) == 2

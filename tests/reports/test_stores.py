@@ -53,7 +53,11 @@ def test_status_and_failures(ragged, capsys: pytest.CaptureFixture[str]) -> None
     assert (rows["late"]["done"], rows["late"]["failed"]) == (3, 0)
     assert run("failures", "--store", str(ragged.store), "--traceback") == 1
     said = capsys.readouterr().out
-    assert "flowerformer on toy-a/accuracy, " in said and "labels/seed: 78/1" in said and "NonFiniteLoss: the loss became NaN" in said
+    assert (
+        "flowerformer on toy-a/accuracy, " in said
+        and "labels/seed: 78/1" in said
+        and "NonFiniteLoss: the loss became NaN" in said
+    )
     assert "Traceback" in said
 
 
@@ -85,7 +89,9 @@ def test_an_encoder_from_a_file_is_named_by_its_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("class Mine:\n    def __init__(self, space, *, dim: int = 4): ...\n")
     (spec,) = parse_list(f"{tmp_path}/mine.py:Mine[dim=8]")
     trial = Trial("Mine", spec.config, spec.head, "", "toy", "", "accuracy", "clean", 20, "", 0, "common")
-    stored = TrialRecord(key=trial.key, status="done", trial=trial, label=spec.label, reference=spec.reference)  # what a run writes of it
+    stored = TrialRecord(
+        key=trial.key, status="done", trial=trial, label=spec.label, reference=spec.reference
+    )  # what a run writes of it
     assert stored.command_name.endswith("mine.py:Mine[dim=8]")
     assert stored.model_copy(update={"label": "gcn", "reference": None}).command_name == "gcn"
 
@@ -121,7 +127,10 @@ def test_diff_finds_what_moved_and_only_that(suite, store: Path, capsys: pytest.
         if record["label"] in ("gcn", "dagnn"):
             record["metrics"]["kendall"] += noise[record["trial"]["seed"]] + (0.1 if record["label"] == "gcn" else 0)
             path.write_text(json.dumps(record))
-    verdicts = {label: {row.verdict for row in between(suite.store, store) if row.cell[0] == label} for label in ("gcn", "dagnn", "adjacency")}
+    verdicts = {
+        label: {row.verdict for row in between(suite.store, store) if row.cell[0] == label}
+        for label in ("gcn", "dagnn", "adjacency")
+    }
     assert verdicts["gcn"] == {"moved"} and verdicts["adjacency"] == {"equal"}
     assert verdicts["dagnn"] == {"within"}
     assert run("diff", str(suite.store), str(store)) == 1
@@ -174,31 +183,58 @@ def test_diff_says_which_seeds_only_one_store_has_done(suite, store: Path, capsy
     assert run("diff", str(suite.store), str(store)) == 1 and "12 other seeds" in capsys.readouterr().out
 
 
-def test_the_newest_trial_of_an_edited_encoder_counts_everywhere(suite, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_newest_trial_of_an_edited_encoder_counts_everywhere(
+    suite, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for path in sorted((store / "trials").glob("*.json")):
         record = json.loads(path.read_text())
         if record["label"] == "gcn":
             record["trial"]["source"], record["provenance"]["finished"] = "older", "2020-01-01T00:00:00Z"
             record["key"] = key_of(record["trial"])
-            record |= {"status": "failed", "metrics": {}, "space": None} if record["trial"]["seed"] else {"metrics": {"kendall": -0.5}}
+            record |= (
+                {"status": "failed", "metrics": {}, "space": None}
+                if record["trial"]["seed"]
+                else {"metrics": {"kendall": -0.5}}
+            )
             (store / "trials" / f"{record['key']}.json").write_text(json.dumps(record))
     assert run("diff", str(suite.store), str(store)) == 0
-    assert "36 settings of kendall: 36 equal\n18 trials of other versions of an encoder or its table left out" in capsys.readouterr().out
+    assert (
+        "36 settings of kendall: 36 equal\n18 trials of other versions of an encoder or its table left out"
+        in capsys.readouterr().out
+    )
     run("compare", "gcn", "dagnn", "--store", str(store))
     assert "18 trials of other versions of an encoder or its table left out" in capsys.readouterr().out
-    assert run("status", "--store", str(store)) == 0 and "108 done, 0 failed; 18 trials of other versions" in capsys.readouterr().out
+    assert (
+        run("status", "--store", str(store)) == 0
+        and "108 done, 0 failed; 18 trials of other versions" in capsys.readouterr().out
+    )
     assert run("failures", "--store", str(store)) == 0
 
 
 def test_a_failure_stored_without_its_space_is_no_cell_of_its_own(suite, store: Path) -> None:
-    path = next(path for path in sorted((store / "trials").glob("*.json")) if json.loads(path.read_text())["label"] == "gcn")
+    path = next(
+        path for path in sorted((store / "trials").glob("*.json")) if json.loads(path.read_text())["label"] == "gcn"
+    )
     path.write_text(json.dumps(json.loads(path.read_text()) | {"status": "failed", "metrics": {}, "space": None}))
     covered = read_study([store]).groups[0].views[0].covered
     assert (covered.expected, covered.shared) == (18, 17)
 
 
 def test_report_command_says_where_the_files_are(suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("report", "--store", str(suite.store), "-o", str(tmp_path / "out"), "-f", "md,json", "--only", "gcn,path[kind=truncated]") == 0
+    assert (
+        run(
+            "report",
+            "--store",
+            str(suite.store),
+            "-o",
+            str(tmp_path / "out"),
+            "-f",
+            "md,json",
+            "--only",
+            "gcn,path[kind=truncated]",
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     assert str(tmp_path / "out" / "report.md") in said and "figures" in said
     assert "adjacency" not in (tmp_path / "out" / "report.md").read_text()

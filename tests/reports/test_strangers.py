@@ -29,10 +29,24 @@ ACTS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\ud800-\
 def spoil(record: dict[str, Any], number: int) -> dict[str, Any]:
     """Every text of a record, hostile; in what identifies the trial without control characters, and the key is that of what it says."""
     trial = record["trial"] | dict.fromkeys(("protocol", "recipe", "target", "head", "table"), MARKUP)
-    trial |= {"encoder": f"{MARKUP}{number}", "benchmark": f"{MARKUP}{trial['benchmark']}", "config": {MARKUP: MARKUP}, "split": f"{MARKUP}{trial['split']}"}
-    record = record | {"trial": trial, "label": f"{EVIL}{number}", "reference": f"{EVIL}{number}", "family": EVIL, "space": f"{EVIL}{record['space']}"}
+    trial |= {
+        "encoder": f"{MARKUP}{number}",
+        "benchmark": f"{MARKUP}{trial['benchmark']}",
+        "config": {MARKUP: MARKUP},
+        "split": f"{MARKUP}{trial['split']}",
+    }
+    record = record | {
+        "trial": trial,
+        "label": f"{EVIL}{number}",
+        "reference": f"{EVIL}{number}",
+        "family": EVIL,
+        "space": f"{EVIL}{record['space']}",
+    }
     record |= {"notes": [EVIL, f"not compiled: {EVIL}"], "recipe": {"name": EVIL, EVIL: EVIL, "head": {EVIL: EVIL}}}
-    record |= {"provenance": {name: value if name == "threads" else EVIL for name, value in record["provenance"].items()} | {EVIL: EVIL}}
+    record |= {
+        "provenance": {name: value if name == "threads" else EVIL for name, value in record["provenance"].items()}
+        | {EVIL: EVIL}
+    }
     if number == 0 and trial["seed"] == 1:
         record |= {"status": "failed", "metrics": {}, "error": {"type": EVIL, "message": EVIL, "traceback": EVIL}}
     return record | {"key": hashlib.sha256(json.dumps(trial, sort_keys=True).encode()).hexdigest()}
@@ -40,7 +54,12 @@ def spoil(record: dict[str, Any], number: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def hostile(make, tmp_path_factory) -> Path:
-    made = make((("toy-a", "toy"), ("other", "other")), encoders={"one": ("baseline", 0.5), "two": ("GNN", 0.8)}, budgets=(20, 78), seeds=2)
+    made = make(
+        (("toy-a", "toy"), ("other", "other")),
+        encoders={"one": ("baseline", 0.5), "two": ("GNN", 0.8)},
+        budgets=(20, 78),
+        seeds=2,
+    )
     for path in (made.store / "trials").glob("*.json"):
         record = json.loads(path.read_text())
         record = spoil(record, ["one", "two"].index(record["label"]))
@@ -66,7 +85,9 @@ def test_nothing_is_written_outside_the_folder_and_names_are_plain(built: Path) 
     files = [path for path in above.rglob("*") if path.is_file()]
     assert files and all(path.is_relative_to(built) for path in files)
     for path in files:
-        assert re.fullmatch(r"report\.(html|md|tex|json)|figures/[a-z0-9-]+\.(svg|pdf)", path.relative_to(built).as_posix())
+        assert re.fullmatch(
+            r"report\.(html|md|tex|json)|figures/[a-z0-9-]+\.(svg|pdf)", path.relative_to(built).as_posix()
+        )
 
 
 class Page(HTMLParser):
@@ -98,14 +119,18 @@ def test_markdown_shows_it_as_text(built: Path) -> None:
     assert "<svg" not in prose and "[x](" not in prose and not re.search(r"(?m)^#+ head", prose)
     assert set(re.findall(r"<[^>]*>", prose)) <= {"<details>", "</details>", "<summary>", "</summary>"}
     assert "$\\" not in prose.replace("\\$", "")
-    assert all(re.fullmatch(r"figures/[a-z0-9-]+\.svg", target) for target in re.findall(r"(?<!\\)\]\(([^)#]+)\)", prose))
+    assert all(
+        re.fullmatch(r"figures/[a-z0-9-]+\.svg", target) for target in re.findall(r"(?<!\\)\]\(([^)#]+)\)", prose)
+    )
 
 
 def test_latex_shows_it_as_text(built: Path) -> None:
     text = (built / "report.tex").read_text(encoding="utf-8")
     assert not ACTS.search(text) and "\\input" not in text
     known = r"\\(begin|end|caption|label|centering|toprule|midrule|bottomrule|textbackslash|textasciitilde|textasciicircum|textless|textgreater|ldots|usepackage)\b"
-    assert not re.search(r"\\[a-zA-Z]", re.sub(known, "", re.sub(r"\$\\[a-z]+\$", "", text.replace(r"\\" + "\n", "\n"))))
+    assert not re.search(
+        r"\\[a-zA-Z]", re.sub(known, "", re.sub(r"\$\\[a-z]+\$", "", text.replace(r"\\" + "\n", "\n")))
+    )
 
 
 def test_json_is_json_and_pictures_are_xml(built: Path) -> None:
@@ -121,8 +146,12 @@ COMMANDS = [["status"], ["status", "--json"], ["failures"], ["failures", "--trac
             ["report", "--only", "nobody", "-o", "OUT"], ["report", "-f", "md", "-o", "OUT"]]  # fmt: skip
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words[:1] + [w for w in words if w.startswith("-")]))
-def test_every_reading_command_shows_it_as_text(words: list[str], hostile: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "words", COMMANDS, ids=lambda words: " ".join(words[:1] + [w for w in words if w.startswith("-")])
+)
+def test_every_reading_command_shows_it_as_text(
+    words: list[str], hostile: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     key = next(path.stem for path in sorted((hostile / "trials").glob("*.json")) if "failed" in path.read_text())
     given = [{"KEY": key, "OUT": str(tmp_path)}.get(word, word) for word in words]
     with pytest.raises(SystemExit) as stopped:
@@ -151,7 +180,19 @@ def test_a_file_name_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
     assert slug("../../x Y") == "x-y" and slug("..") == "other" and len(slug("a" * 500)) == 48
 
 
-@pytest.mark.parametrize("text, line", [("1. a", "1\\. a"), ("- a", "\\- a"), ("+ a", "\\+ a"), ("# a", "\\# a"), ("    a", "a"), ("> a", "&gt; a"), ("a & b", "a &amp; b"), ("a $x$", "a \\$x\\$")])
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ("1. a", "1\\. a"),
+        ("- a", "\\- a"),
+        ("+ a", "\\+ a"),
+        ("# a", "\\# a"),
+        ("    a", "a"),
+        ("> a", "&gt; a"),
+        ("a & b", "a &amp; b"),
+        ("a $x$", "a \\$x\\$"),
+    ],
+)
 def test_a_paragraph_never_becomes_a_list_or_heading(text: str, line: str) -> None:
     assert line in render_markdown("T", "S", [Section("s", "S", [Text((text,))])], {}).splitlines()
 

@@ -98,7 +98,12 @@ def test_random_search_reaches_what_the_table_says(table, pool):
     judge = Judge.of(table, "val_accuracy", "test_accuracy")
     task = plan_searches([], benchmarks=[table], strategies=["random"], queries=QUERIES, repeats=400).tasks[0]
     traces = run_search(task, pool, oriented(table, "val_accuracy")[pool.rows], None)
-    curve = np.array([judge.optimum - judge.test[[rows[np.argmax(judge.valid[rows[:n]])] for n in range(1, QUERIES + 1)]] for rows in traces.rows])
+    curve = np.array(
+        [
+            judge.optimum - judge.test[[rows[np.argmax(judge.valid[rows[:n]])] for n in range(1, QUERIES + 1)]]
+            for rows in traces.rows
+        ]
+    )
     error = curve.std(0, ddof=1) / np.sqrt(len(curve))
     ties = 0.0003  # equal validation scores: the first queried counts, the expectation takes the table's order
     assert (np.abs(curve.mean(0) - judge.expected_random(QUERIES)) < 4 * error + ties).all()
@@ -144,7 +149,9 @@ def test_what_is_queried_and_what_judges(table):
 
 
 def test_stored_searches_are_kept_and_damaged_ones_made_again(table, tmp_path):
-    plan = plan_searches(parse_list("adjacency+ridge"), benchmarks=[table], strategies=["random", "predictor"], queries=30, repeats=3)
+    plan = plan_searches(
+        parse_list("adjacency+ridge"), benchmarks=[table], strategies=["random", "predictor"], queries=30, repeats=3
+    )
     assert (first := run_searches(plan, tmp_path, workers=0)).done == 2 and not first.failed
     before = {path.name: path.read_bytes() for path in (tmp_path / "searches").iterdir()}
     assert run_searches(plan, tmp_path, workers=0).kept == 2
@@ -154,7 +161,8 @@ def test_stored_searches_are_kept_and_damaged_ones_made_again(table, tmp_path):
     assert len(records) == 1 and len(problems) == 1 and name in problems[0]
     assert run_searches(plan, tmp_path, workers=0).done == 1
     assert {record.key: record.rows for record in read_searches([tmp_path])[0]} == {
-        record.key: record.rows for record in read_searches([tmp_path])[0]}
+        record.key: record.rows for record in read_searches([tmp_path])[0]
+    }
 
 
 SCRIPT = """
@@ -184,14 +192,20 @@ def test_a_killed_run_leaves_no_worker_and_resumes_to_the_bit(tmp_path):
     run.wait()
 
     def alive():
-        return [pid for pid in workers if Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [
+            pid
+            for pid in workers
+            if Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
 
     while alive() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert workers and not alive()
     for store in ("killed", "whole"):
         subprocess.run([*words, str(tmp_path / store)], check=True)
-    rows = [{record.key: record.rows for record in read_searches([tmp_path / store])[0]} for store in ("killed", "whole")]
+    rows = [
+        {record.key: record.rows for record in read_searches([tmp_path / store])[0]} for store in ("killed", "whole")
+    ]
     assert len(rows[0]) == 3 and rows[0] == rows[1]
 
 
@@ -226,7 +240,9 @@ def test_standings_find_what_is_better(table):
 
 def test_ask_and_tell_is_the_same_search(table, pool, tmp_path):
     scores = oriented(table, "val_accuracy")
-    task = plan_searches(parse_list("canonical_path+gp"), benchmarks=[table], strategies=["bananas"], queries=30, repeats=2).tasks[0]
+    task = plan_searches(
+        parse_list("canonical_path+gp"), benchmarks=[table], strategies=["bananas"], queries=30, repeats=2
+    ).tasks[0]
     rows = search_task(task, parse_list("canonical_path+gp")[0], SEARCH, pool, tmp_path).rows[1]
     study = Search(table, "bananas", "canonical_path+gp", seed=1, folder=tmp_path)
     told = []
@@ -264,9 +280,14 @@ def test_a_record_names_its_task(table, tmp_path):
     assert read_searches([tmp_path])[0][0].planned == task
 
 
-@pytest.mark.parametrize(("field", "value", "says"), [
-    ("table", 5, "field task.table: Input should be a valid string"), ("encoder", [1], "field task.encoder: "), ("queries", "4", "field task.queries: "),
-])
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("table", 5, "field task.table: Input should be a valid string"),
+        ("encoder", [1], "field task.encoder: "),
+        ("queries", "4", "field task.queries: "),
+    ],
+)
 def test_a_record_whose_task_has_fields_of_other_types_is_left_out_in_a_line(table, tmp_path, field, value, says):
     task = dataclasses.replace(task_of(table, "random"), **{field: value})
     write_search(tmp_path, task, [[0, 1]] * 4, 0.0, {})

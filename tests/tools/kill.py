@@ -51,8 +51,29 @@ class Command:
 
     def __init__(self, store: Path, seeds: int, log: Path) -> None:
         self.log = log
-        command = [sys.executable, "-m", "archrank", "run", "-e", ENCODERS, "-b", "digits101", "--budgets", "12,20", "--seeds", str(seeds),
-                   "--recipe", "quick", "--store", str(store), "--workers", "2", "--device", "cpu", "--retry-failed"]
+        command = [
+            sys.executable,
+            "-m",
+            "archrank",
+            "run",
+            "-e",
+            ENCODERS,
+            "-b",
+            "digits101",
+            "--budgets",
+            "12,20",
+            "--seeds",
+            str(seeds),
+            "--recipe",
+            "quick",
+            "--store",
+            str(store),
+            "--workers",
+            "2",
+            "--device",
+            "cpu",
+            "--retry-failed",
+        ]
         with log.open("wb") as file:
             self._process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
         self.pid = self._process.pid
@@ -75,7 +96,9 @@ class Forked:
         self.log = log
         if seeds not in self.plans:
             prepare()
-            self.plans[seeds] = make_plan(parse_list(ENCODERS), benchmarks=[synthetic(200, seed=3)], budgets=[12, 20], seeds=seeds, recipe="quick")
+            self.plans[seeds] = make_plan(
+                parse_list(ENCODERS), benchmarks=[synthetic(200, seed=3)], budgets=[12, 20], seeds=seeds, recipe="quick"
+            )
         self._code: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
@@ -123,8 +146,15 @@ class Forked:
 
 def prepare() -> None:
     """Import and ask, before anything is forked, what every run would import and ask for itself."""
-    for module in ("pyarrow.parquet", "scipy.stats", "sklearn.feature_selection", "sklearn.linear_model", "torch._dynamo",
-                   "archrank.eval.runners.processes", "archrank.eval.trials.execute"):
+    for module in (
+        "pyarrow.parquet",
+        "scipy.stats",
+        "sklearn.feature_selection",
+        "sklearn.linear_model",
+        "torch._dynamo",
+        "archrank.eval.runners.processes",
+        "archrank.eval.trials.execute",
+    ):
         importlib.import_module(module)
     provenance("cpu", 1)
 
@@ -178,7 +208,15 @@ def finish(process: Run, seconds: float = 300) -> str:
     return ("HANGS: " if hangs else "") + process.log.read_text(errors="replace")
 
 
-def round_(kind: type[Run], folder: Path, expected: dict[str, object], seconds: float, seeds: int, rng: random.Random, most: int) -> dict[str, object]:
+def round_(
+    kind: type[Run],
+    folder: Path,
+    expected: dict[str, object],
+    seconds: float,
+    seeds: int,
+    rng: random.Random,
+    most: int,
+) -> dict[str, object]:
     """One store: kills, resumptions, and what is wrong at the end. seconds: how long an uninterrupted run takes."""
     store, log = folder / "store", folder / "output.txt"
     shutil.rmtree(store, ignore_errors=True)
@@ -197,9 +235,17 @@ def round_(kind: type[Run], folder: Path, expected: dict[str, object], seconds: 
     if "0 failed" not in said:
         wrong.append(said[-2000:])
     found = content(store)
-    stays = [str(path.relative_to(store)) for path in store.rglob(".*")] + [str(path.relative_to(store)) for name in LEFT_OVER for path in (store / name).glob("*")]
-    return {"kills": dict(kills), "lost": len(expected.keys() - found.keys()), "doubled": len(found.keys() - expected.keys()),
-            "different": sum(found[name] != expected[name] for name in found.keys() & expected.keys()), "stays": stays, "wrong": wrong}
+    stays = [str(path.relative_to(store)) for path in store.rglob(".*")] + [
+        str(path.relative_to(store)) for name in LEFT_OVER for path in (store / name).glob("*")
+    ]
+    return {
+        "kills": dict(kills),
+        "lost": len(expected.keys() - found.keys()),
+        "doubled": len(found.keys() - expected.keys()),
+        "different": sum(found[name] != expected[name] for name in found.keys() & expected.keys()),
+        "stays": stays,
+        "wrong": wrong,
+    }
 
 
 def main() -> int:
@@ -209,8 +255,12 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="kills of a store at most (default 10)")
     parser.add_argument("--minutes", type=float, default=30, help="stop after this time (default 30)")
     parser.add_argument("--seeds", type=int, default=2, help="seeds of each predictor (default 2)")
-    parser.add_argument("--folder", type=Path, default=Path("results/kills"), help="stores and results (default results/kills)")
-    parser.add_argument("--forked", action="store_true", help="fork runs and workers instead of starting commands: many more kills")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("results/kills"), help="stores and results (default results/kills)"
+    )
+    parser.add_argument(
+        "--forked", action="store_true", help="fork runs and workers instead of starting commands: many more kills"
+    )
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     kind = Forked if given.forked else Command
@@ -242,8 +292,14 @@ def summarise(done: list[dict[str, object]], files: int) -> int:
         kills.update(result["kills"])  # type: ignore[call-overload]
     totals = {name: sum(result[name] for result in done) for name in ("lost", "doubled", "different")}  # type: ignore[misc]
     stays, wrong = ([item for result in done for item in result[name]] for name in ("stays", "wrong"))  # type: ignore[attr-defined]
-    print(f"{len(done)} stores of {files} files, {sum(kills.values())} kills: " + ", ".join(f"{name} {count}" for name, count in sorted(kills.items())))
-    print(", ".join(f"{count} {name}" for name, count in totals.items()) + f", {len(stays)} files left over, {len(wrong)} runs that went wrong")
+    print(
+        f"{len(done)} stores of {files} files, {sum(kills.values())} kills: "
+        + ", ".join(f"{name} {count}" for name, count in sorted(kills.items()))
+    )
+    print(
+        ", ".join(f"{count} {name}" for name, count in totals.items())
+        + f", {len(stays)} files left over, {len(wrong)} runs that went wrong"
+    )
     for item in (*stays[:10], *wrong[:3]):
         print(item)
     return int(any(totals.values()) or bool(stays) or bool(wrong))

@@ -34,8 +34,12 @@ def scores(encoder: str, benchmark: str, budget: int, seeds: int, width: int, re
     found = []
     for start in range(0, seeds, width):
         part = members[start : start + width]
-        outcomes = train(lambda m, p: kind(table.space, **config), table.graphs, part, chosen, pairs="compare" in spec.info.hooks)
-        found += [kendall(truth[member.test], outcome.predictions, direction) for member, outcome in zip(part, outcomes)]
+        outcomes = train(
+            lambda m, p: kind(table.space, **config), table.graphs, part, chosen, pairs="compare" in spec.info.hooks
+        )
+        found += [
+            kendall(truth[member.test], outcome.predictions, direction) for member, outcome in zip(part, outcomes)
+        ]
     return np.array(found)
 
 
@@ -50,11 +54,18 @@ def main() -> None:
     arguments.add_argument("--widths", type=int, nargs="+", default=[1, 2, 6])
     given = arguments.parse_args()
     torch.set_num_threads(1)
-    by_width = np.array([scores(given.encoder, given.benchmark, given.budget, given.seeds, width, given.recipe) for width in given.widths])
+    by_width = np.array(
+        [
+            scores(given.encoder, given.benchmark, given.budget, given.seeds, width, given.recipe)
+            for width in given.widths
+        ]
+    )
     for width, row in zip(given.widths, by_width):
         print(f"ensembles of {width}: mean tau {row.mean():.4f}; by seed {' '.join(f'{value:.4f}' for value in row)}")
-    print(f"by width, the same seed: at most {np.ptp(by_width, 0).max():.4f} apart, standard deviation {np.sqrt(by_width.var(0, ddof=1).mean()):.4f}; "
-          f"means at most {np.ptp(by_width.mean(1)):.4f} apart")
+    print(
+        f"by width, the same seed: at most {np.ptp(by_width, 0).max():.4f} apart, standard deviation {np.sqrt(by_width.var(0, ddof=1).mean()):.4f}; "
+        f"means at most {np.ptp(by_width.mean(1)):.4f} apart"
+    )
     print(f"over seeds: standard deviation {by_width.std(1, ddof=1).mean():.4f}")
 
 

@@ -13,7 +13,9 @@ def test_mutated_inputs_are_accepted_or_refused_in_one_line(tmp_path, capsys):
     name, inputs, accepted, refused, findings = last.split()[:5]
     assert name == "all" and int(inputs) >= 200 and int(accepted) > 10 and int(refused) > 100 and findings == "0"
     size = (tmp_path / "inputs.jsonl").stat().st_size
-    assert fuzzing.fuzz(20, 0, tmp_path, ("specs",)) == 0 and (tmp_path / "inputs.jsonl").stat().st_size == size  # nothing is read twice
+    assert (
+        fuzzing.fuzz(20, 0, tmp_path, ("specs",)) == 0 and (tmp_path / "inputs.jsonl").stat().st_size == size
+    )  # nothing is read twice
 
 
 class Wrong(Kind):
@@ -54,4 +56,6 @@ def test_what_does_not_hold_is_found(tmp_path, monkeypatch):
 def test_an_input_follows_from_its_seed(tmp_path):
     kind = Specs(tmp_path)
     for number in range(5):
-        assert fuzzing.judged(kind, 3, number, tmp_path / "input") == fuzzing.judged(kind, 3, number, tmp_path / "input")
+        assert fuzzing.judged(kind, 3, number, tmp_path / "input") == fuzzing.judged(
+            kind, 3, number, tmp_path / "input"
+        )

@@ -30,8 +30,13 @@ def build(function: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Te
             return function(*tensors)
 
     built: Callable[..., tuple[Tensor, ...]] = aot_function(
-        traced, fw_compiler=compile_fx_inner, bw_compiler=partial(compile_fx_inner, is_backward=True), partition_fn=default_partition,
-        decompositions={**select_decomp_table(), torch.ops.aten.bmm.default: _small_products}, keep_inference_input_mutations=True)
+        traced,
+        fw_compiler=compile_fx_inner,
+        bw_compiler=partial(compile_fx_inner, is_backward=True),
+        partition_fn=default_partition,
+        decompositions={**select_decomp_table(), torch.ops.aten.bmm.default: _small_products},
+        keep_inference_input_mutations=True,
+    )
     return built
 
 
@@ -48,6 +53,7 @@ def _small_products(left: Tensor, right: Tensor) -> Any:
 
 def operations(forward: Callable[[], Any], modules: list[nn.Module]) -> dict[nn.Module, int]:
     """How many operations each module takes when `forward` is called."""
+
     class Count(TorchDispatchMode):
         total = 0
 
@@ -58,6 +64,7 @@ def operations(forward: Callable[[], Any], modules: list[nn.Module]) -> dict[nn.
     counts = dict.fromkeys(modules, 0)
     hooks = []
     for module in modules:
+
         def before(module: nn.Module, _: Any) -> None:
             counts[module] -= Count.total
 
@@ -76,8 +83,12 @@ def operations(forward: Callable[[], Any], modules: list[nn.Module]) -> dict[nn.
 
 def signature(module: nn.Module) -> tuple[Any, ...]:
     """The same for modules that compute the same from the same parameters and buffers."""
+
     def settings(part: nn.Module) -> tuple[tuple[str, bytes], ...]:
-        held = {name: [entry for entry, value in vars(part)[name].items() if value is not None] for name in ("_parameters", "_buffers", "_modules")}
+        held = {
+            name: [entry for entry, value in vars(part)[name].items() if value is not None]
+            for name in ("_parameters", "_buffers", "_modules")
+        }
         return tuple((name, _written(value)) for name, value in (vars(part) | held).items())
 
     return tuple((name, type(part), settings(part)) for name, part in module.named_modules())

@@ -28,12 +28,22 @@ class Parts:
     def __init__(self, network: nn.Module, members: int, forward: Callable[[], Any]) -> None:
         """forward: calls the network once (for one member, keeping nothing), to find out what its parts do. ValueError if no part is small enough."""
         self.members, self.seconds, self.active = members, 0.0, False
-        layers = [entry for entries in network.modules() if isinstance(entries, nn.ModuleList) for entry in entries if any(entry.children())]
+        layers = [
+            entry
+            for entries in network.modules()
+            if isinstance(entries, nn.ModuleList)
+            for entry in entries
+            if any(entry.children())
+        ]
         counts = operations(forward, [network, *layers])
         whole = counts.pop(network)
-        self.modules = [layer for layer, count in counts.items() if 0 < count <= MOST_IN_A_LAYER and "forward" not in vars(layer)]
+        self.modules = [
+            layer for layer, count in counts.items() if 0 < count <= MOST_IN_A_LAYER and "forward" not in vars(layer)
+        ]
         if not self.modules:
-            raise ValueError(f"a forward pass takes {whole:,} operations, and it has no layers that are compiled one by one")
+            raise ValueError(
+                f"a forward pass takes {whole:,} operations, and it has no layers that are compiled one by one"
+            )
         for part in [_Part(module, self) for module in self.modules]:
             part.module.forward = part
 
@@ -67,29 +77,42 @@ class _Part:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self.parts.active:
             return self.plain(*args, **kwargs)
-        weights, buffers = ({name: getattr(owner, last) for name, owner, last in places} for places in (self.weights, self.buffers))
+        weights, buffers = (
+            {name: getattr(owner, last) for name, owner, last in places} for places in (self.weights, self.buffers)
+        )
         given: list[Tensor] = []
         structure: list[Any] = []
         call = _take_apart((args, kwargs), given, structure)
         tensors = [*weights.values(), *buffers.values(), *given]
-        key = (self.signature, self.parts.members, torch.get_num_threads(), tuple(structure),
-               tuple((tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad) for tensor in tensors))
+        key = (
+            self.signature,
+            self.parts.members,
+            torch.get_num_threads(),
+            tuple(structure),
+            tuple((tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad) for tensor in tensors),
+        )
         if key not in _programs:
-            _programs[key] = Program(self, call, list(weights), list(buffers), self._numbers(weights, buffers, call, given))
+            _programs[key] = Program(
+                self, call, list(weights), list(buffers), self._numbers(weights, buffers, call, given)
+            )
         program = _programs[key]
         program.part = self
         found = _Stacked.apply(program, uniform(torch.empty(program.numbers, device=tensors[0].device)), *tensors)
         with torch.no_grad():
             for buffer, after in zip(buffers.values(), found):
                 buffer.copy_(after)
-        return _put_together(program.result, found[len(buffers):])
+        return _put_together(program.result, found[len(buffers) :])
 
-    def _numbers(self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor], call: Any, given: list[Tensor]) -> int:
+    def _numbers(
+        self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor], call: Any, given: list[Tensor]
+    ) -> int:
         """How many random numbers a call takes."""
         counter = Counter()
         args, kwargs = _put_together(call, given)
         with torch.no_grad(), noise(counter), self.parts.running(False):
-            functional_call(self.module, (dict(weights), {name: buffer.clone() for name, buffer in buffers.items()}), args, kwargs)
+            functional_call(
+                self.module, (dict(weights), {name: buffer.clone() for name, buffer in buffers.items()}), args, kwargs
+            )
         return counter.taken
 
 

@@ -82,8 +82,15 @@ class CompiledUpdate(Update):
 
     def _program(self, sample: Batch) -> Callable[..., tuple[Tensor, ...]]:
         tensors = [*self._state(), *sample.tensors()]
-        key = (signature(self.ensemble.skeleton), self.task, self.recipe.model_dump_json(exclude={"name", "lr", "epochs", "updates"}), torch.get_num_threads(),
-               tuple(self.fixed), tuple(tuple(view.graphs.tensors()) for view in sample.views), tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors))
+        key = (
+            signature(self.ensemble.skeleton),
+            self.task,
+            self.recipe.model_dump_json(exclude={"name", "lr", "epochs", "updates"}),
+            torch.get_num_threads(),
+            tuple(self.fixed),
+            tuple(tuple(view.graphs.tensors()) for view in sample.views),
+            tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors),
+        )
         if key not in _programs:
             program = build(self._gradient(sample))
             with torch.no_grad():
@@ -93,7 +100,13 @@ class CompiledUpdate(Update):
 
     def _gradient(self, sample: Batch) -> Callable[..., tuple[Tensor, ...]]:
         """Loss [M] and gradient [M, P] as a function of the state's and a batch's tensors; moves running statistics on."""
-        ensemble, recipe, task, fixed, buffers = self.ensemble, self.recipe, self.task, list(self.fixed), list(self.ensemble.buffers)
+        ensemble, recipe, task, fixed, buffers = (
+            self.ensemble,
+            self.recipe,
+            self.task,
+            list(self.fixed),
+            list(self.ensemble.buffers),
+        )
 
         def gradient(row: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
             rest = iter(tensors)

@@ -19,7 +19,18 @@ from archrank.datasets.registry import Registry
 if TYPE_CHECKING:
     from archrank.eval.engine.heads.layers import Head
 
-__all__ = ["HEADS", "Fitted", "FittedWithStd", "NeuralHead", "PredictorHead", "Regressor", "head_layers", "is_neural", "neural_head", "regressor"]
+__all__ = [
+    "HEADS",
+    "Fitted",
+    "FittedWithStd",
+    "NeuralHead",
+    "PredictorHead",
+    "Regressor",
+    "head_layers",
+    "is_neural",
+    "neural_head",
+    "regressor",
+]
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +76,9 @@ class Regressor(PredictorHead):
     def check_installed(self) -> None:
         """ArchrankError, with the command that installs it, where the package it requires is missing."""
         if self.requires and importlib.util.find_spec(self.requires) is None:
-            raise ArchrankError(f"head {self.name} needs the package {self.requires}: pip install 'archrank[boosting]', or {self.requires} alone")
+            raise ArchrankError(
+                f"head {self.name} needs the package {self.requires}: pip install 'archrank[boosting]', or {self.requires} alone"
+            )
 
 
 def neural_head(name: str) -> Callable[[Callable[..., Head]], NeuralHead]:

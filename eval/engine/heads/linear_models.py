@@ -19,7 +19,9 @@ from archrank.eval.engine.heads.estimators import Estimator, EstimatorWithStd
 @regressor("ridge")
 def ridge(features: Floats, labels: Floats, seed: int) -> Fitted:
     """Ridge regression on standardised features, its penalty by leave-one-out cross-validation."""
-    return Estimator(make_pipeline(VarianceThreshold(), StandardScaler(), RidgeCV(np.logspace(-2, 4, 13))).fit(features, labels))
+    return Estimator(
+        make_pipeline(VarianceThreshold(), StandardScaler(), RidgeCV(np.logspace(-2, 4, 13))).fit(features, labels)
+    )
 
 
 @regressor("dngo")
@@ -33,7 +35,9 @@ def dngo(features: Floats, labels: Floats, seed: int, *, passes: int = 500) -> F
 
 def dngo_pipeline(seed: int, passes: int = 500) -> Any:
     """The scikit-learn pipeline of `dngo`: features that vary, standardised, `LastHidden`, Bayesian ridge regression."""
-    return make_pipeline(VarianceThreshold(), StandardScaler(), LastHidden(seed, passes=passes), BayesianRidge(max_iter=1000))
+    return make_pipeline(
+        VarianceThreshold(), StandardScaler(), LastHidden(seed, passes=passes), BayesianRidge(max_iter=1000)
+    )
 
 
 class LastHidden(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -49,10 +53,20 @@ class LastHidden(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """Train the network on features [n, F] and labels [n]."""
         from sklearn.neural_network import MLPRegressor
 
-        self.network_ = MLPRegressor(hidden_layer_sizes=self.layers, activation="tanh", solver="adam", learning_rate_init=0.01,
-                                     batch_size=min(10, len(X)), max_iter=self.passes, n_iter_no_change=self.passes, random_state=self.seed)
+        self.network_ = MLPRegressor(
+            hidden_layer_sizes=self.layers,
+            activation="tanh",
+            solver="adam",
+            learning_rate_init=0.01,
+            batch_size=min(10, len(X)),
+            max_iter=self.passes,
+            n_iter_no_change=self.passes,
+            random_state=self.seed,
+        )
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Stochastic Optimizer: Maximum iterations")  # the number of passes is fixed on purpose
+            warnings.filterwarnings(
+                "ignore", "Stochastic Optimizer: Maximum iterations"
+            )  # the number of passes is fixed on purpose
             self.network_.fit(X, y)
         return self
 

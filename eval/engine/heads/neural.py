@@ -15,6 +15,8 @@ def linear() -> Head:
 
 
 @neural_head("mlp")
-def mlp(*, hidden: tuple[int, ...] = (128, 128), dropout: float = 0.0, activation: Literal["relu", "tanh", "none"] = "relu") -> Head:
+def mlp(
+    *, hidden: tuple[int, ...] = (128, 128), dropout: float = 0.0, activation: Literal["relu", "tanh", "none"] = "relu"
+) -> Head:
     """Hidden layers of 128 and 128 units; a fixed encoding's default."""
     return Head(hidden=hidden, dropout=dropout, activation=activation)

@@ -32,26 +32,48 @@ class Forest(Estimator):
 
 
 @regressor("boosting")
-def boosting(features: Floats, labels: Floats, seed: int, *, trees: int = 300, rate: float = 0.05, depth: int = 3) -> Fitted:
+def boosting(
+    features: Floats, labels: Floats, seed: int, *, trees: int = 300, rate: float = 0.05, depth: int = 3
+) -> Fitted:
     """Gradient boosting, scikit-learn's: 300 trees of depth 3, each on four fifths of the labels."""
-    model = GradientBoostingRegressor(n_estimators=trees, learning_rate=rate, max_depth=depth, subsample=0.8, random_state=seed)
+    model = GradientBoostingRegressor(
+        n_estimators=trees, learning_rate=rate, max_depth=depth, subsample=0.8, random_state=seed
+    )
     return Estimator(model.fit(features, labels))
 
 
 @regressor("xgboost", requires="xgboost")
-def xgboost(features: Floats, labels: Floats, seed: int, *, trees: int = 500, rate: float = 0.3, depth: int = 6) -> Fitted:
+def xgboost(
+    features: Floats, labels: Floats, seed: int, *, trees: int = 500, rate: float = 0.3, depth: int = 6
+) -> Fitted:
     """Gradient boosting by XGBoost, as NASLib sets it (needs archrank[boosting])."""
     from xgboost import XGBRegressor
 
-    model = XGBRegressor(n_estimators=trees, learning_rate=rate, max_depth=depth, min_child_weight=1, random_state=seed, n_jobs=1)
+    model = XGBRegressor(
+        n_estimators=trees, learning_rate=rate, max_depth=depth, min_child_weight=1, random_state=seed, n_jobs=1
+    )
     return Estimator(model.fit(features, labels))
 
 
 @regressor("lightgbm", requires="lightgbm")
-def lightgbm(features: Floats, labels: Floats, seed: int, *, trees: int = 500, rate: float = 0.05, leaves: int = 31) -> Fitted:
+def lightgbm(
+    features: Floats, labels: Floats, seed: int, *, trees: int = 500, rate: float = 0.05, leaves: int = 31
+) -> Fitted:
     """Gradient boosting by LightGBM, as NASLib sets it (needs archrank[boosting])."""
     from lightgbm import LGBMRegressor
 
-    model = LGBMRegressor(n_estimators=trees, learning_rate=rate, num_leaves=leaves, min_child_samples=5, colsample_bytree=0.9, subsample=0.8,
-                          subsample_freq=5, random_state=seed, n_jobs=1, deterministic=True, force_row_wise=True, verbosity=-1)
+    model = LGBMRegressor(
+        n_estimators=trees,
+        learning_rate=rate,
+        num_leaves=leaves,
+        min_child_samples=5,
+        colsample_bytree=0.9,
+        subsample=0.8,
+        subsample_freq=5,
+        random_state=seed,
+        n_jobs=1,
+        deterministic=True,
+        force_row_wise=True,
+        verbosity=-1,
+    )
     return Estimator(model.fit(features, labels))

@@ -10,7 +10,9 @@ from archrank.eval.search.steps import Query, Rank, Steps, strategy
 
 
 @strategy("bananas", predicts=True)
-def bananas(pool: Pool, rng: np.random.Generator, *, initial: int = 10, batch: int = 10, candidates: int = 100) -> Steps:
+def bananas(
+    pool: Pool, rng: np.random.Generator, *, initial: int = 10, batch: int = 10, candidates: int = 100
+) -> Steps:
     """Mutate the best architecture, rank the mutants with a predictor, query by independent Thompson sampling.
 
     Source: White et al., "BANANAS: Bayesian Optimization with Neural Architectures for Neural Architecture Search",

@@ -12,8 +12,15 @@ from archrank.eval.search.steps import Query, Rank, Steps, strategy
 
 
 @strategy("bo", predicts=True)
-def bayesian_optimisation(pool: Pool, rng: np.random.Generator, *, acquisition: Literal["ei", "ucb", "its", "mean"] = "ei", initial: int = 10,
-                          batch: int = 10, candidates: int = 2000) -> Steps:
+def bayesian_optimisation(
+    pool: Pool,
+    rng: np.random.Generator,
+    *,
+    acquisition: Literal["ei", "ucb", "its", "mean"] = "ei",
+    initial: int = 10,
+    batch: int = 10,
+    candidates: int = 2000,
+) -> Steps:
     """Rank unseen architectures of the whole table by an acquisition function of a predictor's mean and deviation.
 
     Source: Snoek et al., "Practical Bayesian Optimization of Machine Learning Algorithms", NeurIPS 2012, with the

@@ -11,7 +11,9 @@ from archrank.eval.search.steps import Query, Steps, strategy
 
 
 @strategy("evolution")
-def regularised_evolution(pool: Pool, rng: np.random.Generator, *, population: int = 30, sample: int = 10, initial: int = 10) -> Steps:
+def regularised_evolution(
+    pool: Pool, rng: np.random.Generator, *, population: int = 30, sample: int = 10, initial: int = 10
+) -> Steps:
     """Mutate the best of a random sample of a population that forgets its oldest member.
 
     Source: Real et al., "Regularized Evolution for Image Classifier Architecture Search", AAAI 2019; sizes as in

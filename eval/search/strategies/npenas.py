@@ -10,7 +10,15 @@ from archrank.eval.search.steps import Query, Rank, Steps, strategy
 
 
 @strategy("npenas", predicts=True)
-def npenas(pool: Pool, rng: np.random.Generator, *, initial: int = 10, batch: int = 10, candidates: int = 100, parents: int = 10) -> Steps:
+def npenas(
+    pool: Pool,
+    rng: np.random.Generator,
+    *,
+    initial: int = 10,
+    batch: int = 10,
+    candidates: int = 100,
+    parents: int = 10,
+) -> Steps:
     """Mutate the best architectures, rank the mutants with a predictor, query the best predicted.
 
     Source: Wei et al., "NPENAS: Neural Predictor Guided Evolution for Neural Architecture Search", IEEE TNNLS 2022

@@ -9,7 +9,9 @@ from archrank.eval.search.steps import Query, Rank, Steps, strategy
 
 
 @strategy("predictor", predicts=True)
-def predictor_guided(pool: Pool, rng: np.random.Generator, *, initial: int = 10, batch: int = 10, top: int = 100) -> Steps:
+def predictor_guided(
+    pool: Pool, rng: np.random.Generator, *, initial: int = 10, batch: int = 10, top: int = 100
+) -> Steps:
     """Rank the whole table with a predictor, query at random among the best predicted.
 
     Source: Wu et al., "Stronger NAS with Weaker Predictors" (WeakNAS), NeurIPS 2021: each round the predictor is

@@ -177,13 +177,32 @@ def fuzz(inputs: int, seed: int, folder: Path, only: tuple[str, ...] = (), minut
     with tempfile.TemporaryDirectory(prefix="fuzz") as place:
         made = [kind(_made(Path(place), kind.name)) for kind in chosen]
         done = read_log(log)
-        parts = [(kind, range(start, min(start + CHUNK, counts[kind.name]))) for kind in made for start in range(0, counts[kind.name], CHUNK)]
-        for kind, numbers in sorted(parts, key=lambda part: part[1].start / counts[part[0].name]):  # all kinds advance together
+        parts = [
+            (kind, range(start, min(start + CHUNK, counts[kind.name])))
+            for kind in made
+            for start in range(0, counts[kind.name], CHUNK)
+        ]
+        for kind, numbers in sorted(
+            parts, key=lambda part: part[1].start / counts[part[0].name]
+        ):  # all kinds advance together
             if time.monotonic() > end:
                 break
             had = done[kind.name, seed]
-            fork(kind, seed, [number for number in numbers if number not in had or had[number]["outcome"] == "finding"], log, Path(place) / "scratch")
-    return summarise([result for (name, of), results in read_log(log).items() if name in counts and of == seed for result in results.values()])
+            fork(
+                kind,
+                seed,
+                [number for number in numbers if number not in had or had[number]["outcome"] == "finding"],
+                log,
+                Path(place) / "scratch",
+            )
+    return summarise(
+        [
+            result
+            for (name, of), results in read_log(log).items()
+            if name in counts and of == seed
+            for result in results.values()
+        ]
+    )
 
 
 def _made(place: Path, name: str) -> Path:
@@ -199,8 +218,10 @@ def summarise(results: list[dict[str, Any]]) -> int:
         rows = [result for result in results if name in (result["kind"], "all")]
         if rows:
             outcomes = collections.Counter(result["outcome"] for result in rows)
-            print(f"{name:<12}{len(rows):>9,}{outcomes['accepted']:>10,}{outcomes['refused']:>9,}{outcomes['finding']:>10,}"
-                  f"{max(result['seconds'] for result in rows):>8.2f} s{max(result['memory'] for result in rows) >> 20:>9,} MiB")
+            print(
+                f"{name:<12}{len(rows):>9,}{outcomes['accepted']:>10,}{outcomes['refused']:>9,}{outcomes['finding']:>10,}"
+                f"{max(result['seconds'] for result in rows):>8.2f} s{max(result['memory'] for result in rows) >> 20:>9,} MiB"
+            )
     found = [result for result in results if result["outcome"] == "finding"]
     alike = collections.defaultdict(list)
     for result in found:
@@ -213,7 +234,11 @@ def summarise(results: list[dict[str, Any]]) -> int:
 def _place(said: str) -> str:
     """Where archrank raised, and the last line."""
     lines = said.strip().splitlines() or [""]
-    frames = [line.strip() for line in lines if line.startswith('  File "') and "/tests/" not in line and "site-packages" not in line]
+    frames = [
+        line.strip()
+        for line in lines
+        if line.startswith('  File "') and "/tests/" not in line and "site-packages" not in line
+    ]
     last = next((line for line in reversed(lines) if line[:1].strip()), lines[-1])
     return f"{frames[-1] if frames else ''} {last[:160]}".strip()
 
@@ -234,7 +259,9 @@ def repeat(reference: str) -> int:
 def main() -> int:
     """Exit code 1 if there is a finding."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--inputs", type=int, default=2000, help="inputs in all, cheap kinds more of them (default 2000)")
+    parser.add_argument(
+        "--inputs", type=int, default=2000, help="inputs in all, cheap kinds more of them (default 2000)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed, other inputs (default 0)")
     parser.add_argument("--minutes", type=float, default=600, help="stop after this time (default 600)")
     parser.add_argument("--only", default="", help=f"some kinds of {','.join(kind.name for kind in KINDS)}")
@@ -243,7 +270,9 @@ def main() -> int:
     given = parser.parse_args()
     if given.repeat:
         return repeat(given.repeat)
-    return fuzz(given.inputs, given.seed, given.folder, tuple(given.only.split(",")) if given.only else (), given.minutes)
+    return fuzz(
+        given.inputs, given.seed, given.folder, tuple(given.only.split(",")) if given.only else (), given.minutes
+    )
 
 
 if __name__ == "__main__":

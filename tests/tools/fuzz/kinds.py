@@ -77,9 +77,15 @@ class Records(Kind):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.trials = [json.loads(path.read_text()) for path in sorted((store_of(folder).folder / "trials").glob("*.json"))]
-        task = SearchTask("evolution", {"population": 10}, "", "", "synthetic3", "0" * 64, "quality", "quality", 4, 2, "quick")
-        self.search = json.loads(write_search(folder / "searched", task, [[0, 1, 2, 3], [3, 2, 1]], 1.5, {"torch": "2"}).read_text())
+        self.trials = [
+            json.loads(path.read_text()) for path in sorted((store_of(folder).folder / "trials").glob("*.json"))
+        ]
+        task = SearchTask(
+            "evolution", {"population": 10}, "", "", "synthetic3", "0" * 64, "quality", "quality", 4, 2, "quick"
+        )
+        self.search = json.loads(
+            write_search(folder / "searched", task, [[0, 1, 2, 3], [3, 2, 1]], 1.5, {"torch": "2"}).read_text()
+        )
 
     def give(self, scratch: Path, rng: random.Random) -> list[str]:
         """A record: mostly under the key of what it says, so that it is read, and reported where it can be."""
@@ -114,7 +120,9 @@ class Records(Kind):
         key = search.get("key") if isinstance(search, dict) else None
         (scratch / "searches").mkdir()
         name = key if isinstance(key, str) and len(key) == 64 and key.isalnum() else "0" * 64
-        (scratch / "searches" / f"{name}.json").write_bytes(encoded(json.dumps(search)) if rng.random() < 0.8 else json_of(search, rng))
+        (scratch / "searches" / f"{name}.json").write_bytes(
+            encoded(json.dumps(search)) if rng.random() < 0.8 else json_of(search, rng)
+        )
         searches, problems = read_searches([scratch])
         for one in searches:
             one.planned.label  # noqa: B018
@@ -129,11 +137,18 @@ class Predictions(Kind):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         store = store_of(folder)
-        self.record = next(one for one in store.records() if one.status == "done").model_copy(update={"predictions": None, "encodings": None})
+        self.record = next(one for one in store.records() if one.status == "done").model_copy(
+            update={"predictions": None, "encodings": None}
+        )
         rows, scores = store.predictions(self.record)
         self.good = {
             "predictions": table_bytes({"index": rows.astype(np.int32), "prediction": scores}),
-            "encodings": table_bytes({"index": rows.astype(np.int32), "encoding": pa.FixedSizeListArray.from_arrays(pa.array(np.arange(4.0 * len(rows))), 4)}),
+            "encodings": table_bytes(
+                {
+                    "index": rows.astype(np.int32),
+                    "encoding": pa.FixedSizeListArray.from_arrays(pa.array(np.arange(4.0 * len(rows))), 4),
+                }
+            ),
         }
         self.tables = {kind: pq.read_table(pa.BufferReader(data)) for kind, data in self.good.items()}
 
@@ -158,7 +173,9 @@ class Predictors(Kind):
         super().__init__(folder)
         benchmark = synthetic(40, seed=3)
         path = folder / "p.safetensors"
-        Predictor("gcn[dim=4,layers=1]", benchmark.space, recipe="quick").fit(benchmark.graphs[:12], benchmark.target()[:12]).save(path)
+        Predictor("gcn[dim=4,layers=1]", benchmark.space, recipe="quick").fit(
+            benchmark.graphs[:12], benchmark.target()[:12]
+        ).save(path)
         self.data = path.read_bytes()
         size = int.from_bytes(self.data[:8], "little")
         self.header, self.weights = json.loads(self.data[8 : 8 + size]), self.data[8 + size :]
@@ -192,8 +209,13 @@ class Predictors(Kind):
         name = rng.choice(sorted(tensors))
         tensor = tensors.pop(name)
         kinds: list[Callable[[], torch.Tensor]] = [
-            lambda: tensor.to(rng.choice((torch.float64, torch.int8, torch.bool, torch.float16, torch.int64))), lambda: tensor.reshape(-1), lambda: tensor[:1],
-            lambda: torch.full_like(tensor, rng.choice((0, 1, 100, -1))), lambda: tensor.float() * float("nan"), lambda: tensor.unsqueeze(0), lambda: tensor[:0],
+            lambda: tensor.to(rng.choice((torch.float64, torch.int8, torch.bool, torch.float16, torch.int64))),
+            lambda: tensor.reshape(-1),
+            lambda: tensor[:1],
+            lambda: torch.full_like(tensor, rng.choice((0, 1, 100, -1))),
+            lambda: tensor.float() * float("nan"),
+            lambda: tensor.unsqueeze(0),
+            lambda: tensor[:0],
         ]
         if rng.random() < 0.9:
             with contextlib.suppress(IndexError, RuntimeError):
@@ -205,8 +227,22 @@ class Specs(Kind):
     """Encoders and heads as they are written."""
 
     name, share = "specs", 24
-    GOOD = ("path", "gcn[dim=8,layers=1]", "path+ridge", "path[longest=3]+gp", "bag_of_ops+mlp[hidden=(32,32)]", "adjacency+ridge,gcn", "gcn[backend=dense]",
-            "flowerformer[layers=3,dim=16]", "g*", "parameters", "{name}.py:Class[a=1]", "package.module:Class", "path+xgboost[trees=20]", "cate[dim=8]+linear")
+    GOOD = (
+        "path",
+        "gcn[dim=8,layers=1]",
+        "path+ridge",
+        "path[longest=3]+gp",
+        "bag_of_ops+mlp[hidden=(32,32)]",
+        "adjacency+ridge,gcn",
+        "gcn[backend=dense]",
+        "flowerformer[layers=3,dim=16]",
+        "g*",
+        "parameters",
+        "{name}.py:Class[a=1]",
+        "package.module:Class",
+        "path+xgboost[trees=20]",
+        "cate[dim=8]+linear",
+    )
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -227,8 +263,16 @@ class Suites(Kind):
     """Suites and, one in four, recipes."""
 
     name, share = "suites", 10
-    SUITE: ClassVar[dict[str, Any]] = {"benchmarks": ["digits101"], "optional": ["nasbench201"], "encoders": ["path+ridge", {"name": "gcn", "dim": 8}], "budgets": [20, 78], "seeds": 2,
-                                       "targets": ["test_accuracy"], "protocol": "clean", "recipe": "common"}
+    SUITE: ClassVar[dict[str, Any]] = {
+        "benchmarks": ["digits101"],
+        "optional": ["nasbench201"],
+        "encoders": ["path+ridge", {"name": "gcn", "dim": 8}],
+        "budgets": [20, 78],
+        "seeds": 2,
+        "targets": ["test_accuracy"],
+        "protocol": "clean",
+        "recipe": "common",
+    }
     RECIPE: ClassVar[dict[str, Any]] = {"lr": 0.001, "updates": 100, "batch": 32, "loss": "mse", "weight_decay": 0.01}
 
     def __init__(self, folder: Path) -> None:
@@ -250,8 +294,16 @@ class Suites(Kind):
             return []
         found = read_suite(str(path))
         benchmarks, _ = found.at_hand()
-        make_plan(parse_list(found.encoders), benchmarks=benchmarks, budgets=found.budgets, seeds=found.seeds, targets=found.targets, protocol=found.protocol,
-                  recipe=found.recipe, optional=found.optional)
+        make_plan(
+            parse_list(found.encoders),
+            benchmarks=benchmarks,
+            budgets=found.budgets,
+            seeds=found.seeds,
+            targets=found.targets,
+            protocol=found.protocol,
+            recipe=found.recipe,
+            optional=found.optional,
+        )
         commanded(["plan", "--suite", str(path), "--store", str(scratch / "store")], rng)
         return []
 
@@ -263,9 +315,23 @@ class Tables(Kind):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        names, edges = ["in conv out", "in conv pool out", "in out", "in pool out"], ["0>1 1>2", "0>1 1>3 0>2 2>3", "0>1", "0>1;1>2"]
-        self.frame = pd.DataFrame({"arch": list("abcd"), "ops": names, "edges": edges, "seed": [0, 0, 1, 1], "accuracy": [90.5, 91.0, 93.25, 89.0], "latency": [1.5, 2.0, 1.0, 1.25]})
-        lists = self.frame.assign(ops=[text.split() for text in names], edges=[[0, 1, 1, 2], [0, 1, 1, 3, 0, 2, 2, 3], [0, 1], [0, 1, 1, 2]])
+        names, edges = (
+            ["in conv out", "in conv pool out", "in out", "in pool out"],
+            ["0>1 1>2", "0>1 1>3 0>2 2>3", "0>1", "0>1;1>2"],
+        )
+        self.frame = pd.DataFrame(
+            {
+                "arch": list("abcd"),
+                "ops": names,
+                "edges": edges,
+                "seed": [0, 0, 1, 1],
+                "accuracy": [90.5, 91.0, 93.25, 89.0],
+                "latency": [1.5, 2.0, 1.0, 1.25],
+            }
+        )
+        lists = self.frame.assign(
+            ops=[text.split() for text in names], edges=[[0, 1, 1, 2], [0, 1, 1, 3, 0, 2, 2, 3], [0, 1], [0, 1, 1, 2]]
+        )
         self.table = pa.Table.from_pandas(lists, preserve_index=False)
         self.parquet = whole(self.table)
 
@@ -293,14 +359,37 @@ class Benchmarks(Kind):
         super().__init__(folder)
         shapes = [([0, 1, 3], [0, 1, 1, 2]), ([0, 2, 1, 3], [0, 1, 1, 3, 0, 2, 2, 3]), ([0, 3], [0, 1])] * 4
         scores = np.linspace(0.5, 0.7, len(shapes))
-        frame = pd.DataFrame({"arch": [f"a{at}" for at in range(len(shapes))], "ops": [ops for ops, _ in shapes], "edges": [edges for _, edges in shapes],
-                              "key": [f"k{at}" for at in range(len(shapes))], "accuracy": scores, "run0": scores - 0.01, "latency": 3 - scores})
+        frame = pd.DataFrame(
+            {
+                "arch": [f"a{at}" for at in range(len(shapes))],
+                "ops": [ops for ops, _ in shapes],
+                "edges": [edges for _, edges in shapes],
+                "key": [f"k{at}" for at in range(len(shapes))],
+                "accuracy": scores,
+                "run0": scores - 0.01,
+                "latency": 3 - scores,
+            }
+        )
         metric = {"unit": "%", "direction": "max", "description": "made up"}
-        card = {"name": "tiny", "title": "Tiny", "default_target": "accuracy", "facts": {"best": {"accuracy": 0.7}, "notes": ["made up"]},
-                "metrics": {"accuracy": metric | {"repeats": ["run0"]}, "latency": metric | {"direction": "min"}},
-                "space": {"name": "tiny", "ops": ["in", "x", "y", "out"], "max_nodes": 4, "roles": {"input": 0, "output": 3}}}
+        card = {
+            "name": "tiny",
+            "title": "Tiny",
+            "default_target": "accuracy",
+            "facts": {"best": {"accuracy": 0.7}, "notes": ["made up"]},
+            "metrics": {"accuracy": metric | {"repeats": ["run0"]}, "latency": metric | {"direction": "min"}},
+            "space": {
+                "name": "tiny",
+                "ops": ["in", "x", "y", "out"],
+                "max_nodes": 4,
+                "roles": {"input": 0, "output": 3},
+            },
+        }
         path = write_benchmark(folder, frame, card)
-        self.parquet, self.table, self.card = path.read_bytes(), pq.read_table(path), json.loads(path.with_suffix(".json").read_text())
+        self.parquet, self.table, self.card = (
+            path.read_bytes(),
+            pq.read_table(path),
+            json.loads(path.with_suffix(".json").read_text()),
+        )
 
     def give(self, scratch: Path, rng: random.Random) -> list[str]:
         """A card or a table that is another; the card mostly names the digest of the table."""
@@ -310,7 +399,9 @@ class Benchmarks(Kind):
         spoilt = rng.random() < 0.5
         if spoilt:
             data = parquet_of(self.table, data, rng)
-            card = {name: said for name, said in card.items() if name != "content"} | {"sha256": sha256(data).hexdigest()}
+            card = {name: said for name, said in card.items() if name != "content"} | {
+                "sha256": sha256(data).hexdigest()
+            }
         (scratch / "tiny.parquet").write_bytes(data)
         (scratch / "tiny.json").write_bytes(encoded(json.dumps(card)) if spoilt else json_of(card, rng))
         benchmark = read_benchmark(scratch / "tiny.json")
@@ -327,11 +418,29 @@ def store_of(folder: Path) -> Store:
     store = folder / "store"
     if not store.exists():
         benchmark = synthetic(40, seed=3)
-        run(make_plan(parse_list("gcn[dim=4,layers=1],path+ridge"), benchmarks=[benchmark], budgets=[12], seeds=1, recipe="quick"), store, workers=0)
+        run(
+            make_plan(
+                parse_list("gcn[dim=4,layers=1],path+ridge"),
+                benchmarks=[benchmark],
+                budgets=[12],
+                seeds=1,
+                recipe="quick",
+            ),
+            store,
+            workers=0,
+        )
         failed = json.loads(sorted((store / "trials").glob("*.json"))[0].read_text())
         failed["trial"]["seed"] = 1
-        failed |= {"schema": 1, "digest": None, "status": "failed", "metrics": {}, "predictions": None, "encodings": None, "key": key_of(failed["trial"]),
-                   "error": {"type": "ValueError", "message": "made up", "traceback": "Traceback:\n  made up"}}
+        failed |= {
+            "schema": 1,
+            "digest": None,
+            "status": "failed",
+            "metrics": {},
+            "predictions": None,
+            "encodings": None,
+            "key": key_of(failed["trial"]),
+            "error": {"type": "ValueError", "message": "made up", "traceback": "Traceback:\n  made up"},
+        }
         parse_record(json.dumps(failed).encode())
         (store / "trials" / f"{failed['key']}.json").write_text(json.dumps(failed))
     return Store(store)

@@ -13,15 +13,143 @@ import numpy as np
 import pyarrow as pa
 
 VALUES: list[Any] = [
-    None, True, False, -1, 0, 1, 7, 128, 2**15, 2**31, 2**53, 2**63, 2**64, 10**18, 10**40, 10**400, 0.5, -0.0, 1e-320, -1e99, 1e308, float("inf"), float("nan"),
-    "", "x", "x" * 3000, " ", "\n", "a\nb\rc\x85d\u2028e", "\x1b[2J\x07", "\x1b]0;owned\x07", "\u202eabc", "\ud800", "\x00", "../../../x", "/etc/passwd", "/dev/zero",
-    "<svg onload=alert(1)>", "a|b", "$\\input{x}$", "gcn", "kendall", "accuracy", "min", "2026-13-99", "1e999", "0x7f", "[0]", "0>1 1>2", "0" * 5000,
-    [], {}, [None], [[[]]], [0, 1], [1.5, "x"], {"a": {"b": [1, "c"]}}, {"kendall": "0.5"}, {"": 0}, {"\x1b[2J\n": "\n"},
+    None,
+    True,
+    False,
+    -1,
+    0,
+    1,
+    7,
+    128,
+    2**15,
+    2**31,
+    2**53,
+    2**63,
+    2**64,
+    10**18,
+    10**40,
+    10**400,
+    0.5,
+    -0.0,
+    1e-320,
+    -1e99,
+    1e308,
+    float("inf"),
+    float("nan"),
+    "",
+    "x",
+    "x" * 3000,
+    " ",
+    "\n",
+    "a\nb\rc\x85d\u2028e",
+    "\x1b[2J\x07",
+    "\x1b]0;owned\x07",
+    "\u202eabc",
+    "\ud800",
+    "\x00",
+    "../../../x",
+    "/etc/passwd",
+    "/dev/zero",
+    "<svg onload=alert(1)>",
+    "a|b",
+    "$\\input{x}$",
+    "gcn",
+    "kendall",
+    "accuracy",
+    "min",
+    "2026-13-99",
+    "1e999",
+    "0x7f",
+    "[0]",
+    "0>1 1>2",
+    "0" * 5000,
+    [],
+    {},
+    [None],
+    [[[]]],
+    [0, 1],
+    [1.5, "x"],
+    {"a": {"b": [1, "c"]}},
+    {"kendall": "0.5"},
+    {"": 0},
+    {"\x1b[2J\n": "\n"},
 ]
-WORDS = ["\n", "\r", "\t", "\x00", "\x1b[2J", "\x07", "\u202e", "\u2028", "\x85", "\ud800", "\ufeff", "é", "[", "]", "(", ")", "{", "}", "=", "+", ",", ":", "'", '"', "*", "?", "&a", "*a",
-         "!!float x", "!!python/object/apply:os.system", "<<", "~", "null", "true", "nan", "inf", "-", "--", "1e999", "9" * 30, "9" * 400, "-1", "0.1", "1_0", "0x1F", "2001-99-99",
-         "/", "../", "..", "#", "%", "@", ".py:X", ":X", " ", "  ", "[" * 50, "{a: " * 20, "|", ";", ">", "\\", "A" * 2000]
-NUMBERS = [b"\x00", b"\xff", b"\x7f", b"\x80", b"\xff" * 4, b"\xff\xff\xff\x7f", b"\x00" * 8, b"\xff" * 8, b"\xfe" + b"\xff" * 7]
+WORDS = [
+    "\n",
+    "\r",
+    "\t",
+    "\x00",
+    "\x1b[2J",
+    "\x07",
+    "\u202e",
+    "\u2028",
+    "\x85",
+    "\ud800",
+    "\ufeff",
+    "é",
+    "[",
+    "]",
+    "(",
+    ")",
+    "{",
+    "}",
+    "=",
+    "+",
+    ",",
+    ":",
+    "'",
+    '"',
+    "*",
+    "?",
+    "&a",
+    "*a",
+    "!!float x",
+    "!!python/object/apply:os.system",
+    "<<",
+    "~",
+    "null",
+    "true",
+    "nan",
+    "inf",
+    "-",
+    "--",
+    "1e999",
+    "9" * 30,
+    "9" * 400,
+    "-1",
+    "0.1",
+    "1_0",
+    "0x1F",
+    "2001-99-99",
+    "/",
+    "../",
+    "..",
+    "#",
+    "%",
+    "@",
+    ".py:X",
+    ":X",
+    " ",
+    "  ",
+    "[" * 50,
+    "{a: " * 20,
+    "|",
+    ";",
+    ">",
+    "\\",
+    "A" * 2000,
+]
+NUMBERS = [
+    b"\x00",
+    b"\xff",
+    b"\x7f",
+    b"\x80",
+    b"\xff" * 4,
+    b"\xff\xff\xff\x7f",
+    b"\x00" * 8,
+    b"\xff" * 8,
+    b"\xfe" + b"\xff" * 7,
+]
 
 
 class Runs:
@@ -128,7 +256,11 @@ def json_of(value: Any, rng: random.Random) -> bytes:
     if rng.random() < 0.03:
         place = rng.choice([at for at, sign in enumerate(text) if sign == ":"] or [0])
         deep = 10 ** rng.randint(2, 5)
-        text = text[: place + 1] + rng.choice(("[" * deep, "[" * deep + "]" * deep, '{"a":' * deep, "9" * deep)) + text[place + 1 :]
+        text = (
+            text[: place + 1]
+            + rng.choice(("[" * deep, "[" * deep + "]" * deep, '{"a":' * deep, "9" * deep))
+            + text[place + 1 :]
+        )
     return damage(encoded(text), rng) if rng.random() < 0.15 else encoded(text)
 
 
@@ -149,7 +281,12 @@ def columns_of(table: pa.Table, rng: random.Random) -> pa.Table:
         case 0:
             return table.remove_column(at)
         case 1:
-            return table.rename_columns([rng.choice(("x", "", "\x1b[2J\n", "index", "accuracy", "ops\u2028")) if place == at else old for place, old in enumerate(table.column_names)])
+            return table.rename_columns(
+                [
+                    rng.choice(("x", "", "\x1b[2J\n", "index", "accuracy", "ops\u2028")) if place == at else old
+                    for place, old in enumerate(table.column_names)
+                ]
+            )
         case 2:
             return table.append_column(name, column)
         case 3:
@@ -167,7 +304,16 @@ def columns_of(table: pa.Table, rng: random.Random) -> pa.Table:
             values = [changed(item, rng) if rng.random() < 0.5 else item for item in column.to_pylist()]
             for kind in (column.type, None, pa.string()):
                 try:
-                    return table.set_column(at, name, pa.array(values if kind != pa.string() else [str(item).encode("utf-8", "replace").decode() for item in values], kind))
+                    return table.set_column(
+                        at,
+                        name,
+                        pa.array(
+                            values
+                            if kind != pa.string()
+                            else [str(item).encode("utf-8", "replace").decode() for item in values],
+                            kind,
+                        ),
+                    )
                 except (pa.ArrowException, TypeError, ValueError, OverflowError, UnicodeError):
                     continue
             return table
@@ -177,11 +323,23 @@ def _typed(rows: int, rng: random.Random) -> pa.Array:
     """An array of a type that a column seldom has."""
     numbers = np.arange(rows)
     made = [
-        lambda: pa.nulls(rows), lambda: pa.array([f"x{at}\n" for at in range(rows)]), lambda: pa.array([b"\xff\xfe"] * rows), lambda: pa.array(numbers.astype("datetime64[s]")),
-        lambda: pa.array(numbers > 2), lambda: pa.array(numbers * 1.5), lambda: pa.array([2**64 - 1] * rows, pa.uint64()), lambda: pa.array(-numbers),
-        lambda: pa.array([{"a": int(at)} for at in numbers]), lambda: pa.array([[[int(at)]] for at in numbers]), lambda: pa.array([[1.0] * int(at) for at in numbers]),
-        lambda: pa.array(["a"] * rows).dictionary_encode(), lambda: pa.array([float("nan")] * rows), lambda: pa.array(numbers.astype(np.float16)),
-        lambda: pa.array([[("a", 1)]] * rows, pa.map_(pa.string(), pa.int64())), lambda: pa.array(numbers, pa.duration("s")), lambda: pa.array([None, *[0] * (rows - 1)][:rows], pa.int32()),
+        lambda: pa.nulls(rows),
+        lambda: pa.array([f"x{at}\n" for at in range(rows)]),
+        lambda: pa.array([b"\xff\xfe"] * rows),
+        lambda: pa.array(numbers.astype("datetime64[s]")),
+        lambda: pa.array(numbers > 2),
+        lambda: pa.array(numbers * 1.5),
+        lambda: pa.array([2**64 - 1] * rows, pa.uint64()),
+        lambda: pa.array(-numbers),
+        lambda: pa.array([{"a": int(at)} for at in numbers]),
+        lambda: pa.array([[[int(at)]] for at in numbers]),
+        lambda: pa.array([[1.0] * int(at) for at in numbers]),
+        lambda: pa.array(["a"] * rows).dictionary_encode(),
+        lambda: pa.array([float("nan")] * rows),
+        lambda: pa.array(numbers.astype(np.float16)),
+        lambda: pa.array([[("a", 1)]] * rows, pa.map_(pa.string(), pa.int64())),
+        lambda: pa.array(numbers, pa.duration("s")),
+        lambda: pa.array([None, *[0] * (rows - 1)][:rows], pa.int32()),
         lambda: pa.array([10**30] * rows, pa.decimal128(38)),
     ]
     return rng.choice(made)()

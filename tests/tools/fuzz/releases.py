@@ -46,7 +46,16 @@ from tests.tools.fuzz.kinds import Kind
 
 __all__ = ["Releases"]
 
-NAMES = ("../up.json", "/abs.json", "a\x00.json", "C:\\x.json", "a\n.json", "\x1b[2J.json", "x" * 300 + ".json", "a.json")
+NAMES = (
+    "../up.json",
+    "/abs.json",
+    "a\x00.json",
+    "C:\\x.json",
+    "a\n.json",
+    "\x1b[2J.json",
+    "x" * 300 + ".json",
+    "a.json",
+)
 
 
 class Releases(Kind):
@@ -63,8 +72,14 @@ class Releases(Kind):
             place.mkdir()
             write(place)
             build(*module.read(module.locate(place, variant), variant))  # as it is, it is read
-            self.readers.append((place, lambda root, module=module, variant=variant, name=name:
-                                 read_official(module.read, module.locate(root, variant), variant, name)))
+            self.readers.append(
+                (
+                    place,
+                    lambda root, module=module, variant=variant, name=name: read_official(
+                        module.read, module.locate(root, variant), variant, name
+                    ),
+                )
+            )
         self.plain = folder / "plain"
         write_plain(self.plain)
 
@@ -161,12 +176,23 @@ def spoil(path: Path, rng: random.Random) -> None:
             case ".tar" | ".gz":
                 with tarfile.open(path) as archive:
                     members = {member.name: archive.extractfile(member).read() for member in archive if member.isreg()}  # type: ignore[union-attr]
-                data = tarred(other(members, rng), "w:gz" if path.suffix == ".gz" else "w", rng.choice((tarfile.REGTYPE,) * 4 + (tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)))
+                data = tarred(
+                    other(members, rng),
+                    "w:gz" if path.suffix == ".gz" else "w",
+                    rng.choice((tarfile.REGTYPE,) * 4 + (tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE)),
+                )
             case ".txt" | ".csv":
                 data = mutate.encoded(mutate.garble(data.decode(), rng))
             case _:
                 data = mutate.damage(data, rng)
-    except (TypeError, ValueError, AttributeError, pickle.PicklingError, RecursionError, OverflowError):  # the mutation cannot be written in this form
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        pickle.PicklingError,
+        RecursionError,
+        OverflowError,
+    ):  # the mutation cannot be written in this form
         data = mutate.damage(data, rng)
     path.write_bytes(data)
 
@@ -177,7 +203,9 @@ def pickled(data: bytes, rng: random.Random) -> bytes:
     while stream.tell() < len(data):
         parts.append(pickle.load(stream))
     at = rng.randrange(len(parts))
-    return b"".join(mutate.pickle_of(part, rng) if place == at else pickle.dumps(part) for place, part in enumerate(parts))
+    return b"".join(
+        mutate.pickle_of(part, rng) if place == at else pickle.dumps(part) for place, part in enumerate(parts)
+    )
 
 
 def other(members: dict[str, bytes], rng: random.Random) -> dict[str, bytes]:
@@ -210,24 +238,40 @@ def _graph(root: Path) -> None:
 
 
 def _nlp(root: Path) -> None:
-    test_nasbench_nlp.write(_folder(root / "nasbench_nlp") / nasbench_nlp.FILES["wikitext2"], test_nasbench_nlp.log(), test_nasbench_nlp.log((4.4, 4.2)))
+    test_nasbench_nlp.write(
+        _folder(root / "nasbench_nlp") / nasbench_nlp.FILES["wikitext2"],
+        test_nasbench_nlp.log(),
+        test_nasbench_nlp.log((4.4, 4.2)),
+    )
 
 
 def _hardware(root: Path) -> None:
-    (_folder(root / "hwnasbench") / hwnasbench.PICKLE).write_bytes(pickle.dumps(test_nats_hw.hardware(test_nats_hw.ARCHS)))
+    (_folder(root / "hwnasbench") / hwnasbench.PICKLE).write_bytes(
+        pickle.dumps(test_nats_hw.hardware(test_nats_hw.ARCHS))
+    )
 
 
 def _size(root: Path) -> None:
-    test_nats_hw.write_release(root / "natsbench" / natsbench.FOLDERS["size"], [test_nats_hw.size_info(), test_nats_hw.size_info("64:8:8:8:8", shift=1.0)])
+    test_nats_hw.write_release(
+        root / "natsbench" / natsbench.FOLDERS["size"],
+        [test_nats_hw.size_info(), test_nats_hw.size_info("64:8:8:8:8", shift=1.0)],
+    )
 
 
 def _torch(root: Path) -> None:
-    test_torch_files.save(test_torch_files.official(), root / "nasbench201" / "NAS-Bench-201-v1_1-096897.pth", zipped=False)
+    test_torch_files.save(
+        test_torch_files.official(), root / "nasbench201" / "NAS-Bench-201-v1_1-096897.pth", zipped=False
+    )
 
 
 def _darts(root: Path) -> None:
-    test_nasbench301_release.release(root / "nasbench301" / nasbench301_release.FOLDER,
-                                     {"rs/results_1.json": test_nasbench301_release.training(), "de/results_2.json": test_nasbench301_release.training(80.0, first="none")})
+    test_nasbench301_release.release(
+        root / "nasbench301" / nasbench301_release.FOLDER,
+        {
+            "rs/results_1.json": test_nasbench301_release.training(),
+            "de/results_2.json": test_nasbench301_release.training(80.0, first="none"),
+        },
+    )
 
 
 def _cells(root: Path) -> None:
@@ -247,7 +291,15 @@ def _speech(root: Path) -> None:
 
 
 RELEASES: tuple[tuple[str, Callable[[Path], None], Any, str], ...] = (
-    ("graph", _graph, nasbench_graph, "cora"), ("nlp", _nlp, nasbench_nlp, "wikitext2"), ("hardware", _hardware, hwnasbench, ""), ("size", _size, natsbench, "size"),
-    ("torch", _torch, nasbench201, ""), ("darts", _darts, nasbench301_release, ""), ("cells", _cells, nasbench101, "full"), ("transfer", _transfer, transnasbench101, "micro"),
-    ("networks", _networks, deepnets1m, ""), ("speech", _speech, nasbench_asr, ""), ("onnx", _onnx, nnlqp, ""),
+    ("graph", _graph, nasbench_graph, "cora"),
+    ("nlp", _nlp, nasbench_nlp, "wikitext2"),
+    ("hardware", _hardware, hwnasbench, ""),
+    ("size", _size, natsbench, "size"),
+    ("torch", _torch, nasbench201, ""),
+    ("darts", _darts, nasbench301_release, ""),
+    ("cells", _cells, nasbench101, "full"),
+    ("transfer", _transfer, transnasbench101, "micro"),
+    ("networks", _networks, deepnets1m, ""),
+    ("speech", _speech, nasbench_asr, ""),
+    ("onnx", _onnx, nnlqp, ""),
 )
