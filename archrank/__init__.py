@@ -1,8 +1,8 @@
 """archrank: which way of encoding a neural architecture ranks unseen architectures best?
 
     import archrank
-    results = archrank.run(["path", "gcn", "my_encoder.py:MyEncoder"], benchmarks=["digits101"], budgets=[20, 78], seeds=5)
-    results.table()                       # one row per encoder, benchmark and budget, with intervals
+    results = archrank.run(["path", "gcn", "my_encoder.py:MyEncoder"], benchmarks=["digits101"], budgets=[20, 78],
+    seeds=5) results.table()                       # one row per encoder, benchmark and budget, with intervals
     results.compare("gcn", "path")        # a paired comparison, with a sentence
     results.report("results")             # report.html and report.md
 

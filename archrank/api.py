@@ -46,7 +46,8 @@ class Results:
         return as_frame(scored([record for record in reading.records if record.key in self.keys], reading, metric))
 
     def table(self, metric: str = "kendall") -> pd.DataFrame:
-        """One row per encoder, benchmark and budget: mean over seeds with its 95 % interval (`mean low high sd kind units test`)."""
+        """One row per encoder, benchmark and budget: mean over seeds with its 95 % interval (`mean low high sd kind
+        units test`)."""
         from archrank.eval.statistics import values
 
         return values(self._with(metric), metric)
@@ -87,13 +88,16 @@ def run(
 ) -> Results:
     """Train and test encoders on identical splits; always resumes from the store.
 
-    encoders: names, globs, `file.py:Class`, `package.module:Class`, or classes (defined in a file, so that their source is known).
-    benchmarks: names or `Benchmark` objects. Other arguments as on the command line. workers: processes; 0 trains in this one.
+    encoders: names, globs, `file.py:Class`, `package.module:Class`, or classes (defined in a file, so that their source
+    is known).
+    benchmarks: names or `Benchmark` objects. Other arguments as on the command line. workers: processes; 0 trains in
+    this one.
     compiled: compile the training step, as `--compile` does. retry_failed: train failed trials again.
-    timeout: seconds that one ensemble may train; then its trials fail. shard: (k, n): only the k-th of n parts of the plan, as `--shard k/n`.
-    A script that runs worker processes must guard its entry with `if __name__ == "__main__":`, as Python's multiprocessing asks.
-    ArchrankError for anything unknown or impossible, before anything is trained; a warning for an encoder that cannot hold a benchmark's
-    architectures and is left out of it, and for trials that failed.
+    timeout: seconds that one ensemble may train; then its trials fail. shard: (k, n): only the k-th of n parts of the
+    plan, as `--shard k/n`. A script that runs worker processes must guard its entry with `if __name__ == "__main__":`,
+    as Python's multiprocessing asks. ArchrankError for anything unknown or impossible, before anything is trained; a
+    warning for an encoder that cannot hold a benchmark's architectures and is left out of it, and for trials that
+    failed.
     """
     from archrank.eval.runners.run import run as run_plan
     from archrank.eval.trials.specs import parse_list

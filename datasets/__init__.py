@@ -1,4 +1,5 @@
-"""Search spaces, benchmarks and splits. Names load when they are first used; nothing here imports torch until graphs are asked for."""
+"""Search spaces, benchmarks and splits. Names load when they are first used; nothing here imports torch until graphs
+are asked for."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -1,8 +1,8 @@
 """Benchmarks: a search space whose architectures have measured scores, and their one form on disk.
 
 A benchmark is one Parquet table and one JSON card beside it. The table has one row per architecture:
-`arch` (name, unique), `ops` (list of op ids), `edges` (list u0, v0, u1, v1, ... with u < v), `key` (isomorphism class; optional,
-`arch` where the card says so), `cell` and `attrs` where the space has them, and one column per metric.
+`arch` (name, unique), `ops` (list of op ids), `edges` (list u0, v0, u1, v1, ... with u < v), `key` (isomorphism class;
+optional, `arch` where the card says so), `cell` and `attrs` where the space has them, and one column per metric.
 No torch here: planning and reporting read benchmarks too.
 """
 
@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 class Benchmark:
     """Architectures (N of them, padded to V nodes) with scores.
 
-    ops int16 [N, V], adj bool [N, V, V], mask bool [N, V], cell int8 [N, V], attrs float32 [N, V, F] or None: as in `Graphs`.
+    ops int16 [N, V], adj bool [N, V, V], mask bool [N, V], cell int8 [N, V], attrs float32 [N, V, F] or None: as in
+    `Graphs`.
     arch: name of each architecture. key: equal for isomorphic architectures.
-    scores: one column per metric, one row per architecture. card: source, licence, units, directions, facts (see `Card`).
+    scores: one column per metric, one row per architecture. card: source, licence, units, directions, facts (see
+    `Card`).
     """
 
     name: str
@@ -81,12 +83,14 @@ class Benchmark:
 
     @cached_property
     def content(self) -> str:
-        """sha256 over what the table holds, whichever program wrote its file. The card keeps it; a table without it is read through once."""
+        """sha256 over what the table holds, whichever program wrote its file. The card keeps it; a table without it is
+        read through once."""
         return self.card.content or content_of(self)
 
     @cached_property
     def table(self) -> str:
-        """sha256 over all that makes numbers: the content, the space, and every metric's direction and unit. Part of every trial's key."""
+        """sha256 over all that makes numbers: the content, the space, and every metric's direction and unit. Part of
+        every trial's key."""
         read = {name: [self.direction(name), self.unit(name)] for name in self.targets}
         return hashlib.sha256(
             json.dumps([self.content, self.space.to_card(), read], sort_keys=True).encode()
@@ -156,7 +160,8 @@ class Benchmark:
         return from_graphs(graphs, scores, **options)
 
     def subset(self, rows: NDArray[np.int64] | Sequence[int]) -> Benchmark:
-        """The benchmark cut down to some rows (for a quick look; its card keeps the whole content's hash with the cut added)."""
+        """The benchmark cut down to some rows (for a quick look; its card keeps the whole content's hash with the cut
+        added)."""
         index = np.asarray(rows, np.int64)
         card = self.card.model_copy(
             update={"content": hashlib.sha256(self.content.encode() + index.tobytes()).hexdigest()}
@@ -180,7 +185,8 @@ class Benchmark:
 def write_benchmark(folder: Path, frame: pd.DataFrame, card: Card | Mapping[str, Any]) -> Path:
     """Write `<name>.parquet` and `<name>.json` into `folder`, after checking them; returns the table's path.
 
-    frame: the columns named at the top of this module. card: at least `name`, `title`, `space`, `metrics`, `default_target`.
+    frame: the columns named at the top of this module. card: at least `name`, `title`, `space`, `metrics`,
+    `default_target`.
     Raises DataError, naming the row, if a graph or a score is not usable; then nothing is written.
     """
     return save(folder, frame, build(frame, card))
@@ -258,7 +264,8 @@ def build(frame: pd.DataFrame, card: Card | Mapping[str, Any], where: str | None
 
 
 def content_of(benchmark: Benchmark) -> str:
-    """sha256 over the columns of a table in one canonical form each: their types and the order of edges in the file do not matter."""
+    """sha256 over the columns of a table in one canonical form each: their types and the order of edges in the file do
+    not matter."""
     columns = {name: benchmark.target(name) for name in benchmark.targets}
     for name in benchmark.targets:
         columns |= {run: benchmark.scores[run].to_numpy(np.float64) for run in benchmark.card.metrics[name].repeats}

@@ -1,4 +1,5 @@
-"""The card of a benchmark: what its table is called, where it comes from, its search space, its metrics, and what is known of it."""
+"""The card of a benchmark: what its table is called, where it comes from, its search space, its metrics, and what is
+known of it."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ class _Part(BaseModel):
 
 
 class MetricCard(_Part):
-    """A metric: its unit, which end of it is good, a description, and the columns of the training runs it is the mean of."""
+    """A metric: its unit, which end of it is good, a description, and the columns of the training runs it is the mean
+    of."""
 
     unit: str = ""
     direction: Literal["max", "min"] = "max"
@@ -45,9 +47,11 @@ class SpaceCard(_Part):
 class Facts(_Part):
     """What is known of a table, and what was done when it was made.
 
-    architectures, classes, best (metric -> best score), missing (metric -> architectures without a score), nb101_hashes: known values that
-    `archrank data verify` compares. key_rule: what architectures of one isomorphism class share. left_out: columns that were left out, and why.
-    notes: what else was done or should be known. departs: known values of the official table that this one does not have.
+    architectures, classes, best (metric -> best score), missing (metric -> architectures without a score),
+    nb101_hashes: known values that `archrank data verify` compares. key_rule: what architectures of one isomorphism
+    class share. left_out: columns that were left out, and why.
+    notes: what else was done or should be known. departs: known values of the official table that this one does not
+    have.
     """
 
     architectures: _Count | None = None
@@ -62,7 +66,8 @@ class Facts(_Part):
 
 
 class Card(_Part):
-    """A card. `sha256`: digest of the table's file. `content`: digest of what the table holds. Further fields are kept."""
+    """A card. `sha256`: digest of the table's file. `content`: digest of what the table holds. Further fields are
+    kept."""
 
     name: str
     title: str

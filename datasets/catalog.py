@@ -1,9 +1,10 @@
-"""Finding benchmarks: those inside the package, those imported before, and those whose official files lie on this machine.
+"""Finding benchmarks: those inside the package, those imported before, and those whose official files lie on this
+machine.
 
-Data folders are searched in this order: those in `$ARCHRANK_DATA` (separated like `$PATH`), `./data`, `../shared/data`. An official
-file found there is imported once; the canonical table is kept in `$ARCHRANK_CACHE` (or the user's cache folder) and made again when the
-file or the importer changes. A custom benchmark, `name.parquet` with `name.json` beside it in a data folder or given as a path to its
-card, is a benchmark like any other.
+Data folders are searched in this order: those in `$ARCHRANK_DATA` (separated like `$PATH`), `./data`, `../shared/data`.
+An official file found there is imported once; the canonical table is kept in `$ARCHRANK_CACHE` (or the user's cache
+folder) and made again when the file or the importer changes. A custom benchmark, `name.parquet` with `name.json` beside
+it in a data folder or given as a path to its card, is a benchmark like any other.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ def _field(card: Path, name: str) -> Any:
 def card_path(name: str) -> Path:
     """The card of a benchmark, importing its official file first where needed.
 
-    name: a known name or the path of a card or table. DataMissing says which file to fetch; ArchrankError for an unknown name.
+    name: a known name or the path of a card or table. DataMissing says which file to fetch; ArchrankError for an
+    unknown name.
     """
     if name in embedded():
         return EMBEDDED / f"{name}.json"
@@ -148,7 +150,8 @@ def _locate(source: Source) -> Path | None:
 
 
 def origin_of(source: Source, path: Path) -> dict[str, Any]:
-    """What an imported table was made from: names, sizes and times of the official files, and the importer's version."""
+    """What an imported table was made from: names, sizes and times of the official files, and the importer's
+    version."""
     importer = importer_of(source)
     files = importer.files(path, source.variant) if importer.files is not None else [path]
     listed = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
@@ -177,9 +180,11 @@ def _imported(source: Source) -> Path:
 
 
 def import_file(source: Source, path: Path) -> Path:
-    """Import the official file (or folder) at `path` as `source` into the cache; returns the card. DataError leaves the cache as it was.
+    """Import the official file (or folder) at `path` as `source` into the cache; returns the card. DataError leaves the
+    cache as it was.
 
-    What is known of the official table and does not hold of this one is named in the card's title and its fact `departs`.
+    What is known of the official table and does not hold of this one is named in the card's title and its fact
+    `departs`.
     """
     from archrank.datasets.benchmark import build, save
     from archrank.datasets.verify import departures
@@ -197,7 +202,8 @@ def import_file(source: Source, path: Path) -> Path:
 
 
 def read_official(read: Callable[..., tuple[Any, Any]], path: Path, variant: str, name: str) -> tuple[Any, Any]:
-    """What an importer's `read(path, variant)` gives, a table and its card. DataError, one line, for a damaged file, which can fail it in any way."""
+    """What an importer's `read(path, variant)` gives, a table and its card. DataError, one line, for a damaged file,
+    which can fail it in any way."""
     try:
         return read(path, variant)
     except (ArchrankError, MemoryError):

@@ -57,7 +57,8 @@ def ragged(column: pd.Series, where: str, width: int) -> tuple[NDArray[np.int64]
 
 
 def adjacency(edges: pd.Series, mask: NDArray[np.bool_], where: str) -> NDArray[np.bool_]:
-    """The flat edge lists u0, v0, u1, v1, ... as bool [N, V, V]; every edge goes forward between real nodes (`mask` [N, V])."""
+    """The flat edge lists u0, v0, u1, v1, ... as bool [N, V, V]; every edge goes forward between real nodes (`mask` [N,
+    V])."""
     adj = np.zeros((*mask.shape, mask.shape[1]), bool)
     lengths, flat = _whole(edges, where)
     if (lengths % 2).any():

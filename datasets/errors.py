@@ -12,7 +12,8 @@ from archrank.datasets.io.visible import visible
 class ArchrankError(Exception):
     """Wrong use or bad input. The command line prints its message and exits with 2; nothing was written.
 
-    The message is one line, whatever names from a file stand in it: what acts instead of being seen is shown escaped (see `visible`).
+    The message is one line, whatever names from a file stand in it: what acts instead of being seen is shown escaped
+    (see `visible`).
     """
 
     def __str__(self) -> str:
@@ -50,7 +51,8 @@ def without_surrogates(text: str) -> str:
 
 
 def one_line(error: BaseException, most: int | None = None) -> str:
-    """An error that some other code raised: its type, and the first line of what it says (of that, at most so many characters)."""
+    """An error that some other code raised: its type, and the first line of what it says (of that, at most so many
+    characters)."""
     lines = message_of(error).strip().splitlines()
     return f"{type(error).__name__}: {visible(lines[0][:most])}" if lines else type(error).__name__
 
@@ -69,5 +71,6 @@ def unknown(what: str, name: str, known: Iterable[str]) -> ArchrankError:
 
 
 def is_interrupt(error: OSError) -> bool:
-    """Whether this is an interrupt that came while pyarrow was at work, which may make an OSError of it ("Signal 2 ignored due to race condition")."""
+    """Whether this is an interrupt that came while pyarrow was at work, which may make an OSError of it ("Signal 2
+    ignored due to race condition")."""
     return str(error).startswith("Signal 2 ")

@@ -28,8 +28,8 @@ class Graphs:
     cell: int64 [B, V], which cell a node belongs to (all 0 in one-cell spaces).
     attrs: float32 [B, V, F] numeric node attributes, or None.
 
-    Structure that follows from the graph alone (`depth`, `reach`, ..., or anything an encoder asks for through `derive`) is computed
-    once for a space and gathered with every batch.
+    Structure that follows from the graph alone (`depth`, `reach`, ..., or anything an encoder asks for through
+    `derive`) is computed once for a space and gathered with every batch.
     """
 
     ops: Tensor
@@ -55,7 +55,8 @@ class Graphs:
     def derive(self, name: str, function: Derivation) -> Tensor:
         """`function(self)`, a tensor whose first dimension is B, computed at most once and kept under `name`.
 
-        Use a name of your own ("my-encoder/walks"). The function must look at nothing but the graphs, and treat each alone.
+        Use a name of your own ("my-encoder/walks"). The function must look at nothing but the graphs, and treat each
+        alone.
         """
         if name not in self._derived:
             with torch.no_grad():
@@ -75,7 +76,8 @@ class Graphs:
         return Graphs(**base, _derived={name: (function(t), f) for name, (t, f) in self._derived.items()})
 
     def __getitem__(self, index: Tensor | slice | list[int]) -> Graphs:
-        """The graphs at `index` with everything derived so far: gathers, never recomputes. `index` may have any shape."""
+        """The graphs at `index` with everything derived so far: gathers, never recomputes. `index` may have any
+        shape."""
         if isinstance(index, list):
             index = torch.as_tensor(index, device=self.device)
         return self._map(lambda tensor: tensor[index])
@@ -114,7 +116,8 @@ class Graphs:
         )
 
     def relabel(self, order: Tensor) -> Graphs:
-        """Nodes in another order: new node i is old node order[b, i] (int64 [B, V]). The caller keeps it topological."""
+        """Nodes in another order: new node i is old node order[b, i] (int64 [B, V]). The caller keeps it
+        topological."""
         rows = torch.arange(len(self), device=self.device)[:, None]
         adj = self.adj[rows[:, :, None], order[:, :, None], order[:, None, :]]
         attrs = None if self.attrs is None else self.attrs[rows, order]
@@ -124,7 +127,8 @@ class Graphs:
 
     @property
     def depth(self) -> Tensor:
-        """int64 [B, V]: edges on the longest path that ends in the node (0 for a source): its topological generation."""
+        """int64 [B, V]: edges on the longest path that ends in the node (0 for a source): its topological
+        generation."""
         return self.derive("depth", _depth)
 
     @property
@@ -134,7 +138,8 @@ class Graphs:
 
     @property
     def distance(self) -> Tensor:
-        """int64 [B, V, V]: edges on the shortest directed path from u to v; 0 on the diagonal, -1 where there is none."""
+        """int64 [B, V, V]: edges on the shortest directed path from u to v; 0 on the diagonal, -1 where there is
+        none."""
         return self.derive("distance", _distance)
 
     @property
@@ -169,7 +174,8 @@ class Graphs:
         return self.ops[self.mask], edges, self.mask.nonzero()[:, 0]
 
     def to_pyg(self) -> Any:
-        """A `torch_geometric.data.Batch` of one `Data` each, with `x` (op ids [n]), `edge_index`, `cell`, and `attrs` where there are some.
+        """A `torch_geometric.data.Batch` of one `Data` each, with `x` (op ids [n]), `edge_index`, `cell`, and `attrs`
+        where there are some.
 
         `batch.to_data_list()` and `batch[i]` give the graphs back. For a flat form alone, `edge_list` is faster.
         """

@@ -1,7 +1,8 @@
-"""Names of isomorphism classes for graphs of any size, from edge lists: by what stands in a graph, or by what it computes.
+"""Names of isomorphism classes for graphs of any size, from edge lists: by what stands in a graph, or by what it
+computes.
 
-`datasets.canonical` holds the same for padded arrays, whose memory grows with the square of the largest graph. Here all graphs lie flat, one
-after the other, and each step treats one topological generation of all of them.
+`datasets.canonical` holds the same for padded arrays, whose memory grows with the square of the largest graph. Here all
+graphs lie flat, one after the other, and each step treats one topological generation of all of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _ONE, _TWO = np.uint64(1), np.uint64(2)
 
 @dataclass(frozen=True)
 class OpRoles:
-    """Op ids with a meaning: data enters at `inputs`, leaves at `outputs`, `nones` are no connection, `skips` change nothing."""
+    """Op ids with a meaning: data enters at `inputs`, leaves at `outputs`, `nones` are no connection, `skips` change
+    nothing."""
 
     inputs: Collection[int] = ()
     outputs: Collection[int] = ()
@@ -56,7 +58,8 @@ class FlatGraphs:
     """G directed acyclic graphs, one after the other: n nodes and E edges in all.
 
     ops: op ids of the nodes, one list per graph. edges: pairs (u, v) with u < v, one list per graph.
-    cells: cell numbers of the nodes, one list per graph (default: all 0). attrs: float32 [n, F] numeric node attributes.
+    cells: cell numbers of the nodes, one list per graph (default: all 0). attrs: float32 [n, F] numeric node
+    attributes.
     """
 
     ops: Sequence[Sequence[int]]
@@ -139,10 +142,11 @@ def labelled_keys(graphs: FlatGraphs) -> list[str]:
 def computation_keys(graphs: FlatGraphs, roles: OpRoles, keep_strided: bool = True) -> list[str]:
     """A name for each graph that graphs of one computation share, by what the roles say of its operations.
 
-    Every node adds up what reaches it. `nones`, and what no data reaches or what reaches no output, count for nothing; `skips` stand for what
-    they copy; a branch that is used twice counts as two equal branches. Where no input (output) is named, nodes without predecessors
-    (successors) take its place. In graphs of several cells a skip that reads an input in any cell but the first stays, because it halves
-    the resolution there (keep_strided=False: it does not). On NAS-Bench-201 these are the 4,930 classes of its importer.
+    Every node adds up what reaches it. `nones`, and what no data reaches or what reaches no output, count for nothing;
+    `skips` stand for what they copy; a branch that is used twice counts as two equal branches. Where no input (output)
+    is named, nodes without predecessors (successors) take its place. In graphs of several cells a skip that reads an
+    input in any cell but the first stays, because it halves the resolution there (keep_strided=False: it does not). On
+    NAS-Bench-201 these are the 4,930 classes of its importer.
     """
     op = graphs.op
     enter = np.isin(op, list(roles.inputs)) if roles.inputs else ~graphs.reached

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 def marker(values: NDArray[np.float64]) -> str:
     """What looks like a marker among N scores, in a sentence; empty if nothing does.
 
-    It is the smallest or largest value, occurs twice or more, and stands alone: below zero where all others are above, or further from them
-    than they are from each other. NaN is passed over.
+    It is the smallest or largest value, occurs twice or more, and stands alone: below zero where all others are above,
+    or further from them than they are from each other. NaN is passed over.
     """
     known = values[~np.isnan(values)]
     for end, other in ((np.min, np.max), (np.max, np.min)) if len(known) else ():

@@ -1,8 +1,8 @@
 """Cells of the NAS-Bench-101 search space: pruning, the official hash, enumeration and seeded samples.
 
 A cell is a DAG of at most 7 vertices and 9 edges. Its first vertex is the input, its last the output, and the interior
-vertices carry one of three operations. Two cells are the same architecture when their *module hash* is equal; the hash is
-the one the official NAS-Bench-101 API uses (Ying et al., ICML 2019), so a cell found here can be looked up there.
+vertices carry one of three operations. Two cells are the same architecture when their *module hash* is equal; the hash
+is the one the official NAS-Bench-101 API uses (Ying et al., ICML 2019), so a cell found here can be looked up there.
 
 No torch here.
 """
@@ -64,7 +64,8 @@ class Cell:
 
     @classmethod
     def from_matrix(cls, matrix: NDArray[np.generic] | Sequence[Sequence[int]], ops: Sequence[int]) -> Cell:
-        """The cell with adjacency `matrix` [V, V] (upper triangular, `matrix[u, v]` = edge u -> v) and op ids `ops` [V]."""
+        """The cell with adjacency `matrix` [V, V] (upper triangular, `matrix[u, v]` = edge u -> v) and op ids `ops`
+        [V]."""
         array = np.asarray(matrix)
         if array.shape != (len(ops), len(ops)):
             raise DataError(f"{len(ops)} ops need a {len(ops)} x {len(ops)} matrix, got shape {array.shape}")
@@ -108,8 +109,8 @@ class Cell:
 def module_hash(matrix: Sequence[Sequence[int]], ops: Sequence[int]) -> str:
     """The official NAS-Bench-101 module hash of a pruned cell.
 
-    matrix: [V, V] of 0 and 1. ops: [V] ids into `OPS`. Every vertex starts from the md5 of (out-degree, in-degree, label)
-    and is re-hashed V times together with the sorted hashes of its neighbours.
+    matrix: [V, V] of 0 and 1. ops: [V] ids into `OPS`. Every vertex starts from the md5 of (out-degree, in-degree,
+    label) and is re-hashed V times together with the sorted hashes of its neighbours.
     """
     count = len(ops)
     into = [[u for u in range(count) if matrix[u][v]] for v in range(count)]

@@ -1,4 +1,5 @@
-"""Lists of architectures that papers published as their split. They are data, found like benchmark files and never part of the package."""
+"""Lists of architectures that papers published as their split. They are data, found like benchmark files and never part
+of the package."""
 
 from __future__ import annotations
 

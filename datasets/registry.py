@@ -1,9 +1,11 @@
-"""A registry: every entry of one kind (losses, heads, metrics, ...) by name, the built-in ones and those of installed packages.
+"""A registry: every entry of one kind (losses, heads, metrics, ...) by name, the built-in ones and those of installed
+packages.
 
-An entry is a definition at the top of a module, `@loss("hinge")` above a function or `KENDALL = Metric("kendall", ...)`. Built-in ones are found in
-the source text of the kind's own package or module, so that a new one is one definition in one file. Installed packages offer theirs through the
-entry-point group `archrank.<kind>`, and `module:object` or `file.py:object` names one without installing it. Listing reads text and runs nobody's
-code; a module is imported when its entry is first used.
+An entry is a definition at the top of a module, `@loss("hinge")` above a function or `KENDALL = Metric("kendall",
+...)`. Built-in ones are found in the source text of the kind's own package or module, so that a new one is one
+definition in one file. Installed packages offer theirs through the entry-point group `archrank.<kind>`, and
+`module:object` or `file.py:object` names one without installing it. Listing reads text and runs nobody's code; a module
+is imported when its entry is first used.
 """
 
 from __future__ import annotations
@@ -30,8 +32,10 @@ BUILT_IN = "built-in"
 class Entry:
     """What a registry says of an entry without importing it.
 
-    name: as users write it. kind: such as "loss". place: `module:object` or `file.py:object`. origin: "built-in", "plug-in PACKAGE" or "file".
-    marker: what registers it in its source ("loss"). summary: one line. options: its keyword-only arguments. path: its source file.
+    name: as users write it. kind: such as "loss". place: `module:object` or `file.py:object`. origin: "built-in",
+    "plug-in PACKAGE" or "file".
+    marker: what registers it in its source ("loss"). summary: one line. options: its keyword-only arguments. path: its
+    source file.
     """
 
     name: str
@@ -50,11 +54,13 @@ class Entry:
 
     @property
     def source(self) -> str:
-        """sha256 of its source file; empty for a built-in one, for which archrank's version stands, and where there is no file."""
+        """sha256 of its source file; empty for a built-in one, for which archrank's version stands, and where there is
+        no file."""
         return "" if self.built_in or self.path is None else hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def validate(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """`options` with values of the declared types, without those that equal their default; ArchrankError names what is wrong."""
+        """`options` with values of the declared types, without those that equal their default; ArchrankError names what
+        is wrong."""
         return checked_options(f"{self.kind} {self.name}", self.options, options)
 
     def load(self) -> Any:
@@ -72,14 +78,18 @@ class Entry:
 
 
 class Registry(Mapping[str, T], Generic[T]):
-    """Entries of one kind, by name. As a mapping: membership, length and names import nothing; values are imported when they are asked for.
+    """Entries of one kind, by name. As a mapping: membership, length and names import nothing; values are imported when
+    they are asked for.
 
     Args:
         kind: what one entry is called in messages: "loss".
-        group: what all of them are called, in `archrank list GROUP` and as the entry-point group `archrank.GROUP`: "losses".
-        home: the package or module (`__name__`) whose source text holds the built-in entries, in the order of files and lines.
+        group: what all of them are called, in `archrank list GROUP` and as the entry-point group `archrank.GROUP`:
+            "losses".
+        home: the package or module (`__name__`) whose source text holds the built-in entries, in the order of files and
+            lines.
         accepts: the class, or classes, that entries are instances of.
-        markers: the names of what makes an entry in source text: decorators, classes or functions; by default those of `accepts`.
+        markers: the names of what makes an entry in source text: decorators, classes or functions; by default those of
+            `accepts`.
     """
 
     def __init__(
@@ -105,7 +115,8 @@ class Registry(Mapping[str, T], Generic[T]):
         return found
 
     def find(self, reference: str) -> Entry:
-        """The entry of a name, or of a `module:object` or `file.py:object`. ArchrankError, with the nearest names, if there is none."""
+        """The entry of a name, or of a `module:object` or `file.py:object`. ArchrankError, with the nearest names, if
+        there is none."""
         if reference in self.entries:
             return self.entries[reference]
         if ":" not in reference:
@@ -119,7 +130,8 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._described(reference, reference, "file", path, name)
 
     def __getitem__(self, reference: str) -> T:
-        """The object itself, imported. ArchrankError for an unknown name, a failing import, or an object of another class."""
+        """The object itself, imported. ArchrankError for an unknown name, a failing import, or an object of another
+        class."""
         if reference not in self._loaded:
             entry = self.find(reference)
             loaded = entry.load()
@@ -161,7 +173,8 @@ class Registry(Mapping[str, T], Generic[T]):
         )
 
     def _described(self, name: str, place: str, origin: str, path: Path | None, object_name: str) -> Entry:
-        """An entry at a place that somebody named; one whose text cannot be read is listed all the same, and fails when it is used."""
+        """An entry at a place that somebody named; one whose text cannot be read is listed all the same, and fails when
+        it is used."""
         try:
             listed = definitions(path) if path is not None else []
         except (ArchrankError, OSError) as error:

@@ -1,4 +1,5 @@
-"""What Python source text says of a definition: its name, summary and keyword-only options. Nothing is imported, so nobody's code runs."""
+"""What Python source text says of a definition: its name, summary and keyword-only options. Nothing is imported, so
+nobody's code runs."""
 
 from __future__ import annotations
 
@@ -36,9 +37,9 @@ class Option:
 class Definition:
     """A class, function or record at the top of a module.
 
-    object: its name there. marker, name: the call that registers it, such as `@loss("hinge")` or `KENDALL = Metric("kendall", ...)`; empty
-    without one. summary: the first line of its docstring; of a record a literal argument summary, description or title, or the first line of the text
-    that follows it. options: by name.
+    object: its name there. marker, name: the call that registers it, such as `@loss("hinge")` or `KENDALL =
+    Metric("kendall", ...)`; empty without one. summary: the first line of its docstring; of a record a literal argument
+    summary, description or title, or the first line of the text that follows it. options: by name.
     """
 
     object: str
@@ -48,8 +49,14 @@ class Definition:
     options: Mapping[str, Option] = field(default_factory=dict)
 
 
+def summary(doc: str) -> str:
+    """The first paragraph of a docstring, in one line."""
+    return " ".join(doc.strip().split("\n\n")[0].split())
+
+
 def definitions(path: Path) -> list[Definition]:
-    """Every definition at the top of a source file, in its order. ArchrankError, with the line, for a file that is no Python."""
+    """Every definition at the top of a source file, in its order. ArchrankError, with the line, for a file that is no
+    Python."""
     return list(_definitions(path, path.stat().st_mtime_ns))
 
 
@@ -62,7 +69,7 @@ def _definitions(path: Path, _modified: int) -> tuple[Definition, ...]:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             marker, name = next((call for call in map(_marking, node.decorator_list) if call[0]), ("", ""))
             doc = (ast.get_docstring(node) or "").strip()
-            found.append(Definition(node.name, marker, name, doc.split("\n")[0], keyword_options(node, constants)))
+            found.append(Definition(node.name, marker, name, summary(doc), keyword_options(node, constants)))
         elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name):
@@ -73,7 +80,8 @@ def _definitions(path: Path, _modified: int) -> tuple[Definition, ...]:
 
 
 def parsed(path: Path, what: str = "file") -> ast.Module:
-    """The syntax tree of a file. ArchrankError, one line, if it is missing, no plain file, too large or no Python. what: the file, in messages."""
+    """The syntax tree of a file. ArchrankError, one line, if it is missing, no plain file, too large or no Python.
+    what: the file, in messages."""
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -115,9 +123,9 @@ def _stated_summary(node: ast.expr) -> str:
 
 
 def _text_of(node: ast.stmt | None) -> str:
-    """The first line of a statement that is nothing but a text, as it documents the assignment before it."""
+    """The summary of a statement that is nothing but a text, as it documents the assignment before it."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-        return node.value.value.strip().split("\n")[0]
+        return summary(node.value.value)
     return ""
 
 
@@ -159,7 +167,8 @@ def keyword_options(node: ast.ClassDef | ast.FunctionDef, constants: Mapping[str
 
 
 def plain_type(node: ast.expr | None) -> Any:
-    """The Python type an annotation stands for, or None where it is not made of int, float, bool, str, Literal, tuple, list and `|`."""
+    """The Python type an annotation stands for, or None where it is not made of int, float, bool, str, Literal, tuple,
+    list and `|`."""
     if isinstance(node, ast.Name) and node.id in PLAIN:
         return PLAIN[node.id]
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
@@ -183,7 +192,8 @@ def plain_type(node: ast.expr | None) -> Any:
 def checked_options(what: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
     """`given` with values brought to their declared types, without those that equal their default, sorted by name.
 
-    what: such as "encoder gcn", for messages. ArchrankError for a misspelt or missing option, a wrong value, or one that JSON cannot hold.
+    what: such as "encoder gcn", for messages. ArchrankError for a misspelt or missing option, a wrong value, or one
+    that JSON cannot hold.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -210,7 +220,8 @@ def checked_options(what: str, options: Mapping[str, Option], given: Mapping[str
 
 
 def module_file(module: str) -> Path | None:
-    """The source file of an importable module, found without importing it or the packages around it; None where there is none."""
+    """The source file of an importable module, found without importing it or the packages around it; None where there
+    is none."""
     top, *parts = module.split(".")
     file, folders = _located(top, None)
     for depth, part in enumerate(parts):

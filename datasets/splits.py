@@ -1,6 +1,7 @@
 """Splits: which architectures a predictor may learn from and which it is tested on, drawn by a named protocol.
 
-Budgets are nested: the architectures of a smaller budget are the first ones of a larger budget's, in the seed's training order.
+Budgets are nested: the architectures of a smaller budget are the first ones of a larger budget's, in the seed's
+training order.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Split:
     """Row numbers of a benchmark: `pool` in training order (budgets are its prefixes), `validation`, `test`.
 
     They are disjoint, unless a protocol that was published otherwise says in its `leaks` that they are not.
-    train_target, test_target: metrics to train on and to test on, where a protocol uses two; None = the target that was asked for.
+    train_target, test_target: metrics to train on and to test on, where a protocol uses two; None = the target that was
+    asked for.
     """
 
     pool: Indices
@@ -55,12 +57,14 @@ class Split:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the three index arrays: equal digests mean the same split. It names pool and order, not the budget."""
+        """sha256 of the three index arrays: equal digests mean the same split. It names pool and order, not the
+        budget."""
         return _digest(self.pool, self.validation, self.test)
 
     @cached_property
     def test_digest(self) -> str:
-        """sha256 of the test indices alone: some protocols draw new training architectures for every seed and keep one test set."""
+        """sha256 of the test indices alone: some protocols draw new training architectures for every seed and keep one
+        test set."""
         return _digest(self.test)
 
 
@@ -85,7 +89,8 @@ class Protocol:
 def make_split(benchmark: Benchmark, protocol: str, seed: int, target: str | None = None) -> Split:
     """The split of (benchmark, protocol, seed), over the architectures that have a score for the target.
 
-    The same arguments give the same split on every machine (NumPy's PCG64, or the legacy generator where a published protocol used it).
+    The same arguments give the same split on every machine (NumPy's PCG64, or the legacy generator where a published
+    protocol used it).
     """
     scored = ~np.isnan(benchmark.target(target))
     if PROTOCOLS[protocol].val_to_test:
@@ -103,7 +108,8 @@ def make_split(benchmark: Benchmark, protocol: str, seed: int, target: str | Non
 
 
 def _clean(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
-    """Whole isomorphism classes go to the test set until it has half of the architectures, or 5,000; the rest is the pool."""
+    """Whole isomorphism classes go to the test set until it has half of the architectures, or 5,000; the rest is the
+    pool."""
     rng = np.random.default_rng(np.random.SeedSequence([20260101, seed]))
     rows = np.flatnonzero(scored)
     number = benchmark.isomorphism_class[rows]
@@ -120,7 +126,8 @@ def _clean(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
 
 
 def _gates(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
-    """As in the released FlowerFormer code: the first half is the pool, the next 40 validation, the rest the test set."""
+    """As in the released FlowerFormer code: the first half is the pool, the next 40 validation, the rest the test
+    set."""
     rows = _gates_lists(benchmark, scored)
     if rows is None:
         rows = np.flatnonzero(scored)
@@ -130,7 +137,8 @@ def _gates(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
 
 
 def validation_pair(benchmark: Benchmark, trained: str) -> str | None:
-    """The test score that belongs to a validation score: `cifar10_val` -> `cifar10_test`, `valid` -> `test`; None without one."""
+    """The test score that belongs to a validation score: `cifar10_val` -> `cifar10_test`, `valid` -> `test`; None
+    without one."""
     for word in ("valid", "val"):
         found = trained.replace(word, "test", 1)
         if found != trained and found in benchmark.targets:
@@ -169,7 +177,8 @@ def _tnasp(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
 
 
 def _nar(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
-    """File order; the 200 after the largest published training set (or half the space) stand for validation; the test set is everything."""
+    """File order; the 200 after the largest published training set (or half the space) stand for validation; the test
+    set is everything."""
     rows = np.flatnonzero(scored)
     end = min(NAR_LARGEST, len(rows) // 2 + len(rows) % 2)
     return Split(rows[:end], rows[end : end + 200], rows)

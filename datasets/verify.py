@@ -1,4 +1,5 @@
-"""Does a benchmark's table say what is known of it? Counts, best scores, isomorphism classes, official hashes and graph facts."""
+"""Does a benchmark's table say what is known of it? Counts, best scores, isomorphism classes, official hashes and graph
+facts."""
 
 from __future__ import annotations
 

@@ -12,8 +12,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Mark:
-    """What a decorator leaves on an encoder: its registered name, whether it is learned, its family in tables, whether a fixed encoding comes
-    out of a pre-training or is a ranking by itself, and what says which architectures it cannot hold."""
+    """What a decorator leaves on an encoder: its registered name, whether it is learned, its family in tables, whether
+    a fixed encoding comes out of a pre-training or is a ranking by itself, and what says which architectures it cannot
+    hold."""
 
     name: str
     learned: bool
@@ -26,17 +27,19 @@ class Mark:
 
 
 def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
-    """Register a learned encoder: an `nn.Module` class made as `Class(space, **config)` whose `forward(graphs)` gives [B, dim].
+    """Register a learned encoder: an `nn.Module` class made as `Class(space, **config)` whose `forward(graphs)` gives
+    [B, dim].
 
-    Keyword-only arguments of `__init__` are its configuration; where it hands `**options` on, those of its base class too. Hooks, found by their
-    presence, be they defined, assigned or inherited:
+    Keyword-only arguments of `__init__` are its configuration; where it hands `**options` on, those of its base class
+    too. Hooks, found by their presence, be they defined, assigned or inherited:
     `paper_recipe(space) -> dict` and `paper_config(space) -> dict` (static): the published training and size;
-    `twins(graphs) -> Graphs` (static): one equivalent relabelling of each architecture, for recipes with a consistency loss;
-    `auxiliary_loss(self, graphs, embeddings) -> scalar`: added to the loss;
-    `compare(self, a, b)`: for embeddings [..., dim] that broadcast, how much likelier a is better than b (log-odds); such an encoder is trained
-    on pairs and ranks by Borda count;
-    `supports(space) -> str | None` (static): why it cannot encode a space's architectures, in one line, or None; a run leaves it out there and says
-    why. It may have parameters of the names of options, and `benchmark`, whose graphs it may look at.
+    `twins(graphs) -> Graphs` (static): one equivalent relabelling of each architecture, for recipes with a consistency
+    loss; `auxiliary_loss(self, graphs, embeddings) -> scalar`: added to the loss;
+    `compare(self, a, b)`: for embeddings [..., dim] that broadcast, how much likelier a is better than b (log-odds);
+    such an encoder is trained on pairs and ranks by Borda count;
+    `supports(space) -> str | None` (static): why it cannot encode a space's architectures, in one line, or None; a run
+    leaves it out there and says why. It may have parameters of the names of options, and `benchmark`, whose graphs it
+    may look at.
     """
     return _mark(Mark(name, True, family))
 
@@ -53,13 +56,13 @@ def encoding(
 ) -> Callable[[T], T]:
     """Register a fixed encoding: a function `(graphs, space, *, ...) -> float [B, F]` that learns nothing from labels.
 
-    It is called once with all architectures of a benchmark. pretrained: it trains on those unlabelled graphs (minutes); its result is
-    then kept in the store by content, and its seconds are counted in the cost. ranks: it is one number, F = 1, higher meaning better, that
-    ranks architectures without a label; it then has the head `none`, unless another one is asked for. supports: a function like the hook of
-    `encoder`; a built-in encoding imports it by name from a module without torch, for planning asks it. head: the head it has where none is named
-    (`mlp`).
-    blocks: `(features, space) -> [(width, weight), ...]`, for an encoding made of parts in different units, side by side: a regressor sees each part
-    scaled to a total variance of weight**2 over its training rows.
+    It is called once with all architectures of a benchmark. pretrained: it trains on those unlabelled graphs (minutes);
+    its result is then kept in the store by content, and its seconds are counted in the cost. ranks: it is one number, F
+    = 1, higher meaning better, that ranks architectures without a label; it then has the head `none`, unless another
+    one is asked for. supports: a function like the hook of `encoder`; a built-in encoding imports it by name from a
+    module without torch, for planning asks it. head: the head it has where none is named (`mlp`).
+    blocks: `(features, space) -> [(width, weight), ...]`, for an encoding made of parts in different units, side by
+    side: a regressor sees each part scaled to a total variance of weight**2 over its training rows.
     """
     return _mark(Mark(name, False, family, pretrained, ranks, supports, head, blocks))
 

@@ -1,4 +1,5 @@
-"""Is an encoder fit for the suite? The checks behind `archrank check`, and the contract tests of every built-in encoder.
+"""Is an encoder fit for the suite? The checks behind `archrank check`, and the contract tests of every built-in
+encoder.
 
 They need no data and no GPU: architectures are random cells (`archrank.eval.synthetic`).
 """
@@ -72,7 +73,8 @@ def check(spec: Spec, begun: Callable[[str], None] | None = None) -> Iterator[Fi
 
 
 class _Subject:
-    """An encoder made for the synthetic space, told nothing about which edges occur, so that nodes may be relabelled."""
+    """An encoder made for the synthetic space, told nothing about which edges occur, so that nodes may be
+    relabelled."""
 
     def __init__(self, spec: Spec, benchmark: Benchmark) -> None:
         self.spec, self.benchmark = spec, benchmark
@@ -163,7 +165,8 @@ def _relabelling(s: _Subject) -> tuple[Verdict, str]:
 
 
 def _other_order(adj: np.ndarray, mask: np.ndarray) -> list[int]:
-    """Another topological order of a graph, as different as a greedy choice of the last ready node makes it; padding stays last."""
+    """Another topological order of a graph, as different as a greedy choice of the last ready node makes it; padding
+    stays last."""
     real = [int(v) for v in np.flatnonzero(mask)]
     order: list[int] = []
     while len(order) < len(real):

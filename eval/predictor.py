@@ -29,16 +29,18 @@ from archrank.eval.metrics import kendall
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import parse
 
-# Architectures kept with a predictor to see that it is loaded as it was saved, and how far their scores may lie apart on another machine.
+# Architectures kept with a predictor to see that it is loaded as it was saved, and how far their scores may lie apart
+# on another machine.
 PROBED, TOLERANCE = 8, 1e-3
 
 
 class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Ranks architectures: `Predictor("gcn", space).fit(graphs, scores).predict(more_graphs)`.
 
-    encoder: a learned encoder as on the command line (`flowerformer[layers=3]`). space: the search space the graphs belong to; a graph must
-    have no edge outside `space.support`. recipe: a name, or a YAML file. direction: `max` if high scores are good. seed: weights, order, dropout.
-    A prediction is a score that orders architectures, higher is better; it is not in the unit of the labels.
+    encoder: a learned encoder as on the command line (`flowerformer[layers=3]`). space: the search space the graphs
+    belong to; a graph must have no edge outside `space.support`. recipe: a name, or a YAML file. direction: `max` if
+    high scores are good. seed: weights, order, dropout. A prediction is a score that orders architectures, higher is
+    better; it is not in the unit of the labels.
     """
 
     def __init__(
@@ -107,7 +109,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         return predict(self.ensemble_, self._prepared(X), [np.arange(len(X))], self.pairs_, self.weights_)[0]
 
     def score(self, X: Graphs, y: ArrayLike, sample_weight: None = None) -> float:
-        """Kendall's tau-b between predictions and scores y [n]: 1 for the right order, whichever end of the scores is good."""
+        """Kendall's tau-b between predictions and scores y [n]: 1 for the right order, whichever end of the scores is
+        good."""
         return kendall(np.asarray(y, np.float64), self.predict(X), "min" if self.direction == "min" else "max")
 
     def encode(self, X: Graphs) -> NDArray[np.float32]:
@@ -126,7 +129,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     def save(self, path: Path | str) -> None:
         """Weights as safetensors, with what is needed to load them again.
 
-        ArchrankError if what is loaded would predict otherwise: an encoder may keep state where no file of weights holds it.
+        ArchrankError if what is loaded would predict otherwise: an encoder may keep state where no file of weights
+        holds it.
         """
         check_is_fitted(self, "ensemble_")
         assert self.space is not None
@@ -172,8 +176,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     def load(cls, path: Path | str, encoder: Any = None) -> Predictor:
         """A saved predictor, ready to predict.
 
-        encoder: the class of an encoder that is not built in; the file says its name and options, and nothing that it names is imported.
-        ArchrankError for a file that `save` did not write, or from an encoder that has changed since.
+        encoder: the class of an encoder that is not built in; the file says its name and options, and nothing that it
+        names is imported. ArchrankError for a file that `save` did not write, or from an encoder that has changed
+        since.
         """
         header, tensors = saved.read(path)
         info = saved.encoder_of(path, header, encoder)
@@ -187,7 +192,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         )
 
     def _restored(self, path: Path | str, header: saved.Header, tensors: dict[str, Tensor], encoder: Any) -> Predictor:
-        """A predictor like this one with the weights of a file; ArchrankError unless it scores the file's architectures as they were scored."""
+        """A predictor like this one with the weights of a file; ArchrankError unless it scores the file's architectures
+        as they were scored."""
         assert self.space is not None
         graphs, scores = saved.probe_of(path, tensors, self.space)
         again = clone(self)
@@ -229,7 +235,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         return spec, *resolve_recipe(find_recipe(self.recipe), spec.info.load(), spec.config, spec.layers(), self.space)
 
     def _checked(self, graphs: Graphs | Sequence[Graphs]) -> Graphs:
-        """The graphs, put together where scikit-learn took them apart; ArchrankError if they are none or do not fit the space."""
+        """The graphs, put together where scikit-learn took them apart; ArchrankError if they are none or do not fit the
+        space."""
         if not isinstance(self.space, SearchSpace):
             raise ArchrankError("Predictor needs the search space: Predictor(encoder, benchmark.space)")
         if isinstance(graphs, list) and graphs and all(isinstance(one, Graphs) for one in graphs):

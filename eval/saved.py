@@ -1,4 +1,5 @@
-"""Files of fitted predictors: weights as safetensors, and one typed header. Reading one runs nothing that the file names."""
+"""Files of fitted predictors: weights as safetensors, and one typed header. Reading one runs nothing that the file
+names."""
 
 from __future__ import annotations
 
@@ -44,8 +45,10 @@ class SpaceHeader(Strict):
 class Header(Strict):
     """What a file says of the predictor in it.
 
-    encoder: its name. options: those that were given; config: all that it was made with, a recipe's published size included. head: as it was given;
-    layers: what it is made of. sequential: why it is called outside vmap, or null. seed, recipe, direction: as `Predictor` takes them.
+    encoder: its name. options: those that were given; config: all that it was made with, a recipe's published size
+    included. head: as it was given;
+    layers: what it is made of. sequential: why it is called outside vmap, or null. seed, recipe, direction: as
+    `Predictor` takes them.
     """
 
     version: Literal[1] = 1
@@ -102,7 +105,8 @@ def read(path: Path | str) -> tuple[Header, dict[str, Tensor]]:
 
 
 def encoder_of(path: Path | str, header: Header, given: Any) -> EncoderInfo:
-    """The encoder of a file: a built-in one by its name, or the one the caller gives. Nothing else is looked up: a file must not choose what runs."""
+    """The encoder of a file: a built-in one by its name, or the one the caller gives. Nothing else is looked up: a file
+    must not choose what runs."""
     if given is None:
         if header.encoder in catalog.builtin():
             return catalog.builtin()[header.encoder]
@@ -175,7 +179,8 @@ def probe_of(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace
 
 
 def state_of(network: nn.Module, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Everything tensors hold of one fitted network: `parameters` under their names, and all buffers, those too that a state dict leaves out."""
+    """Everything tensors hold of one fitted network: `parameters` under their names, and all buffers, those too that a
+    state dict leaves out."""
     buffers = {f"buffer/{name}": tensor for name, tensor in network.named_buffers()}
     return {f"parameter/{name}": tensor for name, tensor in parameters.items()} | buffers
 
@@ -194,7 +199,8 @@ def restore(path: Path | str, network: nn.Module, tensors: Mapping[str, Tensor])
 
 
 def check_size(path: Path | str, header: Header, make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> None:
-    """ArchrankError unless the encoder (from `make`) and the head that a file's options describe have the weights that are in the file.
+    """ArchrankError unless the encoder (from `make`) and the head that a file's options describe have the weights that
+    are in the file.
 
     Found out without making room for them: options of a few bytes can ask for gigabytes.
     """

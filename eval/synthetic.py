@@ -1,4 +1,5 @@
-"""A made-up benchmark: random cells with a score that depends on their operations and on how data flows. For checks and tests only."""
+"""A made-up benchmark: random cells with a score that depends on their operations and on how data flows. For checks and
+tests only."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ OPS = ("input", "conv1x1", "conv3x3", "maxpool3x3", "output")
 
 
 def synthetic(count: int = 400, nodes: int = 7, seed: int = 0) -> Benchmark:
-    """`count` different random cells of 4 to `nodes` nodes, every node on a path from input to output; scores `quality` (in percent) and `cost`.
+    """`count` different random cells of 4 to `nodes` nodes, every node on a path from input to output; scores `quality`
+    (in percent) and `cost`.
 
-    `quality` rises with convolutions on long paths, so that neither counting operations nor the edges alone explain it; it carries a little
-    noise, drawn once.
+    `quality` rises with convolutions on long paths, so that neither counting operations nor the edges alone explain it;
+    it carries a little noise, drawn once.
     """
     rng = np.random.default_rng(seed)
     rows: dict[str, dict[str, object]] = {}

@@ -192,7 +192,8 @@ def _way(way: str, members: int) -> str:
 
 
 def _costs(of: Sequence[Sample], ready: Sample) -> list[str]:
-    """Cells of one way: step by CPU and by the clock, a trained member, predictions a second, memory, share of Python."""
+    """Cells of one way: step by CPU and by the clock, a trained member, predictions a second, memory, share of
+    Python."""
     way = ready["variant"]
     trained, predicted = select(of, what="train", variant=way), select(of, what="predict", variant=way)
     cpu, wall, score = (

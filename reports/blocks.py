@@ -144,7 +144,8 @@ class Figure:
 
     @property
     def across(self) -> int:
-        """How many small panels stand side by side on a wide page, so that no row is left with one: six, or fewer in rows of equal length."""
+        """How many small panels stand side by side on a wide page, so that no row is left with one: six, or fewer in
+        rows of equal length."""
         return math.ceil(len(self.panels) / math.ceil(len(self.panels) / 6))
 
 

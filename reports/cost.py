@@ -29,7 +29,8 @@ class Cost:
 
 
 def costs_by_machine(view: View, budget: int) -> tuple[Mapping[str, Mapping[str, Cost]], list[str]]:
-    """Per hardware string the costs of the predictors whose settings were all measured there; and sentences about the rest."""
+    """Per hardware string the costs of the predictors whose settings were all measured there; and sentences about the
+    rest."""
     rows = view.covered.common
     keys = ["label", "benchmark", "target", "budget", "seed"]
     whole = rows[keys].merge(view.frame, on=keys, how="left")
@@ -65,7 +66,8 @@ def _geometric(values: pd.Series) -> float:
 
 
 def cheapest(group: Group, view: View) -> str:
-    """One sentence: the fastest of the best predictor and those that do not differ significantly from it, if all ran on one machine."""
+    """One sentence: the fastest of the best predictor and those that do not differ significantly from it, if all ran on
+    one machine."""
     top = view.top
     budget = max(int(b) for b in view.boot.budgets)
     for machine, found in costs_by_machine(view, budget)[0].items():

@@ -22,7 +22,8 @@ MOST_POINTS = 120
 
 @dataclass(frozen=True)
 class Encoded:
-    """Encodings [N, F] of test architectures (rows `index` [N] of the table) by one trial, with their true scores [N]."""
+    """Encodings [N, F] of test architectures (rows `index` [N] of the table) by one trial, with their true scores
+    [N]."""
 
     label: str
     seed: int
@@ -32,7 +33,8 @@ class Encoded:
 
 
 def encoded(study: Study, table: Benchmark, frame: pd.DataFrame, labels: Sequence[str], target: str) -> list[Encoded]:
-    """The first stored encodings of every label among the done trials of `frame` (one task, one budget; target: the score they were tested on)."""
+    """The first stored encodings of every label among the done trials of `frame` (one task, one budget; target: the
+    score they were tested on)."""
     out = []
     sign = 1.0 if table.direction(target) == "max" else -1.0
     for label in labels:
@@ -49,7 +51,8 @@ def encoded(study: Study, table: Benchmark, frame: pd.DataFrame, labels: Sequenc
 
 
 def principal(encoding: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """The first two principal components [N, 2], signs fixed, and the share of variance they hold (0 if there is none)."""
+    """The first two principal components [N, 2], signs fixed, and the share of variance they hold (0 if there is
+    none)."""
     centred = encoding - encoding.mean(0)
     left, size, _ = np.linalg.svd(centred, full_matrices=False)
     if not size.size or size[0] <= 1e-12:

@@ -26,7 +26,8 @@ __all__ = ["sections_of", "write"]
 
 
 def sections_of(study: Study) -> list[Section]:
-    """The parts of the page, in order. One of an installed package that fails says so in its place, and costs no other."""
+    """The parts of the page, in order. One of an installed package that fails says so in its place, and costs no
+    other."""
     sections = []
     for name, entry in sorted(SECTIONS.items(), key=lambda item: item[1].order):
         try:
@@ -58,8 +59,8 @@ def write(
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown:
         raise ArchrankError(f"unknown report format '{unknown[0]}'; there are {', '.join(FORMATS)}")
-    # One thread: the arithmetic here is small, spinning threads cost more than they bring on a busy machine, and the order
-    # of sums, so every byte, stays the same.
+    # One thread: the arithmetic here is small, spinning threads cost more than they bring on a busy machine, and the
+    # order of sums, so every byte, stays the same.
     with threadpool_limits(1):
         return _write(stores, out, formats, only, title, name, load)
 

@@ -1,4 +1,5 @@
-"""Published values that may be shown beside measured ones: same benchmark, protocol, target and metric, nothing less."""
+"""Published values that may be shown beside measured ones: same benchmark, protocol, target and metric, nothing
+less."""
 
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ def published() -> pd.DataFrame:
     """Every reference value.
 
     Columns: paper, encoder (the paper's name), label (the archrank encoder meant, or empty), benchmark, protocol and
-    target (archrank's names, the target being the one that is trained on; empty where archrank has no such protocol, and then the row is never drawn), as_published
-    (space and protocol in the paper's terms), budget, metric, value, std, source, confidence (`primary`: read in the paper or its
-    repository; `secondary`: in somebody else's note on it), remark (what a reader must know before comparing, or why it cannot be).
+    target (archrank's names, the target being the one that is trained on; empty where archrank has no such protocol,
+    and then the row is never drawn), as_published (space and protocol in the paper's terms), budget, metric, value,
+    std, source, confidence (`primary`: read in the paper or its repository; `secondary`: in somebody else's note on
+    it), remark (what a reader must know before comparing, or why it cannot be).
     """
     with files("archrank.reports").joinpath("published.csv").open(encoding="utf-8") as stream:
         table = pd.read_csv(stream)

@@ -20,7 +20,8 @@ __all__ = ["Claim", "Outcome", "Task", "claims", "outcomes", "tasks"]
 
 @dataclass(frozen=True)
 class Claim:
-    """A published value. `reason`: why nothing measured here may stand beside it (empty: it may). `remark`: what to know when it does."""
+    """A published value. `reason`: why nothing measured here may stand beside it (empty: it may). `remark`: what to
+    know when it does."""
 
     paper: str
     encoder: str
@@ -50,7 +51,8 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim with what was measured: the mean over seeds with its 95 % interval. `inside`: None where there is no interval."""
+    """A claim with what was measured: the mean over seeds with its 95 % interval. `inside`: None where there is no
+    interval."""
 
     claim: Claim
     ours: Interval
@@ -65,7 +67,8 @@ class Outcome:
 def claims(
     encoder: str, benchmarks: Collection[str] | None = None, budgets: Collection[int] | None = None
 ) -> list[Claim]:
-    """Every published value of an encoder (archrank's name), each with the reason why it cannot be compared, where there is one.
+    """Every published value of an encoder (archrank's name), each with the reason why it cannot be compared, where
+    there is one.
 
     benchmarks, budgets: only these, if given. ArchrankError where archrank knows no published value of the encoder.
     """
@@ -131,7 +134,8 @@ def tasks(found: Iterable[Claim]) -> list[Task]:
 
 
 def outcomes(found: Sequence[Claim], frame: pd.DataFrame) -> list[Outcome]:
-    """The comparable claims that `frame` (rows of one predictor under its paper recipe, columns of docs/store.md) has trials for."""
+    """The comparable claims that `frame` (rows of one predictor under its paper recipe, columns of docs/store.md) has
+    trials for."""
     out = []
     for claim in (claim for claim in found if not claim.reason):
         same = (

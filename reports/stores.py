@@ -1,4 +1,5 @@
-"""Plain questions about stores: how far they have come, what failed, what one trial is, what moved between two of them."""
+"""Plain questions about stores: how far they have come, what failed, what one trial is, what moved between two of
+them."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ CELL = ["label", "benchmark", "target", "protocol", "recipe", "budget"]
 
 
 def read(folders: Sequence[Path]) -> Reading:
-    """All trials of the stores, those that newer ones replace too; a warning for every file that is left out and every key with two results.
+    """All trials of the stores, those that newer ones replace too; a warning for every file that is left out and every
+    key with two results.
 
     Raises:
         ArchrankError: a folder is missing, or there is no trial that can be read.
@@ -45,7 +47,8 @@ def read(folders: Sequence[Path]) -> Reading:
 
 
 def scored(records: Iterable[TrialRecord], reading: Reading, metric: str) -> list[TrialRecord]:
-    """The trials with one metric, computed from their predictions where it is not stored and the table is available; a warning where it cannot be."""
+    """The trials with one metric, computed from their predictions where it is not stored and the table is available; a
+    warning where it cannot be."""
     from archrank.datasets import load
     from archrank.eval.trials.rescore import with_metrics
 
@@ -138,7 +141,8 @@ def training(folders: Sequence[Path]) -> int:
 
 
 def alike(failed: Iterable[TrialRecord], *apart: str) -> dict[tuple[str, ...], list[TrialRecord]]:
-    """Failed trials with equal errors together: (label, benchmark/target, type, message, and of the trial what is named in `apart`) -> the trials."""
+    """Failed trials with equal errors together: (label, benchmark/target, type, message, and of the trial what is named
+    in `apart`) -> the trials."""
     found: dict[tuple[str, ...], list[TrialRecord]] = {}
     for record in sorted(
         failed, key=lambda r: (r.label, r.trial.benchmark, r.trial.target, r.trial.budget, r.trial.seed)
@@ -159,9 +163,10 @@ def cells(records: Iterable[TrialRecord]) -> list[str]:
 class Moved:
     """One cell in two stores: means over the seeds both have, their paired difference (second minus first).
 
-    verdict: "equal" (every seed bit-equal), "moved" (by a paired test at 5 %, adjusted for all cells, or failed in one store only), "within" what chance gives, "no interval"
-    (one seed, or every seed moved by exactly the same), "not comparable" (other splits, for one), "other seeds" (did not move where both have
-    the seed, but one store has done seeds that the other has not), "only in the first" or "only in the second".
+    verdict: "equal" (every seed bit-equal), "moved" (by a paired test at 5 %, adjusted for all cells, or failed in one
+    store only), "within" what chance gives, "no interval" (one seed, or every seed moved by exactly the same), "not
+    comparable" (other splits, for one), "other seeds" (did not move where both have the seed, but one store has done
+    seeds that the other has not), "only in the first" or "only in the second".
     """
 
     cell: tuple[Any, ...]
@@ -173,7 +178,8 @@ class Moved:
 
 
 def moved(first: Sequence[TrialRecord], second: Sequence[TrialRecord], metric: str = "kendall") -> list[Moved]:
-    """Every (label, benchmark, target, protocol, recipe, budget) of two stores (one trial per cell: `latest`), in sorted order; seeds are paired.
+    """Every (label, benchmark, target, protocol, recipe, budget) of two stores (one trial per cell: `latest`), in
+    sorted order; seeds are paired.
 
     ArchrankError if one of them has no trial with the metric.
     """

@@ -51,7 +51,8 @@ MOST_DRAWS = 400
 """Bootstrap draws that a page carries for each view."""
 
 ENOUGH = 0.5
-"""Share of a group's settings a predictor must have results for to be ranked; below it the common settings of all would shrink too far."""
+"""Share of a group's settings a predictor must have results for to be ranked; below it the common settings of all would
+shrink too far."""
 
 
 def grouped(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame]]:
@@ -106,7 +107,8 @@ class View:
 
     @cached_property
     def top(self) -> tuple[str, ...]:
-        """The label with the best mean and, in their order, all that do not differ significantly from it: that share a tier letter with it."""
+        """The label with the best mean and, in their order, all that do not differ significantly from it: that share a
+        tier letter with it."""
         first = self.order[0]
         return tuple(label for label in self.order if label == first or not self.comparison(first, label).significant)
 
@@ -182,7 +184,8 @@ class Group:
 class Study:
     """Everything a section may ask for.
 
-    problems: a line for each file that was left out and each key with two results. suites: those that were run into these stores.
+    problems: a line for each file that was left out and each key with two results. suites: those that were run into
+    these stores.
     skipped: benchmark of a suite without any trial here -> (the suite, how to get it).
     """
 
@@ -231,7 +234,8 @@ class Study:
         return self._ceilings[benchmark, score]
 
     def predictions(self, key: str, table: Benchmark) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
-        """What a trial predicted, rows of the table [N] and predictions [N]; None where its store has none that can be used (then `problems` says so)."""
+        """What a trial predicted, rows of the table [N] and predictions [N]; None where its store has none that can be
+        used (then `problems` says so)."""
         return self._beside(key, "predictions", table)
 
     def encodings(self, key: str, table: Benchmark) -> tuple[NDArray[np.int64], NDArray[np.float64]] | None:
@@ -256,7 +260,8 @@ class Study:
             return None
 
     def look_alikes(self, spaces: Collection[str]) -> list[tuple[str, ...]]:
-        """Search spaces of these names that have the same operations, roles and size as far as their tables are available: perhaps one space."""
+        """Search spaces of these names that have the same operations, roles and size as far as their tables are
+        available: perhaps one space."""
         found: dict[object, set[str]] = {}
         for benchmark, space in sorted(set(zip(self.frame["benchmark"], self.frame["space"]))):
             table = self.table(str(benchmark)) if space in spaces else ""
@@ -294,7 +299,8 @@ def read_study(
     found, without = with_metrics(found, reading.store_of, METRICS, partial(_table, tables))
     records = {record.key: record for record in found}
     frame = as_frame(found)
-    # Plain objects: pandas' own text columns take several times as long to select and group, and both is done some hundred times.
+    # Plain objects: pandas' own text columns take several times as long to select and group, and both is done some
+    # hundred times.
     frame = frame.astype({name: object for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])})
     frame = frame.sort_values(
         ["label", "benchmark", "target", "protocol", "recipe", "budget", "seed"], ignore_index=True

@@ -134,7 +134,8 @@ class Palette:
         return _DASHES[self.place[label] // len(COLOURS) % len(_DASHES)]
 
     def name(self, label: str, most: int = 20) -> str:
-        """The label as it can be seen, in at most `most` characters: without its options where it is too long and no other predictor differs in them alone, else cut."""
+        """The label as it can be seen, in at most `most` characters: without its options where it is too long and no
+        other predictor differs in them alone, else cut."""
         bare = _without_options(label)
         shown = visible(bare if len(visible(label)) > most and self._bare[bare] == 1 else label)
         return shown if len(shown) <= most else shown[: most - 1] + "…"

@@ -87,9 +87,11 @@ def as_file(text: str) -> bytes:
 
 
 def inlined(text: str, prefix: str, alt: str, colours: Mapping[str, str]) -> str:
-    """The drawing for use inside a page: ids short and unique, colours replaced, the page's own font, words for those who do not see it.
+    """The drawing for use inside a page: ids short and unique, colours replaced, the page's own font, words for those
+    who do not see it.
 
-    `alt` must already be escaped for use in an attribute; `colours` maps colours as they are drawn to what shall stand there.
+    `alt` must already be escaped for use in an attribute; `colours` maps colours as they are drawn to what shall stand
+    there.
     """
     ids: dict[str, str] = {}
     any_colour = re.compile("|".join(map(re.escape, colours)))

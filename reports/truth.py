@@ -45,7 +45,8 @@ class Prediction:
         return Prediction(self.label, self.index[at], self.seed[at], self.true[at], self.predicted[at])
 
     def first_predicted(self) -> NDArray[np.float64]:
-        """Where the architecture predicted best truly stands, in per cent from the top, for each seed in ascending order.
+        """Where the architecture predicted best truly stands, in per cent from the top, for each seed in ascending
+        order.
 
         Architectures that share the best prediction are as likely as each other to be taken, so it is their mean.
         """

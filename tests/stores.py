@@ -10,7 +10,8 @@ from archrank.eval.trials.trial import key_of
 
 
 def rewrite(path: Path, record: dict[str, Any]) -> Path:
-    """Store `record` (schema 1, which has no digest) in place of the trial at `path`, under the key of its fields; its predictions move with it."""
+    """Store `record` (schema 1, which has no digest) in place of the trial at `path`, under the key of its fields; its
+    predictions move with it."""
     key = key_of(record["trial"])
     text = json.dumps(record | {"schema": 1, "digest": None, "key": key})
     for kind in ("predictions", "encodings"):

@@ -1,4 +1,5 @@
-"""docs/extending.md: the package that its code makes is installed by pip, lists one entry of every kind, and all of them work in one run and report."""
+"""docs/extending.md: the package that its code makes is installed by pip, lists one entry of every kind, and all of
+them work in one run and report."""
 
 import json
 import os

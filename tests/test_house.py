@@ -55,7 +55,8 @@ def test_rooms_of_eval_import_one_way(room):
                 assert rooms <= ROOMS[room] | {room}, f"{path.relative_to(ROOT)}:{node.lineno} imports {node.module}"
 
 
-# Circles that stand: `Benchmark.from_graphs` is a door to tables of one's own, which make a Benchmark; an importer and its older format.
+# Circles that stand: `Benchmark.from_graphs` is a door to tables of one's own, which make a Benchmark; an importer and
+# its older format.
 CIRCLES = {"archrank.datasets.benchmark", "archrank.datasets.importers.nasbench201"}
 
 
@@ -199,7 +200,8 @@ def test_the_wheel_works_outside_the_repository(tmp_path):
     env = tmp_path / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(env)], check=True)
     site = next(env.glob("lib/python*/site-packages"))
-    # Dependencies are borrowed by path; the editable install of this repository is not (its .pth is not read from there).
+    # Dependencies are borrowed by path; the editable install of this repository is not (its .pth is not read from
+    # there).
     (site / "dependencies.pth").write_text(next(p for p in sys.path if p.endswith("site-packages")) + "\n")
     subprocess.run(
         [

@@ -1,4 +1,5 @@
-"""The package from a user's folder: type checkers see its real types, and a folder of the repository is not taken for another package."""
+"""The package from a user's folder: type checkers see its real types, and a folder of the repository is not taken for
+another package."""
 
 import json
 import shutil

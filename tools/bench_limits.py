@@ -1,7 +1,8 @@
-"""The project's own limits on speed and memory beside what `archrank bench` measured: ``python tools/bench_limits.py FOLDER ...``.
+"""The project's own limits on speed and memory beside what `archrank bench` measured: ``python tools/bench_limits.py
+FOLDER ...``.
 
-"At its floor" is the ratio if the ensemble took no longer than its roofline bound, so no way of doing the same arithmetic gives more. Exit code 1 if a
-limit is not met.
+"At its floor" is the ratio if the ensemble took no longer than its roofline bound, so no way of doing the same
+arithmetic gives more. Exit code 1 if a limit is not met.
 """
 
 from __future__ import annotations

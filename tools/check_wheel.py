@@ -1,6 +1,8 @@
-"""Builds the wheel and tries it outside the repository with every Python from 3.11 to 3.14 on the machine: `python tools/check_wheel.py`.
+"""Builds the wheel and tries it outside the repository with every Python from 3.11 to 3.14 on the machine: `python
+tools/check_wheel.py`.
 
-What is tried needs no torch: listing, planning and help. Each Python gets a virtual environment with the wheel and the packages that those need.
+What is tried needs no torch: listing, planning and help. Each Python gets a virtual environment with the wheel and the
+packages that those need.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The command line. Thin: every command reads its options, calls the package and prints. Nothing heavy is imported before it is needed."""
+"""The command line. Thin: every command reads its options, calls the package and prints. Nothing heavy is imported
+before it is needed."""
 
 from __future__ import annotations
 
@@ -105,7 +106,8 @@ def _name_types(made: Any) -> None:
 
 
 def top(version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True)) -> None:
-    """Which way of encoding an architecture ranks unseen architectures best, from how few labels, at what cost, and is the difference real?"""
+    """Which way of encoding an architecture ranks unseen architectures best, from how few labels, at what cost, and is
+    the difference real?"""
     if version:
         from archrank import __version__
 

@@ -56,7 +56,8 @@ def bench(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of results and page.")] = Path("results/bench"),
 ) -> None:
-    """Measure what training and prediction cost, side by side with other ways; write samples (JSON), a page (Markdown) and figures (SVG)."""
+    """Measure what training and prediction cost, side by side with other ways; write samples (JSON), a page (Markdown)
+    and figures (SVG)."""
     from archrank.eval.bench.results import read_all
     from archrank.reports.bench_page import write_page
 

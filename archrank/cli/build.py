@@ -23,7 +23,8 @@ def build(
     verify: bool = typer.Option(False, "--verify", help="Retrain random cells of the shipped table and compare."),
     output: str = typer.Option("", "--output", "-o", help="Folder of the build [results/<name>-build]."),
 ) -> None:
-    """Train the cells of a benchmark: resumable at any moment, in parallel, or (--verify) compared with the shipped table.
+    """Train the cells of a benchmark: resumable at any moment, in parallel, or (--verify) compared with the shipped
+    table.
 
     Writes <name>.parquet and <name>.json into the output folder. Exit code 1 when a cell failed or a comparison did.
     """

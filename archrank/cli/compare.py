@@ -28,7 +28,8 @@ def compare(
     recipe: Annotated[str | None, typer.Option("--recipe", help="Needed where both ran under several.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:
-    """Compare two encoders on the splits both have: paired difference with a 95 % interval, and whether it is significant."""
+    """Compare two encoders on the splits both have: paired difference with a 95 % interval, and whether it is
+    significant."""
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.metrics import METRICS
     from archrank.eval.statistics import ComparisonError, compare_each
@@ -136,7 +137,8 @@ def _plain(row: Comparison) -> dict[str, Any]:
 
 
 def _print_table(frame: pd.DataFrame, rows: list[Comparison], under: dict[str, str]) -> None:
-    """One line per benchmark and label budget: both means, the paired difference, how many splits, which is significantly better."""
+    """One line per benchmark and label budget: both means, the paired difference, how many splits, which is
+    significantly better."""
     from archrank.eval.metrics import METRICS
     from archrank.eval.statistics import rounded, values
 

@@ -1,4 +1,5 @@
-"""Where the command line prints. Everything passes here: nothing of a stranger's file acts on the terminal, and any encoding will do."""
+"""Where the command line prints. Everything passes here: nothing of a stranger's file acts on the terminal, and any
+encoding will do."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ STREAMS = 3
 
 
 def open_streams() -> None:
-    """Standard streams that can be written: closed ones lead nowhere, and what their encoding lacks is written as an escape."""
+    """Standard streams that can be written: closed ones lead nowhere, and what their encoding lacks is written as an
+    escape."""
     for number in range(STREAMS):
         try:
             os.fstat(number)
@@ -47,7 +49,8 @@ def open_streams() -> None:
 
 
 def flush() -> None:
-    """Write what is buffered; what cannot be written is dropped, since Python would print a traceback about it at exit."""
+    """Write what is buffered; what cannot be written is dropped, since Python would print a traceback about it at
+    exit."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -111,7 +114,8 @@ def print_table(
 
     Args:
         title: the line above it.
-        columns: the head of each column [C] with what rich's `add_column` may be told of it (justify, no_wrap, overflow).
+        columns: the head of each column [C] with what rich's `add_column` may be told of it (justify, no_wrap,
+            overflow).
         rows: the texts, each [C].
         caption: the line below it.
     """
@@ -132,7 +136,8 @@ def print_table(
 
 @contextmanager
 def only_json(active: bool) -> Iterator[None]:
-    """Whatever is printed inside goes to standard error, by Python or below it: a plug-in's own lines are no part of a JSON document."""
+    """Whatever is printed inside goes to standard error, by Python or below it: a plug-in's own lines are no part of a
+    JSON document."""
     if not active:
         yield
         return

@@ -116,7 +116,8 @@ def import_(
         Path | None, typer.Option("--to", help="Custom: folder to write it to [a folder of archrank's own].")
     ] = None,
 ) -> None:
-    """Turn an official file, or your own table, into a checked benchmark. Repeating it is safe; a bad file changes nothing."""
+    """Turn an official file, or your own table, into a checked benchmark. Repeating it is safe; a bad file changes
+    nothing."""
     from archrank.datasets.catalog import custom_folder, import_file
     from archrank.datasets.errors import ArchrankError
 
@@ -156,7 +157,8 @@ def verify(
     every: Annotated[bool, typer.Option("--all", help="Every benchmark available locally.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check tables against what is known: counts, best scores, classes, official hashes, graph facts. Exit code 1 if a check fails."""
+    """Check tables against what is known: counts, best scores, classes, official hashes, graph facts. Exit code 1 if a
+    check fails."""
     from archrank.datasets.catalog import available, card_path
     from archrank.datasets.errors import ArchrankError, DataError
     from archrank.datasets.verify import verify as check

@@ -20,7 +20,8 @@ def merge(
     ],
     store: Stores,
 ) -> None:
-    """Copy the trials of several stores into one. Nothing is overwritten; two different results for one trial stop it before anything is written."""
+    """Copy the trials of several stores into one. Nothing is overwritten; two different results for one trial stop it
+    before anything is written."""
     from archrank.eval.trials.merge import merge_stores
 
     copied = merge_stores(out, store)

@@ -22,7 +22,8 @@ def report(
     only: Annotated[str | None, typer.Option("--only", help="Compare only these labels or encoder names.")] = None,
     title: Annotated[str, typer.Option("--title", help="The heading.")] = "",
 ) -> None:
-    """Write the comparative report on everything stored: who ranks first, by how much, and whether that is significant."""
+    """Write the comparative report on everything stored: who ranks first, by how much, and whether that is
+    significant."""
     from archrank.reports import build
 
     chosen = _labels(only) if only else None
@@ -145,7 +146,8 @@ def diff(
     as_json: AsJson = False,
     every: Annotated[bool, typer.Option("--all", help="Also the settings that did not move.")] = False,
 ) -> None:
-    """Which numbers moved between two stores: seeds paired, tests adjusted for all settings. Exit code 0 if none did and both have the same settings and seeds."""
+    """Which numbers moved between two stores: seeds paired, tests adjusted for all settings. Exit code 0 if none did
+    and both have the same settings and seeds."""
     from archrank.eval.metrics import METRICS
     from archrank.eval.trials.results import latest
     from archrank.reports.stores import moved, read, scored

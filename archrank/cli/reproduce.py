@@ -38,7 +38,8 @@ def reproduce(
     dry: Annotated[bool, typer.Option("--dry-run", help="Say what would be run and compared, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:
-    """Train an encoder by its paper's recipe under its paper's protocol, and show our mean and interval beside the published values."""
+    """Train an encoder by its paper's recipe under its paper's protocol, and show our mean and interval beside the
+    published values."""
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.engine.device import chosen_device
     from archrank.eval.trials.specs import parse_list

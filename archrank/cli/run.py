@@ -67,7 +67,8 @@ def _plan(
     recipe: str | None,
     reach: Reach = "text",
 ) -> tuple[Plan, dict[str, str]]:
-    """The plan, and the suite's optional benchmarks that are not available locally (name -> how to get it), each said in one line."""
+    """The plan, and the suite's optional benchmarks that are not available locally (name -> how to get it), each said
+    in one line."""
     from archrank.datasets.errors import ArchrankError
     from archrank.eval.trials.specs import parse_list
     from archrank.eval.trials.suite import read_suite

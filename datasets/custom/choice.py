@@ -33,7 +33,8 @@ _FEWEST_NUMBERED = 10
 
 @dataclass(frozen=True)
 class Choice:
-    """metrics: columns that are scores. target: the one predicted by default. left_out: other columns and why. notes: what a user should know."""
+    """metrics: columns that are scores. target: the one predicted by default. left_out: other columns and why. notes:
+    what a user should know."""
 
     metrics: list[str]
     target: str
@@ -46,8 +47,10 @@ def choose(
 ) -> Choice:
     """The scores among the columns of `frame`, which has none that describe graphs.
 
-    metrics: columns the user names, otherwise those of which most fields are numbers and that do not number rows or trainings.
-    target: what the user names, otherwise the first that is no cost. DataError where nothing is left or a name is not there.
+    metrics: columns the user names, otherwise those of which most fields are numbers and that do not number rows or
+    trainings.
+    target: what the user names, otherwise the first that is no cost. DataError where nothing is left or a name is not
+    there.
     """
     if metrics:
         if missing := [metric for metric in metrics if metric not in frame.columns]:
@@ -77,7 +80,8 @@ def choose(
 def _numeric(frame: pd.DataFrame, rows: Sequence[str], path: Path) -> tuple[list[str], dict[str, str]]:
     """Columns of which most filled fields are numbers, and why the others are none.
 
-    One wrong field shall be named, not make a column disappear; nor shall scores in a form that is not read, such as 91,2 or 91.2%.
+    One wrong field shall be named, not make a column disappear; nor shall scores in a form that is not read, such as
+    91,2 or 91.2%.
     """
     found, left_out = list[str](), dict[str, str]()
     for column in frame.columns:

@@ -17,8 +17,8 @@ NOTE = (
 def on_nodes(graph: CustomGraph) -> CustomGraph:
     """The graph with a node for each edge, linked where one edge leads on from another.
 
-    A node that no edge leads into becomes an `input`, one that no edge leaves an `output`; those between add up what reaches them and
-    are gone. DataError for a node without edges, or with attributes or cells, which would be lost.
+    A node that no edge leads into becomes an `input`, one that no edge leaves an `output`; those between add up what
+    reaches them and are gone. DataError for a node without edges, or with attributes or cells, which would be lost.
     """
     if graph.attrs or graph.cell:
         raise DataError("operations stand on edges and nodes carry more (attributes or cells); put everything on nodes")

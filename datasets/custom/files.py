@@ -30,7 +30,8 @@ _EDGE = re.compile(r"(\d{1,9})\s*(?:->|>|-|:|,)\s*(\d{1,9})")
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns describe graphs: operations and edges of each row, its cell numbers and its name, where the table has them."""
+    """Which columns describe graphs: operations and edges of each row, its cell numbers and its name, where the table
+    has them."""
 
     ops: str = "ops"
     edges: str = "edges"
@@ -47,10 +48,12 @@ def read_custom(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card of a CSV, TSV or Parquet table of architectures.
 
-    In a CSV, `ops` is text such as `input conv3x3 output` (or ids, or a list as JSON, Python or NumPy write it) and `edges` text such as
-    `0>1 1>2` (or `0-1;1-2`, or a list of pairs). In Parquet they may also be lists: names or ids, and pairs or u0, v0, u1, v1, ....
-    metrics: the columns that are scores (default: see `choice.choose`); the card's fact `left_out` names the others. Rows of one
-    architecture that a column such as `seed` tells apart are averaged (see `runs.averaged`). options: default: called like the file.
+    In a CSV, `ops` is text such as `input conv3x3 output` (or ids, or a list as JSON, Python or NumPy write it) and
+    `edges` text such as `0>1 1>2` (or `0-1;1-2`, or a list of pairs). In Parquet they may also be lists: names or ids,
+    and pairs or u0, v0, u1, v1, ....
+    metrics: the columns that are scores (default: see `choice.choose`); the card's fact `left_out` names the others.
+    Rows of one architecture that a column such as `seed` tells apart are averaged (see `runs.averaged`). options:
+    default: called like the file.
 
     Raises DataError that names each problem with its line or row.
     """

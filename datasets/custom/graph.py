@@ -1,4 +1,5 @@
-"""One graph of a custom benchmark as it was given, before anything is known of the others; and the problems that graphs can have."""
+"""One graph of a custom benchmark as it was given, before anything is known of the others; and the problems that graphs
+can have."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ LARGEST_NUMBER = 1 << 31
 
 @dataclass(frozen=True)
 class CustomGraph:
-    """A graph: op of each node (name or id), edges between positions, cell and attributes of each node; or why it cannot be read.
+    """A graph: op of each node (name or id), edges between positions, cell and attributes of each node; or why it
+    cannot be read.
 
     edge_ops: op of each edge, where operations stand on edges; the nodes then only add up, and `ops` is empty.
     nodes: how many nodes there are, where `ops` is empty. moved: whether operations stood on edges and became nodes.

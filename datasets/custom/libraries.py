@@ -1,7 +1,8 @@
-"""Graphs of networkx, PyG and DGL, and pairs (ops, edges), as `CustomGraph`. Libraries are told apart by what they offer, never imported.
+"""Graphs of networkx, PyG and DGL, and pairs (ops, edges), as `CustomGraph`. Libraries are told apart by what they
+offer, never imported.
 
-Nothing a graph carries is dropped: numbers at every node become attributes, operations on edges become nodes (see `edge_operations`), and what
-cannot be held is named.
+Nothing a graph carries is dropped: numbers at every node become attributes, operations on edges become nodes (see
+`edge_operations`), and what cannot be held is named.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ _PYG_OWN = {"x", "op", "edge_index", "cell", "y", "batch", "ptr", "num_nodes", "
 
 @dataclass(frozen=True)
 class Reading:
-    """How graphs are read. op: the attribute that holds operations. op_on: where it stands; None: on nodes, or on edges where only they
-    have it. attributes: node attributes to hold; None: all that stand at every node."""
+    """How graphs are read. op: the attribute that holds operations. op_on: where it stands; None: on nodes, or on edges
+    where only they have it. attributes: node attributes to hold; None: all that stand at every node."""
 
     op: str = "op"
     op_on: Literal["node", "edge"] | None = None

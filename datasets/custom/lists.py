@@ -1,4 +1,5 @@
-"""Lists as people and programs write them in a field of a table: JSON, Python, and what NumPy prints; parsed, never evaluated."""
+"""Lists as people and programs write them in a field of a table: JSON, Python, and what NumPy prints; parsed, never
+evaluated."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ _CLOSING = {"[": "]", "(": ")"}
 
 
 def parse_list(text: str) -> list[Any]:
-    """The list in `text`: of texts in quotes, numbers, and lists or tuples of these, with commas or spaces between them.
+    """The list in `text`: of texts in quotes, numbers, and lists or tuples of these, with commas or spaces between
+    them.
 
     DataError if it is anything else, such as a list that NumPy cut short with `...`.
     """

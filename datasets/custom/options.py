@@ -16,11 +16,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 class TableOptions:
     """What a user says of a table beside its graphs and scores; None: what the table itself shows.
 
-    name: of the benchmark. title: in full. space: the search space it belongs to (default: one of its own, called like the table); tables of
-    one space count once in statistics. ops: the vocabulary in the order of its ids (default: what occurs, sorted). roles: op name by role
-    (`input`, `output`, `none`, `skip`; further ones `input_2`, ...; default: by usual names). minimize: metrics where less is better
-    (default: by their names). units: of metrics. default_target: the metric predicted when none is named (default: the first). source: where
-    the table comes from.
+    name: of the benchmark. title: in full. space: the search space it belongs to (default: one of its own, called like
+    the table); tables of one space count once in statistics. ops: the vocabulary in the order of its ids (default: what
+    occurs, sorted). roles: op name by role (`input`, `output`, `none`, `skip`; further ones `input_2`, ...; default: by
+    usual names). minimize: metrics where less is better (default: by their names). units: of metrics. default_target:
+    the metric predicted when none is named (default: the first). source: where the table comes from.
     """
 
     name: str = "own"

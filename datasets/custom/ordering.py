@@ -24,7 +24,8 @@ class OrderedGraph:
 
 
 def ordered(graph: CustomGraph, ops: Sequence[str], roles: Mapping[str, int]) -> OrderedGraph:
-    """The graph in a topological order (the given one where it is one already); DataError says what is wrong with it."""
+    """The graph in a topological order (the given one where it is one already); DataError says what is wrong with
+    it."""
     if graph.problem:
         raise DataError(graph.problem)
     count = len(graph.ops)
@@ -92,7 +93,8 @@ def _order(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
 def _wrong_ends(
     ids: Sequence[int], edges: Sequence[tuple[int, int]], ops: Sequence[str], roles: Mapping[str, int]
 ) -> str:
-    """What `archrank data verify` would fail: no edge at all, no input or output where the space has them, edges into one or out of the other."""
+    """What `archrank data verify` would fail: no edge at all, no input or output where the space has them, edges into
+    one or out of the other."""
     if len(ids) > 1 and not edges:
         return f"{len(ids)} nodes and no edge"
     for role, end, way in (("input", 1, "into"), ("output", 0, "out of")):

@@ -1,4 +1,5 @@
-"""What operations mean: where data enters and leaves, what is no connection and what an identity; and what follows for equal architectures."""
+"""What operations mean: where data enters and leaves, what is no connection and what an identity; and what follows for
+equal architectures."""
 
 from __future__ import annotations
 
@@ -67,7 +68,8 @@ def class_keys(graphs: Sequence[OrderedGraph], roles: Mapping[str, int], attrs: 
 
 
 def leak_warning(ops: Sequence[str], roles: Mapping[str, int], given: bool) -> str:
-    """Which architectures that compute the same may be told apart, for want of roles; empty where roles were given or all are known."""
+    """Which architectures that compute the same may be told apart, for want of roles; empty where roles were given or
+    all are known."""
     missing = [role for role in ROLES if not any(name.startswith(role) for name in roles)]
     if given or not missing:
         return ""

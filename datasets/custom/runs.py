@@ -1,4 +1,5 @@
-"""One row per training: rows of one architecture become one, with the mean of their scores and the single runs beside it."""
+"""One row per training: rows of one architecture become one, with the mean of their scores and the single runs beside
+it."""
 
 from __future__ import annotations
 
@@ -17,10 +18,11 @@ MOST_RUNS = 64
 
 
 def averaged(raw: RawTable, runs: Sequence[str], column: str) -> RawTable:
-    """The table with one row per architecture. runs: what tells the trainings of one architecture apart, from the column of that name.
+    """The table with one row per architecture. runs: what tells the trainings of one architecture apart, from the
+    column of that name.
 
-    Rows belong together that have one name (where there are names) and equal graphs. The table comes back as it is where no two do.
-    DataError where a training comes twice, or there are more than 64.
+    Rows belong together that have one name (where there are names) and equal graphs. The table comes back as it is
+    where no two do. DataError where a training comes twice, or there are more than 64.
     """
     members: dict[Hashable, list[int]] = {}
     for row, graph in enumerate(raw.graphs):

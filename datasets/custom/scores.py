@@ -1,4 +1,5 @@
-"""Scores of a custom benchmark: columns of numbers with direction, unit and single runs; and which of them is predicted by default."""
+"""Scores of a custom benchmark: columns of numbers with direction, unit and single runs; and which of them is predicted
+by default."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ _SMALLER_IS_BETTER = re.compile(
 
 
 def score_table(scores: Any, where: str) -> pd.DataFrame:
-    """Scores as a frame: metric -> numbers (lists, arrays, tensors), a frame, or numbers alone (then the metric is called `score`)."""
+    """Scores as a frame: metric -> numbers (lists, arrays, tensors), a frame, or numbers alone (then the metric is
+    called `score`)."""
     if isinstance(scores, pd.DataFrame):
         return scores
     columns = scores if isinstance(scores, Mapping) else {"score": scores}
@@ -51,7 +53,8 @@ def score_table(scores: Any, where: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Scores:
-    """Columns of numbers [N]: metrics first, then their single runs. minimize: metrics where less is better. target: the default one."""
+    """Columns of numbers [N]: metrics first, then their single runs. minimize: metrics where less is better. target:
+    the default one."""
 
     metrics: tuple[str, ...]
     columns: Mapping[str, NDArray[np.float64]]
@@ -70,7 +73,8 @@ class Scores:
         where: str,
         problems: Problems,
     ) -> Scores:
-        """Scores of a frame; fields that are no numbers become problems of their rows, wrong options raise DataError."""
+        """Scores of a frame; fields that are no numbers become problems of their rows, wrong options raise
+        DataError."""
         if len(twice := table.columns[table.columns.duplicated()]):
             raise DataError(f"{where}: metric '{twice[0]}' comes twice; name it once")
         runs = {column for columns in repeats.values() for column in columns}
@@ -125,7 +129,8 @@ class Scores:
 
 
 def numbers(values: pd.Series, rows: Sequence[str], metric: str, problems: Problems) -> NDArray[np.float64]:
-    """A column as numbers [N], NaN where nothing was measured; fields that are no finite numbers become problems of their rows."""
+    """A column as numbers [N], NaN where nothing was measured; fields that are no finite numbers become problems of
+    their rows."""
     found = np.full(len(values), np.nan)
     for row, value in enumerate(map(as_value, values)):
         if value is None or value is pd.NA or (isinstance(value, str) and not value.strip()):

@@ -30,7 +30,8 @@ PADDED_LIMIT = 1 << 30
 
 @dataclass(frozen=True)
 class RawTable:
-    """Graphs as they were given and their scores, one row each. rows: what each row is called in an error. where: what the table is.
+    """Graphs as they were given and their scores, one row each. rows: what each row is called in an error. where: what
+    the table is.
 
     repeats: metric -> columns of `scores` that hold its single training runs. notes: what was done when it was read.
     """
@@ -65,19 +66,21 @@ def from_graphs(
 ) -> Benchmark:
     """A benchmark from N graphs and their scores.
 
-    graphs: directed acyclic graphs, each a `networkx.DiGraph` (node attribute `op`, optionally `cell`), a `torch_geometric.data.Data`
-        (`x`: op ids [n] or [n, 1], or one-hot [n, ops]; `edge_index`), a `dgl.DGLGraph` (`ndata["op"]`), or a pair (ops, edges). Ops are
-        names, or ids into `ops`. Nodes may come in any order; they are put into a topological one.
+    graphs: directed acyclic graphs, each a `networkx.DiGraph` (node attribute `op`, optionally `cell`), a
+        `torch_geometric.data.Data` (`x`: op ids [n] or [n, 1], or one-hot [n, ops]; `edge_index`), a `dgl.DGLGraph`
+        (`ndata["op"]`), or a pair (ops, edges). Ops are names, or ids into `ops`. Nodes may come in any order; they are
+        put into a topological one.
     scores: metric -> N numbers (NaN = not measured), a data frame, or N numbers (then the metric is called `score`).
     arch: N names (default: `0`, `1`, ...).
-    op_attribute: name of the attribute that holds operations. op_on: whether they stand on nodes or on edges, where both have some; those of
-        edges become nodes (see `archrank.datasets.custom.edge_operations`).
+    op_attribute: name of the attribute that holds operations. op_on: whether they stand on nodes or on edges, where
+        both have some; those of edges become nodes (see `archrank.datasets.custom.edge_operations`).
     node_attributes: the numeric node attributes to hold (default: all; what is no number at every node is refused).
-    save_to: a folder to write `<name>.parquet` and `<name>.json` into, from then on a benchmark known by its name there.
+    save_to: a folder to write `<name>.parquet` and `<name>.json` into, from then on a benchmark known by its name
+    there.
     name, title, space, ops, roles, minimize, units, default_target: see `TableOptions`.
 
-    Raises DataError that names each problem with its row. Warns (`ArchrankWarning`) where architectures that compute the same may be told apart,
-    scores look like markers, or operations were moved.
+    Raises DataError that names each problem with its row. Warns (`ArchrankWarning`) where architectures that compute
+    the same may be told apart, scores look like markers, or operations were moved.
     """
     options = TableOptions(name, title, space, ops, roles, minimize, units, default_target)
     reading = Reading(op_attribute, op_on, None if node_attributes is None else tuple(node_attributes))
@@ -105,7 +108,8 @@ def _read(graph: Any, reading: Reading) -> CustomGraph:
 
 
 def describe(raw: RawTable, options: TableOptions) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Frame and card of a custom benchmark, as `write_benchmark` takes them. DataError names every problem with its row."""
+    """Frame and card of a custom benchmark, as `write_benchmark` takes them. DataError names every problem with its
+    row."""
     options.check()
     problems = Problems(raw.where)
     if not raw.graphs:

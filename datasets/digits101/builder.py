@@ -1,8 +1,8 @@
 """Trains the cells of a benchmark and keeps every finished one: `archrank data build digits101`.
 
-A build folder holds `journal.jsonl`: a header line that names what is built, then one line per finished cell, appended and
-flushed to the disk at once. A killed build loses the cells in flight and no others. Cells come in a seeded shuffled order, so
-an unfinished journal is a fair sample of the space. `table.py` turns a journal into a benchmark.
+A build folder holds `journal.jsonl`: a header line that names what is built, then one line per finished cell, appended
+and flushed to the disk at once. A killed build loses the cells in flight and no others. Cells come in a seeded shuffled
+order, so an unfinished journal is a fair sample of the space. `table.py` turns a journal into a benchmark.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ METRICS = ("test_accuracy", "val_accuracy", "test_log_likelihood", "val_log_like
 class Plan:
     """What is built: which cells, on which task, how, with how many seeds, and on which machinery.
 
-    per_program: cells trained side by side in one program. On a CPU one cell (with all its seeds) is fastest; a GPU wants many.
+    per_program: cells trained side by side in one program. On a CPU one cell (with all its seeds) is fastest; a GPU
+    wants many.
     """
 
     task: Task

@@ -33,7 +33,8 @@ SCORES = {
 def assemble(plan: Plan, folder: Path, name: str, title: str, quiet: bool = False) -> Path:
     """Measure the latencies that are missing and write `<name>.parquet` and `<name>.json` into a build folder.
 
-    Cells of the plan that are not in the journal yet make a partial table, which its card says. Returns the table's path.
+    Cells of the plan that are not in the journal yet make a partial table, which its card says. Returns the table's
+    path.
     Raises DataError when the journal is of another build or holds no cell of the plan.
     """
     header, journal, _ = read_journal(folder / "journal.jsonl")
@@ -111,8 +112,9 @@ def software() -> dict[str, str]:
 def quality(frame: pd.DataFrame, cells: Sequence[Cell], seeds: int) -> dict[str, Any]:
     """The measured facts on the card: reliability, noise ceiling, ties, distribution, naive baselines.
 
-    reliability: mean tau between the means of two disjoint halves of the seeds, over all halvings. noise_ceiling: mean tau
-    between one seed and the mean of the others. baselines: tau of a single number of the architecture with test accuracy.
+    reliability: mean tau between the means of two disjoint halves of the seeds, over all halvings. noise_ceiling: mean
+    tau between one seed and the mean of the others. baselines: tau of a single number of the architecture with test
+    accuracy.
     """
     facts: dict[str, Any] = {"reliability": {}, "noise_ceiling": {}, "distinct": {}}
     for metric in SCORES:
@@ -153,7 +155,8 @@ def quality(frame: pd.DataFrame, cells: Sequence[Cell], seeds: int) -> dict[str,
 
 
 def reliability(repeats: NDArray[np.float64]) -> float:
-    """Mean Kendall tau between the means of two disjoint halves of the R columns, over all halvings. repeats: [N, R]."""
+    """Mean Kendall tau between the means of two disjoint halves of the R columns, over all halvings. repeats: [N,
+    R]."""
     columns = range(repeats.shape[1])
     taus = []
     for half in itertools.combinations(columns, len(columns) // 2):

@@ -1,7 +1,7 @@
 """Inference time of a cell's network on this machine's CPU, on one thread.
 
-A quick pass of its own after the training, since a measurement beside running trainings would measure them too. The clock is
-the thread's CPU time: what the network itself used, with the waiting for a busy machine left out.
+A quick pass of its own after the training, since a measurement beside running trainings would measure them too. The
+clock is the thread's CPU time: what the network itself used, with the waiting for a busy machine left out.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ HALVES = 2
 
 
 def measure(cell: Cell, classes: int, size: int, skeleton: Skeleton, repeats: int = REPEATS) -> float:
-    """Milliseconds for a batch of 64 images of `size` x `size` pixels: the least of `repeats` runs after two unmeasured.
+    """Milliseconds for a batch of 64 images of `size` x `size` pixels: the least of `repeats` runs after two
+    unmeasured.
 
-    The least, since whatever else the machine does can only add to a run. Batch normalisation is folded into the convolutions.
-    Call it inside `single_thread()`.
+    The least, since whatever else the machine does can only add to a run. Batch normalisation is folded into the
+    convolutions. Call it inside `single_thread()`.
     """
     program = Program([cell], [0], classes, skeleton, initialise=False)
     program.fold()
@@ -49,8 +50,8 @@ def measure_all(
 ) -> list[dict[str, float]]:
     """Latency of every cell, twice: for each half of the passes, a dict from hash to the least milliseconds in them.
 
-    Every pass goes through the cells in an order of its own, so that a slow minute does not hit the same cells twice. Each
-    measurement is a line appended to `path`; those already there are kept.
+    Every pass goes through the cells in an order of its own, so that a slow minute does not hit the same cells twice.
+    Each measurement is a line appended to `path`; those already there are kept.
     """
     found: list[dict[str, float]] = [{} for _ in range(PASSES)]
     for line in path.read_text().splitlines() if path.exists() else []:

@@ -1,15 +1,17 @@
 """The network a cell stands in: stem, cell, pool, cell, mean over positions, linear.
 
-One `Program` holds many *members*: every (cell, seed) pair it was made for, side by side in the channel dimension. Member m
-owns channels m*C .. (m+1)*C of every activation, convolutions are grouped by member, and batch normalisation is per channel
-and so per member. Nothing flows between members: a program trains each as if it were alone, for one launch instead of many.
+One `Program` holds many *members*: every (cell, seed) pair it was made for, side by side in the channel dimension.
+Member m owns channels m*C .. (m+1)*C of every activation, convolutions are grouped by member, and batch normalisation
+is per channel and so per member. Nothing flows between members: a program trains each as if it were alone, for one
+launch instead of many.
 
-The cell follows the official NAS-Bench-101 model: the cell input reaches a vertex through a 1x1 projection, interior inputs
-are cut to the vertex's width and added, the output vertex concatenates its predecessors (which share its channels among
-them) and adds a projection of the cell input when there is a direct edge. A convolution is conv, batch norm, ReLU.
+The cell follows the official NAS-Bench-101 model: the cell input reaches a vertex through a 1x1 projection, interior
+inputs are cut to the vertex's width and added, the output vertex concatenates its predecessors (which share its
+channels among them) and adds a projection of the cell input when there is a direct edge. A convolution is conv, batch
+norm, ReLU.
 
-Cells of different shape share a program by padding: a vertex is as wide as its widest member, the padding has zero weights
-(and so zero gradients), and each operation runs only on the members that have it.
+Cells of different shape share a program by padding: a vertex is as wide as its widest member, the padding has zero
+weights (and so zero gradients), and each operation runs only on the members that have it.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ class Skeleton:
 
 
 def vertex_channels(cell: Cell, width_in: int, width_out: int) -> list[int]:
-    """Channels of each vertex, by the official rule: the predecessors of the output share its channels as evenly as they
-    can (the first ones get the remainder), every other vertex is as wide as its widest successor.
+    """Channels of each vertex, by the official rule: the predecessors of the output share its channels as evenly as
+    they can (the first ones get the remainder), every other vertex is as wide as its widest successor.
     """
     matrix, last = cell.matrix, len(cell.ops) - 1
     channels = [width_in] + [0] * (last - 1) + [width_out]
@@ -110,8 +112,8 @@ class _Unit:
 class Program:
     """Networks of all `cells` x `seeds`, as one function of a batch of images.
 
-    Members are ordered cell by cell: member c * len(seeds) + s is cell c with seed s. Initial weights depend on nothing but
-    (cell hash, seed, skeleton); with `initialise=False` they are zero, enough to count or to time.
+    Members are ordered cell by cell: member c * len(seeds) + s is cell c with seed s. Initial weights depend on nothing
+    but (cell hash, seed, skeleton); with `initialise=False` they are zero, enough to count or to time.
     """
 
     def __init__(
@@ -208,7 +210,8 @@ class _Stage:
         self.pick = self._gather(owners, channels)
 
     def _gather(self, owners: list[Cell], channels: list[list[int]]) -> Tensor | None:
-        """Where each output channel comes from in the padded concatenation (its last channel is zero); None: as it is."""
+        """Where each output channel comes from in the padded concatenation (its last channel is zero); None: as it
+        is."""
         total = sum(self.widths[v] for v in self.feeding)
         starts = dict(zip(self.feeding, np.cumsum([0] + [self.widths[v] for v in self.feeding]).tolist()))
         zero = self.count * total

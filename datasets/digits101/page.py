@@ -241,7 +241,8 @@ def _gallery(benchmark: Benchmark, rows: np.ndarray[Any, np.dtype[np.int64]]) ->
 
 
 def draw(axes: Axes, cell: Cell) -> None:
-    """Draw a cell on matplotlib axes: data flows from top to bottom, one row for each depth (longest path from the input)."""
+    """Draw a cell on matplotlib axes: data flows from top to bottom, one row for each depth (longest path from the
+    input)."""
     count = len(cell.ops)
     depth = [0] * count
     for u, v in sorted(cell.edges, key=lambda edge: edge[1]):

@@ -21,7 +21,8 @@ class Task:
     images: float32 [N, H, H], square, one channel, background 0. labels: int64 [N], classes 0..K-1.
     train, validation, test: disjoint index arrays into both.
 
-    Raises DataError when shapes disagree, a number is not finite, a class is missing from the training part, or the parts overlap.
+    Raises DataError when shapes disagree, a number is not finite, a class is missing from the training part, or the
+    parts overlap.
     """
 
     name: str
@@ -71,7 +72,8 @@ class Task:
         test: int | None = None,
         seed: int = 0,
     ) -> Task:
-        """A task from images [N, H, W] and labels [N]: a seeded random split into the given part sizes (test: the rest)."""
+        """A task from images [N, H, W] and labels [N]: a seeded random split into the given part sizes (test: the
+        rest)."""
         total = len(labels)
         test = total - train - validation if test is None else test
         if min(train, validation, test) < 1 or train + validation + test > total:

@@ -1,12 +1,13 @@
 """Training and scoring of many (cell, seed) members as one batched program.
 
-The position of a digit is random: it stays, or moves one pixel up, down, left or right, with probabilities that fall off as a
-Gaussian of the distance. Training draws shifts; scores are the exact expectation over them, so a score is steadier than a plain
-accuracy and (as the centre weighs more than the sides) hardly ever tied.
+The position of a digit is random: it stays, or moves one pixel up, down, left or right, with probabilities that fall
+off as a Gaussian of the distance. Training draws shifts; scores are the exact expectation over them, so a score is
+steadier than a plain accuracy and (as the centre weighs more than the sides) hardly ever tied.
 
-A seed fixes the order of images and their shifts, the same for every cell, so cells are compared on the same data; (cell
-hash, seed) fixes the initial weights. What is reproduced bit for bit, on one thread of the same machine and software, is a
-cell with the same list of seeds in one program: convolution libraries choose their summation order by the number of groups.
+A seed fixes the order of images and their shifts, the same for every cell, so cells are compared on the same data;
+(cell hash, seed) fixes the initial weights. What is reproduced bit for bit, on one thread of the same machine and
+software, is a cell with the same list of seeds in one program: convolution libraries choose their summation order by
+the number of groups.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ SHIFTS = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every member is trained. The learning rate rises linearly over `warmup` of the steps, then falls to 0 as a cosine.
+    """How every member is trained. The learning rate rises linearly over `warmup` of the steps, then falls to 0 as a
+    cosine.
 
     jitter: standard deviation, in pixels, of the Gaussian that weights the five shifts.
     """

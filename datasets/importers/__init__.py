@@ -1,6 +1,7 @@
 """Importers: one module per family of benchmarks, from its official files to the canonical table.
 
-A module ends in an `Importer`: its benchmarks, and how their files are found and read. Listing benchmarks imports the importers, which are light.
+A module ends in an `Importer`: its benchmarks, and how their files are found and read. Listing benchmarks imports the
+importers, which are light.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ IMPORTERS: Registry[Importer] = Registry("importer", "importers", __name__, Impo
 
 
 class _Sources(Mapping[str, Source]):
-    """The benchmarks of all importers by name, gathered when first asked for. ArchrankError where two importers have one name for a benchmark."""
+    """The benchmarks of all importers by name, gathered when first asked for. ArchrankError where two importers have
+    one name for a benchmark."""
 
     @cached_property
     def importers(self) -> dict[str, Importer]:

@@ -26,7 +26,8 @@ def number(value: object, where: str) -> float:
 
 
 def int_tuple(text: object, where: str) -> tuple[int, ...]:
-    """The integers of text such as "(1, 2, 3)"; parsed, never evaluated. DataError naming `where` if it is anything else."""
+    """The integers of text such as "(1, 2, 3)"; parsed, never evaluated. DataError naming `where` if it is anything
+    else."""
     try:
         value = ast.literal_eval(text) if isinstance(text, str) and len(text) < 10_000 else None
     except (ValueError, SyntaxError, RecursionError, MemoryError):

@@ -1,10 +1,13 @@
-"""DeepNets-1M (Knyazev et al., NeurIPS 2021): whole networks of up to about 600 nodes, with accuracy, robustness, speed and convergence.
+"""DeepNets-1M (Knyazev et al., NeurIPS 2021): whole networks of up to about 600 nodes, with accuracy, robustness, speed
+and convergence.
 
-Graph: the network's computational graph as published, operation on node, fifteen primitives. Of the published shortest-path lengths only the
-ones (real edges) are kept. `eval` holds the 500 val and 500 test networks (names `val/0`, `test/0`), which protocol `ppuda` trains and tests on.
+Graph: the network's computational graph as published, operation on node, fifteen primitives. Of the published
+shortest-path lengths only the ones (real edges) are kept. `eval` holds the 500 val and 500 test networks (names
+`val/0`, `test/0`), which protocol `ppuda` trains and tests on.
 
-Reads the official HDF5 file with its meta data (the JSON file, or the official archive it comes in) and the two label files; needs the
-extra `archrank[hdf5]`. Graphs were written from the published loader and tested on a file made in that layout; the labels are the real ones.
+Reads the official HDF5 file with its meta data (the JSON file, or the official archive it comes in) and the two label
+files; needs the extra `archrank[hdf5]`. Graphs were written from the published loader and tested on a file made in that
+layout; the labels are the real ones.
 """
 
 from __future__ import annotations
@@ -86,7 +89,8 @@ def primitive(name: str, where: str) -> int:
 
 
 def graph(adjacency: Any, nodes: Any, names: dict[int, str], where: str) -> tuple[list[int], list[tuple[int, int]]]:
-    """Op ids and edges of a published pair: shortest-path lengths [N, N] and node rows [N, >= 1] that begin with a name's number."""
+    """Op ids and edges of a published pair: shortest-path lengths [N, N] and node rows [N, >= 1] that begin with a
+    name's number."""
     lengths, rows = np.asarray(adjacency), np.asarray(nodes)
     count = len(rows)
     if not 2 <= count <= LARGEST or lengths.shape != (count, count) or rows.ndim != 2:
@@ -148,7 +152,8 @@ def _names(meta: Any, part: str, where: str) -> dict[int, str]:
 
 
 def labels(folder: Path, part: str) -> dict[str, dict[str, float]]:
-    """Scores of one part by network number: columns such as `cifar10_val`. A property that was not published is left out."""
+    """Scores of one part by network number: columns such as `cifar10_val`. A property that was not published is left
+    out."""
     found: dict[str, dict[str, float]] = {}
     for data_set, file in LABELS.items():
         table = read_json(folder / file)

@@ -1,7 +1,8 @@
 """HW-NAS-Bench (Li et al., ICLR 2021): latency and energy of the NAS-Bench-201 networks on six devices.
 
-A table of its own in the space `nasbench201`, with the same architecture names, so that scores of the accuracy table never change with
-the presence of this one. Reads the official pickle, or three CSV exports `hw_<data set>.csv` whose first column is NASLib's 6-tuple.
+A table of its own in the space `nasbench201`, with the same architecture names, so that scores of the accuracy table
+never change with the presence of this one. Reads the official pickle, or three CSV exports `hw_<data set>.csv` whose
+first column is NASLib's 6-tuple.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ QUANTITIES = {
     "fpga_energy": ("energy on an FPGA, simulated", "mJ", "min"),
 }
 PICKLE = "HW-NAS-Bench-v1_0.pickle"
-# NASLib lists edges by source: position of (0,1) (0,2) (1,2) (0,3) (1,3) (2,3) in its tuples, and the operations by its ids.
+# NASLib lists edges by source: position of (0,1) (0,2) (1,2) (0,3) (1,3) (2,3) in its tuples, and the operations by its
+# ids.
 _NASLIB_PLACE = (0, 1, 3, 2, 4, 5)
 _NASLIB_OPS = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
 

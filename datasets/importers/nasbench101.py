@@ -1,10 +1,11 @@
 """NAS-Bench-101 (Ying et al., ICML 2019), and two smaller tables in its space.
 
-Graph: the pruned cell as published, operation on node, at most 7 nodes and 9 edges; the key is the official module hash.
+Graph: the pruned cell as published, operation on node, at most 7 nodes and 9 edges; the key is the official module
+hash.
 
-`full` and `only108` read the official TFRecords, `ecnas_4v` and `ecnas_5v` those of EC-NAS (Bakhtiarifard et al., 2022), which
-trained small cells of the same space itself; `cells` reads a JSON file of official cells with one 108-epoch run each. Records
-are streamed: memory holds one row of numbers per cell, never the file.
+`full` and `only108` read the official TFRecords, `ecnas_4v` and `ecnas_5v` those of EC-NAS (Bakhtiarifard et al.,
+2022), which trained small cells of the same space itself; `cells` reads a JSON file of official cells with one
+108-epoch run each. Records are streamed: memory holds one row of numbers per cell, never the file.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def locate(root: Path, variant: str = "full") -> Path | None:
 
 
 def prune(bits: str, ops: Sequence[int], where: str) -> Cell:
-    """The cell that is left when vertices off every input-output path are dropped; DataError if nothing is, or it is no cell.
+    """The cell that is left when vertices off every input-output path are dropped; DataError if nothing is, or it is no
+    cell.
 
     bits: the adjacency as V*V characters, row by row; `1` at (u, v) is the edge u -> v. ops: V op ids.
     """
@@ -98,7 +100,8 @@ def parse_cell(bits: str, ops: str, where: str) -> Cell:
 
 
 def final_evaluation(message: bytes) -> tuple[float, float, float, int]:
-    """(validation accuracy, test accuracy, training seconds, parameters) at the last evaluation of a ModelMetrics message.
+    """(validation accuracy, test accuracy, training seconds, parameters) at the last evaluation of a ModelMetrics
+    message.
 
     Raises ValueError if the message is damaged or lacks one of them.
     """
@@ -176,7 +179,8 @@ def _stream(path: Path) -> _Table:
 
 
 def read(path: Path, variant: str = "full") -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Frame and card of one table. Every cell's official hash is computed again on the way (DataError where it differs)."""
+    """Frame and card of one table. Every cell's official hash is computed again on the way (DataError where it
+    differs)."""
     frame, metrics = _cells(path) if variant == "cells" else _frame(_stream(path))
     own = variant.startswith("ecnas")
     card = {
@@ -265,7 +269,8 @@ def _cells(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         if not isinstance(entry, dict):
             raise DataError(f"{where}: {shown(entry)} is no dictionary of val_accuracy, params and flops")
         score = number(entry.get("val_accuracy"), f"{where}: val_accuracy")
-        # Isomorphic cells may differ a little in parameters: vertex order decides who gets a channel that does not divide.
+        # Isomorphic cells may differ a little in parameters: vertex order decides who gets a channel that does not
+        # divide.
         row = rows.setdefault(
             cell.hash,
             {

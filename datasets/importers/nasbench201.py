@@ -65,10 +65,11 @@ def parse(arch: str) -> list[str]:
 def canonical(ops: list[str], strided: tuple[int, ...] = ()) -> str:
     """A name shared by cells that compute the same function because of `none` and `skip_connect`.
 
-    Cell nodes are sums: each is the sorted list of what flows into it. A skip is replaced by what it copies, unless it comes from a `strided` cell
-    node, where it halves the resolution; `none`, and what hangs on nothing else, adds nothing and is dropped. A branch used twice and two equal
-    branches count as one class. (The benchmark's authors count 6,466 classes: they keep a sign for every `none`, and compare nested sums as they
-    are spelled. Each of their classes lies within one of ours.)
+    Cell nodes are sums: each is the sorted list of what flows into it. A skip is replaced by what it copies, unless it
+    comes from a `strided` cell node, where it halves the resolution; `none`, and what hangs on nothing else, adds
+    nothing and is dropped. A branch used twice and two equal branches count as one class. (The benchmark's authors
+    count 6,466 classes: they keep a sign for every `none`, and compare nested sums as they are spelled. Each of their
+    classes lies within one of ours.)
     """
     value: list[list[str]] = [["x"], [], [], []]
     for target in (1, 2, 3):

@@ -1,7 +1,8 @@
 """The official single file of NAS-Bench-201, `NAS-Bench-201-v1_1-096897.pth` (4.7 GB; also v1_0-e61699).
 
-What `torch.save` made of {meta_archs: [architecture string], arch2infos: {index: {full: results of 200 epochs, less: of 12}}, evaluated_indexes}.
-Results have the form of NATS-Bench's, which holds the same trainings; read as there, one architecture at a time in memory.
+What `torch.save` made of {meta_archs: [architecture string], arch2infos: {index: {full: results of 200 epochs, less: of
+12}}, evaluated_indexes}. Results have the form of NATS-Bench's, which holds the same trainings; read as there, one
+architecture at a time in memory.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The DARTS space of NAS-Bench-301 (Zela et al., ICLR 2022): really trained networks and surrogate predictions, never mixed.
+"""The DARTS space of NAS-Bench-301 (Zela et al., ICLR 2022): really trained networks and surrogate predictions, never
+mixed.
 
-`trained` reads a CSV of `Genotype(...)` text and measured accuracy, `surrogate` the JSON exports of what the official XGBoost surrogate
-predicts. Graph: operation on node, both cells as one disjoint union of 30 nodes. A cell has 15: two inputs, then for each of four
-intermediate nodes its two operations and their sum, then the output that joins the four sums. `cell` is 0 in the normal cell, 1 in
-the reduction cell.
+`trained` reads a CSV of `Genotype(...)` text and measured accuracy, `surrogate` the JSON exports of what the official
+XGBoost surrogate predicts. Graph: operation on node, both cells as one disjoint union of 30 nodes. A cell has 15: two
+inputs, then for each of four intermediate nodes its two operations and their sum, then the output that joins the four
+sums. `cell` is 0 in the normal cell, 1 in the reduction cell.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ def check_cell(cell: object, where: str) -> Cell:
 
 
 def parse_genotype(text: str, where: str) -> tuple[Cell, Cell]:
-    """Both cells of `Genotype(normal=[...], normal_concat=..., reduce=[...], reduce_concat=...)`; parsed, never evaluated."""
+    """Both cells of `Genotype(normal=[...], normal_concat=..., reduce=[...], reduce_concat=...)`; parsed, never
+    evaluated."""
     try:
         call = ast.parse(text[:5000], mode="eval").body
         if (
@@ -222,7 +224,8 @@ def read(path: Path, variant: str = "trained") -> tuple[pd.DataFrame, dict[str, 
 
 
 def keys(graphs: list[tuple[list[int], list[tuple[int, int]], list[int]]]) -> list[str]:
-    """Isomorphism keys of the canonical graphs: without `none`, and with identities contracted where they are identities."""
+    """Isomorphism keys of the canonical graphs: without `none`, and with identities contracted where they are
+    identities."""
     ops = np.array([ops for ops, _, _ in graphs], np.int64)
     adj = np.zeros((*ops.shape, ops.shape[1]), bool)
     for row, (_, edges, _) in enumerate(graphs):

@@ -1,10 +1,13 @@
-"""The published trainings of NAS-Bench-301 (Zela et al., ICLR 2022): about 60,000 DARTS networks, one JSON file per training.
+"""The published trainings of NAS-Bench-301 (Zela et al., ICLR 2022): about 60,000 DARTS networks, one JSON file per
+training.
 
-Reads the folder of the release, or the zip of it: `<optimizer>/results_*.json`, wherever below, for the optimizers that the official surrogates
-are fitted on. A file names the cells edge by edge (`optimized_hyperparamater_config`) and gives `info[0].val_accuracy`, `test_accuracy` and
-`runtime`. Trainings of one architecture are averaged; those at another fidelity (epochs, layers, channels) than most are left out.
+Reads the folder of the release, or the zip of it: `<optimizer>/results_*.json`, wherever below, for the optimizers that
+the official surrogates are fitted on. A file names the cells edge by edge (`optimized_hyperparamater_config`) and gives
+`info[0].val_accuracy`, `test_accuracy` and `runtime`. Trainings of one architecture are averaged; those at another
+fidelity (epochs, layers, channels) than most are left out.
 
-Graph and names: as in `nasbench301`. Written from the official code and one published file; the release itself was not at hand.
+Graph and names: as in `nasbench301`. Written from the official code and one published file; the release itself was not
+at hand.
 """
 
 from __future__ import annotations
@@ -60,7 +63,8 @@ def _trainings(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def cell(config: dict[str, Any], kind: str, where: str) -> Cell:
-    """The cell `kind` (normal or reduce) of a configuration: eight (input node, op id) pairs; DataError if it is not one."""
+    """The cell `kind` (normal or reduce) of a configuration: eight (input node, op id) pairs; DataError if it is not
+    one."""
     pairs: list[tuple[int, int]] = []
     for node, first in enumerate(_FIRST_EDGE):
         text = config.get(f"{_DARTS}inputs_node_{kind}_{node + 2}", "0_1" if node == 0 else None)

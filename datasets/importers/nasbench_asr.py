@@ -1,11 +1,12 @@
-"""NAS-Bench-ASR (Mehrotra et al., ICLR 2021): convolutional cells for speech recognition on TIMIT, with latency on two devices.
+"""NAS-Bench-ASR (Mehrotra et al., ICLR 2021): convolutional cells for speech recognition on TIMIT, with latency on two
+devices.
 
-Graph: operation on node. A cell has three steps; each applies an operation to what the step before gave, and adds the outputs of earlier
-steps through identity branches. Nodes: input, per step its operation and one `skip` per branch in use, output. What a node reads is the sum
-of its predecessors, so sums need no nodes of their own.
+Graph: operation on node. A cell has three steps; each applies an operation to what the step before gave, and adds the
+outputs of earlier steps through identity branches. Nodes: input, per step its operation and one `skip` per branch in
+use, output. What a node reads is the sum of its predecessors, so sums need no nodes of their own.
 
-Reads a folder of the official pickles, each a header dictionary followed by a list of rows. Written from the published reader and tested
-on files made in that form; the release itself was not at hand.
+Reads a folder of the official pickles, each a header dictionary followed by a list of rows. Written from the published
+reader and tested on files made in that form; the release itself was not at hand.
 """
 
 from __future__ import annotations

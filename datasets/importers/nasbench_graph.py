@@ -1,12 +1,14 @@
-"""NAS-Bench-Graph (Qin et al., NeurIPS 2022): graph neural networks of four computing nodes, measured on nine graph data sets.
+"""NAS-Bench-Graph (Qin et al., NeurIPS 2022): graph neural networks of four computing nodes, measured on nine graph
+data sets.
 
-One benchmark per data set, all in the one space `nasbench_graph`: the scores of one architecture on nine data sets are not nine spaces.
-Graph: operation on node, 6 nodes: raw input, four computing nodes, output. Each computing node reads one earlier node; every node that
-nobody reads feeds the output. proteins was measured with five of the nine operations.
+One benchmark per data set, all in the one space `nasbench_graph`: the scores of one architecture on nine data sets are
+not nine spaces.
+Graph: operation on node, 6 nodes: raw input, four computing nodes, output. Each computing node reads one earlier node;
+every node that nobody reads feeds the output. proteins was measured with five of the nine operations.
 
-Read from the official light release: a pickled dictionary {hash: {valid_perf, perf, latency, para}}. The hash is a decimal number: the
-position of the link list in `LINKS`, then the four operations' positions in `GNN_OPS`. (The released proteins file uses the same
-numbering, not the base-6 one that the published code has for it.)
+Read from the official light release: a pickled dictionary {hash: {valid_perf, perf, latency, para}}. The hash is a
+decimal number: the position of the link list in `LINKS`, then the four operations' positions in `GNN_OPS`. (The
+released proteins file uses the same numbering, not the base-6 one that the published code has for it.)
 """
 
 from __future__ import annotations

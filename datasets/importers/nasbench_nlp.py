@@ -1,10 +1,12 @@
-"""NAS-Bench-NLP (Klyuchnikov et al., IEEE Access 2022): recurrent cells trained as language models on PTB or WikiText-2.
+"""NAS-Bench-NLP (Klyuchnikov et al., IEEE Access 2022): recurrent cells trained as language models on PTB or
+WikiText-2.
 
-Graph: operation on node. `x` and the previous hidden states are inputs, every step of the recipe is a node, and each new hidden state gets
-an output node behind the step that makes it. The order of a step's inputs (it matters for `blend` alone) is not part of the graph.
+Graph: operation on node. `x` and the previous hidden states are inputs, every step of the recipe is a node, and each
+new hidden state gets an output node behind the step that makes it. The order of a step's inputs (it matters for `blend`
+alone) is not part of the graph.
 
-Reads the official zip of JSON logs, one per training. A recipe that was trained several times is one row with the mean of its runs; a
-training whose loss became NaN counts as not measured.
+Reads the official zip of JSON logs, one per training. A recipe that was trained several times is one row with the mean
+of its runs; a training whose loss became NaN counts as not measured.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ def locate(root: Path, variant: str = "wikitext2") -> Path | None:
 
 
 def graph(recipe: object, where: str) -> tuple[list[int], list[tuple[int, int]]]:
-    """Op ids and edges of a recipe {step: {op, input: [...]}}, in topological order; DataError for a cycle or anything unknown."""
+    """Op ids and edges of a recipe {step: {op, input: [...]}}, in topological order; DataError for a cycle or anything
+    unknown."""
     if not isinstance(recipe, dict) or not 0 < len(recipe) <= LARGEST:
         raise DataError(f"{where}: a recipe has 1 to {LARGEST} steps")
     before: dict[str, list[str]] = {}

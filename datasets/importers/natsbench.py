@@ -1,9 +1,11 @@
 """NATS-Bench (Dong et al., TPAMI 2021): the official "simple" releases of its topology and size spaces.
 
-Topology graph and names: as NAS-Bench-201. Size graph: a chain of input, five stages, output; a stage's operation is its channels.
+Topology graph and names: as NAS-Bench-201. Size graph: a chain of input, five stages, output; a stage's operation is
+its channels.
 
-A release is a folder (or the official tar of it) with one bz2 pickle per architecture and `meta.pickle.pbz2`; architectures are read one
-at a time. A folder that holds only some of them is a benchmark of only those, and its card says so.
+A release is a folder (or the official tar of it) with one bz2 pickle per architecture and `meta.pickle.pbz2`;
+architectures are read one at a time. A folder that holds only some of them is a benchmark of only those, and its card
+says so.
 """
 
 from __future__ import annotations

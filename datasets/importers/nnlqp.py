@@ -1,10 +1,12 @@
 """NNLQP (Liu et al., ICPP 2022): latency of whole ONNX networks on deployment platforms.
 
-Graph: one node per ONNX operator, `input` in front of what is fed in and `output` behind what comes out; weights are no nodes. The file
-format is read directly (ONNX is a protocol-buffer message), so neither onnx nor its runtime is needed, and nothing in a file is run.
+Graph: one node per ONNX operator, `input` in front of what is fed in and `output` behind what comes out; weights are no
+nodes. The file format is read directly (ONNX is a protocol-buffer message), so neither onnx nor its runtime is needed,
+and nothing in a file is run.
 
-Reads a folder with `gt.txt`, one measurement per line: id, ONNX file, batch size, milliseconds, family, platform number, stage. Written
-from the published reader and tested on ONNX files made by hand; the release itself was not at hand.
+Reads a folder with `gt.txt`, one measurement per line: id, ONNX file, batch size, milliseconds, family, platform
+number, stage. Written from the published reader and tested on ONNX files made by hand; the release itself was not at
+hand.
 """
 
 from __future__ import annotations
@@ -53,9 +55,11 @@ def _texts(message: bytes, tag: int) -> list[str]:
 
 
 def parse_onnx(data: bytes, where: str) -> Parsed:
-    """Operator names and edges of an ONNX model, in its (topological) order; DataError if it is damaged, cyclic or empty.
+    """Operator names and edges of an ONNX model, in its (topological) order; DataError if it is damaged, cyclic or
+    empty.
 
-    ModelProto: 7 graph. GraphProto: 1 node, 5 initializer, 11 input, 12 output. NodeProto: 1 input, 2 output, 4 op_type.
+    ModelProto: 7 graph. GraphProto: 1 node, 5 initializer, 11 input, 12 output. NodeProto: 1 input, 2 output, 4
+    op_type.
     """
     try:
         graphs = [value for number, _, value in tfrecord.fields(data) if number == 7 and isinstance(value, bytes)]

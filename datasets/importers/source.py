@@ -47,9 +47,9 @@ class Source:
 class Importer:
     """A family of benchmarks and how its official files are read.
 
-    summary: one line. sources: its benchmarks. locate: `(data folder, variant)` -> its file or folder below it, or None. read: `(path, variant)` ->
-    the frame and card of `archrank.datasets.benchmark`; DataError for a file that is damaged or another one. files: `(path, variant)` -> all files that
-    are read, where that is more than the one.
+    summary: one line. sources: its benchmarks. locate: `(data folder, variant)` -> its file or folder below it, or
+    None. read: `(path, variant)` -> the frame and card of `archrank.datasets.benchmark`; DataError for a file that is
+    damaged or another one. files: `(path, variant)` -> all files that are read, where that is more than the one.
     """
 
     name: str

@@ -1,10 +1,12 @@
-"""TransNAS-Bench-101 (Duan et al., CVPR 2021): one cell space (micro) and one chain space (macro), seven vision tasks each.
+"""TransNAS-Bench-101 (Duan et al., CVPR 2021): one cell space (micro) and one chain space (macro), seven vision tasks
+each.
 
-Micro graph: as in NAS-Bench-201, operation on node, 8 nodes (input, the six edges 0>1, 0>2, 1>2, 0>3, 1>3, 2>3, output); four
-operations. Macro graph: a chain of input, 4 to 6 modules, output; a module is plain, doubles the channels, halves the resolution, or both.
+Micro graph: as in NAS-Bench-201, operation on node, 8 nodes (input, the six edges 0>1, 0>2, 1>2, 0>3, 1>3, 2>3,
+output); four operations. Macro graph: a chain of input, 4 to 6 modules, output; a module is plain, doubles the
+channels, halves the resolution, or both.
 
-Read from zip archives of JSON shards, each a list of {"arch": "(1, 3, 0, 3, 2, 1)", "val_accuracy": ...}, the task in the shard's name; or
-from the official file (see `transnasbench101_pth`).
+Read from zip archives of JSON shards, each a list of {"arch": "(1, 3, 0, 3, 2, 1)", "val_accuracy": ...}, the task in
+the shard's name; or from the official file (see `transnasbench101_pth`).
 """
 
 from __future__ import annotations
@@ -114,7 +116,8 @@ def _shards(path: Path, variant: str) -> dict[str, dict[tuple[int, ...], float]]
 
 
 def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Frame and card of one space. Every task must hold the same architectures once (DataError names what is missing)."""
+    """Frame and card of one space. Every task must hold the same architectures once (DataError names what is
+    missing)."""
     import pandas as pd
 
     official = path.suffix == ".pth"

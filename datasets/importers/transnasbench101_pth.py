@@ -1,8 +1,9 @@
 """The official single file of TransNAS-Bench-101, `transnas-bench_v10141024.pth`.
 
-What `torch.save` made of {metrics_dict, info_names, task_list, data: {micro or macro: {name: {task: {total_epochs, model_info, metrics: {metric:
-one value per epoch}}}}}}. Names: `64-1234-basic` (macro, the modules in order), `64-41414-1_02_333` (micro, the incoming edges of each cell
-node). The score of a task is its best validation value over the epochs, as the official interface reports it; the test value is that epoch's.
+What `torch.save` made of {metrics_dict, info_names, task_list, data: {micro or macro: {name: {task: {total_epochs,
+model_info, metrics: {metric: one value per epoch}}}}}}. Names: `64-1234-basic` (macro, the modules in order),
+`64-41414-1_02_333` (micro, the incoming edges of each cell node). The score of a task is its best validation value over
+the epochs, as the official interface reports it; the test value is that epoch's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from archrank.datasets.io import safe_pickle
 from archrank.datasets.io import torch_files as torch_file
 
 FILE = "transnas-bench_v10141024.pth"
-# What a task is judged by, whichever its results have (pixel accuracy before mIoU, as the JSON shards have it); higher is better for all.
+# What a task is judged by, whichever its results have (pixel accuracy before mIoU, as the JSON shards have it); higher
+# is better for all.
 JUDGED_BY = ("top1", "neg_loss", "acc", "ssim")
 COSTS = {"model_params": "parameters", "model_FLOPs": "flops", "inference_time": "latency"}
 _NAMES = {"micro": re.compile(r"64-41414-(\d)_(\d{2})_(\d{3})"), "macro": re.compile(r"64-(\d{4,6})-basic")}
@@ -27,7 +29,8 @@ Digits = tuple[int, ...]
 
 
 def read_scores(path: Path, variant: str) -> dict[str, dict[Digits, float]]:
-    """Column -> digits of the architecture -> value: `<task>` and, where measured, `<task>_test`, and costs of the scene network."""
+    """Column -> digits of the architecture -> value: `<task>` and, where measured, `<task>_test`, and costs of the
+    scene network."""
     content = torch_file.load(path, lambda found: _reduced(found, str(path)))
     try:
         archs = content["data"][variant].items()

@@ -1,4 +1,5 @@
-"""Reading compressed and packed files without trusting their size: every function here has a limit and names the file it gives up on."""
+"""Reading compressed and packed files without trusting their size: every function here has a limit and names the file
+it gives up on."""
 
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ def tell(done: int, total: int | None) -> None:
 
 
 def open_file(path: Path, buffering: int = -1) -> BinaryIO:
-    """A regular file, opened for reading; DataError if it is missing, or a folder, a device or a pipe, which may never end."""
+    """A regular file, opened for reading; DataError if it is missing, or a folder, a device or a pipe, which may never
+    end."""
     try:
         number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         stream = os.fdopen(number, "rb", buffering)
@@ -114,8 +116,8 @@ def read_parquet(path: Path) -> pd.DataFrame:
 def parse_parquet(data: bytes, where: str) -> pd.DataFrame:
     """The Parquet table in `data`; DataError naming `where` if it is damaged or unpacks to far more than its own size.
 
-    Texts stay in dictionaries while they are read, so that one that stands in a million rows is held once, and what is counted is the
-    number of values.
+    Texts stay in dictionaries while they are read, so that one that stands in a million rows is held once, and what is
+    counted is the number of values.
     """
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
@@ -149,7 +151,8 @@ def parse_parquet(data: bytes, where: str) -> pd.DataFrame:
 
 
 def safe_member(name: str, where: str) -> str:
-    """An archive member's name, or a DataError if it would leave the archive's own folder (`..`, absolute, drive letter)."""
+    """An archive member's name, or a DataError if it would leave the archive's own folder (`..`, absolute, drive
+    letter)."""
     parts = PurePosixPath(name.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts or ":" in name or "\x00" in name:
         raise DataError(f"{where}: member '{name}' points outside the archive; refused")
@@ -158,8 +161,8 @@ def safe_member(name: str, where: str) -> str:
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip archive whose member names were all checked by `safe_member`; DataError if it is no zip, has too many members, or members
-    that are packed by anything but deflate, the one packing that unpacks in parts here."""
+    """A zip archive whose member names were all checked by `safe_member`; DataError if it is no zip, has too many
+    members, or members that are packed by anything but deflate, the one packing that unpacks in parts here."""
     with open_file(path) as stream:
         try:
             archive = zipfile.ZipFile(stream)
@@ -187,7 +190,8 @@ def _packing(member: zipfile.ZipInfo) -> str:
 def zip_members(path: Path, suffix: str, limit: int = MEMBER_LIMIT) -> Iterator[tuple[str, bytes]]:
     """Name and content of each member that ends in `suffix`, sorted by name, one at a time in memory.
 
-    What a member says about its own size is not believed: reading stops at `limit` bytes each and 4 GiB in all (DataError).
+    What a member says about its own size is not believed: reading stops at `limit` bytes each and 4 GiB in all
+    (DataError).
     """
     total = 0
     with open_zip(path) as archive:
@@ -210,13 +214,15 @@ def zip_members(path: Path, suffix: str, limit: int = MEMBER_LIMIT) -> Iterator[
 
 
 def read_bz2(path: Path, limit: int = MEMBER_LIMIT) -> bytes:
-    """The unpacked bytes of a bz2 file, at most `limit` of them; DataError if there are more, or the file is damaged."""
+    """The unpacked bytes of a bz2 file, at most `limit` of them; DataError if there are more, or the file is
+    damaged."""
     with open_file(path) as stream:
         return unpack_bz2(stream, limit, str(path))
 
 
 def unpack_bz2(stream: IO[bytes], limit: int, where: str) -> bytes:
-    """The unpacked bytes of a bz2 stream, at most `limit` of them; DataError naming `where` if there are more, or it is damaged."""
+    """The unpacked bytes of a bz2 stream, at most `limit` of them; DataError naming `where` if there are more, or it is
+    damaged."""
     try:
         with bz2.open(stream) as unpacked:
             return read_stream(unpacked, limit, where)
@@ -240,7 +246,8 @@ def read_stream(stream: IO[bytes], limit: int, where: str) -> bytes:
 
 
 class _Metered(io.RawIOBase):
-    """The unpacked stream of a tar archive, which must not be longer than `limit` bytes, nor one member's headers than `HEADER_LIMIT`."""
+    """The unpacked stream of a tar archive, which must not be longer than `limit` bytes, nor one member's headers than
+    `HEADER_LIMIT`."""
 
     def __init__(self, stream: IO[bytes], limit: int, where: str) -> None:
         self.stream, self.limit, self.where = stream, limit, where
@@ -281,10 +288,12 @@ class _Metered(io.RawIOBase):
 
 
 def tar_members(path: Path, suffix: str, limit: int = ARCHIVE_LIMIT) -> Iterator[tuple[str, IO[bytes]]]:
-    """Name and stream of each regular member that ends in `suffix`, in the archive's order; packed archives (gz, bz2, xz) too.
+    """Name and stream of each regular member that ends in `suffix`, in the archive's order; packed archives (gz, bz2,
+    xz) too.
 
-    The stream of a member is read, in parts of at most 1 MiB, before the next is asked for. Not more than `limit` bytes are unpacked in all
-    (or as many as a plain archive has). DataError for links and devices of that name, members outside the archive, headers beyond 1 MiB, and a damaged archive.
+    The stream of a member is read, in parts of at most 1 MiB, before the next is asked for. Not more than `limit` bytes
+    are unpacked in all (or as many as a plain archive has). DataError for links and devices of that name, members
+    outside the archive, headers beyond 1 MiB, and a damaged archive.
     """
     with open_file(path) as file:
         try:

@@ -1,4 +1,5 @@
-"""Fetching official files that have a plain address: checked by hash, resumed where a transfer broke off, never half in place."""
+"""Fetching official files that have a plain address: checked by hash, resumed where a transfer broke off, never half in
+place."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ Progress = Callable[[int, int | None], None]
 def get(source: Source, folder: Path, progress: Progress | None = None) -> list[Path]:
     """Fetch the files of a benchmark into a data folder; files that are there and right are kept.
 
-    progress is called with bytes so far and in all (None if the server does not say). DataMissing, saying what to fetch where and which
-    command imports it, for a benchmark without plain addresses; DataError if a file cannot be fetched or is not the official one.
+    progress is called with bytes so far and in all (None if the server does not say). DataMissing, saying what to fetch
+    where and which command imports it, for a benchmark without plain addresses; DataError if a file cannot be fetched
+    or is not the official one.
     """
     if not source.downloads:
         raise DataMissing(

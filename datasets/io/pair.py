@@ -1,7 +1,8 @@
 """A table and its card on disk, `<name>.parquet` and `<name>.json`: replaced in one step, checked by digest when read.
 
-A new table first stands beside the old one, as `<name>.parquet.next`. Then its card replaces the old card; that is the step. Then the table
-takes its place. Whenever a process ends, the card that is there names the digest of a table that is there too.
+A new table first stands beside the old one, as `<name>.parquet.next`. Then its card replaces the old card; that is the
+step. Then the table takes its place. Whenever a process ends, the card that is there names the digest of a table that
+is there too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def has_table(card: Path) -> bool:
 
 
 def replace(card: Path, table: Path, text: Path) -> None:
-    """Put a table and the text of its card, files of the same file system, in the place of those that belong to `card`."""
+    """Put a table and the text of its card, files of the same file system, in the place of those that belong to
+    `card`."""
     place, waiting = table_files(card)
     os.replace(table, waiting)
     os.replace(text, card)
@@ -33,7 +35,8 @@ def replace(card: Path, table: Path, text: Path) -> None:
 
 
 def read_table(card: Path, sha256: str) -> tuple[bytes, bool]:
-    """The bytes of a card's table and whether they have the digest that the card names. DataError if there is no table to read."""
+    """The bytes of a card's table and whether they have the digest that the card names. DataError if there is no table
+    to read."""
     place, waiting = table_files(card)
     data = b""
     for file in [file for file in (place, waiting) if file.is_file()] or [place]:

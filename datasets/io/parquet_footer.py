@@ -1,6 +1,7 @@
 """What a Parquet file says of its own size, read from its footer by itself.
 
-pyarrow tells the same column by column, but a footer damaged in the right place ends the whole process there, where reading the file raises an error.
+pyarrow tells the same column by column, but a footer damaged in the right place ends the whole process there, where
+reading the file raises an error.
 """
 
 from __future__ import annotations

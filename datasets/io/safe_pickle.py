@@ -1,15 +1,17 @@
 """Reading pickled tables of numbers without running anything that a pickle asks for.
 
-Official benchmark files are pickles, and a pickle is a program: it may name any function of any module and call it. This
-reader knows dictionaries (by text, numbers and flat tuples of these), lists, tuples, sets, strings, bytes, numbers, and NumPy scalars and arrays of numbers or text. NumPy's own
-constructors are never called with what a file says; their few pickled forms are rebuilt here from checked parts. Everything else is
-refused by name before it is looked up.
+Official benchmark files are pickles, and a pickle is a program: it may name any function of any module and call it.
+This reader knows dictionaries (by text, numbers and flat tuples of these), lists, tuples, sets, strings, bytes,
+numbers, and NumPy scalars and arrays of numbers or text. NumPy's own constructors are never called with what a file
+says; their few pickled forms are rebuilt here from checked parts. Everything else is refused by name before it is
+looked up.
 
-A part that a file made once may stand in it again for two bytes, so that a few hundred bytes can describe a tree of 2^40. Such a tree is refused:
-as a key while it is read, because hashing walks it, and otherwise when it is complete. Constructors make no more than there was to read.
+A part that a file made once may stand in it again for two bytes, so that a few hundred bytes can describe a tree of
+2^40. Such a tree is refused: as a key while it is read, because hashing walks it, and otherwise when it is complete.
+Constructors make no more than there was to read.
 
-The pure-Python unpickler is used on purpose: its memo is a dictionary, so a file of twenty bytes cannot make it reserve gigabytes,
-as the C one's memo array can.
+The pure-Python unpickler is used on purpose: its memo is a dictionary, so a file of twenty bytes cannot make it reserve
+gigabytes, as the C one's memo array can.
 """
 
 from __future__ import annotations
@@ -73,7 +75,8 @@ class _Dtype:
         self.spec = spec
 
     def __setstate__(self, state: Any) -> None:
-        # (version, byte order, subarray, names, fields, item size, alignment, flags): only byte order and item size matter here.
+        # (version, byte order, subarray, names, fields, item size, alignment, flags): only byte order and item size
+        # matter here.
         if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
             raise Refused("an array with fields")
         if state[1] in ("<", ">"):
@@ -239,7 +242,8 @@ class Reader(_Pure):  # type: ignore[misc]
         self._count(self.stack[-1])
 
     def _count(self, made: Any) -> None:
-        """What constructors copied of what was read cannot be more than that, unless they were told to copy a part again and again."""
+        """What constructors copied of what was read cannot be more than that, unless they were told to copy a part
+        again and again."""
         self.made += (
             made.values.nbytes
             if isinstance(made, Array)
@@ -276,7 +280,8 @@ class Reader(_Pure):  # type: ignore[misc]
         super().load_frozenset()
 
     def _check_new(self, group: Any, keys: list[Any]) -> None:
-        """Refuses what cannot be a key of a table, and large groups of keys made to collide, for each of which all others are looked at.
+        """Refuses what cannot be a key of a table, and large groups of keys made to collide, for each of which all
+        others are looked at.
 
         The hash of text differs from process to process, so that only numbers and tuples can be made to collide.
         """
@@ -315,7 +320,8 @@ class Reader(_Pure):  # type: ignore[misc]
 
 
 def read_one(reader: Reader, where: str) -> Any:
-    """The next pickle of a reader; DataError naming `where` if it is cut off, damaged, or asks for anything that is not on the allow-list."""
+    """The next pickle of a reader; DataError naming `where` if it is cut off, damaged, or asks for anything that is not
+    on the allow-list."""
     try:
         return reader.load()
     except Refused as refused:
@@ -346,7 +352,8 @@ def loads(data: bytes, where: str, count: int = 1) -> list[Any]:
 
 
 def check_parts(value: Any, where: str, most: int = PARTS) -> None:
-    """DataError naming `where` if a value has more parts than `most`, one that stands in several places counted in each."""
+    """DataError naming `where` if a value has more parts than `most`, one that stands in several places counted in
+    each."""
     waiting = [value]
     while waiting:
         part = waiting.pop()

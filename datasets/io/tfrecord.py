@@ -43,8 +43,8 @@ def masked_crc(data: bytes) -> int:
 def records(stream: BinaryIO, where: Path, limit: int = RECORD_LIMIT) -> Iterator[bytes]:
     """The payloads of a TFRecord stream, in order. DataError, naming `where` and the record, at the first damage.
 
-    A length is believed only when its checksum fits and it is at most `limit` bytes. Payload checksums are not computed:
-    in Python that takes longer than everything else, and `archrank data get` checks the whole file.
+    A length is believed only when its checksum fits and it is at most `limit` bytes. Payload checksums are not
+    computed: in Python that takes longer than everything else, and `archrank data get` checks the whole file.
     """
     number = done = 0
     size = where.stat().st_size if where.is_file() else None
@@ -69,7 +69,8 @@ def records(stream: BinaryIO, where: Path, limit: int = RECORD_LIMIT) -> Iterato
 
 
 def fields(message: bytes) -> Iterator[Field]:
-    """(field number, wire type, value) of a message; numbers are raw integers, the rest bytes. ValueError if it is damaged."""
+    """(field number, wire type, value) of a message; numbers are raw integers, the rest bytes. ValueError if it is
+    damaged."""
     at, end = 0, len(message)
     while at < end:
         tag, at = _varint(message, at)

@@ -1,7 +1,8 @@
 """Reading tables of numbers that `torch.save` wrote, of any size, in bounded memory and without torch.
 
-Such a file is a pickle inside a zip archive or, before torch 1.6, behind three short ones (magic number, version, system). It is read by the
-allow-list reader of `safe_pickle`; tensors are refused with everything else. A file of gigabytes is one dictionary of results per
+Such a file is a pickle inside a zip archive or, before torch 1.6, behind three short ones (magic number, version,
+system). It is read by the allow-list reader of `safe_pickle`; tensors are refused with everything else. A file of
+gigabytes is one dictionary of results per
 architecture: each is reduced to what is wanted as soon as it is complete, and what it was made of is forgotten.
 """
 
@@ -45,7 +46,8 @@ class _Source:
 class _References:
     """The pickle's memory: what it may refer back to by number.
 
-    Everything since the last finished architecture, and of those before it only texts and constructors, which many architectures
+    Everything since the last finished architecture, and of those before it only texts and constructors, which many
+    architectures
     share: two bytes each (four where there are many different ones), and every text once.
     """
 
@@ -149,8 +151,9 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int]]:
 def load(path: Path, reduce: Reduce = lambda _: None) -> Any:
     """The object that `torch.save` wrote to `path`; nothing in it is run.
 
-    reduce: gets each dictionary (of more than one entry) when it is complete and returns what should be kept of it, or None to keep
-    it as it is. DataError if the file is damaged, asks for anything but numbers, text and containers, or refers to what was reduced.
+    reduce: gets each dictionary (of more than one entry) when it is complete and returns what should be kept of it, or
+    None to keep it as it is. DataError if the file is damaged, asks for anything but numbers, text and containers, or
+    refers to what was reduced.
     """
     with _opened(path) as (stream, size):
         return read_one(_Reducing(_Source(stream, size), reduce), str(path))

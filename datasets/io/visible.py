@@ -6,8 +6,8 @@ import re
 
 __all__ = ["visible"]
 
-# Controls (C0, delete, C1), marks that nobody sees or that turn the direction of what follows, line and paragraph separators, lone
-# surrogates (no encoding can write them), and tags.
+# Controls (C0, delete, C1), marks that nobody sees or that turn the direction of what follows, line and paragraph
+# separators, lone surrogates (no encoding can write them), and tags.
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -15,7 +15,8 @@ _HIDDEN_BUT_LINES = re.compile(_HIDDEN.pattern.replace("\x00-\x1f", "\x00-\x09\x
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""The text with every character that acts instead of being seen written as its escape: `\x1b`, `\n`, `\u202e`, `\ud800`.
+    r"""The text with every character that acts instead of being seen written as its escape: `\x1b`, `\n`,
+    `\u202e`, `\ud800`.
 
     Args:
         text: any text.

@@ -1,4 +1,5 @@
-"""A process of its own for code of users that is imported or tried out: one that crashes, hangs, exits or prints does so there."""
+"""A process of its own for code of users that is imported or tried out: one that crashes, hangs, exits or prints does
+so there."""
 
 from __future__ import annotations
 
@@ -36,9 +37,11 @@ class Apart:
     def call(
         self, function: Callable[..., Any], *arguments: Any, doing: str = "", patience: float | None = None
     ) -> Any:
-        """What `function(*arguments)` returns there, in JSON's types. function: at the top level of a module of archrank.
+        """What `function(*arguments)` returns there, in JSON's types. function: at the top level of a module of
+        archrank.
 
-        doing: what it is about, for messages. ArchrankError if it raises that, dies, or takes longer than `patience` seconds (default `PATIENCE`).
+        doing: what it is about, for messages. ArchrankError if it raises that, dies, or takes longer than `patience`
+        seconds (default `PATIENCE`).
         """
         if self._process is None:
             self._start()

@@ -1,4 +1,5 @@
-"""From a reference to an encoder: a registered name, a glob over them, `file.py:Class`, `package.module:Class`, or a class."""
+"""From a reference to an encoder: a registered name, a glob over them, `file.py:Class`, `package.module:Class`, or a
+class."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def builtin() -> dict[str, EncoderInfo]:
 
 @lru_cache(maxsize=1)
 def plugins() -> dict[str, EncoderInfo]:
-    """Encoders that installed packages offer through the entry-point group `archrank.encoders`, without those of a name that is taken."""
+    """Encoders that installed packages offer through the entry-point group `archrank.encoders`, without those of a name
+    that is taken."""
     found: dict[str, EncoderInfo] = {}
     for info in _offered()[0]:
         if info.name not in builtin():
@@ -59,10 +61,11 @@ def known() -> dict[str, EncoderInfo]:
 
 
 def find(reference: str | Any, reach: Reach = "text") -> list[EncoderInfo]:
-    """The encoders that a reference means (several for a glob); ArchrankError if none, or if one has a name that is taken.
+    """The encoders that a reference means (several for a glob); ArchrankError if none, or if one has a name that is
+    taken.
 
-    reach: whether the code of an encoder that is not built in may run to learn what its text leaves open, and where: `text` not at all, `here`
-    in this process, `apart` in one of its own.
+    reach: whether the code of an encoder that is not built in may run to learn what its text leaves open, and where:
+    `text` not at all, `here` in this process, `apart` in one of its own.
     """
     found = [info if info.origin == "built-in" else replace(info, reach=reach) for info in _find(reference)]
     found = [read(info) if info.open and reach != "text" else info for info in found]

@@ -25,8 +25,9 @@ def _hash(parts: tuple[tuple[Path, int], ...]) -> str:
 
 
 def built_on(path: Path) -> list[Path]:
-    """The file and, sorted, the files that it imports, however deep: modules of `archrank.encoders` and `archrank.datasets`, and of its own
-    package or folder. Not followed: installed packages, the rest of archrank (the harness's version stands for it), names that are computed."""
+    """The file and, sorted, the files that it imports, however deep: modules of `archrank.encoders` and
+    `archrank.datasets`, and of its own package or folder. Not followed: installed packages, the rest of archrank (the
+    harness's version stands for it), names that are computed."""
     seen: set[Path] = set()
     waiting = [path]
     while waiting:

@@ -18,9 +18,11 @@ Reach = Literal["text", "here", "apart"]
 
 @dataclass(frozen=True)
 class EncoderInfo:
-    """An encoder as its source text describes it, or, where that leaves something open and its code may run, the loaded object.
+    """An encoder as its source text describes it, or, where that leaves something open and its code may run, the loaded
+    object.
 
-    open: what the text leaves open, in a few words; empty if nothing. limits: `module:function` of a fixed encoding that says what it cannot hold.
+    open: what the text leaves open, in a few words; empty if nothing. limits: `module:function` of a fixed encoding
+    that says what it cannot hold.
     """
 
     name: str
@@ -63,7 +65,8 @@ class EncoderInfo:
             ) from error
 
     def validate(self, config: dict[str, Any]) -> dict[str, Any]:
-        """`config` with values brought to their declared types, without defaults; ArchrankError for a misspelt option or a wrong value."""
+        """`config` with values brought to their declared types, without defaults; ArchrankError for a misspelt option
+        or a wrong value."""
         options = self.options
         if self.open:
             options = dict.fromkeys(config, Option(None, ..., False)) | options
@@ -71,7 +74,8 @@ class EncoderInfo:
 
 
 def where(error: BaseException, path: Path) -> str:
-    """` (my_encoder.py, line 22)`: the last line of the file that the error passed through; nothing if it passed through none."""
+    """` (my_encoder.py, line 22)`: the last line of the file that the error passed through; nothing if it passed
+    through none."""
     step, found = error.__traceback__, ""
     while step is not None:
         if Path(step.tb_frame.f_code.co_filename).resolve() == path:

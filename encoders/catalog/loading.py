@@ -1,7 +1,9 @@
-"""Importing encoders: each file of a user's in a namespace of its own, so that two files' helpers of one name stay apart.
+"""Importing encoders: each file of a user's in a namespace of its own, so that two files' helpers of one name stay
+apart.
 
-A file is imported as `archrank_plugin_<hash>.<its package>.<its name>`. What it imports from its own surroundings, relatively or plainly, then or
-later, becomes a module below the same prefix; everything else is imported as ever. The process's state is put back afterwards.
+A file is imported as `archrank_plugin_<hash>.<its package>.<its name>`. What it imports from its own surroundings,
+relatively or plainly, then or later, becomes a module below the same prefix; everything else is imported as ever. The
+process's state is put back afterwards.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ PREFIX = "archrank_plugin_"
 
 @dataclass
 class Namespace:
-    """The modules of one plug-in file. changed: process state that importing it had changed. unfollowed: files it runs that its hash leaves out."""
+    """The modules of one plug-in file. changed: process state that importing it had changed. unfollowed: files it runs
+    that its hash leaves out."""
 
     name: str
     path: Path
@@ -38,7 +41,8 @@ class Namespace:
     unfollowed: list[Path] = field(default_factory=list)
 
     def folders(self, name: str) -> list[str]:
-        """Where a top-level module of that name is looked for: its own folders and, before and after them, what the plug-in put on `sys.path`."""
+        """Where a top-level module of that name is looked for: its own folders and, before and after them, what the
+        plug-in put on `sys.path`."""
         own = [folder for folder in (package_root(self.path), self.path.parent) if folder.name not in INSTALLED]
         own += [above.parent for above in self.path.parents if name and above.name == name]
         first = [*takewhile(lambda entry: entry not in self.path_before, sys.path)]
@@ -88,7 +92,8 @@ _changed_by: dict[
 
 
 class _Loader(SourceFileLoader):
-    """Runs a module with the builtins of its plug-in, from its source as it is now: a kept byte code may be that of an earlier second."""
+    """Runs a module with the builtins of its plug-in, from its source as it is now: a kept byte code may be that of an
+    earlier second."""
 
     def exec_module(self, module: ModuleType) -> None:
         space = _namespaces[module.__name__.partition(".")[0]]
@@ -133,7 +138,8 @@ def import_file(path: Path) -> ModuleType:
             del _namespaces[space.name]
             raise
         finally:
-            # What it imported by a computed name, from folders of its own, goes too: the next plug-in may have others of the same name.
+            # What it imported by a computed name, from folders of its own, goes too: the next plug-in may have others
+            # of the same name.
             computed = {
                 name: sys.modules[name]
                 for name in {*sys.modules} - others
@@ -162,7 +168,8 @@ def import_module(name: str) -> ModuleType:
 
 
 def effects(path: Path, module: str | None) -> list[str]:
-    """What importing a plug-in did beside defining it, a sentence each: process state that it changed, and files that its hash leaves out."""
+    """What importing a plug-in did beside defining it, a sentence each: process state that it changed, and files that
+    its hash leaves out."""
     space = namespace(path)
     changed = _changed_by.get(module, []) if module else space.changed
     said = [f"importing it changed the process ({', '.join(changed)}); that was put back"] if changed else []

@@ -17,10 +17,12 @@ OF_PYTORCH = ("TORCHINDUCTOR_CACHE_DIR",)  # variables that PyTorch sets by itse
 
 @contextmanager
 def unchanged() -> Iterator[list[str]]:
-    """Put the process's state back as it was when the block ends, however it ends. The list given then names what had changed.
+    """Put the process's state back as it was when the block ends, however it ends. The list given then names what had
+    changed.
 
-    That is: PyTorch's default dtype and device, gradient and anomaly mode, threads, matmul precision, deterministic and cuDNN flags; NumPy's error
-    state; warning filters, `sys.path`, the environment, the working directory, signal handlers, the recursion limit and the standard streams.
+    That is: PyTorch's default dtype and device, gradient and anomaly mode, threads, matmul precision, deterministic and
+    cuDNN flags; NumPy's error state; warning filters, `sys.path`, the environment, the working directory, signal
+    handlers, the recursion limit and the standard streams.
     """
     changed: list[str] = []
     before = [(name, get(), get, put) for name, get, put in _states()]
@@ -80,7 +82,8 @@ def _put_cudnn(flags: tuple[bool, bool, bool]) -> None:
 
 
 def _filters() -> list[Any]:
-    """Those that are about all warnings of one of Python's own kinds; libraries that are imported late add narrower ones for theirs."""
+    """Those that are about all warnings of one of Python's own kinds; libraries that are imported late add narrower
+    ones for theirs."""
     return [one for one in warnings.filters if _is_broad(one)]
 
 

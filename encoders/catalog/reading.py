@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import ArchrankError, one_line
-from archrank.datasets.source_text import Option
+from archrank.datasets.source_text import Option, summary
 from archrank.encoders.catalog.apart import apart
 from archrank.encoders.catalog.info import HOOKS, EncoderInfo, where
 from archrank.encoders.catalog.scanning import optional
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def described(info: EncoderInfo) -> dict[str, Any]:
-    """What the loaded object of an encoder is, in JSON's types: the fields of its mark, `hooks`, and per option its type and default as text."""
+    """What the loaded object of an encoder is, in JSON's types: the fields of its mark, `hooks`, and per option its
+    type and default as text."""
     thing = info.load()
     if not callable(thing):
         raise ArchrankError(f"encoder {info.place} is neither a class nor a function")
@@ -66,7 +67,7 @@ def _with(info: EncoderInfo, said: dict[str, Any]) -> EncoderInfo:
         for name, kind, default, required in said["options"]
     }
     words = {name: said[name] for name in ("name", "learned", "family", "pretrained", "ranks", "head", "doc")}
-    return replace(info, **words, summary=said["doc"].split("\n")[0], options=options, hooks=tuple(said["hooks"]))
+    return replace(info, **words, summary=summary(said["doc"]), options=options, hooks=tuple(said["hooks"]))
 
 
 def confirm(info: EncoderInfo) -> None:
@@ -126,7 +127,8 @@ def asked(hook: Callable[..., Any], config: dict[str, Any], benchmark: Benchmark
 
 
 def _keywords(thing: Any) -> list[inspect.Parameter]:
-    """An encoder's keyword-only parameters, those of base classes included to which `**options` are handed on, with their types resolved."""
+    """An encoder's keyword-only parameters, those of base classes included to which `**options` are handed on, with
+    their types resolved."""
     functions = (
         [vars(cls)["__init__"] for cls in thing.__mro__ if "__init__" in vars(cls)]
         if isinstance(thing, type)

@@ -1,6 +1,7 @@
 """Encoders as their source text describes them: listing and planning import neither torch nor anybody's code.
 
-What a class inherits is read from the text of its bases, where their files are followed. What the text cannot say for certain is named in `open`.
+What a class inherits is read from the text of its bases, where their files are followed. What the text cannot say for
+certain is named in `open`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from archrank.datasets.errors import unknown
-from archrank.datasets.source_text import Option
+from archrank.datasets.source_text import Option, summary
 from archrank.encoders.catalog.info import HOOKS, EncoderInfo
 from archrank.encoders.catalog.syntax import Definition, Unknown, annotated, bindings, lookup, tree, value
 from archrank.encoders.registry import Mark
@@ -24,7 +25,8 @@ PLAIN_DECORATORS = ("torch.no_grad", "no_grad", "final", "typing.final")
 
 @dataclass
 class _Reading:
-    """What has been read of one class or function: options and hooks (the nearest class that has one decides), and what stays open."""
+    """What has been read of one class or function: options and hooks (the nearest class that has one decides), and what
+    stays open."""
 
     options: dict[str, Option] = field(default_factory=dict)
     hooks: dict[str, bool] = field(default_factory=dict)
@@ -33,7 +35,8 @@ class _Reading:
 
 
 def scan(path: Path, module: str | None, origin: str, wanted: str | None = None) -> list[EncoderInfo]:
-    """Encoders at the top of a source file: the decorated classes and functions, or what is called `wanted` whatever it is.
+    """Encoders at the top of a source file: the decorated classes and functions, or what is called `wanted` whatever it
+    is.
 
     ArchrankError for a file that cannot be read; an empty list where there is none.
     """
@@ -69,7 +72,7 @@ def _describe(path: Path, node: Definition, module: str | None, origin: str) -> 
         mark.name,
         mark.learned,
         mark.family,
-        doc.split("\n")[0],
+        summary(doc),
         path,
         node.name,
         module,

@@ -25,7 +25,8 @@ def tree(path: Path) -> ast.Module:
 
 
 def bindings(path: Path) -> dict[str, ast.stmt]:
-    """What the top level of a file last binds each name to; a name bound inside `if`, `try` and the like to that statement."""
+    """What the top level of a file last binds each name to; a name bound inside `if`, `try` and the like to that
+    statement."""
     found: dict[str, ast.stmt] = {}
     for statement in tree(path).body:
         found |= dict.fromkeys(_bound(statement), statement)
@@ -49,7 +50,8 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
 
 
 def lookup(path: Path, name: str, depth: int = 16) -> tuple[Path, ast.stmt] | None:
-    """Where a dotted name that a file uses is defined: the file and the statement, through imports of followed files; None if not there."""
+    """Where a dotted name that a file uses is defined: the file and the statement, through imports of followed files;
+    None if not there."""
     head, _, rest = name.partition(".")
     statement = bindings(path).get(head)
     if statement is None or depth == 0:
@@ -77,7 +79,8 @@ def split(module: str | None) -> list[str]:
 
 
 def module_file(path: Path, level: int, parts: Sequence[str]) -> Path | None:
-    """The file of a module that a file imports, if it is followed: one of archrank's encoders or datasets, or of the file's own surroundings."""
+    """The file of a module that a file imports, if it is followed: one of archrank's encoders or datasets, or of the
+    file's own surroundings."""
     for place in _places(path, level, parts):
         for file in (place / "__init__.py", *([place.with_name(f"{place.name}.py")] if parts else [])):
             if file.is_file():
@@ -96,8 +99,9 @@ def _places(path: Path, level: int, parts: Sequence[str]) -> list[Path]:
 
 
 def surroundings(path: Path, name: str) -> list[Path]:
-    """Folders in which a module that a file imports by `name` is looked for: where the file's outermost package lies, the file's own folder, the
-    folder above one of that name, and, if the file changes `sys.path`, those above; never one of installed packages, but for the file's own."""
+    """Folders in which a module that a file imports by `name` is looked for: where the file's outermost package lies,
+    the file's own folder, the folder above one of that name, and, if the file changes `sys.path`, those above; never
+    one of installed packages, but for the file's own."""
     folders = [package_root(path), path.parent]
     if _changes_path(path):
         folders += path.parents
@@ -126,7 +130,8 @@ class Unknown(Exception):
 
 
 def value(path: Path, node: ast.expr) -> Any:
-    """The literal that an expression of a file is, or that a name in it was given there or in a followed file. Raises Unknown."""
+    """The literal that an expression of a file is, or that a name in it was given there or in a followed file. Raises
+    Unknown."""
     try:
         if isinstance(node, (ast.Name, ast.Attribute)):
             place = lookup(path, ast.unparse(node))
@@ -138,7 +143,8 @@ def value(path: Path, node: ast.expr) -> Any:
 
 
 def annotated(path: Path | None, node: ast.expr | None) -> Any:
-    """The type that an annotation stands for: int, float, bool, str, None, Literal, tuple, list, Optional, Union and `|` of these.
+    """The type that an annotation stands for: int, float, bool, str, None, Literal, tuple, list, Optional, Union and
+    `|` of these.
 
     None for no annotation. Raises Unknown for any other. path: the file, in which names of constants are looked up.
     """

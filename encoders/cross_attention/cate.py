@@ -53,8 +53,8 @@ def cate(
     Pre-training: architectures are sorted by cost; each is paired with up to `pairs` random ones that are smaller by at
     most `window` of the whole range of cost (0.04 is the published 2 million parameters on NAS-Bench-101). 20 % of both
     architectures' operations are hidden (80 % by a mask token, 20 % by a random operation); the graph encoder, shared
-    by both, and a cross encoder over both guess them. Cost is the table's own column where it has one, else added up from
-    the names of the operations (`archrank.encoders.layers.complexity`).
+    by both, and a cross encoder over both guess them. Cost is the table's own column where it has one, else added up
+    from the names of the operations (`archrank.encoders.layers.complexity`).
 
     Returns float32 [B, dim] (64), or [B, 2 * dim] for two-cell spaces, whose cells do not attend to each other: the
     graph encoder's state at the output node of each cell. Only graphs are read; equal seeds give equal encodings.

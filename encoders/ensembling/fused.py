@@ -1,6 +1,7 @@
 """Ways of computing the same that differ in where they are fast.
 
-Called as it stands, a layer costs as much as it makes calls, so products with matrices of zeros and ones are cheap. In a compiled program there are no
+Called as it stands, a layer costs as much as it makes calls, so products with matrices of zeros and ones are cheap. In
+a compiled program there are no
 calls: gathers and sums are fused with what stands around them, and such products are work for nothing.
 """
 
@@ -38,7 +39,8 @@ def fused() -> bool:
 def row_sums(x: Tensor, table: Tensor, inverse: Tensor) -> Tensor:
     """Sums of rows of x [B, N, d]: row r of the result [B, R, d] is the sum of rows table[r] of x.
 
-    table: int64 [R, K], padded with N where K > 1. inverse: int64 [N, L], padded with R where L > 1: in which rows of the table each row of x stands.
+    table: int64 [R, K], padded with N where K > 1. inverse: int64 [N, L], padded with R where L > 1: in which rows of
+    the table each row of x stands.
     """
     found: Tensor = RowSums.apply(x, table, inverse)
     return found
@@ -46,7 +48,8 @@ def row_sums(x: Tensor, table: Tensor, inverse: Tensor) -> Tensor:
 
 @over_members
 class RowSums(torch.autograd.Function):
-    """x [*, B, N, d], table [*, R, K], inverse [*, N, L] -> [*, B, R, d]; its derivative is the same function with the tables exchanged."""
+    """x [*, B, N, d], table [*, R, K], inverse [*, N, L] -> [*, B, R, d]; its derivative is the same function with the
+    tables exchanged."""
 
     @staticmethod
     def forward(x: Tensor, table: Tensor, inverse: Tensor) -> Tensor:

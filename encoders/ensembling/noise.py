@@ -1,8 +1,9 @@
 """Randomness inside a network that stays each ensemble member's own.
 
-Under `vmap` one call stands for many members, each with its own seed. A member's random numbers are therefore drawn outside, one vector a
-step, and handed in; a layer takes its share from the vector. Members that are called one after the other take theirs from a source of their own,
-as many as they need. Either way a member sees the same numbers alone and in any ensemble.
+Under `vmap` one call stands for many members, each with its own seed. A member's random numbers are therefore drawn
+outside, one vector a step, and handed in; a layer takes its share from the vector. Members that are called one after
+the other take theirs from a source of their own, as many as they need. Either way a member sees the same numbers alone
+and in any ensemble.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Vector:
         self.values, self.taken = values, 0
 
     def take(self, like: Tensor) -> Tensor:
-        """The next numbers, in the shape of `like`. RuntimeError if there are not so many: a network must take as many in every batch of one size."""
+        """The next numbers, in the shape of `like`. RuntimeError if there are not so many: a network must take as many
+        in every batch of one size."""
         count = math.prod(like.shape)
         part = self.values[self.taken : self.taken + count]
         self.taken += count
@@ -89,7 +91,8 @@ class Dropout(nn.Module):
 
 
 def own_dropout(model: nn.Module) -> nn.Module:
-    """Replace every plain `nn.Dropout` below `model` by ours, in place, so that anyone's model can train in an ensemble."""
+    """Replace every plain `nn.Dropout` below `model` by ours, in place, so that anyone's model can train in an
+    ensemble."""
     for name, child in model.named_children():
         if type(child) is nn.Dropout:
             setattr(model, name, Dropout(child.p))

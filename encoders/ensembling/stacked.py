@@ -1,8 +1,8 @@
 """Autograd functions whose derivative is written by hand, for one network or for a stack of them.
 
-Networks here are tiny: what a training step costs is how many operations it takes and how often each number is moved. A hot part as one
-function with an analytic derivative takes a fraction of the operations that its parts would record, may work in place, and under `vmap` is
-one call.
+Networks here are tiny: what a training step costs is how many operations it takes and how often each number is moved. A
+hot part as one function with an analytic derivative takes a fraction of the operations that its parts would record, may
+work in place, and under `vmap` is one call.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ Function = TypeVar("Function", bound=type[torch.autograd.Function])
 
 
 def over_members(function: Function) -> Function:
-    """Gives an autograd function its rule under `vmap`: every tensor gets the members' dimension in front, and the function takes it along.
+    """Gives an autograd function its rule under `vmap`: every tensor gets the members' dimension in front, and the
+    function takes it along.
 
     So the function must accept tensors with one more leading dimension, and treat that one alike in all of them.
     """

@@ -23,7 +23,8 @@ _AT_ONCE = 20_000_000
 
 @encoding("graf", family="features", head="gp")
 def graf(graphs: Graphs, space: SearchSpace, *, redundant: bool = False) -> Tensor:
-    """Interpretable graph features: how often each operation occurs, and what paths and degrees each set of operations has.
+    """Interpretable graph features: how often each operation occurs, and what paths and degrees each set of operations
+    has.
 
     Source: Kadlecova et al., "Surprisingly Strong Performance Prediction with Neural Graph Features", ICML 2024
     (official code: gabikadlecova/GRAF, as refactored there). For every non-empty set S of operations: the fewest and
@@ -37,10 +38,11 @@ def graf(graphs: Graphs, space: SearchSpace, *, redundant: bool = False) -> Tens
     Shape: float32 [B, F], per cell: operations + sets * (3 * inputs + 1); 129 numbers on NAS-Bench-201, with the
     redundant ones 191; 31 on NAS-Bench-101. Parameters: none.
 
-    Departures: input and output are not counted as operations. A path that does not exist counts as long as the cell has operations (shortest) and as 0 (longest), in
-    every space; the official code writes -4 for the longest on NAS-Bench-101. Operations on edges are nodes here, so
-    one definition serves every space. With more than 7 operations, or graphs of many nodes, sets are of one, two and
-    all operations. In two-cell spaces each cell and input has features of its own.
+    Departures: input and output are not counted as operations. A path that does not exist counts as long as the cell
+    has operations (shortest) and as 0 (longest), in every space; the official code writes -4 for the longest on
+    NAS-Bench-101. Operations on edges are nodes here, so one definition serves every space. With more than 7
+    operations, or graphs of many nodes, sets are of one, two and all operations. In two-cell spaces each cell and input
+    has features of its own.
     """
     words = vocabulary(space)
     ops, adj, mask, cell = (tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
@@ -108,7 +110,8 @@ def set_features(
 def _path_lengths(
     links: NDArray[np.bool_], chosen: NDArray[np.bool_], start: NDArray[np.bool_], finish: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Fewest and most chosen nodes on a path from start to finish over chosen nodes alone: int64 [N, S]; most is < 0 where there is none.
+    """Fewest and most chosen nodes on a path from start to finish over chosen nodes alone: int64 [N, S]; most is < 0
+    where there is none.
 
     links [N, V, V], chosen [N, S, V], start and finish [N, V].
     """

@@ -17,7 +17,8 @@ from archrank.encoders.layers.pool import mean_pool
 from archrank.encoders.layers.sweep import Sweep, nodes_first
 from archrank.encoders.registry import encoder
 
-# dim, layers, attention dropout, lr, weight decay, epochs, warm-up epochs, batch, margin, pairs per architecture (None: all)
+# dim, layers, attention dropout, lr, weight decay, epochs, warm-up epochs, batch, margin, pairs per architecture (None:
+# all)
 PUBLISHED: dict[str, tuple[int, int, float, float, float, int, int, int, float, float | None]] = {
     "nasbench101": (64, 9, 0.5, 8e-4, 3e-5, 300, 30, 16, 0.5, None),
     "nasbench201": (64, 9, 0.5, 8e-4, 6e-5, 600, 30, 32, 0.5, None),
@@ -41,20 +42,24 @@ def published(space: SearchSpace) -> tuple[int, int, float, float, float, int, i
 
 @encoder("flowerformer", family="flow transformer")
 class FlowerFormer(nn.Module):
-    """Flow-aware graph transformer: a forward and a backward gated sweep along the edges, beside attention between nodes on one path.
+    """Flow-aware graph transformer: a forward and a backward gated sweep along the edges, beside attention between
+    nodes on one path.
 
-    Source: Hwang et al., "FlowerFormer: Empowering Neural Architecture Encoding using a Flow-aware Graph Transformer", CVPR 2024, and its code
-    (y0ngjaenius/CVPR2024_FLOWERFormer, 5a89429). Sees operations and edges, no positions: invariant to the order of nodes.
+    Source: Hwang et al., "FlowerFormer: Empowering Neural Architecture Encoding using a Flow-aware Graph Transformer",
+    CVPR 2024, and its code (y0ngjaenius/CVPR2024_FLOWERFormer, 5a89429). Sees operations and edges, no positions:
+    invariant to the order of nodes.
 
-    Shapes: graphs [B, V] -> [B, dim] (mean over nodes), [B, 2 * dim] in two-cell spaces, whose cells share weights and exchange their output
-    nodes between the two sweeps. Parameters at dim 64, 9 layers on NAS-Bench-201: 751,745 with the linear head.
+    Shapes: graphs [B, V] -> [B, dim] (mean over nodes), [B, 2 * dim] in two-cell spaces, whose cells share weights and
+    exchange their output nodes between the two sweeps. Parameters at dim 64, 9 layers on NAS-Bench-201: 751,745 with
+    the linear head.
 
-    mask_mode: how a sweep visits edges. `paper` updates each node once from all its neighbours, in both directions, as the paper describes.
-    `target` groups edges by the generation of their target in both directions, so that the backward sweep hears only the nearest generation
-    of successors: on NAS-Bench-201 this is the form whose official code reaches the published level. `ancestor` is what the collate function
-    in the released code's ancestor does; later updates overwrite earlier ones.
-    faithful: also carry the parameters of the official code that no output depends on (901,587 in all). They change no score: in an additive
-    attention the query, the edge feature and every bias cancel in the softmax.
+    mask_mode: how a sweep visits edges. `paper` updates each node once from all its neighbours, in both directions, as
+    the paper describes. `target` groups edges by the generation of their target in both directions, so that the
+    backward sweep hears only the nearest generation of successors: on NAS-Bench-201 this is the form whose official
+    code reaches the published level. `ancestor` is what the collate function in the released code's ancestor does;
+    later updates overwrite earlier ones.
+    faithful: also carry the parameters of the official code that no output depends on (901,587 in all). They change no
+    score: in an additive attention the query, the edge feature and every bias cancel in the softmax.
 
     Departures: none in the default besides leaving those parameters out.
     """
@@ -147,7 +152,8 @@ class FlowerFormer(nn.Module):
         return self._laid_out(adj.transpose(-1, -2))
 
     def _up(self, graphs: Graphs) -> Tensor:
-        """bool [B, V(receiver), V(sender)] of the backward sweep; for `ancestor` [B, V - 1, V, V], one matrix per mask."""
+        """bool [B, V(receiver), V(sender)] of the backward sweep; for `ancestor` [B, V - 1, V, V], one matrix per
+        mask."""
         adj, depth = graphs.adj, graphs.depth
         if self.mask_mode == "target":
             later = depth[..., None, :].expand_as(adj).masked_fill(~adj, graphs.nodes + 1)
@@ -169,7 +175,8 @@ class FlowerFormer(nn.Module):
 
 
 class Flow:
-    """One batch's edges as the sweeps visit them (see `Sweep`; `up` bool [B, K, V, V] where `by_mask`), and its sinks bool [B, cells, V]."""
+    """One batch's edges as the sweeps visit them (see `Sweep`; `up` bool [B, K, V, V] where `by_mask`), and its sinks
+    bool [B, cells, V]."""
 
     def __init__(self, down: Tensor, up: Tensor, groups: list[int], by_mask: bool, sinks: Tensor | None) -> None:
         self.down, self.up, self.groups, self.by_mask, self.sinks = down, up, groups, by_mask, sinks
@@ -183,7 +190,8 @@ class FlowSweep(Sweep):
         self.inert = nn.ModuleDict({"edge": nn.Linear(dim, dim), "query": nn.Linear(dim, 1)}) if faithful else None
 
     def by_mask(self, x: Tensor, masks: Tensor) -> Tensor:
-        """The released code's loop on x [V, B, dim], last mask first: masks bool [B, K, V(receiver), V(sender)]; a later update overwrites."""
+        """The released code's loop on x [V, B, dim], last mask first: masks bool [B, K, V(receiver), V(sender)]; a
+        later update overwrites."""
         half = self.gru.input_half(x.transpose(-3, -2))
         receives = masks.any(-1)
         states = self.gru.first(half) * (~receives.any(-2)).to(x.dtype).unsqueeze(-1)
@@ -195,7 +203,8 @@ class FlowSweep(Sweep):
 
 
 class Layer(nn.Module):
-    """One FlowerFormer layer: both sweeps and flow-aware attention on the same input, added, then a feed-forward block."""
+    """One FlowerFormer layer: both sweeps and flow-aware attention on the same input, added, then a feed-forward
+    block."""
 
     def __init__(self, dim: int, heads: int, attention_dropout: float, cells: int, faithful: bool) -> None:
         super().__init__()
@@ -250,7 +259,8 @@ class Layer(nn.Module):
 
 
 def per_cell(norm: MaskedBatchNorm, x: Tensor, real: list[Tensor]) -> Tensor:
-    """Normalise each cell's nodes by that cell's own statistics, one cell after the other, as the official code calls its norms."""
+    """Normalise each cell's nodes by that cell's own statistics, one cell after the other, as the official code calls
+    its norms."""
     out = norm(x, real[0])
     for mask in real[1:]:
         out = torch.where(mask.unsqueeze(-1), norm(x, mask), out)

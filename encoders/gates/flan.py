@@ -19,25 +19,31 @@ HEADS = 4  # of `gat_mh`
 
 @encoder("flan", family="GATES")
 class FLAN(nn.Module):
-    """Flow forward and backward as in TA-GATES, operations always on nodes, through layers that are gated flow, gated attention or both.
+    """Flow forward and backward as in TA-GATES, operations always on nodes, through layers that are gated flow, gated
+    attention or both.
 
-    Source: Akhauri and Abdelfattah, "Encodings for Prediction-based Neural Architecture Search", ICML 2024, and its code
-    (abdelfattah-lab/flan_nas, 1a9d282). The flow is the layer of `gates` with all residuals; attention weighs predecessors by
-    LeakyReLU(v . (W h_i * W h_j)) and normalises what their sum's gate lets pass. Cells of two-cell spaces pass the same weights and then a two-layer
-    perceptron. Sees operations and edges; invariant to the order of nodes.
+    Source: Akhauri and Abdelfattah, "Encodings for Prediction-based Neural Architecture Search", ICML 2024, and its
+    code (abdelfattah-lab/flan_nas, 1a9d282). The flow is the layer of `gates` with all residuals; attention weighs
+    predecessors by LeakyReLU(v . (W h_i * W h_j)) and normalises what their sum's gate lets pass. Cells of two-cell
+    spaces pass the same weights and then a two-layer perceptron. Sees operations and edges; invariant to the order of
+    nodes.
 
-    Shapes: graphs [B, V] -> [B, dim]. Parameters at the published size (dim 128, 5 layers, 2 steps) on NAS-Bench-101: 307,040 (dense), 309,600 (gat),
-    988,512 (gat_mh), 533,344 (ensemble), 418,144 (ensemble with `back_dense`). The code counts 86,144 more beside its head, which no
-    architecture of one cell reads: a table of 256 operations, side features, the mean of two cells, widths and depths.
+    Shapes: graphs [B, V] -> [B, dim]. Parameters at the published size (dim 128, 5 layers, 2 steps) on NAS-Bench-101:
+    307,040 (dense), 309,600 (gat), 988,512 (gat_mh), 533,344 (ensemble), 418,144 (ensemble with `back_dense`). The code
+    counts 86,144 more beside its head, which no architecture of one cell reads: a table of 256 operations, side
+    features, the mean of two cells, widths and depths.
 
-    layer: `dense` (flow), `gat` (attention), `gat_mh` (mean of four attentions) or `ensemble` (mean of flow and attention). back_dense: backward
-    layers are flow whatever `layer` is. steps: forward flows. dim, layers, op_dim, node_dim, hidden, back_dim, update_dim: as of `ta_gates`.
-    faithful: as in that code, and the form of `paper`. The softmax of attention runs over all nodes, to those that are no predecessors with score 0;
-    padding up to the size of the space's cells is nodes of operation 0, which take part and count in the mean; `none` is an operation like others.
-    By default attention looks at predecessors and the node itself, padding does not exist, and `none` has no edges and is not in the mean.
+    layer: `dense` (flow), `gat` (attention), `gat_mh` (mean of four attentions) or `ensemble` (mean of flow and
+    attention). back_dense: backward layers are flow whatever `layer` is. steps: forward flows. dim, layers, op_dim,
+    node_dim, hidden, back_dim, update_dim: as of `ta_gates`.
+    faithful: as in that code, and the form of `paper`. The softmax of attention runs over all nodes, to those that are
+    no predecessors with score 0; padding up to the size of the space's cells is nodes of operation 0, which take part
+    and count in the mean; `none` is an operation like others. By default attention looks at predecessors and the node
+    itself, padding does not exist, and `none` has no edges and is not in the mean.
 
-    Departures: encodings beside the graph (zero-cost scores, CATE, arch2vec), widths and depths of networks are left out, and so is pre-training on
-    another space. The inputs of a two-input cell have vectors of their own; that code cannot tell them apart.
+    Departures: encodings beside the graph (zero-cost scores, CATE, arch2vec), widths and depths of networks are left
+    out, and so is pre-training on another space. The inputs of a two-input cell have vectors of their own; that code
+    cannot tell them apart.
     """
 
     def __init__(
@@ -114,7 +120,8 @@ def _layer(kind: str, inputs: int, dim: int, op_dim: int, everywhere: bool) -> n
 
 
 def _filled(graphs: Graphs, nodes: int, cells: int) -> Graphs:
-    """Graphs of exactly `nodes` nodes, whose padding belongs to the cells that lack nodes up to an equal share of them."""
+    """Graphs of exactly `nodes` nodes, whose padding belongs to the cells that lack nodes up to an equal share of
+    them."""
     missing = nodes - graphs.nodes
     ops, mask, cell = (nn.functional.pad(part, (0, missing)) for part in (graphs.ops, graphs.mask, graphs.cell))
     padding, lacking = ~mask, torch.zeros_like(ops[..., :1])

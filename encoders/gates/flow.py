@@ -14,10 +14,12 @@ from archrank.encoders.layers.attention import masked_softmax
 
 @dataclass(frozen=True, eq=False)
 class Paths:
-    """Where states flow in one direction, between V nodes and through N operations, which stand on nodes (N = V) or on edges.
+    """Where states flow in one direction, between V nodes and through N operations, which stand on nodes (N = V) or on
+    edges.
 
     kept: float [B, V, 1], 1 where a node keeps its own state beside what it hears.
-    learned, opened: float [B, N, 1]; a gate is sigmoid(...) * learned + opened: learned, always open (0 and 1) or always closed (0 and 0).
+    learned, opened: float [B, N, 1]; a gate is sigmoid(...) * learned + opened: learned, always open (0 and 1) or
+    always closed (0 and 0).
     """
 
     kept: Tensor
@@ -46,7 +48,8 @@ class EdgePaths(Paths):
 
 
 class NodeFlow(nn.Module):
-    """g * (sum over predecessors of W h) + W h (where kept) + b, with g = sigmoid(U op) of the receiving node's operation."""
+    """g * (sum over predecessors of W h) + W h (where kept) + b, with g = sigmoid(U op) of the receiving node's
+    operation."""
 
     def __init__(self, inputs: int, dim: int, op_dim: int) -> None:
         super().__init__()
@@ -54,31 +57,35 @@ class NodeFlow(nn.Module):
         self.gate = nn.Linear(op_dim, dim)
 
     def forward(self, x: Tensor, op: Tensor, paths: NodePaths) -> tuple[Tensor, Tensor]:
-        """States x [B, V, inputs], operations op [B, V, op_dim] -> states [B, V, dim], and as what the operations sent the same."""
+        """States x [B, V, inputs], operations op [B, V, op_dim] -> states [B, V, dim], and as what the operations sent
+        the same."""
         support = x @ self.weight
         state = paths.gates(self.gate(op)) * (paths.links @ support) + paths.kept * support + self.bias
         return state, state
 
 
 class EdgeFlow(nn.Module):
-    """Sum over edges into a node of g * W h of where they start, + W h (where kept), with g = sigmoid(U op) of the edge's operation."""
+    """Sum over edges into a node of g * W h of where they start, + W h (where kept), with g = sigmoid(U op) of the
+    edge's operation."""
 
     def __init__(self, inputs: int, dim: int, op_dim: int) -> None:
         super().__init__()
         self.weight, self.gate = _start(inputs, dim), nn.Linear(op_dim, dim)
 
     def forward(self, x: Tensor, op: Tensor, paths: EdgePaths) -> tuple[Tensor, Tensor]:
-        """States x [B, V, inputs], operations op [B, N, op_dim] -> states [B, V, dim], and what each edge carried [B, N, dim]."""
+        """States x [B, V, inputs], operations op [B, N, op_dim] -> states [B, V, dim], and what each edge carried [B,
+        N, dim]."""
         support = x @ self.weight
         message = paths.gates(self.gate(op)) * (paths.start @ support)
         return paths.end.mT @ message + paths.kept * support, message
 
 
 class GatedAttention(nn.Module):
-    """LN(g * sum_j a_ij W h_j), a_ij = softmax_j of LeakyReLU(v . (W h_i * W h_j)), g = sigmoid(U op) (FLAN's attention layer).
+    """LN(g * sum_j a_ij W h_j), a_ij = softmax_j of LeakyReLU(v . (W h_i * W h_j)), g = sigmoid(U op) (FLAN's attention
+    layer).
 
-    everywhere: the softmax runs over all nodes of the cell, those that are no predecessors with score 0, as FLAN's code has it; otherwise over
-    predecessors and the node itself.
+    everywhere: the softmax runs over all nodes of the cell, those that are no predecessors with score 0, as FLAN's code
+    has it; otherwise over predecessors and the node itself.
     """
 
     def __init__(self, inputs: int, dim: int, op_dim: int, everywhere: bool) -> None:

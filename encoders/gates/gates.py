@@ -18,21 +18,24 @@ from archrank.encoders.registry import encoder
 class GATES(nn.Module):
     """Graph convolution along the edges in which every operation is a soft gate of what passes through it.
 
-    Source: Ning et al., "A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS", ECCV 2020, and its code
-    (walkerning/aw_nas, 732a003). A state enters at the input; a layer is g * (sum over predecessors of W h) + W h + b with g = sigmoid(U op) of the
-    receiving node's operation, ReLU between layers. Where operations stand on edges (NAS-Bench-201, TransNAS-Bench-101 micro), the four nodes
-    of the cell have states and each edge a gate; `none` is closed. Sees operations and edges; with operations on nodes invariant to their order.
+    Source: Ning et al., "A Generic Graph-based Neural Architecture Encoding Scheme for Predictor-based NAS", ECCV 2020,
+    and its code (walkerning/aw_nas, 732a003). A state enters at the input; a layer is g * (sum over predecessors of W
+    h) + W h + b with g = sigmoid(U op) of the receiving node's operation, ReLU between layers. Where operations stand
+    on edges (NAS-Bench-201, TransNAS-Bench-101 micro), the four nodes of the cell have states and each edge a gate;
+    `none` is closed. Sees operations and edges; with operations on nodes invariant to their order.
 
-    Shapes: graphs [B, V] -> [B, cells * dim]. Parameters at the published size: 92,032 on NAS-Bench-101 and 114,128 on NAS-Bench-201 (the code
-    counts 96 more, which are fixed at zero or embed padding and `none`).
+    Shapes: graphs [B, V] -> [B, cells * dim]. Parameters at the published size: 92,032 on NAS-Bench-101 and 114,128 on
+    NAS-Bench-201 (the code counts 96 more, which are fixed at zero or embed padding and `none`).
 
-    dim: of states. layers: their number. op_dim, node_dim, hidden: of operation embeddings, of node embeddings, of first states.
-    residual: which nodes keep W h, `all` or the `ends` where data enters. self_loops: a node also hears its own gated state (operations on nodes).
+    dim: of states. layers: their number. op_dim, node_dim, hidden: of operation embeddings, of node embeddings, of
+    first states.
+    residual: which nodes keep W h, `all` or the `ends` where data enters. self_loops: a node also hears its own gated
+    state (operations on nodes).
     open_skip: the gate of an identity is 1. readout: the mean over nodes but inputs, or the output node.
     faithful: padding counts in the mean, as zeros, and is part of `paper`.
 
-    Departures: none in the network. Operations of two-cell spaces stand on nodes, sums being operations. Dropout of states, 0 in every published
-    configuration, is left out.
+    Departures: none in the network. Operations of two-cell spaces stand on nodes, sums being operations. Dropout of
+    states, 0 in every published configuration, is left out.
     """
 
     def __init__(

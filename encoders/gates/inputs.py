@@ -1,4 +1,5 @@
-"""What the GATES family reads of an architecture: where data enters and leaves, which way it flows, and its operations."""
+"""What the GATES family reads of an architecture: where data enters and leaves, which way it flows, and its
+operations."""
 
 from __future__ import annotations
 
@@ -23,8 +24,10 @@ class Read:
     """B architectures of V nodes and N operations.
 
     x: float [B, V, hidden], first states. op: float [B, N, op_dim]. ahead, back: the two directions.
-    entries, exits, counted: bool [B, V], where data enters, where it leaves, and which nodes the mean is over. cell: int64 [B, V].
-    convs: float [B, N, 1], 1 where an operation is a convolution. attrs: float [B, N, F] attributes of operations, or None.
+    entries, exits, counted: bool [B, V], where data enters, where it leaves, and which nodes the mean is over. cell:
+    int64 [B, V].
+    convs: float [B, N, 1], 1 where an operation is a convolution. attrs: float [B, N, F] attributes of operations, or
+    None.
     """
 
     x: Tensor
@@ -42,9 +45,10 @@ class Read:
 class Inputs(nn.Module):
     """First states and operation embeddings; a base of the two forms.
 
-    Nodes where data enters have a vector of their own for each input operation, all others share one; a linear map takes them to `hidden`.
-    Operations have embeddings of their own, which only gates read.
-    residual: which nodes keep their own state in a layer, all or those where data enters (in the backward direction: leaves).
+    Nodes where data enters have a vector of their own for each input operation, all others share one; a linear map
+    takes them to `hidden`. Operations have embeddings of their own, which only gates read.
+    residual: which nodes keep their own state in a layer, all or those where data enters (in the backward direction:
+    leaves).
     open_skip: the gate of an identity (role `skip`) is always open.
     layer: the layer that this form flows through.
     """
@@ -74,8 +78,8 @@ class Inputs(nn.Module):
 class NodeInputs(Inputs):
     """Operations on nodes. Nodes of operation `none` have no edges and are not in the mean.
 
-    self_loops: what a node hears contains its own state. padding: padding may be `present`, as nodes of operation 0; then `none` is an
-    operation like others.
+    self_loops: what a node hears contains its own state. padding: padding may be `present`, as nodes of operation 0;
+    then `none` is an operation like others.
     """
 
     layer = NodeFlow
@@ -136,7 +140,8 @@ class NodeInputs(Inputs):
 
 
 class EdgeInputs(Inputs):
-    """Operations on the six edges of the four nodes of NAS-Bench-201 and its like; `none` is a gate that is always closed."""
+    """Operations on the six edges of the four nodes of NAS-Bench-201 and its like; `none` is a gate that is always
+    closed."""
 
     layer = EdgeFlow
 
@@ -205,8 +210,8 @@ def inputs(
 def pool(state: Tensor, read: Read, cells: int, readout: Readout = "mean", size: int | None = None) -> Tensor:
     """One vector per cell of states [B, V, dim], side by side: [B, cells * dim].
 
-    readout: the mean over counted nodes, or the node where data leaves. size: the mean's sum is divided by this number of nodes less those where
-    data enters, however many are counted (None: by how many are counted).
+    readout: the mean over counted nodes, or the node where data leaves. size: the mean's sum is divided by this number
+    of nodes less those where data enters, however many are counted (None: by how many are counted).
     """
     chosen, parts = read.exits if readout == "output" else read.counted, []
     for cell in range(cells):

@@ -16,8 +16,9 @@ SCALE = 0.1  # of an update
 class Rounds(nn.Module):
     """`steps` forward flows with a backward flow and an update of operation embeddings between each two of them.
 
-    The states where data leaves pass a two-layer perceptron and flow backward from there; an operation moves by 0.1 times what a perceptron
-    makes of its embedding, of what it sent forward (both without gradient) and of what it sent backward.
+    The states where data leaves pass a two-layer perceptron and flow backward from there; an operation moves by 0.1
+    times what a perceptron makes of its embedding, of what it sent forward (both without gradient) and of what it sent
+    backward.
 
     ahead, back: layers of the two directions, the second from `dim` to `back_dim`. hidden: of the update.
     """
@@ -45,7 +46,8 @@ class Rounds(nn.Module):
     def forward(self, read: Read, op: Tensor, *, beside: Tensor | None = None, moved: Tensor | None = None) -> Tensor:
         """States [B, V, dim] after the last forward flow.
 
-        op: first embeddings [B, N, op_dim]. beside: float [B, N, F], what gates read beside them. moved: float [B, N, 1], 1 where they move.
+        op: first embeddings [B, N, op_dim]. beside: float [B, N, F], what gates read beside them. moved: float [B, N,
+        1], 1 where they move.
         """
         exits = read.exits.unsqueeze(-1).to(op.dtype)
         for _ in range(self.steps - 1):

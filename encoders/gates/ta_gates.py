@@ -23,24 +23,27 @@ from archrank.encoders.registry import encoder
 class TAGATES(nn.Module):
     """GATES with a backward flow, by which equal operations in different places come to differ.
 
-    Source: Ning et al., "TA-GATES: An Encoding Scheme for Neural Network Architectures", NeurIPS 2022, and its code (walkerning/aw_nas, 732a003).
-    Each of T - 1 steps is a forward flow, a backward flow that starts from the output's state, and an update of every operation's embedding
-    from what it sent in both; one more forward flow gives the embedding. With operations on nodes (NAS-Bench-101) they send their node's state,
-    on edges (NAS-Bench-201, TransNAS-Bench-101 micro) their edge's message. Sees operations and edges; with operations on nodes invariant to
+    Source: Ning et al., "TA-GATES: An Encoding Scheme for Neural Network Architectures", NeurIPS 2022, and its code
+    (walkerning/aw_nas, 732a003). Each of T - 1 steps is a forward flow, a backward flow that starts from the output's
+    state, and an update of every operation's embedding from what it sent in both; one more forward flow gives the
+    embedding. With operations on nodes (NAS-Bench-101) they send their node's state, on edges (NAS-Bench-201,
+    TransNAS-Bench-101 micro) their edge's message. Sees operations and edges; with operations on nodes invariant to
     their order.
 
-    Shapes: graphs [B, V] -> [B, cells * dim]. Parameters at the published size: 306,992 on NAS-Bench-101, 215,040 on NAS-Bench-201 (the code
-    counts 96 and 101 more, which are fixed or embed padding and `none`).
+    Shapes: graphs [B, V] -> [B, cells * dim]. Parameters at the published size: 306,992 on NAS-Bench-101, 215,040 on
+    NAS-Bench-201 (the code counts 96 and 101 more, which are fixed or embed padding and `none`).
 
-    dim: of states. layers: of either direction. steps: T. op_dim, node_dim, hidden, residual, self_loops, open_skip, readout, faithful: as of
-    `gates`. back_dim: of backward states (0: dim). update_dim: hidden units of the update.
+    dim: of states. layers: of either direction. steps: T. op_dim, node_dim, hidden, residual, self_loops, open_skip,
+    readout, faithful: as of `gates`. back_dim: of backward states (0: dim). update_dim: hidden units of the update.
     update: `all` operations move, or those whose name has `conv` in it.
-    symmetry: what tells equal operations apart before the first step. `noise` adds N(0, 0.1^2) to their embeddings, in training only.
-    `add_attributes` adds `attribute_scale` times a perceptron of their numeric attributes, `attributes` shows these to the gates; both need a space
-    with attributes, where the paper puts seven zero-cost scores of every operation.
+    symmetry: what tells equal operations apart before the first step. `noise` adds N(0, 0.1^2) to their embeddings, in
+    training only. `add_attributes` adds `attribute_scale` times a perceptron of their numeric attributes, `attributes`
+    shows these to the gates; both need a space with attributes, where the paper puts seven zero-cost scores of every
+    operation.
 
-    Departures: `paper` has no zero-cost scores of operations, which follow from no graph and which no table has. The code's noise also
-    falls at prediction. The variant that predicts accuracies of several epochs is left out, and so is dropout of states, 0 as published.
+    Departures: `paper` has no zero-cost scores of operations, which follow from no graph and which no table has. The
+    code's noise also falls at prediction. The variant that predicts accuracies of several epochs is left out, and so is
+    dropout of states, 0 as published.
     """
 
     def __init__(

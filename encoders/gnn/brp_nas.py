@@ -29,7 +29,8 @@ RECIPE: dict[str, Any] = {
 
 @encoder("brp_nas", family="GNN")
 class BRPNAS(nn.Module):
-    """Graph convolution in which every node adds up its successors and one global node adds up all; the global node is the embedding.
+    """Graph convolution in which every node adds up its successors and one global node adds up all; the global node is
+    the embedding.
 
     Source: Dudziak et al., "BRP-NAS: Prediction-based NAS using GCNs", NeurIPS 2020 (SamsungLabs/eagle, c5cbe76). A
     layer is ReLU(LN(A h W + b)) with A the adjacency with self-loops and the global node's row of ones, not
@@ -84,10 +85,10 @@ class BRPNASRelation(nn.Module):
 
     Departures: pairs are those of a batch of architectures rather than batches of pairs, and ranking is by Borda count
     (of how many test architectures each one is expected to be better) rather than by sorting with a comparison that is
-    not transitive. With accuracies between 0 and 1 the two targets are nearly (0.5, 0.5), as published. The official code
-    steps through all n (n - 1) ordered pairs of n architectures, 64 at a time, so that an epoch of it has about n times as
-    many steps as one of `paper`: at 100 labels 38,750 steps (fewer where it stops early) on 64 pairs each, against 500 on all pairs of up to 64
-    architectures.
+    not transitive. With accuracies between 0 and 1 the two targets are nearly (0.5, 0.5), as published. The official
+    code steps through all n (n - 1) ordered pairs of n architectures, 64 at a time, so that an epoch of it has about n
+    times as many steps as one of `paper`: at 100 labels 38,750 steps (fewer where it stops early) on 64 pairs each,
+    against 500 on all pairs of up to 64 architectures.
     """
 
     def __init__(
@@ -159,7 +160,8 @@ class Body(nn.Module):
         return links + torch.eye(links.shape[-1], device=links.device)
 
     def _features(self, graphs: Graphs) -> Tensor:
-        """float [B, C + V, features]: operations one-hot, then what fills a cell up (if any does), then global nodes."""
+        """float [B, C + V, features]: operations one-hot, then what fills a cell up (if any does), then global
+        nodes."""
         _, left = dataflow(graphs, self.space)
         own = torch.nn.functional.one_hot(
             self.number.to(graphs.device)[graphs.ops], self.features

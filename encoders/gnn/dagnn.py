@@ -17,7 +17,8 @@ FAR = -1e30
 
 @encoder("dagnn", family="GNN")
 class DAGNN(nn.Module):
-    """Every node's state is a gated update of what its predecessors' final states say; two such sweeps stacked, in both directions.
+    """Every node's state is a gated update of what its predecessors' final states say; two such sweeps stacked, in both
+    directions.
 
     Source: Thost and Chen, "Directed Acyclic Graph Neural Networks", ICLR 2021 (vthost/DAGNN, b065cd5). In layer l,
     h_v = GRU(h_v of layer l - 1 as input, m_v as state), m_v a softmax attention over the predecessors' states of
@@ -40,7 +41,8 @@ class DAGNN(nn.Module):
 
     Departures: the released code trains it inside a variational auto-encoder; here it is the encoder of a predictor,
     trained end to end. `paper` keeps that auto-encoder's width, rate and epochs, meant for a
-    training set of many thousand architectures: at a hundred labels it makes 400 steps, for a network of millions of weights.
+    training set of many thousand architectures: at a hundred labels it makes 400 steps, for a network of millions of
+    weights.
     """
 
     def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 2, faithful: bool = False) -> None:

@@ -41,10 +41,11 @@ class GatedGCN(nn.Module):
     backend: `dense` (padded, works in ensembles), or the same network on flat graphs by torch-geometric (`pyg`) or
     DGL (`dgl`), with the same parameters.
 
-    Departures: none in the layer. The size and training of `paper` are those of FGP's gated baseline (Kim et al., NeurIPS
-    2025), but that is another network: torch-geometric's ResGatedGraphConv behind a linear map of the input x_0, with no
-    states of edges, no normalisation of features or gates, and 0.2 x_0 + 0.8 x in place of the residual. Nor is FlowerFormer's
-    GatedGCN this one, which wraps the layer in a second residual. The values published for either are no mark for it.
+    Departures: none in the layer. The size and training of `paper` are those of FGP's gated baseline (Kim et al.,
+    NeurIPS 2025), but that is another network: torch-geometric's ResGatedGraphConv behind a linear map of the input
+    x_0, with no states of edges, no normalisation of features or gates, and 0.2 x_0 + 0.8 x in place of the residual.
+    Nor is FlowerFormer's GatedGCN this one, which wraps the layer in a second residual. The values published for either
+    are no mark for it.
     """
 
     def __init__(
@@ -138,7 +139,8 @@ class Layer(nn.Module):
     def forward(
         self, x: Tensor, e: Tensor, flow: Edges | Flat, kind: Tensor | None, last: bool
     ) -> tuple[Tensor, Tensor]:
-        """Node states [..., V, dim] and edge states [..., E, dim] -> both anew; the `last` layer leaves those of edges be.
+        """Node states [..., V, dim] and edge states [..., E, dim] -> both anew; the `last` layer leaves those of edges
+        be.
 
         kind: [..., V, O], one-hot, where x [O, dim] are the states of kinds of nodes.
         """

@@ -121,7 +121,8 @@ class NeuralPredictorGCN(nn.Module):
 
 
 class Convolution(nn.Module):
-    """One layer: ReLU(A x W1) + ReLU(A' x W2), A along the edges and A' against them, each halved so that this is their mean."""
+    """One layer: ReLU(A x W1) + ReLU(A' x W2), A along the edges and A' against them, each halved so that this is their
+    mean."""
 
     def __init__(self, inputs: int, dim: int, dropout: float) -> None:
         super().__init__()
@@ -137,7 +138,8 @@ class Convolution(nn.Module):
 
 
 def _both_directions(graphs: Graphs) -> Tensor:
-    """float [B, 2, V, V]: half the row-normalised adjacency with self-loops, and half its transpose row-normalised again."""
+    """float [B, 2, V, V]: half the row-normalised adjacency with self-loops, and half its transpose row-normalised
+    again."""
     loops = graphs.adj | torch.eye(graphs.nodes, dtype=torch.bool, device=graphs.device)
     along = (loops & graphs.mask[..., :, None] & graphs.mask[..., None, :]).double()
     along = along / along.sum(-1, keepdim=True).clamp(min=1)

@@ -36,12 +36,12 @@ class GIN(nn.Module):
     FGP's baselines do.
     backend: `dense` (padded, works in ensembles), or the same network on flat graphs by torch-geometric (`pyg`) or
     DGL (`dgl`), with the same parameters.
-    faithful: without batch normalisation, which FGP's code builds and never calls, and with epsilon fixed at 0, which it
-    never trains. `paper` is this form.
+    faithful: without batch normalisation, which FGP's code builds and never calls, and with epsilon fixed at 0, which
+    it never trains. `paper` is this form.
 
     Departures: operations are embedded by a linear map before the first layer, whose perceptron reads them directly in
-    FGP's code. By default layers are normalised and epsilon is trained. `paper` keeps the weights of the last epoch (FGP: of
-    the best on 40 validation labels that no budget counts).
+    FGP's code. By default layers are normalised and epsilon is trained. `paper` keeps the weights of the last epoch
+    (FGP: of the best on 40 validation labels that no budget counts).
     """
 
     def __init__(

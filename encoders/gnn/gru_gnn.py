@@ -15,7 +15,8 @@ from archrank.encoders.registry import encoder
 
 @encoder("gru_gnn", family="GNN")
 class GRUGNN(nn.Module):
-    """Messages along and against every edge, by two linear maps, update node states by a GRU; a gated sum over nodes is the embedding.
+    """Messages along and against every edge, by two linear maps, update node states by a GRU; a gated sum over nodes is
+    the embedding.
 
     Source: Lukasik, Friede, Stuckenschmidt and Keuper, "Neural Architecture Performance Prediction Using Graph Neural
     Networks", GCPR 2020 (jovitalukasik/GNN_predictor). A message is a linear map of [sender; receiver], one map for
@@ -32,8 +33,9 @@ class GRUGNN(nn.Module):
     hidden: size of node states. The read-out is a sum, so embeddings grow with the number of nodes, as published.
 
     Departures: none in the network. The released option to train on a sample of the architectures fails with an
-    undefined name unless given; budgets are drawn here by the protocol. `paper` keeps a rate and a number of epochs meant
-    for 70 % of NAS-Bench-101, some 230,000 steps: at a hundred labels its 100 steps at 1e-5 hardly move the weights.
+    undefined name unless given; budgets are drawn here by the protocol. `paper` keeps a rate and a number of epochs
+    meant for 70 % of NAS-Bench-101, some 230,000 steps: at a hundred labels its 100 steps at 1e-5 hardly move the
+    weights.
     """
 
     def __init__(self, space: SearchSpace, *, dim: int = 64, hidden: int = 64, layers: int = 2) -> None:

@@ -59,14 +59,16 @@ def attend(
 
 
 def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
-    """Softmax over the last dimension of scores [..., K] where bool `allowed` (broadcast) holds, 0 elsewhere; all 0 in a row without any."""
+    """Softmax over the last dimension of scores [..., K] where bool `allowed` (broadcast) holds, 0 elsewhere; all 0 in
+    a row without any."""
     found: Tensor = MaskedSoftmax.apply(scores, allowed.expand(torch.broadcast_shapes(scores.shape, allowed.shape)))
     return found
 
 
 @over_members
 class MaskedSoftmax(torch.autograd.Function):
-    """`masked_softmax` with its derivative: over rows as short as these, torch's own softmax takes several times as long."""
+    """`masked_softmax` with its derivative: over rows as short as these, torch's own softmax takes several times as
+    long."""
 
     @staticmethod
     def forward(scores: Tensor, allowed: Tensor) -> Tensor:

@@ -1,4 +1,5 @@
-"""What an architecture costs: as its benchmark's table says, or as it looks from the graph alone where the table does not."""
+"""What an architecture costs: as its benchmark's table says, or as it looks from the graph alone where the table does
+not."""
 
 from __future__ import annotations
 
@@ -73,7 +74,8 @@ def complexity(graphs: Graphs, space: SearchSpace, metric: Metric = "parameters"
 
 
 def cost(graphs: Graphs, space: SearchSpace, metric: Metric = "parameters") -> Tensor:
-    """Parameters or FLOPs float64 [B]: the table's own column, which the harness leaves on a benchmark's graphs, or else `complexity`.
+    """Parameters or FLOPs float64 [B]: the table's own column, which the harness leaves on a benchmark's graphs, or
+    else `complexity`.
 
     The unit is the table's; nothing may depend on it.
     """

@@ -1,4 +1,5 @@
-"""D-VAE's network: a recurrence along the edges of a directed acyclic graph, and a decoder that adds node after node."""
+"""D-VAE's network: a recurrence along the edges of a directed acyclic graph, and a decoder that adds node after
+node."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ NOISE = 0.01  # the published scale of the sampling noise
 
 
 class Messenger(nn.Module):
-    """What a node of state h at position u tells its neighbours: sigmoid(gate[h; u]) * map[h; u], u one-hot, map unbiased."""
+    """What a node of state h at position u tells its neighbours: sigmoid(gate[h; u]) * map[h; u], u one-hot, map
+    unbiased."""
 
     def __init__(self, hidden: int, nodes: int) -> None:
         super().__init__()
@@ -87,7 +89,8 @@ class DagAutoencoder(nn.Module):
         return self.mean(state), self.log_variance(state)
 
     def reconstruction(self, graphs: Graphs, z: Tensor) -> Tensor:
-        """Minus the log-likelihood [B] of each graph under its code z [B, latent]: all nodes after the first, all edges."""
+        """Minus the log-likelihood [B] of each graph under its code z [B, latent]: all nodes after the first, all
+        edges."""
         half = self.gru_decode.input_half(self.onehot(graphs))
         linked = graphs.adj.to(half.dtype)
         state = self.gru_decode.step(half[:, 0], torch.tanh(self.start(z)))
@@ -96,7 +99,8 @@ class DagAutoencoder(nn.Module):
         for v in range(1, graphs.nodes):
             cost = nn.functional.cross_entropy(self.add_node(states[-1]), graphs.ops[:, v], reduction="none")
             told = linked[:, :v, v].unsqueeze(-1) * torch.stack(messages, 1)
-            # heard[:, u]: the messages of the true predecessors at u or later; the decision about u comes before its own.
+            # heard[:, u]: the messages of the true predecessors at u or later; the decision about u comes before its
+            # own.
             heard = told.flip(1).cumsum(1).flip(1)
             partial = torch.cat([heard, torch.zeros_like(heard[:, :1])], 1)
             visited = self.gru_decode.step(half[:, v].unsqueeze(1), partial)

@@ -1,4 +1,5 @@
-"""The part of an architecture through which data flows, as tensors: what `archrank.datasets.canonical` does, under `vmap` and on any device."""
+"""The part of an architecture through which data flows, as tensors: what `archrank.datasets.canonical` does, under
+`vmap` and on any device."""
 
 from __future__ import annotations
 

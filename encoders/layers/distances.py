@@ -11,9 +11,11 @@ PAIRS_AT_ONCE = 8_000_000
 
 
 def distance_types(graphs: Graphs, types: int) -> Tensor:
-    """uint8 [B, V, V]: edges on the shortest directed path from u to v, at most types - 1 (of up to 255); `types` where there is none.
+    """uint8 [B, V, V]: edges on the shortest directed path from u to v, at most types - 1 (of up to 255); `types` where
+    there is none.
 
-    As `Graphs.distance`, by looking at a node's predecessors alone, which are few in large graphs, and at some graphs at a time.
+    As `Graphs.distance`, by looking at a node's predecessors alone, which are few in large graphs, and at some graphs
+    at a time.
     """
     if not 1 <= types < 256:
         raise ValueError(f"distances {types}: between 1 and 255")

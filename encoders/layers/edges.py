@@ -1,4 +1,5 @@
-"""Edges of padded graphs, for layers that keep a state per edge: as slots that a space's graphs share, or as a list per graph."""
+"""Edges of padded graphs, for layers that keep a state per edge: as slots that a space's graphs share, or as a list per
+graph."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ MOST_SLOTS = 256
 
 
 class Edges:
-    """The edges of a batch, E of them per graph, not all of which every graph has; with `both_ways`, behind them as many that run against them.
+    """The edges of a batch, E of them per graph, not all of which every graph has; with `both_ways`, behind them as
+    many that run against them.
 
     there: bool [B, E]. mask: bool [B, V], real nodes.
     """
@@ -24,7 +26,8 @@ class Edges:
         self.mask = mask
 
     def pair(self, source: Tensor, target: Tensor) -> Tensor:
-        """Per edge, `source` [B, V, d] of the node where it starts plus `target` [B, V, d] of the one where it ends: [B, E, d]."""
+        """Per edge, `source` [B, V, d] of the node where it starts plus `target` [B, V, d] of the one where it ends:
+        [B, E, d]."""
         raise NotImplementedError
 
     def senders(self, x: Tensor) -> Tensor:
@@ -39,8 +42,8 @@ class Edges:
 class Slots(Edges):
     """One slot for every edge the space has room for: who sends and who receives is a matrix that all graphs share.
 
-    Products with it are one call for all members, without scattering, and the same sum in the same order every time; in a compiled program tables
-    take their place.
+    Products with it are one call for all members, without scattering, and the same sum in the same order every time; in
+    a compiled program tables take their place.
     """
 
     def __init__(self, graphs: Graphs, ends: Tensor, at: Tensor, both_ways: bool) -> None:
@@ -101,7 +104,8 @@ def _at(x: Tensor, nodes: Tensor) -> Tensor:
 
 
 def slots(space: SearchSpace) -> Tensor | None:
-    """Start and end, one-hot float [2, E, V], of every edge the space's graphs may have; None where there are more than 256."""
+    """Start and end, one-hot float [2, E, V], of every edge the space's graphs may have; None where there are more than
+    256."""
     room = np.triu(np.ones((space.max_nodes, space.max_nodes), bool), 1)
     ends = np.nonzero(room if space.support is None else space.support)
     return (
@@ -112,7 +116,8 @@ def slots(space: SearchSpace) -> Tensor | None:
 
 
 def slots_at(ends: Tensor, both_ways: bool) -> Tensor:
-    """Which edges start at each node, and which end there: int64 [2, V, D], padded with their number; `ends` as of `slots`, edges as of `Edges`."""
+    """Which edges start at each node, and which end there: int64 [2, V, D], padded with their number; `ends` as of
+    `slots`, edges as of `Edges`."""
     wide = _both(ends) if both_ways else ends
     edges = wide.shape[1]
     number = torch.where(wide > 0, torch.arange(edges, device=wide.device)[:, None], edges).mT.sort(-1).values

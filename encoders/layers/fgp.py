@@ -1,8 +1,9 @@
 """What FGP trains its graph network baselines with.
 
-Source: Kim et al., "Learning to Flow from Generative Pretext Tasks for Neural Architecture Encoding", NeurIPS 2025 (kswoo97/LightWeightNAS):
-the pairwise hinge with the margin, and the clipping of gradients, of FlowerFormer's configuration for the space (its cap on pairs is above what a batch
-of 16 has). It keeps the weights of the epoch that is best on 40 validation labels; here those of the last.
+Source: Kim et al., "Learning to Flow from Generative Pretext Tasks for Neural Architecture Encoding", NeurIPS 2025
+(kswoo97/LightWeightNAS): the pairwise hinge with the margin, and the clipping of gradients, of FlowerFormer's
+configuration for the space (its cap on pairs is above what a batch of 16 has). It keeps the weights of the epoch that
+is best on 40 validation labels; here those of the last.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ def gate(half: Tensor, gates: Tensor, hidden: Tensor, both: Tensor, new: Tensor,
 def gate_slopes(both: Tensor, new: Tensor, last: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
     """Derivative of `gate`'s state by the hidden half [..., 3 * dim], and by the input half's last third [..., dim].
 
-    By the input half's first two thirds it is as by the hidden half's, and by `hidden` it is the update gate. last: the last third of `gates`.
+    By the input half's first two thirds it is as by the hidden half's, and by `hidden` it is the update gate. last: the
+    last third of `gates`.
     """
     dim = new.shape[-1]
     slopes = new.new_empty(*new.shape[:-1], 3 * dim)

@@ -12,7 +12,8 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.layers.pool import mean_pool
 
-# The cell of NAS-Bench-201 and TransNAS-Bench-101 micro: operations stand on the six edges of these four nodes, in the order of its string.
+# The cell of NAS-Bench-201 and TransNAS-Bench-101 micro: operations stand on the six edges of these four nodes, in the
+# order of its string.
 CELL_NODES = 4
 CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
@@ -21,7 +22,8 @@ CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 class Tokens:
     """What TNASP and PINAT read of B architectures.
 
-    x: float [B, L, dim], embedded tokens. present: bool [B, L]. links: bool [B, P, P], edges between the P nodes of the graph.
+    x: float [B, L, dim], embedded tokens. present: bool [B, L]. links: bool [B, P, P], edges between the P nodes of the
+    graph.
     ops: float [B, P, O], the operation of each of these nodes, one-hot.
     """
 
@@ -32,12 +34,14 @@ class Tokens:
 
 
 class LaplacianTokens(nn.Module):
-    """Embedding of an operation + linear map of its node's row of L = D - A, D the number of successors, not normalised.
+    """Embedding of an operation + linear map of its node's row of L = D - A, D the number of successors, not
+    normalised.
 
-    faithful: as the published code feeds its networks. Where operations stand on edges (`on_edges`), a token is one of the six of
-    them, and its place a mixture of the rows of the four-node skeleton without `none` edges; elsewhere padding is an operation 0
-    without edges, and everything is divided by the size of the space's largest architecture.
-    Otherwise a token is a node of the operation-on-node graph, whose `none` nodes have no edges, and padding does not exist.
+    faithful: as the published code feeds its networks. Where operations stand on edges (`on_edges`), a token is one of
+    the six of them, and its place a mixture of the rows of the four-node skeleton without `none` edges; elsewhere
+    padding is an operation 0 without edges, and everything is divided by the size of the space's largest architecture.
+    Otherwise a token is a node of the operation-on-node graph, whose `none` nodes have no edges, and padding does not
+    exist.
     """
 
     def __init__(self, space: SearchSpace, dim: int, faithful: bool) -> None:
@@ -81,7 +85,8 @@ class LaplacianTokens(nn.Module):
         return Tokens(x, torch.ones_like(mask) if self.faithful else mask, adj, onehot * mask.unsqueeze(-1))
 
     def pool(self, x: Tensor, graphs: Graphs) -> Tensor:
-        """Mean of tokens x [B, L, dim] over the nodes of each cell: [B, cells * dim]; `faithful`: sum over all / nodes, [B, dim]."""
+        """Mean of tokens x [B, L, dim] over the nodes of each cell: [B, cells * dim]; `faithful`: sum over all / nodes,
+        [B, dim]."""
         return x.sum(-2) / self.nodes if self.faithful else mean_pool(x, graphs, self.cells)
 
 

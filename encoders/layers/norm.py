@@ -15,7 +15,8 @@ from archrank.encoders.ensembling.stacked import over_members
 class MaskedBatchNorm(nn.Module):
     """`nn.BatchNorm1d` over the nodes of a batch (Ioffe and Szegedy 2015), padding left out of the statistics.
 
-    Equal to concatenating the real nodes of all graphs and normalising those. Running statistics are kept per ensemble member.
+    Equal to concatenating the real nodes of all graphs and normalising those. Running statistics are kept per ensemble
+    member.
     """
 
     def __init__(self, dim: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
@@ -29,7 +30,8 @@ class MaskedBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(dim))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """x [..., dim], mask bool [...] of real entries (None: all). Padding comes out as it may; mask it before use."""
+        """x [..., dim], mask bool [...] of real entries (None: all). Padding comes out as it may; mask it before
+        use."""
         if not self.training:
             scale = self.weight * torch.rsqrt(self.running_var + self.eps)
             return x * scale + (self.bias - self.running_mean * scale)
@@ -64,9 +66,11 @@ class MaskedBatchNorm(nn.Module):
 
 @over_members
 class Normalise(torch.autograd.Function):
-    """x [*, N, dim], weight [*, N] (1: real, 0: padding), scale and shift [*, dim] -> out and centred x [*, N, dim], mean and variance [*, dim].
+    """x [*, N, dim], weight [*, N] (1: real, 0: padding), scale and shift [*, dim] -> out and centred x [*, N, dim],
+    mean and variance [*, dim].
 
-    relu: the positive part of it. drawn: uniform numbers in [0, 1) like x; where they are below `rate`, out is dropped (only after a ReLU).
+    relu: the positive part of it. drawn: uniform numbers in [0, 1) like x; where they are below `rate`, out is dropped
+    (only after a ReLU).
     """
 
     @staticmethod

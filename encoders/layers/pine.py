@@ -1,4 +1,5 @@
-"""PINE: a function of a node and its predecessors that does not depend on their order (PINAT's permutation-invariant part)."""
+"""PINE: a function of a node and its predecessors that does not depend on their order (PINAT's permutation-invariant
+part)."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ class Pine(nn.Module):
         self.c = _glorot(channels, heads)
 
     def forward(self, x: Tensor, near: Tensor) -> Tensor:
-        """x [B, V, inputs]; near float [B, V(receiver), V(sender)], 1 for a predecessor and for the node itself -> [B, V, features]."""
+        """x [B, V, inputs]; near float [B, V(receiver), V(sender)], 1 for a predecessor and for the node itself -> [B,
+        V, features]."""
         leaky = nn.functional.leaky_relu
         z = leaky((x @ self.a).unflatten(-1, (self.channels, self.heads)) * self.u + self.v, SLOPE)
         heard = (near @ z.flatten(-2)).reshape(-1, self.channels, self.heads)
@@ -37,7 +39,8 @@ class Pine(nn.Module):
 
 
 class PineBlock(nn.Module):
-    """Three of them, each beside a linear map: `outputs` features of a node and of what leads to it in at most three steps."""
+    """Three of them, each beside a linear map: `outputs` features of a node and of what leads to it in at most three
+    steps."""
 
     def __init__(self, inputs: int, channels: int, heads: int, outputs: int) -> None:
         super().__init__()

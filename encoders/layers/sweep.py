@@ -1,4 +1,5 @@
-"""A sweep along the edges: each node's state is a gated update of its input and of an attention over its senders' final states."""
+"""A sweep along the edges: each node's state is a gated update of its input and of an attention over its senders' final
+states."""
 
 from __future__ import annotations
 
@@ -18,10 +19,11 @@ LIMIT = 60.0
 
 
 class Sweep(nn.Module):
-    """Node states h_v = GRU(x_v, m_v), m_v = sum_u softmax_u(key . h_u) h_u over the senders u of v (0 where there is none).
+    """Node states h_v = GRU(x_v, m_v), m_v = sum_u softmax_u(key . h_u) h_u over the senders u of v (0 where there is
+    none).
 
-    The update of DAGNN (Thost and Chen 2021) and of FlowerFormer (Hwang et al. 2024). Their attention is additive in query and key, so the
-    query cancels in the softmax and only the key is kept.
+    The update of DAGNN (Thost and Chen 2021) and of FlowerFormer (Hwang et al. 2024). Their attention is additive in
+    query and key, so the query cancels in the softmax and only the key is kept.
     """
 
     def __init__(self, inputs: int, dim: int) -> None:
@@ -30,10 +32,11 @@ class Sweep(nn.Module):
         self.gru = GRU(inputs, dim)
 
     def forward(self, x: Tensor, senders: Tensor, groups: list[int], backward: bool = False) -> Tensor:
-        """x [V, B, inputs], nodes first -> states [V, B, dim]; senders float [V(receiver), V(sender), B], 1 for an edge and 0 for none.
+        """x [V, B, inputs], nodes first -> states [V, B, dim]; senders float [V(receiver), V(sender), B], 1 for an edge
+        and 0 for none.
 
-        Nodes are laid out group by group (sizes `groups`): no edge inside a group, senders in groups before the receiver's (behind it where
-        `backward`).
+        Nodes are laid out group by group (sizes `groups`): no edge inside a group, senders in groups before the
+        receiver's (behind it where `backward`).
         """
         half = self.gru.input_half(x)
         bounds = [sum(groups[:number]) for number in range(len(groups) + 1)]
@@ -43,7 +46,8 @@ class Sweep(nn.Module):
 
 
 def nodes_first(senders: Tensor, dtype: torch.dtype) -> Tensor:
-    """bool [B, V(receiver), V(sender)] -> float [V, V, B]: in this layout a group of nodes is one run of memory for the whole batch."""
+    """bool [B, V(receiver), V(sender)] -> float [V, V, B]: in this layout a group of nodes is one run of memory for the
+    whole batch."""
     return senders.movedim(-3, -1).to(dtype).contiguous()
 
 
@@ -51,8 +55,9 @@ def nodes_first(senders: Tensor, dtype: torch.dtype) -> Tensor:
 class Swept(torch.autograd.Function):
     """All groups one after the other, states written in place; backward the same way in reverse.
 
-    half [*, V, B, 3 * dim], senders float [*, V, V, B], key [*, dim], weight [*, 3 * dim, dim], bias [*, 3 * dim], with the members in front
-    or nothing. Softmax over senders is sum(e h) / sum(e) with e = exp(key . h): e belongs to the sender alone, so it is computed once a node.
+    half [*, V, B, 3 * dim], senders float [*, V, V, B], key [*, dim], weight [*, 3 * dim, dim], bias [*, 3 * dim], with
+    the members in front or nothing. Softmax over senders is sum(e h) / sum(e) with e = exp(key . h): e belongs to the
+    sender alone, so it is computed once a node.
     """
 
     @staticmethod

@@ -1,7 +1,7 @@
 """What path encodings cannot hold. No torch here: planning asks too.
 
-A code with a feature per sequence of operations outgrows any table in spaces of large graphs; a plan leaves such an encoder out with a reason
-instead of training it on nothing.
+A code with a feature per sequence of operations outgrows any table in spaces of large graphs; a plan leaves such an
+encoder out with a reason instead of training it on nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ WIDEST = 20_000
 
 
 def supports_bits(space: SearchSpace, *, benchmark: Benchmark, longest: int | None = None) -> str | None:
-    """Why a code with one bit (or count) per sequence cannot encode a benchmark's architectures, in one line; None if it can.
+    """Why a code with one bit (or count) per sequence cannot encode a benchmark's architectures, in one line; None if
+    it can.
 
     benchmark: its graphs are looked at, not its scores. longest: the encodings' option.
     """
@@ -76,7 +77,8 @@ def _only_names(benchmark: Benchmark) -> str | None:
 
 
 def chains(benchmark: Benchmark) -> bool:
-    """Whether every architecture is a single path without identities, so that its sequence of operations is its name."""
+    """Whether every architecture is a single path without identities, so that its sequence of operations is its
+    name."""
     words = vocabulary(benchmark.space)
     return not (words.skips or words.nones) and bool(
         (benchmark.adj.sum(1) <= 1).all() and (benchmark.adj.sum(2) <= 1).all()
@@ -118,7 +120,8 @@ def limit_of(space: SearchSpace, letters: int, longest: int | None) -> int:
 
 
 def few(space: SearchSpace) -> int:
-    """Half of the longest path's operations, rounded up; no fewer than the shortest path has where it is known and fits."""
+    """Half of the longest path's operations, rounded up; no fewer than the shortest path has where it is known and
+    fits."""
     most = limit_of(space, len(vocabulary(space).letters), None)
     least = fixed_length(space)
     return max((most + 1) // 2, 0 if least is None else min(least, most))
@@ -131,7 +134,8 @@ def fixed_edges(space: SearchSpace) -> bool:
 
 
 def fixed_length(space: SearchSpace) -> int | None:
-    """Operations on the shortest path from the first to the last node where all architectures have the same edges, else None."""
+    """Operations on the shortest path from the first to the last node where all architectures have the same edges, else
+    None."""
     if space.support is None or not fixed_edges(space):
         return None
     away = np.full(space.max_nodes, space.max_nodes)
@@ -142,7 +146,8 @@ def fixed_length(space: SearchSpace) -> int | None:
 
 
 def shortest(benchmark: Benchmark, canonical: bool) -> int | None:
-    """Operations on the shortest path from input to output in any architecture of a benchmark; None where no data gets through.
+    """Operations on the shortest path from input to output in any architecture of a benchmark; None where no data gets
+    through.
 
     canonical: once dead operations and identities are gone. Sums are not operations.
     """

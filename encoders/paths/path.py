@@ -55,8 +55,8 @@ def path(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, fait
 def path_truncated(graphs: Graphs, space: SearchSpace, *, longest: int | None = None, faithful: bool = False) -> Tensor:
     """The path encoding without the long, rare paths: one bit per sequence of few operations.
 
-    Length 40 on NAS-Bench-101 (up to 3 operations), 30 on NAS-Bench-201 (up to 2), 292 on NAS-Bench-301 (up to 2 in each
-    of four blocks; 228 without `none`).
+    Length 40 on NAS-Bench-101 (up to 3 operations), 30 on NAS-Bench-201 (up to 2), 292 on NAS-Bench-301 (up to 2 in
+    each of four blocks; 228 without `none`).
 
     longest: operations on the longest path kept; by default half of those a space allows, rounded up, and no fewer than
     the shortest path has where all architectures have the same edges.

@@ -31,9 +31,9 @@ class NarFormer(nn.Module):
     The code of a number is sines and cosines at frequencies evenly spaced up to 2^(m-1): at the published m = 32 the
     arguments are so large that what comes out is float32 rounding, a fixed hash of the number rather than a smooth
     position code. It is therefore computed in float32, on the CPU, in the published order of operations, whatever the
-    precision of the network. At a small `dim` it repeats: every 30 numbers at 96, 14 at 48, 6 at 24, 2 at 12. A `dim` at which
-    two operations would have one code is refused; nodes have one code of their index where a space has more than that
-    many (at 96, more than 30 nodes).
+    precision of the network. At a small `dim` it repeats: every 30 numbers at 96, 14 at 48, 6 at 24, 2 at 12. A `dim`
+    at which two operations would have one code is refused; nodes have one code of their index where a space has more
+    than that many (at 96, more than 30 nodes).
 
     Shapes: graphs [B, V] -> [B, dim]; the sequence is [size token, n nodes, end token], padding masked out of every
     attention. `dim` is 6 times the number of frequencies. Two-cell spaces: both cells in one sequence, told apart by
@@ -43,8 +43,8 @@ class NarFormer(nn.Module):
     Departures: architectures of different size share a batch (the official code puts equal lengths together; masking
     gives the same numbers); a node other than the first without predecessors, which the official tokenizer cannot
     represent, has the source code of an input; attention projections start from independent random values (there they
-    are copies of one); weight decay acts on biases too (there on all weights but those). As there, an architecture has at most one twin; here every architecture may have it, not only
-    the first 8,000.
+    are copies of one); weight decay acts on biases too (there on all weights but those). As there, an architecture has
+    at most one twin; here every architecture may have it, not only the first 8,000.
     """
 
     def __init__(
@@ -203,7 +203,8 @@ def scalar_code(numbers: Tensor, frequencies: int) -> Tensor:
 
 
 def period(frequencies: int) -> float:
-    """After how many numbers `scalar_code` repeats: when all frequencies, 1 + k (2^(m-1) - 1) / (m - 1), have made whole turns."""
+    """After how many numbers `scalar_code` repeats: when all frequencies, 1 + k (2^(m-1) - 1) / (m - 1), have made
+    whole turns."""
     gaps = max(frequencies - 1, 1)
     numbers = 2 * gaps // math.gcd(gaps, 2 ** (frequencies - 1) - 1)
     return (

@@ -23,23 +23,25 @@ from archrank.encoders.registry import encoder
 class GraphGPS(nn.Module):
     """A gated graph convolution plus attention over all nodes, each normalised, then a feed-forward block.
 
-    Source: Rampasek et al., "Recipe for a General, Powerful, Scalable Graph Transformer", NeurIPS 2022 (rampasek/GraphGPS, 2801570):
-    g = BN(local(h)) + BN(h + attention(h)), h' = BN(g + W2 relu(W1 g)), where local is the layer of `gated_gcn` with its own residual.
-    A baseline of FlowerFormer (Hwang et al., CVPR 2024), without positional or structural encodings as its configuration has it. Sees operations
-    and edges; invariant to the order of nodes.
+    Source: Rampasek et al., "Recipe for a General, Powerful, Scalable Graph Transformer", NeurIPS 2022
+    (rampasek/GraphGPS, 2801570): g = BN(local(h)) + BN(h + attention(h)), h' = BN(g + W2 relu(W1 g)), where local is
+    the layer of `gated_gcn` with its own residual. A baseline of FlowerFormer (Hwang et al., CVPR 2024), without
+    positional or structural encodings as its configuration has it. Sees operations and edges; invariant to the order of
+    nodes.
 
-    Shapes: graphs [B, V] -> [B, cells * dim], the mean over nodes; the nodes of two cells do not look at each other. 13 d^2 + 22 d
-    parameters a layer (54,656 at dim 64, 857,600 at 256), O d + 2 d for operations and kinds of edges. Where a space has room for more than 256
-    edges, each graph has a list of its own.
+    Shapes: graphs [B, V] -> [B, cells * dim], the mean over nodes; the nodes of two cells do not look at each other. 13
+    d^2 + 22 d parameters a layer (54,656 at dim 64, 857,600 at 256), O d + 2 d for operations and kinds of edges. Where
+    a space has room for more than 256 edges, each graph has a list of its own.
 
-    dim: of node and edge states, a multiple of heads. layers, heads: their numbers. dropout: inside the local layer, on what attention and
-    feed-forward block add, and inside the latter. attention_dropout: on attention weights.
-    directed: messages go along the edges alone, as in the source where no reversals are added; by default both ways, and which it is, is an
-    edge's first state.
-    residual: `original`, or `flowerformer`, whose wrapper adds h once more to what the local layer gives; `paper` is this form.
+    dim: of node and edge states, a multiple of heads. layers, heads: their numbers. dropout: inside the local layer, on
+    what attention and feed-forward block add, and inside the latter. attention_dropout: on attention weights.
+    directed: messages go along the edges alone, as in the source where no reversals are added; by default both ways,
+    and which it is, is an edge's first state.
+    residual: `original`, or `flowerformer`, whose wrapper adds h once more to what the local layer gives; `paper` is
+    this form.
 
-    Departures: none in the layer. The baseline's own size and training are not published; `paper` is FlowerFormer's size and
-    training for the space.
+    Departures: none in the layer. The baseline's own size and training are not published; `paper` is FlowerFormer's
+    size and training for the space.
     """
 
     def __init__(
@@ -107,7 +109,8 @@ class Layer(nn.Module):
         self.drop = Dropout(dropout)
 
     def forward(self, x: Tensor, e: Tensor, flow: Edges, allowed: Tensor, last: bool) -> tuple[Tensor, Tensor]:
-        """Node states [B, V, dim] and edge states [.., E, dim] -> both anew; `allowed` bool [B, 1, V or 1, V]; the `last` layer leaves edges be."""
+        """Node states [B, V, dim] and edge states [.., E, dim] -> both anew; `allowed` bool [B, 1, V or 1, V]; the
+        `last` layer leaves edges be."""
         local, e = self.local(x, e, flow, None, last)
         heard = x + self.drop(self.attention(x, allowed))
         both = self.norm_local(x + local if self.twice else local, flow.mask) + self.norm_attention(heard, flow.mask)

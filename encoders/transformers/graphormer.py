@@ -19,24 +19,28 @@ from archrank.encoders.registry import encoder
 
 @encoder("graphormer", family="graph transformer")
 class Graphormer(nn.Module):
-    """Pre-norm transformer over nodes whose attention is biased by the length of the shortest path from one to the other.
+    """Pre-norm transformer over nodes whose attention is biased by the length of the shortest path from one to the
+    other.
 
-    Source: Ying et al., "Do Transformers Really Perform Badly for Graph Representation?", NeurIPS 2021, version 1 as GraphGPS ports it
-    (rampasek/GraphGPS, 2801570); a baseline of FlowerFormer (Hwang et al., CVPR 2024). A node starts as the embedding of its operation plus those
-    of its numbers of predecessors and successors. Paths follow the edges: a node tells its descendants apart by distance, while
-    ancestors and unrelated nodes share one bias. Edges have no types in architectures, so the paths' edge encoding is left out. Sees
-    operations and edges; invariant to the order of nodes.
+    Source: Ying et al., "Do Transformers Really Perform Badly for Graph Representation?", NeurIPS 2021, version 1 as
+    GraphGPS ports it (rampasek/GraphGPS, 2801570); a baseline of FlowerFormer (Hwang et al., CVPR 2024). A node starts
+    as the embedding of its operation plus those of its numbers of predecessors and successors. Paths follow the edges:
+    a node tells its descendants apart by distance, while ancestors and unrelated nodes share one bias. Edges have no
+    types in architectures, so the paths' edge encoding is left out. Sees operations and edges; invariant to the order
+    of nodes.
 
-    Shapes: graphs [B, V] -> [B, dim] (the graph token), or [B, cells * dim] (`readout=mean`). In two-cell spaces each cell has
-    operations of its own. Parameters with the linear head on NAS-Bench-101: 481,537 at the source's size for molecules (dim 80, 12 layers, 8 heads),
-    246,249 with the 6 layers and 4 heads of FlowerFormer's configuration. The default is smaller for training on two cores.
+    Shapes: graphs [B, V] -> [B, dim] (the graph token), or [B, cells * dim] (`readout=mean`). In two-cell spaces each
+    cell has operations of its own. Parameters with the linear head on NAS-Bench-101: 481,537 at the source's size for
+    molecules (dim 80, 12 layers, 8 heads), 246,249 with the 6 layers and 4 heads of FlowerFormer's configuration. The
+    default is smaller for training on two cores.
 
-    dim: of nodes, a multiple of heads; hidden layers are as wide. layers, heads: their numbers. dropout: on node embeddings, attention
-    weights and hidden layers. distances: longer paths count as the longest of so many lengths (0, 1, ...). degrees: higher ones likewise.
+    dim: of nodes, a multiple of heads; hidden layers are as wide. layers, heads: their numbers. dropout: on node
+    embeddings, attention weights and hidden layers. distances: longer paths count as the longest of so many lengths (0,
+    1, ...). degrees: higher ones likewise.
     readout: a token that looks at all nodes with a bias of its own, or the mean over nodes (there is no token then).
 
-    Departures: none in the network. The baseline's training is not published; `paper` is FlowerFormer's training for the
-    space and the network of its configuration file.
+    Departures: none in the network. The baseline's training is not published; `paper` is FlowerFormer's training for
+    the space and the network of its configuration file.
     """
 
     def __init__(

@@ -20,24 +20,28 @@ FREQUENCIES = 32
 
 @encoder("nar_former_v2", family="graph transformer")
 class NarFormerV2(nn.Module):
-    """Linear attention weighted by the adjacency, with a gate by degree, a grouped feed-forward part and a gated sum over layers.
+    """Linear attention weighted by the adjacency, with a gate by degree, a grouped feed-forward part and a gated sum
+    over layers.
 
-    Source: Yi et al., "NAR-Former V2: Rethinking Transformer for Universal Neural Network Representation Learning", NeurIPS 2023, and its code
-    (yuny220/NAR-Former-V2, c6cbc83). A node is the codes of its operation and of its place (`scalar_code`, 32 frequencies). In a layer
-    x is gated by sigmoid(D degree); with s = sigmoid(Q x), weights are s s' / sqrt(width) between neighbours in either direction, divided by their
-    sum over the row; W (weights x) + R x is scaled to length 1, rectified, and x + gamma G(LN x) follows, G two linear maps in groups of features.
-    Means over nodes after each layer are added, each times a gate that reads all of them. Sees operations, edges and the order of nodes.
+    Source: Yi et al., "NAR-Former V2: Rethinking Transformer for Universal Neural Network Representation Learning",
+    NeurIPS 2023, and its code (yuny220/NAR-Former-V2, c6cbc83). A node is the codes of its operation and of its place
+    (`scalar_code`, 32 frequencies). In a layer x is gated by sigmoid(D degree); with s = sigmoid(Q x), weights are s s'
+    / sqrt(width) between neighbours in either direction, divided by their sum over the row; W (weights x) + R x is
+    scaled to length 1, rectified, and x + gamma G(LN x) follows, G two linear maps in groups of features. Means over
+    nodes after each layer are added, each times a gate that reads all of them. Sees operations, edges and the order of
+    nodes.
 
-    Shapes: graphs [B, V] -> [B, dim]; two cells are one graph of two parts. Parameters at the published size (dim 512, 6 layers) with the head of two
-    layers of 512: 8,582,535.
+    Shapes: graphs [B, V] -> [B, dim]; two cells are one graph of two parts. Parameters at the published size (dim 512,
+    6 layers) with the head of two layers of 512: 8,582,535.
 
-    dim: of states, a multiple of `groups`. layers: their number. groups: of features in G. ratio: width of its hidden layer over dim.
+    dim: of states, a multiple of `groups`. layers: their number. groups: of features in G. ratio: width of its hidden
+    layer over dim.
     dropout: on states and inside G.
 
-    Departures: codes are computed in single precision (the code's depend on the version of its array library). The score is the last layer's
-    output; there it is the loss-like -log sigmoid of it, compared with the accuracy by their ratio, in `paper` by squared error. Weights of
-    the last epoch are kept (there of the best on 200 more labelled architectures). The features of nodes of whole networks (shapes, costs)
-    are not read.
+    Departures: codes are computed in single precision (the code's depend on the version of its array library). The
+    score is the last layer's output; there it is the loss-like -log sigmoid of it, compared with the accuracy by their
+    ratio, in `paper` by squared error. Weights of the last epoch are kept (there of the best on 200 more labelled
+    architectures). The features of nodes of whole networks (shapes, costs) are not read.
     """
 
     def __init__(
@@ -99,7 +103,8 @@ class NarFormerV2(nn.Module):
         return self.passed(torch.cat([ops, places.expand_as(ops)], -1), graphs.adj | graphs.adj.mT, graphs.mask)
 
     def passed(self, x: Tensor, near: Tensor, mask: Tensor) -> Tensor:
-        """The network behind the codes: features x [B, V, F], neighbours bool [B, V, V], mask bool [B, V] -> [B, dim]."""
+        """The network behind the codes: features x [B, V, F], neighbours bool [B, V, V], mask bool [B, V] -> [B,
+        dim]."""
         near, real, means = near.to(x.dtype), mask.unsqueeze(-1).to(x.dtype), []
         for layer in self.layers:
             x = layer(x, near)

@@ -22,25 +22,27 @@ RELATIONS = 4  # successors, predecessors, nodes with a common predecessor, node
 class NNFormer(nn.Module):
     """Pre-norm transformer with four heads, one a relation, and a graph convolution in the feed-forward part.
 
-    Source: Xu et al., "NN-Former: Rethinking Graph Structure in Neural Architecture Representation", CVPR 2025, and its code
-    (XuRuihan/NNFormer, ab1bd81). A token is a node's operation; before them stands a class token and behind them one for the number of
-    operations (without `none`), which look at all and are looked at by all. Heads are masked to a node's successors, predecessors,
-    siblings with a common predecessor and siblings with a common successor, itself always included; the feed-forward part is
-    W2 relu(W1 x + [A g1 ; A' g2]), where g1 and g2 are the halves of U x. Sees operations and edges; invariant to the order of nodes.
+    Source: Xu et al., "NN-Former: Rethinking Graph Structure in Neural Architecture Representation", CVPR 2025, and its
+    code (XuRuihan/NNFormer, ab1bd81). A token is a node's operation; before them stands a class token and behind them
+    one for the number of operations (without `none`), which look at all and are looked at by all. Heads are masked to a
+    node's successors, predecessors, siblings with a common predecessor and siblings with a common successor, itself
+    always included; the feed-forward part is W2 relu(W1 x + [A g1 ; A' g2]), where g1 and g2 are the halves of U x.
+    Sees operations and edges; invariant to the order of nodes.
 
-    Shapes: graphs [B, V] -> [B, dim] (the class token) or [B, cells * dim] (`readout=mean`). In two-cell spaces each cell has operations of
-    its own. Parameters at the published size (dim 160, 12 layers, hidden 640) with the linear head: 4,934,081. The default is smaller for
-    training on two cores.
+    Shapes: graphs [B, V] -> [B, dim] (the class token) or [B, cells * dim] (`readout=mean`). In two-cell spaces each
+    cell has operations of its own. Parameters at the published size (dim 160, 12 layers, hidden 640) with the linear
+    head: 4,934,081. The default is smaller for training on two cores.
 
-    dim: of tokens, a multiple of 4. layers: of the transformer. hidden: of the feed-forward part, even. dropout: on attention
-    weights, inside the feed-forward part and on what either adds. columns: operations and numbers of operations are one-hot of at
-    least so many (the published 32; what a space does not use never learns).
-    sibling_mask: `intended` as the paper describes it. `released` as its code has it, where the class token is every two nodes'
-    common neighbour before siblings are looked for, so that both sibling heads look at everything; `paper` is this form.
+    dim: of tokens, a multiple of 4. layers: of the transformer. hidden: of the feed-forward part, even. dropout: on
+    attention weights, inside the feed-forward part and on what either adds. columns: operations and numbers of
+    operations are one-hot of at least so many (the published 32; what a space does not use never learns).
+    sibling_mask: `intended` as the paper describes it. `released` as its code has it, where the class token is every
+    two nodes' common neighbour before siblings are looked for, so that both sibling heads look at everything; `paper`
+    is this form.
     depth_token: whether the number of operations has a token. readout: the class token, or the mean over nodes.
 
-    Departures: `paper` anneals the learning rate to 0 (there to a tenth), keeps the averaged weights of the last epoch (there of the
-    best epoch on 1,024 more labelled architectures), and its head starts at 0 (there at 0.5).
+    Departures: `paper` anneals the learning rate to 0 (there to a tenth), keeps the averaged weights of the last epoch
+    (there of the best epoch on 1,024 more labelled architectures), and its head starts at 0 (there at 0.5).
     """
 
     def __init__(
@@ -135,7 +137,8 @@ class NNFormer(nn.Module):
 
 
 class Layer(nn.Module):
-    """x + attention(LN(x)), then x + feed-forward(LN(x)) with a graph convolution of the neighbours in its hidden layer."""
+    """x + attention(LN(x)), then x + feed-forward(LN(x)) with a graph convolution of the neighbours in its hidden
+    layer."""
 
     def __init__(self, dim: int, hidden: int, dropout: float) -> None:
         super().__init__()

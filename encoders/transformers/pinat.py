@@ -20,28 +20,32 @@ EMBEDDING_HEADS = 6
 
 @encoder("pinat", family="graph transformer")
 class PINAT(nn.Module):
-    """TNASP's tokens plus a permutation-invariant embedding (PITE); half of every layer's heads are such functions too (PISA).
+    """TNASP's tokens plus a permutation-invariant embedding (PITE); half of every layer's heads are such functions too
+    (PISA).
 
-    Source: Lu et al., "PINAT: A Permutation INvariance Augmented Transformer for NAS Predictor", AAAI 2023, and its code
-    (ShunLu91/PINAT, 741eb10). See `archrank.encoders.layers.pine` for the function. Sees operations, edges and, through the
-    Laplacian, the order of nodes.
+    Source: Lu et al., "PINAT: A Permutation INvariance Augmented Transformer for NAS Predictor", AAAI 2023, and its
+    code (ShunLu91/PINAT, 741eb10). See `archrank.encoders.layers.pine` for the function. Sees operations, edges and,
+    through the Laplacian, the order of nodes.
 
-    Shapes: graphs [B, V] -> [B, cells * dim], the mean over the nodes of each cell; two cells form one sequence, told apart by the
-    places of their nodes. Parameters with the published head (dim -> 96 -> 1, no bias, no activation) and `faithful`: 553,840 on
-    NAS-Bench-101, 553,750 on NAS-Bench-201.
+    Shapes: graphs [B, V] -> [B, cells * dim], the mean over the nodes of each cell; two cells form one sequence, told
+    apart by the places of their nodes. Parameters with the published head (dim -> 96 -> 1, no bias, no activation) and
+    `faithful`: 553,840 on NAS-Bench-101, 553,750 on NAS-Bench-201.
 
-    dim: of tokens. layers, hidden: of the transformer. heads, width: of self-attention, and of one head. pine_heads, pine_channels:
-    of the invariant functions; they add pine_heads * width features to what a layer's heads hear. dropout: as in TNASP, and on the embedding.
-    Loss: `paper` has the published squared error. With a ranking loss over pairs in its place, which the paper reports to be worth 0.04 of
-    Kendall's tau on NAS-Bench-101, it is `pinat[faithful=true]` by the recipe docs/recipes/pinat_bce.yaml.
-    faithful: as in the code, and the form of `paper`. NAS-Bench-201 and its like: operation k of the string stands on node k of the
-    four-node skeleton (`none` edges left out), the last two operations on none, and a linear map makes six tokens of the four nodes;
-    the sum of the tokens is divided by 4. Elsewhere padding is an operation 0 that is looked at and counted in the mean.
+    dim: of tokens. layers, hidden: of the transformer. heads, width: of self-attention, and of one head. pine_heads,
+    pine_channels: of the invariant functions; they add pine_heads * width features to what a layer's heads hear.
+    dropout: as in TNASP, and on the embedding.
+    Loss: `paper` has the published squared error. With a ranking loss over pairs in its place, which the paper reports
+    to be worth 0.04 of Kendall's tau on NAS-Bench-101, it is `pinat[faithful=true]` by the recipe
+    docs/recipes/pinat_bce.yaml.
+    faithful: as in the code, and the form of `paper`. NAS-Bench-201 and its like: operation k of the string stands on
+    node k of the four-node skeleton (`none` edges left out), the last two operations on none, and a linear map makes
+    six tokens of the four nodes; the sum of the tokens is divided by 4. Elsewhere padding is an operation 0 that is
+    looked at and counted in the mean.
 
-    Departures: by default tokens are the nodes of the operation-on-node graph, so that every operation stands where its edges
-    are, and padding is left out. The code takes its number of heads for an argument and always has two; here it is `heads`. `paper` standardises
-    labels by the training architectures (there by the whole table's mean and deviation), and trains on the last partial batch of
-    an epoch, which the code drops.
+    Departures: by default tokens are the nodes of the operation-on-node graph, so that every operation stands where its
+    edges are, and padding is left out. The code takes its number of heads for an argument and always has two; here it
+    is `heads`. `paper` standardises labels by the training architectures (there by the whole table's mean and
+    deviation), and trains on the last partial batch of an epoch, which the code drops.
     """
 
     def __init__(
@@ -112,7 +116,8 @@ class PINAT(nn.Module):
 
 
 class Beside(nn.Module):
-    """A `PineBlock` on the nodes of the graph, and where these are fewer than the tokens a linear map from the ones to the others."""
+    """A `PineBlock` on the nodes of the graph, and where these are fewer than the tokens a linear map from the ones to
+    the others."""
 
     def __init__(self, tokens: LaplacianTokens, inputs: int, channels: int, heads: int, outputs: int) -> None:
         super().__init__()

@@ -18,24 +18,24 @@ from archrank.encoders.registry import encoder
 class TNASP(nn.Module):
     """Post-norm transformer whose tokens are operations plus a linear map of their node's row of the Laplacian.
 
-    Source: Lu et al., "TNASP: A Transformer-based NAS Predictor with a Self-evolution Framework", NeurIPS 2021. It has no official
-    code; this is the network of PINAT's (ShunLu91/PINAT, 741eb10) without its own branches, which build on it. Sees operations,
-    edges and the order of nodes.
+    Source: Lu et al., "TNASP: A Transformer-based NAS Predictor with a Self-evolution Framework", NeurIPS 2021. It has
+    no official code; this is the network of PINAT's (ShunLu91/PINAT, 741eb10) without its own branches, which build on
+    it. Sees operations, edges and the order of nodes.
 
-    Shapes: graphs [B, V] -> [B, cells * dim], the mean over the nodes of each cell; two cells form one sequence, told apart by the
-    places of their nodes. Parameters with the published head (dim -> 96 -> 1, no bias, no activation) and `faithful`: 503,232 on
-    NAS-Bench-101, 503,022 on NAS-Bench-201.
+    Shapes: graphs [B, V] -> [B, cells * dim], the mean over the nodes of each cell; two cells form one sequence, told
+    apart by the places of their nodes. Parameters with the published head (dim -> 96 -> 1, no bias, no activation) and
+    `faithful`: 503,232 on NAS-Bench-101, 503,022 on NAS-Bench-201.
 
-    dim: of tokens. layers, heads, hidden: of the transformer. width: of one head. dropout: on embeddings, attention weights and both
-    residual branches.
-    faithful: as in that code, and the form of `paper`. NAS-Bench-201 and its like: six tokens, one for each operation, placed by
-    a learned mixture of the rows of the four-node skeleton, and their sum divided by 4. Elsewhere padding is an operation 0 that is
-    looked at and counted in the mean.
+    dim: of tokens. layers, heads, hidden: of the transformer. width: of one head. dropout: on embeddings, attention
+    weights and both residual branches.
+    faithful: as in that code, and the form of `paper`. NAS-Bench-201 and its like: six tokens, one for each operation,
+    placed by a learned mixture of the rows of the four-node skeleton, and their sum divided by 4. Elsewhere padding is
+    an operation 0 that is looked at and counted in the mean.
 
-    Departures: by default tokens are the nodes of the operation-on-node graph and padding is left out. Self-evolution (training on
-    predictions for a validation set) is a second training, which this leaves out. `paper` standardises labels by the
-    training architectures (there by the whole table's mean and deviation), and trains on the last partial batch of an epoch, which
-    that code drops.
+    Departures: by default tokens are the nodes of the operation-on-node graph and padding is left out. Self-evolution
+    (training on predictions for a validation set) is a second training, which this leaves out. `paper` standardises
+    labels by the training architectures (there by the whole table's mean and deviation), and trains on the last partial
+    batch of an epoch, which that code drops.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""Any other command against archrank's own training, both timed as commands: from start to exit, by the clock, by CPU time, by peak memory."""
+"""Any other command against archrank's own training, both timed as commands: from start to exit, by the clock, by CPU
+time, by peak memory."""
 
 from __future__ import annotations
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 
 
 def timed(command: Sequence[str], variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """Run a command to its end: `wall` and `cpu` seconds, `peak` bytes resident (of the largest of its processes), as the kernel counted them.
+    """Run a command to its end: `wall` and `cpu` seconds, `peak` bytes resident (of the largest of its processes), as
+    the kernel counted them.
 
-    variables: set in the command's environment. The kernel counts the memory of the process that starts a command as the command's: `peak` is never
-    below this process's own, `starter`.
+    variables: set in the command's environment. The kernel counts the memory of the process that starts a command as
+    the command's: `peak` is never below this process's own, `starter`.
     ArchrankError, one line, if the command cannot be started or fails.
     """
     said = shlex.join(command)
@@ -64,8 +66,10 @@ def against(
 ) -> None:
     """Run `command` and a whole training and prediction of the case in turn.
 
-    Ours runs in the environment that `archrank run` gives its workers, the other in the user's own, with the same number of threads.
-    members: how many predictors the command trains, for the ratio per predictor. updates: cut our training to so many steps (None: the whole recipe).
+    Ours runs in the environment that `archrank run` gives its workers, the other in the user's own, with the same
+    number of threads.
+    members: how many predictors the command trains, for the ratio per predictor. updates: cut our training to so many
+    steps (None: the whole recipe).
     """
     words = shlex.split(command)
     if not words:
@@ -83,7 +87,8 @@ def against(
 
 
 def plan(results: Results, *, repeats: int = 5, say: Callable[[str], None] = print) -> None:
-    """Time `archrank plan` of 10,000 trials (5 encoders, 4 budgets, 500 seeds on the embedded benchmark), from start to exit."""
+    """Time `archrank plan` of 10,000 trials (5 encoders, 4 budgets, 500 seeds on the embedded benchmark), from start to
+    exit."""
     words = "plan --encoders path,gcn,gin,gated_gcn,flowerformer --benchmark digits101 --budgets 20,78,156,390 --seeds 500 --store"
     results.begin("plan")
     with tempfile.TemporaryDirectory() as store:

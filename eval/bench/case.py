@@ -20,8 +20,8 @@ WHOLE = ("ensemble", "compiled", "loop")
 class Case:
     """One predictor under one recipe with so many labels; `members` of them (seeds 0, 1, ...) make the ensemble.
 
-    nodes: random graphs of so many nodes stand for the benchmark. cells: so many NAS-Bench-101-sized random cells do. batch: in place of the
-    recipe's. predicted: how many architectures are predicted (at most).
+    nodes: random graphs of so many nodes stand for the benchmark. cells: so many NAS-Bench-101-sized random cells do.
+    batch: in place of the recipe's. predicted: how many architectures are predicted (at most).
     """
 
     encoder: str

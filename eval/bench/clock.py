@@ -28,7 +28,8 @@ class Stopwatch:
 def peak_memory() -> int:
     """The most bytes of memory that this process has had resident.
 
-    From the kernel's own mark of the process where there is one: `getrusage` hands on the peak of the process that started this one.
+    From the kernel's own mark of the process where there is one: `getrusage` hands on the peak of the process that
+    started this one.
     """
     try:
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():

@@ -1,4 +1,5 @@
-"""Encoders, each trained and predicted in several ways, side by side: A B C A B C ..., every way in a process of its own."""
+"""Encoders, each trained and predicted in several ways, side by side: A B C A B C ..., every way in a process of its
+own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The conventional way: one member at a time, torch-geometric's `Data`, `DataLoader` and flat batches, plain PyTorch optimiser and schedule."""
+"""The conventional way: one member at a time, torch-geometric's `Data`, `DataLoader` and flat batches, plain PyTorch
+optimiser and schedule."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ PREDICTION_BATCH = 128
 
 
 class PygNetwork(nn.Module):
-    """Encoder and head of a `Network` in the form of torch-geometric, with the same weights; ArchrankError where it has no such form."""
+    """Encoder and head of a `Network` in the form of torch-geometric, with the same weights; ArchrankError where it has
+    no such form."""
 
     def __init__(self, ours: Network, cells: int = 1) -> None:
         super().__init__()
@@ -89,7 +91,8 @@ class Conventional:
         self.tested = as_data(plain[torch.as_tensor(subject.rows)], np.zeros(len(subject.rows)), ops, transform)
 
     def train(self, steps: int, began: Callable[[], None]) -> int:
-        """`steps` optimiser steps or a few more (to the end of an epoch); calls `began` after the first, returns how many came after it."""
+        """`steps` optimiser steps or a few more (to the end of an epoch); calls `began` after the first, returns how
+        many came after it."""
         recipe, device = self.subject.recipe, self.subject.case.device
         whole = recipe.updates is not None
         loader = DataLoader(self.training, min(recipe.batch, len(self.training)), shuffle=True, drop_last=whole)
@@ -141,7 +144,8 @@ class Conventional:
 
     @torch.no_grad()
     def apart(self) -> float:
-        """The largest difference of its scores from those of archrank's network with the same weights, as a share of the largest score."""
+        """The largest difference of its scores from those of archrank's network with the same weights, as a share of
+        the largest score."""
         subject, member = self.subject, self.subject.members[0]
         plain = subject.graphs.plain()
         torch.manual_seed(member.seed)

@@ -31,7 +31,8 @@ class Desk:
     def prepare(self, case: dict[str, Any], variant: str) -> dict[str, Any]:
         """Make a case ready in one variant.
 
-        `idle`: peak memory after the imports that the variant needs, before any architecture is loaded (right for the first case of a process).
+        `idle`: peak memory after the imports that the variant needs, before any architecture is loaded (right for the
+        first case of a process).
         `steps`: optimiser steps of the recipe in full. `apart`: see `Conventional.apart`.
         """
         self.subject, self.runner, self.enough, self.warm = None, None, 0, False
@@ -54,7 +55,8 @@ class Desk:
         return answer if isinstance(self.runner, Engine) else answer | {"apart": self.runner.apart()}
 
     def train(self, updates: int | None = None, seconds: float = 1.0) -> dict[str, Any]:
-        """Train from the start for `updates` measured steps, or for about so many seconds; the first step is not measured.
+        """Train from the start for `updates` measured steps, or for about so many seconds; the first step is not
+        measured.
 
         `wall` and `cpu`: seconds a step of one member.
         """
@@ -80,7 +82,8 @@ class Desk:
         }
 
     def predict(self) -> dict[str, Any]:
-        """Predict with what was trained last, after once to warm up. `wall` and `cpu`: seconds an architecture and member."""
+        """Predict with what was trained last, after once to warm up. `wall` and `cpu`: seconds an architecture and
+        member."""
         runner, _ = self._ready()
         if not self.warm:
             runner.predict()
@@ -98,7 +101,8 @@ class Desk:
         }
 
     def predict_cells(self, cells: int) -> dict[str, Any]:
-        """Predict so many random NAS-Bench-101-sized cells, deriving their structure included. `wall` and `cpu`: seconds for all of them."""
+        """Predict so many random NAS-Bench-101-sized cells, deriving their structure included. `wall` and `cpu`:
+        seconds for all of them."""
         runner, _ = self._ready()
         assert isinstance(runner, Engine)
         graphs = random_cells(cells, seed=1)[1]
@@ -111,9 +115,9 @@ class Desk:
     def python_share(self, updates: int = 1) -> dict[str, Any]:
         """Share of training time outside every operator that `torch.profiler` records, from the second step on.
 
-        1 - (sum of the operators' self CPU time) / (wall time of the profiled steps). Operators are ATen's and the nodes of the backward pass;
-        the profiler's marks of Python functions (their names hold a #) are none. Recording lengthens every operator by about a microsecond, so the
-        share without the profiler is somewhat larger.
+        1 - (sum of the operators' self CPU time) / (wall time of the profiled steps). Operators are ATen's and the
+        nodes of the backward pass; the profiler's marks of Python functions (their names hold a #) are none. Recording
+        lengthens every operator by about a microsecond, so the share without the profiler is somewhat larger.
         """
         runner, _ = self._ready()
         recorder = profile(activities=[ProfilerActivity.CPU])

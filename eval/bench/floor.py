@@ -1,4 +1,5 @@
-"""The least that the work can take on this machine: its arithmetic at the measured matrix rate, its bytes at the measured bandwidth."""
+"""The least that the work can take on this machine: its arithmetic at the measured matrix rate, its bytes at the
+measured bandwidth."""
 
 from __future__ import annotations
 
@@ -24,9 +25,11 @@ COPIED = 64 * 2**20
 class Floor:
     """Counts for one member, and this machine's rates.
 
-    step_flops: of one mean training step, forward and backward; step_bytes: its weights and the activations kept for the backward pass, once each.
+    step_flops: of one mean training step, forward and backward; step_bytes: its weights and the activations kept for
+    the backward pass, once each.
     score_flops, score_bytes: of predicting one architecture (its own tensors; the weights are read once for many).
-    flops_s: float32 operations a second in matrix products of these shapes; bytes_s: bytes read plus bytes written a second in a large copy.
+    flops_s: float32 operations a second in matrix products of these shapes; bytes_s: bytes read plus bytes written a
+    second in a large copy.
     """
 
     step_flops: float
@@ -87,7 +90,8 @@ def floor(subject: Subject) -> Floor:
 
 
 def matrix_rate(members: int, rows: int, dim: int, device: str = "cpu") -> float:
-    """Float32 operations a second of the stacked product [members, rows, dim] x [members, dim, 2 dim]: the best of a few short tries."""
+    """Float32 operations a second of the stacked product [members, rows, dim] x [members, dim, 2 dim]: the best of a
+    few short tries."""
     x, w = torch.rand(members, rows, dim, device=device), torch.rand(members, dim, 2 * dim, device=device)
     return 2 * members * rows * dim * 2 * dim / _best(lambda: torch.bmm(x, w), device)
 
@@ -100,7 +104,8 @@ def copy_rate(device: str = "cpu") -> float:
 
 
 def _best(call: Any, device: str) -> float:
-    """Seconds a call in the quickest of a few tries; of CPU time on a CPU, which waiting for a busy core does not lengthen."""
+    """Seconds a call in the quickest of a few tries; of CPU time on a CPU, which waiting for a busy core does not
+    lengthen."""
     clock = time.process_time if device == "cpu" else time.perf_counter
     call()
     found = []

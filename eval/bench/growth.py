@@ -1,4 +1,5 @@
-"""How cost grows with the members of an ensemble, the labels, the nodes of a graph, and the architectures to predict."""
+"""How cost grows with the members of an ensemble, the labels, the nodes of a graph, and the architectures to
+predict."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ LONG_S = 30.0
 
 @dataclass(frozen=True)
 class Part:
-    """What one part varies: sizes of what, the unit of cost, the case of a size, and the power of the size that time and memory may grow with."""
+    """What one part varies: sizes of what, the unit of cost, the case of a size, and the power of the size that time
+    and memory may grow with."""
 
     name: str
     of: str
@@ -106,7 +108,8 @@ def grow(
     threads: int = 1,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Measure the chosen parts. results: where the samples of a part go. sizes: in place of each part's own. updates: as in `compare`."""
+    """Measure the chosen parts. results: where the samples of a part go. sizes: in place of each part's own. updates:
+    as in `compare`."""
     for name in parts:
         for part in PARTS[name]:
             for encoder in [e for e in encoders if e.split("[")[0] in ONLY.get(part.name, (e.split("[")[0],))]:
@@ -142,7 +145,8 @@ def _part(
         encoder + (f" ({threads} threads)" if threads > 1 else "") + (f" on {device}" if device != "cpu" else "")
     )
     results.add("growth", cost=part.cost, threads=threads, encoder=encoder)
-    # One process for all sizes of an encoder, from small to large, so that its peak memory is that of the largest so far.
+    # One process for all sizes of an encoder, from small to large, so that its peak memory is that of the largest so
+    # far.
     with Worker(threads) as worker:
         before: tuple[int, float, float] | None = None
         idle = 0.0
@@ -188,7 +192,8 @@ def _scale(part: Part, ready: dict[str, Any], size: int) -> int:
 
 
 def _too_much(size: int, power: int, last: int, seconds: float, memory: float, idle: float) -> str:
-    """Why a size is not tried, from what the last one took and the power that both grow with; empty if nothing speaks against it."""
+    """Why a size is not tried, from what the last one took and the power that both grow with; empty if nothing speaks
+    against it."""
     grown = (size / last) ** power
     if idle + grown * (memory - idle) > MOST_BYTES:
         return f"from {last:,} on, growth by the power {power} would need {(idle + grown * (memory - idle)) / 2**30:.1f} GiB"

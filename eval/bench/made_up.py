@@ -22,12 +22,14 @@ def random_dags(count: int, nodes: int, seed: int = 0) -> tuple[SearchSpace, Gra
 
 
 def random_cells(count: int, seed: int = 0) -> tuple[SearchSpace, Graphs]:
-    """`count` random cells of the size of NAS-Bench-101 (7 nodes, about 9 edges, 5 operations; repetitions are possible), and the space."""
+    """`count` random cells of the size of NAS-Bench-101 (7 nodes, about 9 edges, 5 operations; repetitions are
+    possible), and the space."""
     return _space("nasbench101", NB101_OPS, *_draw(count, 7, len(NB101_OPS), 0.15, seed))
 
 
 def _draw(count: int, nodes: int, ops: int, density: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Operations int64 [count, nodes] and edges bool [count, nodes, nodes]; every node on a path from the first to the last."""
+    """Operations int64 [count, nodes] and edges bool [count, nodes, nodes]; every node on a path from the first to the
+    last."""
     rng = np.random.default_rng(seed)
     labels = torch.from_numpy(rng.integers(1, ops - 1, (count, nodes)))
     labels[:, 0], labels[:, -1] = 0, ops - 1

@@ -1,7 +1,8 @@
 """FlowerFormer as a user of torch-geometric writes it: for every batch, a Python loop over the topological generations.
 
-So does its official code (y0ngjaenius/CVPR2024_FLOWERFormer, read for how it works). Here the parameters that no output depends on are left out
-and generations are counted when the graphs are made, so this form is somewhat faster than that code.
+So does its official code (y0ngjaenius/CVPR2024_FLOWERFormer, read for how it works). Here the parameters that no output
+depends on are left out and generations are counted when the graphs are made, so this form is somewhat faster than that
+code.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ class PygFlowerFormer(nn.Module):
 
     @staticmethod
     def transform(data: Data) -> Data:
-        """The steps in which a sweep uses each edge, and the pairs of nodes on one directed path, in both directions."""
+        """The steps in which a sweep uses each edge, and the pairs of nodes on one directed path, in both
+        directions."""
         source, target = data.edge_index
         adj = torch.zeros(data.num_nodes, data.num_nodes)
         adj[source, target] = 1

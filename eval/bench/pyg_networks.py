@@ -1,7 +1,9 @@
-"""The graph networks as a user of torch-geometric writes them: flat batches, the library's layers, nothing of archrank's.
+"""The graph networks as a user of torch-geometric writes them: flat batches, the library's layers, nothing of
+archrank's.
 
-Each takes its weights from archrank's network of the same kind, so that both can be compared number for number. What depends on a graph alone
-(self-loops, reversals, weights of edges) is put into the graph's `Data` once, which is the best a user can do.
+Each takes its weights from archrank's network of the same kind, so that both can be compared number for number. What
+depends on a graph alone (self-loops, reversals, weights of edges) is put into the graph's `Data` once, which is the
+best a user can do.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ Sample = dict[str, Any]
 
 
 class Results:
-    """Samples of one part in `<folder>/<part>.json`. Measuring a case again replaces what was there of it, and nothing else.
+    """Samples of one part in `<folder>/<part>.json`. Measuring a case again replaces what was there of it, and nothing
+    else.
 
     command: what was typed; every sample carries it, and where it was measured.
     """

@@ -1,7 +1,8 @@
 """The ways to do a case's work that are measured against each other.
 
-Every runner has `train(steps, began)`, which runs at least `steps` optimiser steps, to the end of an epoch, calls `began` once the first is done
-and returns how many came after it (the first one warms up and is not measured), and `predict()`, which returns how many scores it made.
+Every runner has `train(steps, began)`, which runs at least `steps` optimiser steps, to the end of an epoch, calls
+`began` once the first is done and returns how many came after it (the first one warms up and is not measured), and
+`predict()`, which returns how many scores it made.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Runner(Protocol):
         """Predict with what was last trained; returns the number of scores."""
 
     def apart(self) -> float:
-        """The largest difference of its scores from those of the ensemble's network with the same weights, as a share of the largest score."""
+        """The largest difference of its scores from those of the ensemble's network with the same weights, as a share
+        of the largest score."""
 
 
 class Engine:

@@ -110,7 +110,8 @@ def _architectures(case: Case) -> tuple[SearchSpace, Graphs, list[Member], Rows]
 
 
 def _labelled(subject: Subject) -> Subject:
-    """The same with the labels the recipe trains on. A `unit` is taken from the scores themselves: what labels are does not change the cost."""
+    """The same with the labels the recipe trains on. A `unit` is taken from the scores themselves: what labels are does
+    not change the cost."""
     subject.members = [
         Member(m.seed, m.train, transform(m.labels, subject.recipe.labels, unit=""), m.test) for m in subject.members
     ]

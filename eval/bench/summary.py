@@ -33,7 +33,8 @@ def select(samples: Iterable[Sample], **wanted: object) -> list[Sample]:
 
 
 def clock(samples: Sequence[Sample]) -> str:
-    """The field that says what work took: `cpu`, the steadier, on a CPU; `wall` on any other device, for which the CPU only waits."""
+    """The field that says what work took: `cpu`, the steadier, on a CPU; `wall` on any other device, for which the CPU
+    only waits."""
     return "cpu" if all(sample["machine"]["device"] == "cpu" for sample in samples) else "wall"
 
 
@@ -49,7 +50,8 @@ def ratios(samples: Sequence[Sample], above: str, below: str, field: str) -> Spr
 
 @dataclass(frozen=True)
 class Growth:
-    """cost ~ size ** exponent, fitted by least squares of logarithms on the sizes from `first` to `last` (`points` of them)."""
+    """cost ~ size ** exponent, fitted by least squares of logarithms on the sizes from `first` to `last` (`points` of
+    them)."""
 
     exponent: float
     first: float
@@ -58,7 +60,8 @@ class Growth:
 
 
 def growth(sizes: Sequence[float], costs: Sequence[float]) -> Growth | None:
-    """The exponent over the upper half of the range: sizes at or above the geometric mean of the smallest and the largest, two at least.
+    """The exponent over the upper half of the range: sizes at or above the geometric mean of the smallest and the
+    largest, two at least.
 
     Below it fixed costs flatten every curve. None with fewer than two sizes.
     """
@@ -79,5 +82,6 @@ def distinct(samples: Iterable[Sample], key: Callable[[Sample], str]) -> list[st
 
 
 def floor_seconds(floor: Sample, kind: str, scale: float = 1) -> tuple[float, float]:
-    """Seconds of arithmetic and of bytes that `scale` times a member's `step`, or a `score` of one architecture, take at the measured rates."""
+    """Seconds of arithmetic and of bytes that `scale` times a member's `step`, or a `score` of one architecture, take
+    at the measured rates."""
     return scale * floor[f"{kind}_flops"] / floor["flops_s"], scale * floor[f"{kind}_bytes"] / floor["bytes_s"]

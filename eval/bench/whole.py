@@ -1,4 +1,5 @@
-"""One case from start to exit, to be timed as a command: `python -m archrank.eval.bench.whole '{"case": {...}, "updates": null, "threads": 1}'`."""
+"""One case from start to exit, to be timed as a command: `python -m archrank.eval.bench.whole '{"case": {...},
+"updates": null, "threads": 1}'`."""
 
 from __future__ import annotations
 

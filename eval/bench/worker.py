@@ -22,7 +22,8 @@ class Worker:
         theirs.close()
 
     def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
-        """Have something measured (a method of `Desk`); ArchrankError with what went wrong there, also if the process died."""
+        """Have something measured (a method of `Desk`); ArchrankError with what went wrong there, also if the process
+        died."""
         try:
             self.pipe.send((what, arguments))
             answer: dict[str, Any] = self.pipe.recv()

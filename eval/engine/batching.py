@@ -1,4 +1,5 @@
-"""What an ensemble is fed, step by step: every member's own order of its training architectures, and its own random numbers."""
+"""What an ensemble is fed, step by step: every member's own order of its training architectures, and its own random
+numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One predictor to be trained: its seed, training rows [n] with labels [n] (higher is better), rows to predict, and rows to encode."""
+    """One predictor to be trained: its seed, training rows [n] with labels [n] (higher is better), rows to predict, and
+    rows to encode."""
 
     seed: int
     train: Rows
@@ -31,9 +33,9 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """Architectures as M networks see them: graphs [M, B] and random numbers, for the network (`drawn`) and for a loss that draws pairs (`matches`,
-    float [M, B, B]); None where none are taken. drawn: float [M, n] (see `Ensemble.count_noise`), or for members that are called one after the other a
-    source each."""
+    """Architectures as M networks see them: graphs [M, B] and random numbers, for the network (`drawn`) and for a loss
+    that draws pairs (`matches`, float [M, B, B]); None where none are taken. drawn: float [M, n] (see
+    `Ensemble.count_noise`), or for members that are called one after the other a source each."""
 
     graphs: Graphs
     drawn: Tensor | Sequence[Source] | None
@@ -54,8 +56,8 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What M members see in one step: labels [M, B] (higher is better) of the architectures in the first view; in a second one, where a recipe has a
-    consistency loss, the same architectures in an equivalent form."""
+    """What M members see in one step: labels [M, B] (higher is better) of the architectures in the first view; in a
+    second one, where a recipe has a consistency loss, the same architectures in an equivalent form."""
 
     labels: Tensor
     views: tuple[View, ...]
@@ -73,7 +75,8 @@ class Batch:
 class Feed:
     """Makes batches. spaces: graphs [N] of the space, and where a recipe has a consistency loss their equivalents.
 
-    numbers: how many random numbers a network takes for a batch, by its architectures; None: as many as each member asks for.
+    numbers: how many random numbers a network takes for a batch, by its architectures; None: as many as each member
+    asks for.
     """
 
     def __init__(
@@ -93,7 +96,8 @@ class Feed:
         return self._batch(chosen, self.noise)
 
     def sample(self, count: int) -> Batch:
-        """A batch of each member's first `count` training architectures, which takes nothing from the random numbers of training."""
+        """A batch of each member's first `count` training architectures, which takes nothing from the random numbers of
+        training."""
         return self._batch(
             [np.arange(count)] * len(self.members), Noise([member.seed for member in self.members], self.device)
         )
@@ -129,18 +133,21 @@ class Noise:
         return torch.stack([torch.rand(shape, generator=stream, device=self.device) for stream in self.streams])
 
     def coarse(self, count: int) -> Tensor:
-        """float [M, count]: on a CPU multiples of 2^-16, four to a random word. Dropout takes so many that PyTorch's would be a tenth of a small network's time."""
+        """float [M, count]: on a CPU multiples of 2^-16, four to a random word. Dropout takes so many that PyTorch's
+        would be a tenth of a small network's time."""
         if not self.words:
             return self.fine(count)
         return _uniform(np.stack([_quarters(words, count) for words in self.words])[:, :count])
 
     def sources(self) -> list[Source]:
-        """For one step a source for each member, which draws what is asked of it: on a CPU the numbers that `coarse` gives."""
+        """For one step a source for each member, which draws what is asked of it: on a CPU the numbers that `coarse`
+        gives."""
         return [_Words(words) for words in self.words] or [_Fine(stream) for stream in self.streams]
 
 
 class _Words:
-    """A member's coarse numbers for one step, drawn when they are taken; what is left of the last word is not used again."""
+    """A member's coarse numbers for one step, drawn when they are taken; what is left of the last word is not used
+    again."""
 
     def __init__(self, words: np.random.SFC64) -> None:
         self.words, self.left = words, np.empty(0, np.int16)
@@ -175,8 +182,8 @@ def _uniform(drawn: NDArray[np.int16]) -> Tensor:
 def batches(size: int, recipe: Recipe, seed: int) -> Iterator[Rows]:
     """Positions 0..size-1 of each step's batch, in the member's own order.
 
-    With `updates` every batch is full and epochs run into each other; with `epochs` each epoch ends in a partial batch (dropped if it is a
-    single architecture).
+    With `updates` every batch is full and epochs run into each other; with `epochs` each epoch ends in a partial batch
+    (dropped if it is a single architecture).
     """
     rng = np.random.default_rng(derive_seed(seed, "order"))
     batch = min(recipe.batch, size)

@@ -1,9 +1,10 @@
 """Many networks of one shape as one: stacked parameters, one program for all members.
 
-A member's scores, gradients and running statistics are those it would have alone, to rounding. Networks that `vmap` cannot take (data-dependent
-code, other libraries' message passing) and those that keep state where it cannot see it (lists of tensors, generators, counters) train
-sequentially: each member is a network of its own, whose parameters are parts of the stacked ones, called as PyTorch calls any, under a torch seed
-of the member's own. The reason is kept in `fallback`.
+A member's scores, gradients and running statistics are those it would have alone, to rounding. Networks that `vmap`
+cannot take (data-dependent code, other libraries' message passing) and those that keep state where it cannot see it
+(lists of tensors, generators, counters) train
+sequentially: each member is a network of its own, whose parameters are parts of the stacked ones, called as PyTorch
+calls any, under a torch seed of the member's own. The reason is kept in `fallback`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Ensemble:
     def __init__(
         self, networks: Sequence[nn.Module], device: torch.device | str = "cpu", seeds: Sequence[int] | None = None
     ) -> None:
-        """seeds: the members' own, for randomness that torch's generators give sequential members (0, 1, ... where there are none)."""
+        """seeds: the members' own, for randomness that torch's generators give sequential members (0, 1, ... where
+        there are none)."""
         self.size = len(networks)
         self.networks = [network.to(device) for network in networks]
         self.skeleton = self.networks[0]
@@ -65,10 +67,12 @@ class Ensemble:
         parameters: dict[str, Tensor] | None = None,
         buffers: dict[str, Tensor] | None = None,
     ) -> Any:
-        """The network's `forward(graphs, task)` for every member: graphs with leading dimensions [M, B], results [M, ...].
+        """The network's `forward(graphs, task)` for every member: graphs with leading dimensions [M, B], results [M,
+        ...].
 
-        drawn: each member's random numbers for this call, float [M, n] (see `count_noise`) or a source each. parameters, buffers: in place of the
-        ensemble's own. NotVmapped if `vmap` refuses this batch in training; in evaluation mode the members are sequential from then on.
+        drawn: each member's random numbers for this call, float [M, n] (see `count_noise`) or a source each.
+        parameters, buffers: in place of the ensemble's own. NotVmapped if `vmap` refuses this batch in training; in
+        evaluation mode the members are sequential from then on.
         """
         if self.fallback is None:
             try:
@@ -120,7 +124,8 @@ class Ensemble:
                 part.grad = None
 
     def separate(self, reason: str) -> None:
-        """Call each member's own network from now on, one after the other: its parameters become parts of the stacked ones."""
+        """Call each member's own network from now on, one after the other: its parameters become parts of the stacked
+        ones."""
         self.fallback = reason
         if self.parts is not None:
             self.parts.dissolve()
@@ -170,7 +175,8 @@ class Ensemble:
         return _stack(found)
 
     def _collect_buffers(self) -> None:
-        """Stack the networks' buffers; what a network put in place of one no longer belongs to the step that computed it."""
+        """Stack the networks' buffers; what a network put in place of one no longer belongs to the step that computed
+        it."""
         for network in self.networks:
             for part in network.modules():
                 part._buffers.update(
@@ -200,7 +206,8 @@ class Ensemble:
         return counter.taken
 
     def compile(self, views: Sequence[View], task: str) -> str:
-        """Run layers as compiled programs in training from now on, where that is possible; returns what became of it, in one line.
+        """Run layers as compiled programs in training from now on, where that is possible; returns what became of it,
+        in one line.
 
         views: one of every shape that training will have.
         """
@@ -217,8 +224,8 @@ class Ensemble:
         return f"compiled: {self.parts}"
 
     def refusal(self, views: Sequence[View], task: str) -> str | None:
-        """Why `vmap` cannot take these views: a forward and backward pass for each in training mode, then a forward pass as predictions are made.
-        None if it can; nothing is kept."""
+        """Why `vmap` cannot take these views: a forward and backward pass for each in training mode, then a forward
+        pass as predictions are made. None if it can; nothing is kept."""
         kept = {name: tensor.clone() for name, tensor in self.buffers.items()}
         training = self.skeleton.training
         try:

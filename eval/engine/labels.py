@@ -1,4 +1,5 @@
-"""What a loss sees of the training scores. Always turned so that higher is better, and fitted on the training labels alone."""
+"""What a loss sees of the training scores. Always turned so that higher is better, and fitted on the training labels
+alone."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class LabelTransform:
 def label_transform(name: str) -> Callable[[Callable[[Values, str, str], Values]], LabelTransform]:
     """Register a label transform: `(scores, direction, unit) -> labels`, float64 [n] both.
 
-    scores: of the training architectures, turned so that higher is better. direction, unit: of the target ("min" scores were negated).
+    scores: of the training architectures, turned so that higher is better. direction, unit: of the target ("min" scores
+    were negated).
     """
 
     def attach(function: Callable[[Values, str, str], Values]) -> LabelTransform:
@@ -67,7 +69,8 @@ def raw(values: Values, direction: str, unit: str) -> Values:
 
 @label_transform("unit")
 def unit_interval(values: Values, direction: str, unit: str) -> Values:
-    """Into [0, 1] for a sigmoid output: percent divided by 100, a fraction as it is, any other from its smallest to its largest value."""
+    """Into [0, 1] for a sigmoid output: percent divided by 100, a fraction as it is, any other from its smallest to its
+    largest value."""
     if direction == "max" and unit in ("%", "fraction"):
         return values / (100.0 if unit == "%" else 1.0)
     span = float(np.ptp(values))

@@ -32,7 +32,8 @@ class Network(nn.Module):
         self.sigmoid = head.output == "sigmoid"
 
     def forward(self, graphs: Graphs | Tensor, task: str = "score", other: Tensor | None = None) -> Any:
-        """task `embed`: [B, dim]; `score`: ([B] scores, scalar auxiliary loss); `pairs`: ([B, B] log-odds that row beats column, auxiliary loss);
+        """task `embed`: [B, dim]; `score`: ([B] scores, scalar auxiliary loss); `pairs`: ([B, B] log-odds that row
+        beats column, auxiliary loss);
         `compare`: [B, C] log-odds of embeddings `graphs` [B, dim] against `other` [C, dim]."""
         if task == "compare":
             assert other is not None and isinstance(graphs, Tensor)
@@ -59,7 +60,8 @@ class Network(nn.Module):
 
 
 def own_tensors(model: nn.Module) -> nn.Module:
-    """Make buffers of tensors that are plain attributes below `model`, in place, so that every member of an ensemble has its own."""
+    """Make buffers of tensors that are plain attributes below `model`, in place, so that every member of an ensemble
+    has its own."""
     for module in model.modules():
         for name, value in [*vars(module).items()]:
             if isinstance(value, Tensor):
@@ -71,9 +73,11 @@ def own_tensors(model: nn.Module) -> nn.Module:
 def stateless(
     module: nn.Module, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], *args: Any, **kwargs: Any
 ) -> tuple[Any, dict[str, Tensor]]:
-    """What `module` returns with these parameters and buffers, and the buffers as it leaves them, changed in place or replaced.
+    """What `module` returns with these parameters and buffers, and the buffers as it leaves them, changed in place or
+    replaced.
 
-    `torch.func.functional_call`, but that a module listed twice, or a tensor that two modules share, is one: given and returned under its first name.
+    `torch.func.functional_call`, but that a module listed twice, or a tensor that two modules share, is one: given and
+    returned under its first name.
     """
     given = {**parameters, **buffers}
     names = {id(tensor): name for name, tensor in (*module.named_parameters(), *module.named_buffers())}
@@ -110,7 +114,8 @@ def make_head(dim: int, head: Head) -> nn.Sequential:
 
 
 class FixedEncoding(nn.Module):
-    """A fixed encoding as an encoder: looks up features and scales them by the mean and deviation over the training architectures."""
+    """A fixed encoding as an encoder: looks up features and scales them by the mean and deviation over the training
+    architectures."""
 
     def __init__(self, name: str, function: Callable[[Graphs], Tensor], training: NDArray[np.float64]) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""Recipes: how a predictor is trained. `common` is the same for every learned encoder; `paper` is each encoder's published one."""
+"""Recipes: how a predictor is trained. `common` is the same for every learned encoder; `paper` is each encoder's
+published one."""
 
 from __future__ import annotations
 
@@ -20,16 +21,18 @@ from archrank.eval.engine.losses import LOSSES
 class Recipe(BaseModel):
     """Everything about training but the encoder itself.
 
-    loss: a name of `LOSSES` (`archrank list losses`), and loss_options: its options. margin: that of a loss which has one. An encoder with `compare`
-        is trained on its own odds, by `relation` unless the loss is another one of odds.
+    loss: a name of `LOSSES` (`archrank list losses`), and loss_options: its options. margin: that of a loss which has
+        one. An encoder with `compare` is trained on its own odds, by `relation` unless the loss is another one of odds.
     labels: a name of `LABELS` (`archrank list labels`): what the loss sees of the training scores.
     pairs_per_item: at most this many pairs per architecture of a batch, drawn at random (None: all pairs).
-    difference: weight of L1 between score differences and label differences of randomly matched pairs (NAR-Former's sequence-ranking loss).
+    difference: weight of L1 between score differences and label differences of randomly matched pairs (NAR-Former's
+    sequence-ranking loss).
     consistency: weight of L1 between the scores of an architecture and its twin (needs the encoder's `twins`).
-    updates: optimiser steps, whatever the budget, with full batches; or epochs: passes over the training architectures, with a last partial
-        batch. Exactly one of the two.
-    eps: what Adam adds to the root of its second moment. Gradients that are zero come out as rounding errors (in single precision 1e-10 to 1e-7 here), of
-        which an `eps` below them makes whole steps; `common` lies above, so that a predictor does not depend on the order of summation.
+    updates: optimiser steps, whatever the budget, with full batches; or epochs: passes over the training architectures,
+        with a last partial batch. Exactly one of the two.
+    eps: what Adam adds to the root of its second moment. Gradients that are zero come out as rounding errors (in single
+        precision 1e-10 to 1e-7 here), of which an `eps` below them makes whole steps; `common` lies above, so that a
+        predictor does not depend on the order of summation.
     warmup: epochs, or with `updates` a share of them. schedule: learning rate after the warm-up; per step or per epoch.
     ema: decay of an exponential moving average of the weights, which is then what predicts (0: none).
     The weights that predict are those of the last step: no protocol's budget holds labels to choose others by.
@@ -68,7 +71,8 @@ class Recipe(BaseModel):
 
 @dataclass(frozen=True)
 class PublishedRecipe:
-    """Stands for each encoder's own recipe: its `paper_recipe`, and the size of its `paper_config`. Fixed encodings are trained by `common`."""
+    """Stands for each encoder's own recipe: its `paper_recipe`, and the size of its `paper_config`. Fixed encodings are
+    trained by `common`."""
 
     name: str
 
@@ -111,8 +115,8 @@ def content_hash(recipe: Recipe) -> str:
 
 
 def training_hash(choice: RecipeChoice, head: Head | None) -> str:
-    """`content_hash` of how a predictor is trained, for its key: of the recipe with that head (None: its own), or, of the published choice, of what a
-    recipe is where an encoder's own source (which the key names too) does not say."""
+    """`content_hash` of how a predictor is trained, for its key: of the recipe with that head (None: its own), or, of
+    the published choice, of what a recipe is where an encoder's own source (which the key names too) does not say."""
     recipe = choice if isinstance(choice, Recipe) else Recipe(name=choice.name)
     return content_hash(recipe.model_copy(update={"head": head}) if head is not None else recipe)
 
@@ -150,17 +154,19 @@ RECIPES: Registry[RecipeChoice] = Registry(
 
 
 def common_recipe(choice: RecipeChoice) -> Recipe:
-    """The recipe by which fixed encodings are trained under a choice, and, unless it is the published one, learned encoders too."""
+    """The recipe by which fixed encodings are trained under a choice, and, unless it is the published one, learned
+    encoders too."""
     return choice if isinstance(choice, Recipe) else COMMON
 
 
 def resolve_recipe(
     choice: RecipeChoice, encoder: Any, config: dict[str, Any], head: Head | None, space: Any
 ) -> tuple[Recipe, dict[str, Any]]:
-    """Recipe and full configuration of a learned encoder: of the published choice with its published size, `config` on top.
+    """Recipe and full configuration of a learned encoder: of the published choice with its published size, `config` on
+    top.
 
-    encoder: the class. head: in place of the recipe's; None: the recipe's own. ArchrankError if the encoder publishes no recipe, or lacks a hook that
-    the recipe needs.
+    encoder: the class. head: in place of the recipe's; None: the recipe's own. ArchrankError if the encoder publishes
+    no recipe, or lacks a hook that the recipe needs.
     """
     published: dict[str, Any] = {}
     if isinstance(choice, Recipe):
@@ -177,7 +183,8 @@ def resolve_recipe(
 
 
 def check_hooks(recipe: Recipe, encoder: Any) -> None:
-    """ArchrankError where a recipe needs what an encoder does not have: `compare` for a loss of odds, `twins` for a consistency loss."""
+    """ArchrankError where a recipe needs what an encoder does not have: `compare` for a loss of odds, `twins` for a
+    consistency loss."""
     for hook, why in (
         ("compare", f"loss {recipe.loss}" if LOSSES[recipe.loss].over == "odds" else ""),
         ("twins", "a consistency loss" if recipe.consistency else ""),

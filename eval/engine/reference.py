@@ -1,4 +1,5 @@
-"""Training, the plain way: one network, one loop, PyTorch's own parts. What the ensemble is tested against, and where to read what a step does."""
+"""Training, the plain way: one network, one loop, PyTorch's own parts. What the ensemble is tested against, and where
+to read what a step does."""
 
 from __future__ import annotations
 

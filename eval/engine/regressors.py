@@ -24,7 +24,8 @@ def fit_regressor(
     seed: int,
     options: Mapping[str, Any] | None = None,
 ) -> Fitted:
-    """Fit the head of that name to features [n, F] and labels [n], higher is better; it has `predict`, and `std` if it can.
+    """Fit the head of that name to features [n, F] and labels [n], higher is better; it has `predict`, and `std` if it
+    can.
 
     seed: a member's. ArchrankError for an unknown head, a neural one, or one whose package is not installed.
     """
@@ -36,7 +37,8 @@ def fit_regressor(
 
 
 def block_scales(training: NDArray[np.float64], blocks: Sequence[tuple[int, float]]) -> NDArray[np.float64]:
-    """Factors [F] that give each block of the training rows [n, F] a total variance of weight**2. blocks: (width, weight), in order, F in all."""
+    """Factors [F] that give each block of the training rows [n, F] a total variance of weight**2. blocks: (width,
+    weight), in order, F in all."""
     widths, weights = (np.array(part) for part in zip(*blocks))
     total = np.add.reduceat(training.var(0), np.r_[0, widths[:-1].cumsum()])
     return np.repeat(np.where(total > 0, weights / np.sqrt(np.where(total > 0, total, 1.0)), 0.0), widths)
@@ -45,7 +47,8 @@ def block_scales(training: NDArray[np.float64], blocks: Sequence[tuple[int, floa
 def fit_predict(
     features: NDArray[np.float64], member: Member, name: str, options: Mapping[str, Any] | None = None
 ) -> Outcome:
-    """Fit a head on a member's training rows, predict its test rows. features: float [N, F], one row per architecture of the benchmark."""
+    """Fit a head on a member's training rows, predict its test rows. features: float [N, F], one row per architecture
+    of the benchmark."""
     train = features[member.train]
     HEADS[name]  # imported before the clock starts
     start = time.perf_counter()

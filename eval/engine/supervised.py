@@ -14,7 +14,8 @@ from archrank.eval.engine.recipes import Recipe
 def supervised(recipe: Recipe, scores: Tensor, labels: Tensor, drawn: Tensor | None = None) -> Tensor:
     """The recipe's loss [M] of scores [M, B] against labels [M, B].
 
-    drawn: uniform numbers [M, B, B], needed where the recipe caps the pairs; the first column of each row orders the matches of `difference`.
+    drawn: uniform numbers [M, B, B], needed where the recipe caps the pairs; the first column of each row orders the
+    matches of `difference`.
     """
     chosen, options = LOSSES[recipe.loss], _options(recipe)
     if chosen.over == "odds":
@@ -29,7 +30,8 @@ def supervised(recipe: Recipe, scores: Tensor, labels: Tensor, drawn: Tensor | N
 
 
 def compared(recipe: Recipe, odds: Tensor, labels: Tensor) -> Tensor:
-    """The loss [M] of log-odds [M, B, B] that row beats column: the recipe's, or `relation` where the recipe's is one of scores."""
+    """The loss [M] of log-odds [M, B, B] that row beats column: the recipe's, or `relation` where the recipe's is one
+    of scores."""
     chosen = LOSSES[recipe.loss]
     return chosen(odds, labels, **_options(recipe)) if chosen.over == "odds" else LOSSES["relation"](odds, labels)
 

@@ -1,4 +1,5 @@
-"""Training: all members of an ensemble in one loop, data resident on the device, each as it would train alone, to rounding."""
+"""Training: all members of an ensemble in one loop, data resident on the device, each as it would train alone, to
+rounding."""
 
 from __future__ import annotations
 
@@ -145,13 +146,15 @@ def fit(
 ) -> Trained:
     """Train `build(member, probe)` for every member as one ensemble.
 
-    build: makes an encoder; called under the member's own seed. graphs: the whole space. All members must have batches of one shape (equal
-    numbers of training rows, or a recipe in `updates` with at least a batch each).
-    twins: for a recipe with a consistency loss, an equivalent of every architecture. pairs: train through the encoder's `compare`.
-    one_program: False trains the members one after the other on the same stacked parameters (for measuring). compiled: see `eval.compiled`; what
-    became of it is in the notes, and the time that building programs takes is not in `seconds`.
-    verified: False for an encoder that is not known to be fit for an ensemble: it is looked at first (see `verify`), and trains sequentially if it is not.
-    ArchrankError for an encoder with weights that nothing trains.
+    build: makes an encoder; called under the member's own seed. graphs: the whole space. All members must have batches
+    of one shape (equal numbers of training rows, or a recipe in `updates` with at least a batch each).
+    twins: for a recipe with a consistency loss, an equivalent of every architecture. pairs: train through the encoder's
+    `compare`.
+    one_program: False trains the members one after the other on the same stacked parameters (for measuring). compiled:
+    see `eval.compiled`; what became of it is in the notes, and the time that building programs takes is not in
+    `seconds`.
+    verified: False for an encoder that is not known to be fit for an ensemble: it is looked at first (see `verify`),
+    and trains sequentially if it is not. ArchrankError for an encoder with weights that nothing trains.
     """
     graphs = graphs.to(device)
     spaces = [graphs, twins.to(device)] if recipe.consistency and twins is not None else [graphs]
@@ -208,7 +211,8 @@ def _fitted(
     progress: Progress | None,
     compiled: bool,
 ) -> Trained:
-    """The ensemble trained: vmapped with so many random `numbers` for each size of batch, or for a reason `sequential`."""
+    """The ensemble trained: vmapped with so many random `numbers` for each size of batch, or for a reason
+    `sequential`."""
     size, device, notes = len(members[0].train), ensemble.device, [*notes]
     feed = Feed(members, spaces, recipe, None if sequential else numbers)
     if sequential:
@@ -242,7 +246,8 @@ def predict(
     weights: dict[str, Tensor] | None = None,
     chunk: int = 4096,
 ) -> list[NDArray[np.float64]]:
-    """Scores of each member's own test rows (any numbers of rows), in few large batches; with `pairs` Borda counts over its test rows."""
+    """Scores of each member's own test rows (any numbers of rows), in few large batches; with `pairs` Borda counts over
+    its test rows."""
     longest = max(len(test) for test in tests)
     index = torch.stack([torch.as_tensor(np.resize(test, longest), device=graphs.device) for test in tests])
     width = max(64, chunk // ensemble.size)
@@ -259,7 +264,8 @@ def predict(
 def borda(
     ensemble: Ensemble, embeddings: Tensor, counts: Sequence[int], weights: dict[str, Tensor] | None, chunk: int = 256
 ) -> Tensor:
-    """Borda count [M, N] of embeddings [M, N, dim]: the expected number of the member's own test architectures each one beats."""
+    """Borda count [M, N] of embeddings [M, N, dim]: the expected number of the member's own test architectures each one
+    beats."""
     real = (
         torch.arange(embeddings.shape[1], device=embeddings.device)
         < torch.tensor(counts, device=embeddings.device)[:, None]

@@ -1,4 +1,5 @@
-"""One update of all members of an ensemble: loss, gradient, clipping, optimiser, moving average; each member as it would be alone."""
+"""One update of all members of an ensemble: loss, gradient, clipping, optimiser, moving average; each member as it
+would be alone."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ def losses(
     weights: dict[str, Tensor] | None = None,
     buffers: dict[str, Tensor] | None = None,
 ) -> Tensor:
-    """The loss [M] of every member. weights, buffers: in place of the ensemble's own; running statistics in the buffers move on."""
+    """The loss [M] of every member. weights, buffers: in place of the ensemble's own; running statistics in the buffers
+    move on."""
     found = [ensemble.call(view.graphs, task, view.drawn, weights, buffers) for view in batch.views]
     out, extra = found[0]
     if task == "pairs":
@@ -69,7 +71,8 @@ class Update:
         return [weight for weight in self.ensemble.parameters.values() if weight.requires_grad]
 
     def gradients(self) -> dict[str, Tensor]:
-        """The gradients [M, ...] of the last batch, by the parameters' names; none for those that no loss depends on."""
+        """The gradients [M, ...] of the last batch, by the parameters' names; none for those that no loss depends
+        on."""
         return {name: weight.grad for name, weight in self.ensemble.parameters.items() if weight.grad is not None}
 
     def differentiate(self, batch: Batch) -> Tensor:
@@ -80,7 +83,8 @@ class Update:
 
 
 def clip(gradients: Sequence[Tensor], limit: float) -> None:
-    """Scale every member's gradients [M, ...] to a norm of at most `limit`, each member by itself (as `clip_grad_norm_` does for one)."""
+    """Scale every member's gradients [M, ...] to a norm of at most `limit`, each member by itself (as `clip_grad_norm_`
+    does for one)."""
     squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
     factor = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)
     for gradient in gradients:

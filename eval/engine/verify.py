@@ -1,8 +1,9 @@
-"""Whether somebody's encoder may share one program with other members: what an ensemble takes for granted, looked at once before training.
+"""Whether somebody's encoder may share one program with other members: what an ensemble takes for granted, looked at
+once before training.
 
-An ensemble stacks parameters and buffers. Whatever else a network holds (lists of tensors, floats drawn in its constructor, generators, counters) is
-the first member's for all, and a compiled program keeps it as it was. So one step of two members as an ensemble is compared with the same step of
-each network called by itself, and that with itself.
+An ensemble stacks parameters and buffers. Whatever else a network holds (lists of tensors, floats drawn in its
+constructor, generators, counters) is the first member's for all, and a compiled program keeps it as it was. So one step
+of two members as an ensemble is compared with the same step of each network called by itself, and that with itself.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.update import Update, losses
 
-# Differences as shares of the largest value: of one program from another (single precision), and of a network from itself.
+# Differences as shares of the largest value: of one program from another (single precision), and of a network from
+# itself.
 ROUNDING, REPEATED = 1e-3, 1e-6
 Make = Callable[[int], nn.Module]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What is wrong with an encoder in an ensemble. sequential: why its members must train one after the other (None: they need not).
+    """What is wrong with an encoder in an ensemble. sequential: why its members must train one after the other (None:
+    they need not).
 
     notes: what a reader of its results should know.
     """
@@ -42,8 +45,8 @@ class Findings:
 def verify(make: Make, spaces: list[Graphs], member: Member, recipe: Recipe, task: str) -> Findings:
     """Look at an encoder before it trains.
 
-    make: a new predictor (encoder and head) by its seed. spaces: as `Feed` takes them, with what the encoder derives. task: `score` or `pairs`.
-    ArchrankError if it has weights that nothing trains.
+    make: a new predictor (encoder and head) by its seed. spaces: as `Feed` takes them, with what the encoder derives.
+    task: `score` or `pairs`. ArchrankError if it has weights that nothing trains.
     """
     with torch.random.fork_rng(devices=[]):
         refuse_hidden_weights(
@@ -60,7 +63,8 @@ def verify(make: Make, spaces: list[Graphs], member: Member, recipe: Recipe, tas
 
 
 def seeding(make: Make, seed: int = 0) -> str | None:
-    """What is wrong with a predictor's initial weights, in one line: they must follow torch's seed, and differ from seed to seed."""
+    """What is wrong with a predictor's initial weights, in one line: they must follow torch's seed, and differ from
+    seed to seed."""
     before = _foreign_generators()
     first, again, other = make(seed), make(seed), make(seed + 1)
     state, after = first.state_dict(), _foreign_generators()
@@ -75,7 +79,8 @@ def seeding(make: Make, seed: int = 0) -> str | None:
 
 
 def refuse_hidden_weights(network: nn.Module, graphs: Graphs, task: str = "score") -> None:
-    """ArchrankError naming weights that a forward pass uses though they are no parameters of the network (layers in a plain list, say)."""
+    """ArchrankError naming weights that a forward pass uses though they are no parameters of the network (layers in a
+    plain list, say)."""
     out = network.train()(graphs, task)
     out = out[0] if isinstance(out, tuple) else out
     known = {id(parameter) for parameter in network.parameters()}
@@ -88,7 +93,8 @@ def refuse_hidden_weights(network: nn.Module, graphs: Graphs, task: str = "score
 
 
 def compiled_differs(plain: Update, compiled: Update, samples: list[Batch]) -> str | None:
-    """How two steps of a compiled update differ from the plain form, in one line; None if they do not. Both are of new ensembles of the same members.
+    """How two steps of a compiled update differ from the plain form, in one line; None if they do not. Both are of new
+    ensembles of the same members.
 
     samples: a batch of every shape that training will have.
     """
@@ -127,7 +133,8 @@ def _sequential(make: Make, spaces: list[Graphs], member: Member, recipe: Recipe
 
 
 def _step(ensemble: Ensemble, recipe: Recipe, task: str, batch: Batch) -> list[Tensor]:
-    """What a step of training sees, and what a prediction does: losses, gradients, running statistics, scores or embeddings."""
+    """What a step of training sees, and what a prediction does: losses, gradients, running statistics, scores or
+    embeddings."""
     loss = losses(ensemble.train(), recipe, task, batch)
     ensemble.differentiate(loss)
     gradients = [
@@ -142,7 +149,8 @@ def _step(ensemble: Ensemble, recipe: Recipe, task: str, batch: Batch) -> list[T
 
 
 def _apart(first: list[Tensor], second: list[Tensor]) -> float:
-    """The largest difference of tensors, relative to the largest value of their kind: of the loss, of all gradients and statistics, of the scores."""
+    """The largest difference of tensors, relative to the largest value of their kind: of the loss, of all gradients and
+    statistics, of the scores."""
 
     def largest(tensors: list[Tensor]) -> float:
         return max((float(tensor.double().abs().max()) for tensor in tensors if tensor.numel()), default=0.0)

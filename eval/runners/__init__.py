@@ -19,8 +19,9 @@ __all__ = ["RUNNERS", "RunnerKind", "Setup", "runner"]
 class Setup:
     """What a run gives to its runner.
 
-    context: where and on what groups run. workers: how many processes were asked for, or are worth having. timeout: seconds that one ensemble may
-    train, or None. named: benchmarks that a worker finds by their names, so that they need not be sent to it.
+    context: where and on what groups run. workers: how many processes were asked for, or are worth having. timeout:
+    seconds that one ensemble may train, or None. named: benchmarks that a worker finds by their names, so that they
+    need not be sent to it.
     """
 
     context: Context
@@ -38,7 +39,8 @@ class RunnerKind:
 
 
 def runner(name: str) -> Callable[[Callable[[Setup], Runner]], RunnerKind]:
-    """Register a way to train: a function `(setup) -> Runner` (see `archrank.eval.runners.base`), for `archrank run --runner NAME`."""
+    """Register a way to train: a function `(setup) -> Runner` (see `archrank.eval.runners.base`), for `archrank run
+    --runner NAME`."""
 
     def attach(make: Callable[[Setup], Runner]) -> RunnerKind:
         return RunnerKind(name, make)

@@ -1,4 +1,5 @@
-"""What a runner is: it takes groups from a queue and trains each somewhere, in this process, in others, or on a cluster. No torch here."""
+"""What a runner is: it takes groups from a queue and trains each somewhere, in this process, in others, or on a
+cluster. No torch here."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ OnEvent = Callable[[int, str, Any], None]
 
 
 Again = Literal["whole", "alone", "never"]
-"""How a group is tried again whose worker died: whole where that may have had nothing to do with the group (then alone), member by member, or not."""
+"""How a group is tried again whose worker died: whole where that may have had nothing to do with the group (then
+alone), member by member, or not."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,20 @@ class Tasks(Protocol):
         """A running group is done: all of its trials are stored."""
 
     def lose(self, number: int, kind: str, reason: str, again: Again) -> None:
-        """A running group ended without being done. kind: the type of the failure that is stored where it is not tried again."""
+        """A running group ended without being done. kind: the type of the failure that is stored where it is not tried
+        again."""
 
 
 class Runner(Protocol):
     """Trains all groups of a queue."""
 
     def run(self, tasks: Tasks) -> None:
-        """Take groups, train each with `archrank.eval.trials.execute.execute`, and report, until `tasks.unfinished()` is False.
+        """Take groups, train each with `archrank.eval.trials.execute.execute`, and report, until `tasks.unfinished()`
+        is False.
 
         Raises:
-            ArchrankError: training cannot go on, for instance because the store cannot be written. What is finished stays stored.
+            ArchrankError: training cannot go on, for instance because the store cannot be written. What is finished
+            stays stored.
         """
 
 

@@ -20,7 +20,8 @@ from archrank.eval.runners.worker import BEGAN, log_path, work
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.groups import ensemble_id
 
-# A training step frees and asks for the same tensors again, thousands of times: glibc shall keep them instead of giving pages back to the kernel.
+# A training step frees and asks for the same tensors again, thousands of times: glibc shall keep them instead of giving
+# pages back to the kernel.
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
@@ -35,7 +36,8 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def start(process: Any, threads: int, **more: str) -> None:
-    """Start a process in that `environment` (and `more` variables), deaf to interrupts until it says otherwise itself."""
+    """Start a process in that `environment` (and `more` variables), deaf to interrupts until it says otherwise
+    itself."""
     # numpy and torch read the environment when they are imported, so it must stand before the process begins.
     with variables(environment(threads) | more), _interrupts_later():
         process.start()
@@ -55,19 +57,24 @@ def variables(values: dict[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """An interrupt that comes meanwhile is raised at the end. Processes that are started meanwhile are never interrupted: a signal mask is inherited."""
-    # Python's own helper process is started by the first of all processes, and that lets interrupts through again: start it before.
+    """An interrupt that comes meanwhile is raised at the end. Processes that are started meanwhile are never
+    interrupted: a signal mask is inherited."""
+    # Python's own helper process is started by the first of all processes, and that lets interrupts through again:
+    # start it before.
     resource_tracker.ensure_running()
     came: list[int] = []
-    # Another thread of this process may take the signal in spite of the mask; Python's handler then runs in the main thread, which alone may set one.
-    is_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if is_main else None
+    # Another thread of this process may take the signal in spite of the mask; Python's handler then runs in the main
+    # thread, which alone may set one.
+    # A process that ignores interrupts, as one that a script starts in the background does, goes on ignoring them.
+    handler = signal.getsignal(signal.SIGINT)
+    if waits := threading.current_thread() is threading.main_thread() and callable(handler):
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if handler is not None:
+        if waits:
             signal.signal(signal.SIGINT, handler)
         if came:
             signal.raise_signal(signal.SIGINT)
@@ -97,7 +104,8 @@ class Processes:
     Args:
         context: where and on what groups run.
         size: worker processes at most.
-        timeout: seconds that a group may train; then its worker is ended, and its pending trials fail. None: as long as it takes.
+        timeout: seconds that a group may train; then its worker is ended, and its pending trials fail. None: as long as
+            it takes.
         by_name: benchmarks that workers can load by name; others are sent to them.
     """
 
@@ -117,7 +125,8 @@ class Processes:
         self.context = replace(self.context, isolated=True)
         asked = 0.0
         try:
-            # One starts before anything is claimed: where no process can start (a script without a guarded entry runs again in each), this raises.
+            # One starts before anything is claimed: where no process can start (a script without a guarded entry runs
+            # again in each), this raises.
             self._hire()
             while tasks.unfinished():
                 if time.monotonic() - asked >= IDLE_S or self._heard_an_end:

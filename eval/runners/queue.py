@@ -1,4 +1,5 @@
-"""The groups of a run, handed out so that several runs on one store share the work, and tried again when a worker dies. No torch here."""
+"""The groups of a run, handed out so that several runs on one store share the work, and tried again when a worker dies.
+No torch here."""
 
 from __future__ import annotations
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
 class Queue:
     """Groups that wait, and groups that run. Implements `archrank.eval.runners.base.Tasks`.
 
-    A group may start when no running group does the pre-training it needs, and no other run on the store has claimed any of its trials.
+    A group may start when no running group does the pre-training it needs, and no other run on the store has claimed
+    any of its trials.
 
-    groups: in the order in which they should start; grows when a group is split. status: key -> `done` or `failed` of the trials that this run stored.
+    groups: in the order in which they should start; grows when a group is split. status: key -> `done` or `failed` of
+    the trials that this run stored.
     shared: keys that other runs stored meanwhile.
     """
 
@@ -34,7 +37,8 @@ class Queue:
         failed_before: Collection[str],
         on_event: OnEvent,
     ) -> None:
-        """failed_before: keys that are stored as failed and shall be trained again. on_event: told everything that happens."""
+        """failed_before: keys that are stored as failed and shall be trained again. on_event: told everything that
+        happens."""
         self.groups, self.benchmarks, self.context, self.claims = groups, benchmarks, context, claims
         self.store = Store(context.store)
         self.status: dict[str, str] = {}
@@ -93,7 +97,8 @@ class Queue:
         self._notify(number, "finished", None)
 
     def lose(self, number: int, kind: str, reason: str, again: Again) -> None:
-        """A running group ended without being done: it is trained again whole (once), or member by member, or its trials are stored as failed."""
+        """A running group ended without being done: it is trained again whole (once), or member by member, or its
+        trials are stored as failed."""
         from archrank.eval.trials.execute import write_lost
 
         group = self.groups[number]
@@ -128,7 +133,8 @@ class Queue:
         return (group.pretraining, group.first.target) in self._pretrained
 
     def _leave_out_stored(self, number: int) -> bool:
-        """Leave out of a waiting group what was stored since it was planned; False: nothing is left, and it waits no longer."""
+        """Leave out of a waiting group what was stored since it was planned; False: nothing is left, and it waits no
+        longer."""
         group = self.groups[number]
         done = {key for key in group.pending_keys if self._is_stored(key)}
         if not done:

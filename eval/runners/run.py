@@ -26,7 +26,8 @@ from archrank.eval.trials.trial import Plan, Planned
 class Summary:
     """What a run did with the trials of its plan (of its shard, where it has one).
 
-    planned: all of them. kept: stored before. trained: by this run. failed: now or before. shared: stored meanwhile by other runs on the store.
+    planned: all of them. kept: stored before. trained: by this run. failed: now or before. shared: stored meanwhile by
+    other runs on the store.
     missing: stored by now for all this run knows, but not in the store at its end: somebody removed them.
     """
 
@@ -64,7 +65,8 @@ def run(
     runner: str | None = None,
     callback: ProgressCallback | None = None,
 ) -> Summary:
-    """Train and store the trials of a plan that the store does not have. Always resumes. Several runs on one store share the work.
+    """Train and store the trials of a plan that the store does not have. Always resumes. Several runs on one store
+    share the work.
 
     Args:
         plan: what to train.
@@ -73,14 +75,15 @@ def run(
         workers: processes of one thread each (None: one per core on a CPU; 0: in this process).
         retry_failed: train failed trials again.
         compiled: compile the training step where an encoder can be (see `archrank.eval.engine.compiled`).
-        timeout: seconds that one ensemble may train before its pending trials are stored as failed; needs worker processes.
+        timeout: seconds that one ensemble may train before its pending trials are stored as failed; needs worker
+            processes.
         shard: (k, n): only the k-th of n parts of the plan, of whole ensembles, the same whatever is stored.
         runner: who trains, a name of `RUNNERS` (None: worker processes, or this process where workers is 0).
         callback: called as the run goes on.
 
     Raises:
-        ArchrankError: the device is not there, or an encoder cannot be imported or built on a benchmark's space: then nothing was trained or
-            written. Or the store cannot be written: then what was finished is kept.
+        ArchrankError: the device is not there, or an encoder cannot be imported or built on a benchmark's space: then
+            nothing was trained or written. Or the store cannot be written: then what was finished is kept.
     """
     callback = callback or ProgressCallback()
     folder = Store(store)
@@ -172,9 +175,11 @@ def _loads(benchmark: Benchmark) -> bool:
 
 
 def _check_encoders(plan: Plan, pending: list[Planned], apart_from_here: bool) -> None:
-    """Import and build every encoder that will be trained, once, on each space: a broken plug-in stops here with one line.
+    """Import and build every encoder that will be trained, once, on each space: a broken plug-in stops here with one
+    line.
 
-    apart_from_here: plug-ins are tried in a process of their own, as they are trained, so that one that crashes or hangs takes nobody with it.
+    apart_from_here: plug-ins are tried in a process of their own, as they are trained, so that one that crashes or
+    hangs takes nobody with it.
     """
     from archrank.eval.trials.execute import probe
 

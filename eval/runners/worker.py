@@ -1,8 +1,9 @@
 """A worker process, from the inside: it takes a task, trains it, and reports, until the runner has no more or is gone.
 
-A worker is two processes. The first, the keeper, is the runner's child: it runs no encoder, waits for the second, and ends as that one ends. The second
-trains. So an encoder that kills its parent process kills a keeper and not the run, and the keeper can end a training that listens to nothing.
-Both form a process group of their own, which the runner can end as a whole, and which a signal to the run's group does not reach.
+A worker is two processes. The first, the keeper, is the runner's child: it runs no encoder, waits for the second, and
+ends as that one ends. The second trains. So an encoder that kills its parent process kills a keeper and not the run,
+and the keeper can end a training that listens to nothing. Both form a process group of their own, which the runner can
+end as a whole, and which a signal to the run's group does not reach.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ PROGRESS_EVERY_S = 0.2
 
 
 def work(pipe: Connection, context: Context, runner: int) -> None:
-    """Entry of a worker's first process. pipe: tasks in, (number, event, value) out. runner: the process that started it."""
+    """Entry of a worker's first process. pipe: tasks in, (number, event, value) out. runner: the process that started
+    it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the runner, which then ends its workers
     os.setsid()
     keeper = os.getpid()
@@ -43,7 +45,8 @@ def work(pipe: Connection, context: Context, runner: int) -> None:
 
 
 def keep(training: int, runner: int) -> None:
-    """Wait for the process `training`, end as it ends, and end it when the process `runner` is gone. Does not return."""
+    """Wait for the process `training`, end as it ends, and end it when the process `runner` is gone. Does not
+    return."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     while True:
         ended, status = os.waitpid(training, os.WNOHANG)
@@ -121,7 +124,8 @@ def log_path(store: Path, ensemble: str) -> Path:
 
 @contextlib.contextmanager
 def output_in(path: Path) -> Iterator[None]:
-    """Everything that this process prints meanwhile goes to a file, its first `LARGEST_LOG` bytes; an empty one is removed.
+    """Everything that this process prints meanwhile goes to a file, its first `LARGEST_LOG` bytes; an empty one is
+    removed.
 
     That is true of what is printed by any language, and of the place in the code where a signal ended the process.
     """

@@ -15,8 +15,8 @@ def acquire(
     """The `count` candidates of `ranked` with the highest acquisition value, highest first.
 
     kind: `mean`; `ucb`, mean + deviation / 2; `its`, a draw of Normal(mean, deviation) for each; or `ei`, the expected
-    improvement over the best predictor-scale score queried so far. belief: of the candidates `ranked`, on the scale of the
-    labels that the predictor was fitted to (normal scores of the queried ranks).
+    improvement over the best predictor-scale score queried so far. belief: of the candidates `ranked`, on the scale of
+    the labels that the predictor was fitted to (normal scores of the queried ranks).
     """
     if kind == "its":
         value = rng.normal(belief.mean, belief.std)

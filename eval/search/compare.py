@@ -50,7 +50,8 @@ class Standing:
 
 @dataclass(frozen=True)
 class Difference:
-    """Paired difference in mean log10 regret, first minus second: below 0, the first is better. p is adjusted (Holm) over all pairs."""
+    """Paired difference in mean log10 regret, first minus second: below 0, the first is better. p is adjusted (Holm)
+    over all pairs."""
 
     first: str
     second: str
@@ -64,7 +65,8 @@ class Difference:
 
 
 def compare_searches(judge: Judge, regrets: Sequence[Regret]) -> tuple[list[Standing], list[Difference]]:
-    """Standings, best first, and all paired differences, of searches with equal budgets and repeats on one benchmark."""
+    """Standings, best first, and all paired differences, of searches with equal budgets and repeats on one
+    benchmark."""
     queries = regrets[0].curve.shape[1]
     logs = {regret.label: _log_area(judge, regret.curve) for regret in regrets}
     order = sorted(regrets, key=lambda regret: (logs[regret.label].mean(), regret.label))

@@ -34,7 +34,8 @@ class Repeat:
 
 @dataclass(frozen=True, eq=False)
 class Traces:
-    """What the repeats of a search queried: candidates [R][n] as rows of the table, in order, and the seconds predictors took."""
+    """What the repeats of a search queried: candidates [R][n] as rows of the table, in order, and the seconds
+    predictors took."""
 
     rows: list[list[int]]
     seconds: float
@@ -48,7 +49,8 @@ def start_repeat(strategy: str, options: dict[str, object], pool: Pool, seed: in
 
 
 def answer(repeat: Repeat, reply: History | Belief) -> None:
-    """Send a repeat what it waits for; afterwards it waits for the next, or for nothing where its strategy has ended."""
+    """Send a repeat what it waits for; afterwards it waits for the next, or for nothing where its strategy has
+    ended."""
     try:
         repeat.waiting = repeat.steps.send(reply)
     except StopIteration:

@@ -13,7 +13,8 @@ from archrank.datasets import Benchmark
 from archrank.datasets.canonical import ends, isomorphism_key, vocabulary
 
 Rows = NDArray[np.int64]
-# With at most so many different wirings, a space is one of wirings and operations, such as NAS-Bench-201 (1) and NAS-Bench-Graph (9).
+# With at most so many different wirings, a space is one of wirings and operations, such as NAS-Bench-201 (1) and
+# NAS-Bench-Graph (9).
 MOST_WIRINGS = 64
 _AT_ONCE = 8_000_000
 
@@ -21,11 +22,11 @@ _AT_ONCE = 8_000_000
 def neighbour_rows(benchmark: Benchmark) -> tuple[Rows, Rows]:
     """Every ordered pair (row, other row) of a table's architectures that are one edit apart: two int64 [E].
 
-    Which edits there are follows from the table. Where all architectures are chains: one operation replaced, inserted or
-    taken out. Where few wirings occur: one operation replaced, or, the operations kept, what one node reads (24 neighbours
-    on NAS-Bench-201, 18 on TransNAS-Bench-101 micro); in two-cell spaces operations alone. Elsewhere, as on NAS-Bench-101: one operation replaced or one edge
-    added or removed, after which nodes on no path from input to output are dropped; an edit that leads to no architecture
-    of the table is no neighbour. Every relation is symmetric.
+    Which edits there are follows from the table. Where all architectures are chains: one operation replaced, inserted
+    or taken out. Where few wirings occur: one operation replaced, or, the operations kept, what one node reads (24
+    neighbours on NAS-Bench-201, 18 on TransNAS-Bench-101 micro); in two-cell spaces operations alone. Elsewhere, as on
+    NAS-Bench-101: one operation replaced or one edge added or removed, after which nodes on no path from input to
+    output are dropped; an edit that leads to no architecture of the table is no neighbour. Every relation is symmetric.
     """
     if _are_chains(benchmark):
         pairs = _chains(benchmark)
@@ -75,7 +76,8 @@ def _choices(benchmark: Benchmark) -> Iterator[tuple[int, NDArray[np.int16]]]:
 
 
 def _replaced(benchmark: Benchmark) -> Iterator[tuple[Rows, NDArray[np.int16]]]:
-    """Rows with one operation replaced, position by position and operation by operation: (rows, their new ops [n, V])."""
+    """Rows with one operation replaced, position by position and operation by operation: (rows, their new ops [n,
+    V])."""
     for v, choices in _choices(benchmark):
         for op in choices:
             rows = np.flatnonzero(

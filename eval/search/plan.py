@@ -26,7 +26,8 @@ SEARCH_VERSION = 1
 
 @dataclass(frozen=True)
 class SearchTask:
-    """One strategy with one predictor (or none) on one benchmark, all repeats. Its key names these fields and nothing else.
+    """One strategy with one predictor (or none) on one benchmark, all repeats. Its key names these fields and nothing
+    else.
 
     encoder: the predictor's label, empty for a strategy that needs none. target: the metric that is queried; test: the
     metric that judges what was found. queries: budget of each repeat. repeats: repeats, with seeds 0, 1, ...

@@ -32,7 +32,8 @@ class Pool:
 
     @classmethod
     def of(cls, benchmark: Benchmark, scored: Sequence[Scores] = ()) -> Pool:
-        """The candidates of a table whose `scored` columns [N] are all there. ArchrankError where fewer than two are left."""
+        """The candidates of a table whose `scored` columns [N] are all there. ArchrankError where fewer than two are
+        left."""
         usable = np.ones(len(benchmark), bool)
         for column in scored:
             usable &= np.isfinite(column)

@@ -33,7 +33,8 @@ class Rank:
 
 @dataclass(frozen=True, eq=False)
 class Belief:
-    """What a predictor expects of candidates: mean [n], higher is better, and standard deviation [n] (zeros unless asked for)."""
+    """What a predictor expects of candidates: mean [n], higher is better, and standard deviation [n] (zeros unless
+    asked for)."""
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]

@@ -27,8 +27,8 @@ class Search:
         study.best()                            # the row with the best score so far
 
     Args:
-        pool: a benchmark (own graphs: `Benchmark.from_graphs(graphs, scores=None)`), whose scores are not looked at. Isomorphic
-            duplicates are one candidate.
+        pool: a benchmark (own graphs: `Benchmark.from_graphs(graphs, scores=None)`), whose scores are not looked at.
+            Isomorphic duplicates are one candidate.
         strategy: a name of `archrank list strategies`, with options as `bo[acquisition=ucb]`.
         encoder: the predictor, such as `base+gp`, for strategies that need one.
         seed: of all random numbers.
@@ -81,7 +81,8 @@ class Search:
         self._log: list[list[Any]] = []
 
     def ask(self, count: int = 1) -> list[int]:
-        """Up to `count` rows of the pool to evaluate next; fewer where the strategy wants their scores first, none at the end.
+        """Up to `count` rows of the pool to evaluate next; fewer where the strategy wants their scores first, none at
+        the end.
 
         Rows that were asked and not yet told are not asked again.
         """
@@ -93,7 +94,8 @@ class Search:
         return [int(row) for row in self._pool.rows[fresh]]
 
     def tell(self, rows: Sequence[int], scores: Sequence[float | None]) -> None:
-        """How good some rows turned out to be; None or NaN where an evaluation failed. Any row of the pool may be told, asked or not.
+        """How good some rows turned out to be; None or NaN where an evaluation failed. Any row of the pool may be told,
+        asked or not.
 
         ArchrankError for a row outside the pool, or one told before.
         """

@@ -33,7 +33,8 @@ WIDTH = 30
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What one repeat asks: its seed, what it has queried, the candidates it wants ranked, and whether deviations matter."""
+    """What one repeat asks: its seed, what it has queried, the candidates it wants ranked, and whether deviations
+    matter."""
 
     seed: int
     history: History
@@ -45,8 +46,8 @@ class Surrogate:
     """A predictor as a search needs it.
 
     Args:
-        spec: encoder and head. A deviation comes from the head where it has one (`gp`, `dngo`, `forest`, ...), else from
-            `members` networks of different seeds.
+        spec: encoder and head. A deviation comes from the head where it has one (`gp`, `dngo`, `forest`, ...), else
+            from `members` networks of different seeds.
         pool: the candidates.
         target: the metric that is queried; where it is a cost itself, encodings do not see it.
         recipe: how networks are trained.

@@ -109,7 +109,8 @@ def read_searches(folders: Iterable[Path]) -> tuple[list[SearchRecord], list[str
 
 @dataclass(frozen=True, eq=False)
 class Regret:
-    """What searches on one benchmark reached. label: of the search. curve: test regret [R, Q] after each query. seconds: per query."""
+    """What searches on one benchmark reached. label: of the search. curve: test regret [R, Q] after each query.
+    seconds: per query."""
 
     label: str
     curve: Floats
@@ -139,7 +140,8 @@ class Judge:
         return float(self.test[self.pool.rows].max())
 
     def regret(self, record: SearchRecord) -> Regret:
-        """Optimum minus what the search had found after each query, [R, Q]; a repeat that ended early keeps its last value."""
+        """Optimum minus what the search had found after each query, [R, Q]; a repeat that ended early keeps its last
+        value."""
         queries = record.planned.queries
         if queries > len(self.valid):
             raise ArchrankError(f"search {record.key[:12]} says it made more queries than the table has rows")
@@ -154,7 +156,8 @@ class Judge:
         return Regret(record.label, np.array(curves), record.seconds / max(total, 1))
 
     def expected_random(self, queries: int) -> Floats:
-        """The exact expectation [Q] of random search's test regret after each query (ties in validation broken by the table's order)."""
+        """The exact expectation [Q] of random search's test regret after each query (ties in validation broken by the
+        table's order)."""
         rows = self.pool.rows
         order = np.argsort(-self.valid[rows], kind="stable")
         return self.optimum - expected_best(self.test[rows][order], queries)
@@ -166,7 +169,8 @@ class Judge:
 
     @cached_property
     def floor(self) -> float:
-        """What regret counts as where its logarithm is taken: the gap to the second best architecture, or less by none."""
+        """What regret counts as where its logarithm is taken: the gap to the second best architecture, or less by
+        none."""
         scores = np.unique(self.test[self.pool.rows])
         return float(scores[-1] - scores[-2])
 

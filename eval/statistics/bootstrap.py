@@ -97,7 +97,8 @@ class Bootstrap:
 
         Keys: ``labels`` [L], ``better``, ``kind``, ``estimate`` [L], ``draws`` [draws][L] (rounded), ``p`` [L][L]
         two-sided pairwise p-values (null on the diagonal and where none is possible). A subset's tiers: Holm over the
-        p-values of the pairs within it (null counts as 1), then labels without a significant difference share a letter. Its
+        p-values of the pairs within it (null counts as 1), then labels without a significant difference share a letter.
+        Its
         ranks: sort ``estimate``; rank interval: 1 + number of labels significantly better, to number in the subset -
         number significantly worse. (The settings stay those common to *all* exported labels.)
         """
@@ -175,8 +176,8 @@ def bootstrap(
     sorted budgets, summing to 1), within that every split.
 
     Args:
-        scope: "spaces" asks about the mean over search spaces like these (needs at least two), "splits" about these benchmarks only;
-            "auto" takes "spaces" where there are two or more.
+        scope: "spaces" asks about the mean over search spaces like these (needs at least two), "splits" about these
+            benchmarks only; "auto" takes "spaces" where there are two or more.
         better: only needed for a column that is not in `METRICS`, for example "lower" for ``fit_s``.
 
     Raises:

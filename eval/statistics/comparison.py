@@ -56,7 +56,8 @@ class Comparison:
 
     @property
     def significant(self) -> bool:
-        """True only if the interval excludes 0 and the adjusted test agrees; never from a single split of one search space."""
+        """True only if the interval excludes 0 and the adjusted test agrees; never from a single split of one search
+        space."""
         testable = self.difference.kind in ("spaces", "splits") and math.isfinite(self.p_adjusted)
         return testable and self.p_adjusted < ALPHA and not self.difference.covers(0.0)
 
@@ -91,9 +92,9 @@ def _basis(comparison: Comparison) -> str:
 def sentence(comparison: Comparison) -> str:
     """One sentence: who ranks better, where, by how much, over how many splits - or that nobody can tell.
 
-    "flowerformer ranks significantly better than gcn on nasbench201/c10_val at 78 labels: tau +0.031 [+0.012, +0.050] over 5 paired
-    splits." / "No significant difference between flowerformer and gcn on ...: tau +0.004 [-0.010, +0.018] over 5 paired splits."
-    The number is that of the first-named minus that of the second.
+    "flowerformer ranks significantly better than gcn on nasbench201/c10_val at 78 labels: tau +0.031 [+0.012, +0.050]
+    over 5 paired splits." / "No significant difference between flowerformer and gcn on ...: tau +0.004 [-0.010, +0.018]
+    over 5 paired splits." The number is that of the first-named minus that of the second.
     """
     name = "tau" if comparison.metric == "kendall" else comparison.metric
     difference, first, second = comparison.difference, comparison.a, comparison.b

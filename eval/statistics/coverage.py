@@ -26,7 +26,8 @@ class Coverage:
         metric: its column name.
         settings: one row per (label, space, benchmark, target, budget, seed) of the full grid with ``state``: "done",
             "failed" (the trial failed), "undefined" (done, but the metric is NaN: a constant prediction) or "missing".
-        common: the done rows of the settings that every label has, with the metric and, where known, split, test and test_set.
+        common: the done rows of the settings that every label has, with the metric and, where known, split, test and
+            test_set.
         expected: number of settings of the grid per label.
         shared: number of settings every label has.
     """
@@ -71,7 +72,8 @@ def coverage(frame: pd.DataFrame, metric: str = "kendall", labels: Sequence[str]
     """
     rows, names = _selected(frame, metric, labels)
     rows = _without_repeats(rows, metric)
-    # Everything below works on numbers of settings and labels: joining columns of text costs ten times as much, and a page asks often.
+    # Everything below works on numbers of settings and labels: joining columns of text costs ten times as much, and a
+    # page asks often.
     setting, grid = numbered(rows, SETTING)
     who = np.searchsorted(np.array(names, dtype=object), rows["label"].to_numpy(dtype=object))
     state = np.full((len(names), len(grid)), "missing", dtype=object)
@@ -150,7 +152,8 @@ def _without_repeats(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def _refuse_unpaired(done: pd.DataFrame, setting: NDArray[np.int64]) -> None:
-    """One seed must mean one split and one test set for every label, else nothing is paired. setting: the number of each row's setting."""
+    """One seed must mean one split and one test set for every label, else nothing is paired. setting: the number of
+    each row's setting."""
     for column, what in (("split", "splits"), ("test", "numbers of test architectures")):
         if column not in done:
             continue

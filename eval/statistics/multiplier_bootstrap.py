@@ -1,25 +1,30 @@
 """The multiplier bootstrap: from an array of results to the joint uncertainty of their weighted means.
 
-Axes: E entries (what is compared: a label, or a label at a budget), T tasks (what is averaged over), S seeds (the paired splits), K search spaces.
+Axes: E entries (what is compared: a label, or a label at a budget), T tasks (what is averaged over), S seeds (the
+paired splits), K search spaces.
 
-**Derivation.** A mean over n independent units u has the residuals r_u = x_u - mean(x). Weighing them with independent standard normal numbers z_u,
+**Derivation.** A mean over n independent units u has the residuals r_u = x_u - mean(x). Weighing them with independent
+standard normal numbers z_u,
 
     mean + sum_u z_u r_u / sqrt(n (n - 1)),
 
-has the mean and the estimated variance of the sampling distribution of the mean, given the data (the multiplier bootstrap; R. Y. Liu, 1988, Annals of
-Statistics 16; E. Mammen, 1993, Annals of Statistics 21). The variance is itself estimated, from n - 1 degrees of freedom; dividing the sum by a drawn scale
-sqrt(chi2_{n-1} / (n - 1)) accounts for that: the draws then have Student's t distribution with n - 1 degrees of freedom around the estimate. Everything
-taken here is linear in the results, so a weighted mean over tasks and spaces has the form
+has the mean and the estimated variance of the sampling distribution of the mean, given the data (the multiplier
+bootstrap; R. Y. Liu, 1988, Annals of Statistics 16; E. Mammen, 1993, Annals of Statistics 21). The variance is itself
+estimated, from n - 1 degrees of freedom; dividing the sum by a drawn scale sqrt(chi2_{n-1} / (n - 1)) accounts for
+that: the draws then have Student's t distribution with n - 1 degrees of freedom around the estimate. Everything taken
+here is linear in the results, so a weighted mean over tasks and spaces has the form
 
     estimate[e] + sum_u factors[e, u] z_u / sqrt(chi2_df[group[u]] / df[group[u]]),
 
-with one z and one scale for all entries: the pairing is kept, and every contrast of entries has exactly a t distribution (several groups: Welch and
-Satterthwaite's approximation). One set of draws serves values, differences and ranks alike. Resampling units with replacement and taking percentiles has
-neither property: with three seeds its 95 % intervals cover 75 % (docs/statistics.md).
+with one z and one scale for all entries: the pairing is kept, and every contrast of entries has exactly a t
+distribution (several groups: Welch and Satterthwaite's approximation). One set of draws serves values, differences and
+ranks alike. Resampling units with replacement and taking percentiles has neither property: with three seeds its 95 %
+intervals cover 75 % (docs/statistics.md).
 
-What a unit is: with ``over_spaces`` a search space, r_k = space mean - grand mean, n = K. Else a seed within its space: all tasks of a space share their
-splits, so seed s of space k moves every task of k together, r_s = sum over tasks of weight[t] (x[e, t, s] - mean[e, t]), and each space has its own scale.
-Where one split has to do for several seeds, or there is one, the test set's own sampling error is added as a unit per entry with a known scale (df = infinity).
+What a unit is: with ``over_spaces`` a search space, r_k = space mean - grand mean, n = K. Else a seed within its space:
+all tasks of a space share their splits, so seed s of space k moves every task of k together, r_s = sum over tasks of
+weight[t] (x[e, t, s] - mean[e, t]), and each space has its own scale. Where one split has to do for several seeds, or
+there is one, the test set's own sampling error is added as a unit per entry with a known scale (df = infinity).
 """
 
 from __future__ import annotations
@@ -134,8 +139,8 @@ def joint(x: Floats, space: Ints, weight: Floats, over_spaces: bool, test_error:
             group_of_unit += [k] * x.shape[2]
             freedom.append(float(seeds_per_task[:, space == k].min() - 1))
     if single or shared.any():
-        # Budgets and targets of one space share their test architectures: their sampling errors may be one and the same,
-        # so they are added as they are; those of different spaces are independent.
+        # Budgets and targets of one space share their test architectures: their sampling errors may be one and the
+        # same, so they are added as they are; those of different spaces are independent.
         error_in_space = np.where(shared | single, test_error, 0.0) @ weight_in_space.T / spaces  # [E, K]
         if single and not np.isfinite(error_in_space).all():
             return Joint(estimate, np.zeros((len(estimate), 0)), _ints([]), np.zeros(0), "none", units, largest)

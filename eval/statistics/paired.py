@@ -23,7 +23,8 @@ Weigh = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class PairedResults:
-    """The common settings as arrays: ``x`` [L, T, S] with the same NaN (missing results) for every label, made of ``settings`` [T] settings."""
+    """The common settings as arrays: ``x`` [L, T, S] with the same NaN (missing results) for every label, made of
+    ``settings`` [T] settings."""
 
     labels: tuple[str, ...]
     tasks: pd.DataFrame
@@ -52,8 +53,8 @@ class PairedResults:
 def paired_results(covered: Coverage) -> PairedResults:
     """The common settings of a coverage as arrays.
 
-    Where several seeds share a split, their mean is one unit: more seeds say nothing about another split. A task whose several splits all have one
-    test set is `shared`.
+    Where several seeds share a split, their mean is one unit: more seeds say nothing about another split. A task whose
+    several splits all have one test set is `shared`.
 
     Raises:
         ComparisonError: no setting that every label has.

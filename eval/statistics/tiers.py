@@ -107,7 +107,8 @@ def _comparison(result: Bootstrap, a: str, b: str, p_adjusted: float, family: in
 
 
 def _wins(results: PairedResults, better: Better) -> Floats:
-    """[L, L] share of the settings in which the first beats the second, a tie counts half; settings weigh as in the means."""
+    """[L, L] share of the settings in which the first beats the second, a tie counts half; settings weigh as in the
+    means."""
     x = results.x if better == "higher" else -results.x
     first, second = x[:, None], x[None, :]
     won = np.where(np.isnan(first), np.nan, (first > second) + 0.5 * (first == second))
@@ -195,9 +196,11 @@ def pairs(
 
 
 def win_rates(result: Bootstrap, results: PairedResults) -> list[Interval]:
-    """Per label the share of (setting, opponent) pairs it wins, with Clopper and Pearson's interval, one coin per independent unit.
+    """Per label the share of (setting, opponent) pairs it wins, with Clopper and Pearson's interval, one coin per
+    independent unit.
 
-    A unit's share lies between 0 and 1, so it varies at most as a coin does, and the interval has width where every unit agrees too.
+    A unit's share lies between 0 and 1, so it varies at most as a coin does, and the interval has width where every
+    unit agrees too.
     """
     n, units = len(result.labels), result.units
     if n < 2:
@@ -228,8 +231,8 @@ def leaderboard(
 
     Columns: ``label mean low high rank rank_low rank_high first win_rate win_low win_high tier kind units settings``.
     ``rank_low .. rank_high``: every rank the pairwise tests leave open, for all labels at once (95 %). ``first``: share
-    of the draws in which the label ranks first. ``win_rate``: share of (setting, opponent) pairs won, ties half. The frame's
-    ``attrs["notes"]`` holds sentences to print below the table.
+    of the draws in which the label ranks first. ``win_rate``: share of (setting, opponent) pairs won, ties half. The
+    frame's ``attrs["notes"]`` holds sentences to print below the table.
     """
     result, used = resampled(frame, metric, labels, scope, better, draws, seed)
     order = _sorted(result, None)

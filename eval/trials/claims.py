@@ -1,8 +1,9 @@
-"""Claims: how several runs on one store share the work. A run claims an ensemble before it trains it; others leave claimed trials to it.
+"""Claims: how several runs on one store share the work. A run claims an ensemble before it trains it; others leave
+claimed trials to it.
 
-A claim is a small file in the store's `claims` folder. It ends when its ensemble is done, when its process is gone (on this machine), or when it was
-not renewed for `EXPIRES_S` seconds (on another one). Should two runs train the same trials all the same, no harm is done: equal keys hold equal
-results. No torch here.
+A claim is a small file in the store's `claims` folder. It ends when its ensemble is done, when its process is gone (on
+this machine), or when it was not renewed for `EXPIRES_S` seconds (on another one). Should two runs train the same
+trials all the same, no harm is done: equal keys hold equal results. No torch here.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Claims:
         if holder := self._written_by(path, keys):
             return holder
         self._held[name] = path
-        # Others may hold some of the keys under another name. Each run looks after it has written, so of two at least one sees the other.
+        # Others may hold some of the keys under another name. Each run looks after it has written, so of two at least
+        # one sees the other.
         for other in self._others(path):
             if set(other["keys"]).intersection(keys):
                 self.release(name)
@@ -109,7 +111,8 @@ class Claims:
 
 
 def sweep_claims(store: Path) -> None:
-    """Remove the claims of processes that are gone: of a run that was killed after its last trial, none that comes later has anything to claim."""
+    """Remove the claims of processes that are gone: of a run that was killed after its last trial, none that comes
+    later has anything to claim."""
     with contextlib.suppress(OSError):
         for path in (store / "claims").glob("[!.]*.json"):
             if ended(path, read(path)):
@@ -159,7 +162,8 @@ def machine() -> str:
 
 
 def started(pid: int) -> str | None:
-    """When a process started, in the kernel's own unit; None where that cannot be told. A number may be given to another process later."""
+    """When a process started, in the kernel's own unit; None where that cannot be told. A number may be given to
+    another process later."""
     fields = _stat(pid)
     return fields[19] if fields else None
 

@@ -10,8 +10,10 @@ from pathlib import Path
 class Context:
     """Where and on what a group runs.
 
-    store: folder of results. device: cpu or cuda. threads: of the process. compiled: compile the training step where an encoder can be.
-    isolated: the process trains and does nothing else, so that whatever an encoder raises there, even an interrupt, is a failure of its trial.
+    store: folder of results. device: cpu or cuda. threads: of the process. compiled: compile the training step where an
+    encoder can be.
+    isolated: the process trains and does nothing else, so that whatever an encoder raises there, even an interrupt, is
+    a failure of its trial.
     """
 
     store: Path

@@ -48,8 +48,8 @@ def execute(group: Group, context: Context, on_event: OnEvent, benchmark: Benchm
 
     A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed.
 
-    on_event: called with `progress` and the share of the training that is done, or with `stored` and the (key, status) of a trial that was written;
-        often, so it must be quick. benchmark: the table (None: it is loaded by its name).
+    on_event: called with `progress` and the share of the training that is done, or with `stored` and the (key, status)
+        of a trial that was written; often, so it must be quick. benchmark: the table (None: it is loaded by its name).
 
     Raises:
         NotWritten: the store cannot be written.
@@ -111,7 +111,8 @@ def _train_group(group: Group, context: Context, on_event: OnEvent, benchmark: B
 
 @dataclass(frozen=True)
 class Prepared:
-    """A group ready to train: its encoder as it is configured, how it is trained, and the rows and labels of every member."""
+    """A group ready to train: its encoder as it is configured, how it is trained, and the rows and labels of every
+    member."""
 
     benchmark: Benchmark
     encoder: Any
@@ -123,7 +124,8 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave: an outcome per member, and the seconds that pre-training and encoding the whole benchmark took."""
+    """What training gave: an outcome per member, and the seconds that pre-training and encoding the whole benchmark
+    took."""
 
     outcomes: list[Outcome]
     pretrain_s: float = 0.0
@@ -132,7 +134,8 @@ class Trained:
 
 @dataclass(frozen=True)
 class Finished:
-    """A trial as it is stored: its record, the tested rows, what the member gave, and the rows whose encodings are kept."""
+    """A trial as it is stored: its record, the tested rows, what the member gave, and the rows whose encodings are
+    kept."""
 
     record: TrialRecord
     tested: Rows
@@ -170,7 +173,8 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
 
 
 def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent) -> Trained:
-    """Train the members: a learned encoder as an ensemble, heads on a fixed encoding as one, regressors one after the other."""
+    """Train the members: a learned encoder as an ensemble, heads on a fixed encoding as one, regressors one after the
+    other."""
     spec, benchmark, members, recipe = group.members[0].spec, prepared.benchmark, prepared.members, prepared.recipe
     progress = partial(on_event, "progress")
     if spec.info.learned:
@@ -258,7 +262,8 @@ def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context
 
 
 def probe(item: Planned, benchmark: Benchmark) -> None:
-    """Import an encoder and use it once on a benchmark of a few architectures (unless it is pre-trained). ArchrankError, one line, if that fails."""
+    """Import an encoder and use it once on a benchmark of a few architectures (unless it is pre-trained).
+    ArchrankError, one line, if that fails."""
     spec, config = item.spec, item.trial.config
     try:
         with unchanged():
@@ -287,7 +292,8 @@ def _never(_: Graphs) -> torch.Tensor:
 def encode_all(
     item: Planned, function: Callable[..., Any], benchmark: Benchmark, context: Context
 ) -> tuple[torch.Tensor, float]:
-    """A fixed encoding of every architecture of a benchmark: float [N, F], and the seconds that took, pre-training included.
+    """A fixed encoding of every architecture of a benchmark: float [N, F], and the seconds that took, pre-training
+    included.
 
     A pre-trained encoding is kept in the store under the hash of its source, configuration, table and hidden target.
     """
@@ -318,10 +324,12 @@ def encode_all(
 
 
 def with_costs(benchmark: Benchmark, hidden: str | None = None) -> Graphs:
-    """The benchmark's graphs, told what its table says of their static cost, for encodings that ask (`layers.complexity.cost`).
+    """The benchmark's graphs, told what its table says of their static cost, for encodings that ask
+    (`layers.complexity.cost`).
 
-    hidden: the target, where it is such a cost itself: no label of a test architecture may reach an encoding. The graphs are others than
-    `benchmark.graphs`, which learned encoders are given whatever their target. A column with holes is left out: costs of two kinds must not be mixed.
+    hidden: the target, where it is such a cost itself: no label of a test architecture may reach an encoding. The
+    graphs are others than `benchmark.graphs`, which learned encoders are given whatever their target. A column with
+    holes is left out: costs of two kinds must not be mixed.
     """
     graphs = benchmark.graphs.plain()
     for metric in get_args(Metric):
@@ -385,7 +393,8 @@ def _write_failure(store: Store, item: Planned, context: Context, kind: str, mes
 
 
 def write_lost(group: Group, context: Context, kind: str, reason: str) -> dict[str, str]:
-    """Store the pending trials of a group that could not be trained as failed, for a `reason` of some `kind`, but for those that are done.
+    """Store the pending trials of a group that could not be trained as failed, for a `reason` of some `kind`, but for
+    those that are done.
 
     Returns:
         Key -> `done` or `failed` of all pending trials.

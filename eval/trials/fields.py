@@ -1,4 +1,5 @@
-"""Types of the fields of stored trials. Each is checked and bounded on reading, and shows as what it is. No torch here."""
+"""Types of the fields of stored trials. Each is checked and bounded on reading, and shows as what it is. No torch
+here."""
 
 from __future__ import annotations
 

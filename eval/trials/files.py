@@ -1,4 +1,5 @@
-"""Files of a store: written whole or not at all, read bounded and checked. What is damaged counts as not stored. No torch here."""
+"""Files of a store: written whole or not at all, read bounded and checked. What is damaged counts as not stored. No
+torch here."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ class NotWritten(ArchrankError):
 
 
 def _machine() -> str:
-    """This machine and the namespace in which process numbers mean something (containers have their own), in eight digits."""
+    """This machine and the namespace in which process numbers mean something (containers have their own), in eight
+    digits."""
     try:
         namespace = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -90,7 +92,8 @@ def replace_bytes(path: Path, data: bytes) -> None:
 
 
 def is_left_behind(path: Path) -> bool:
-    """Whether `path` is a temporary file whose process is gone: one of this machine that no longer runs, or any that is a day old."""
+    """Whether `path` is a temporary file whose process is gone: one of this machine that no longer runs, or any that is
+    a day old."""
     match = _SCRATCH.fullmatch(path.name)
     if match is None:
         return False
@@ -116,7 +119,8 @@ def _runs(process: int) -> bool:
 
 
 def read_whole(path: Path, limit: int) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes. Damaged if it is another kind of file, larger, or cannot be read."""
+    """The bytes of a regular file of at most `limit` bytes. Damaged if it is another kind of file, larger, or cannot be
+    read."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise Damaged("not a regular file")
@@ -147,7 +151,8 @@ def parse_predictions(data: bytes) -> tuple[Rows, Floats]:
     """Rows of the benchmark's table [N] and the predictions for them [N] from the bytes of a Parquet file.
 
     Raises:
-        Damaged: no Parquet, too large, other columns or types, a row that is negative or there twice, a prediction that is no finite number.
+        Damaged: no Parquet, too large, other columns or types, a row that is negative or there twice, a prediction that
+        is no finite number.
     """
     table = _parquet(data, {"index", "prediction"})
     index = _rows(table)
@@ -158,7 +163,8 @@ def parse_predictions(data: bytes) -> tuple[Rows, Floats]:
 
 
 def parse_encodings(data: bytes) -> tuple[Rows, Floats]:
-    """Rows of the benchmark's table [N] and the encodings of these architectures [N, F] from the bytes of a Parquet file. Damaged as above."""
+    """Rows of the benchmark's table [N] and the encodings of these architectures [N, F] from the bytes of a Parquet
+    file. Damaged as above."""
     import pyarrow as pa
 
     table = _parquet(data, {"index", "encoding"})

@@ -1,4 +1,5 @@
-"""Which trials train together as one ensemble, and how an interrupted run finds the same composition again. No torch here."""
+"""Which trials train together as one ensemble, and how an interrupted run finds the same composition again. No torch
+here."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from archrank.eval.engine.recipes import Recipe
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import Planned, Trial
 
-# Members of one ensemble: at most this many, and from how many on they are two ensembles, so that a second core helps (docs/clusters.md).
+# Members of one ensemble: at most this many, and from how many on they are two ensembles, so that a second core helps
+# (docs/clusters.md).
 WIDEST = {"cpu": 10, "cuda": 64}
 SPLIT_FROM = {"cpu": 8, "cuda": 65}
 
@@ -22,8 +24,9 @@ SPLIT_FROM = {"cpu": 8, "cuda": 65}
 class Group:
     """Trials of one predictor on one benchmark that train as one ensemble.
 
-    members: all that train, in this order. pending_keys: keys of those that are still to be stored; the others train along, because a member's last
-    digits depend on the composition. journal: id of the note in the store that says who the members are.
+    members: all that train, in this order. pending_keys: keys of those that are still to be stored; the others train
+    along, because a member's last digits depend on the composition. journal: id of the note in the store that says who
+    the members are.
     """
 
     members: tuple[Planned, ...]
@@ -37,7 +40,8 @@ class Group:
 
     @property
     def pretraining(self) -> str | None:
-        """What names the pre-training that the group needs, which no two groups should do side by side; None: it needs none."""
+        """What names the pre-training that the group needs, which no two groups should do side by side; None: it needs
+        none."""
         if not self.members[0].spec.info.pretrained:
             return None
         return json.dumps([self.first.source, self.first.config, self.first.table], sort_keys=True)
@@ -63,10 +67,12 @@ def shape(item: Planned) -> int:
 
 
 def compose(planned: Sequence[Planned], device: str = "cpu") -> list[tuple[Planned, ...]]:
-    """The trials as ensembles. Depends on these trials and the kind of device alone, not on cores or on what a store holds.
+    """The trials as ensembles. Depends on these trials and the kind of device alone, not on cores or on what a store
+    holds.
 
-    Trials of one ensemble are equal in all but budget, split and seed, and their batches have one shape. As many ensembles are made of them as
-    `WIDEST` asks for (two from `SPLIT_FROM` members on), of equal sizes but for one member, in the order of seeds.
+    Trials of one ensemble are equal in all but budget, split and seed, and their batches have one shape. As many
+    ensembles are made of them as `WIDEST` asks for (two from `SPLIT_FROM` members on), of equal sizes but for one
+    member, in the order of seeds.
     """
     kind = "cuda" if device.startswith("cuda") else "cpu"
     alike: dict[str, list[Planned]] = defaultdict(list)
@@ -95,9 +101,11 @@ def make_groups(
 ) -> list[Group]:
     """Groups of everything that is planned and not stored, longest first; each is journalled before it is returned.
 
-    An ensemble of which nothing is stored is as `compose` makes it. Trials of an open journal keep the composition noted there, stored members
-    included: those train again, so that the rest comes out to the last bit as it would have without the interruption. The same holds for what was
-    lost of an ensemble whose other members were trained in it. What is left (a plan that was extended) is composed for itself.
+    An ensemble of which nothing is stored is as `compose` makes it. Trials of an open journal keep the composition
+    noted there, stored members
+    included: those train again, so that the rest comes out to the last bit as it would have without the interruption.
+    The same holds for what was lost of an ensemble whose other members were trained in it. What is left (a plan that
+    was extended) is composed for itself.
 
     shard: (k, n): only the k-th of n parts of the plan, of whole ensembles; see `in_shard`.
     """
@@ -140,7 +148,8 @@ def _trained_together(members: tuple[Planned, ...], stored: set[str], store: Sto
 
 
 def in_shard(ensembles: Sequence[tuple[Planned, ...]], number: int, count: int) -> list[tuple[Planned, ...]]:
-    """The `number`-th (from 1) of `count` parts of some ensembles, of about equal cost; those that share a pre-training stay together."""
+    """The `number`-th (from 1) of `count` parts of some ensembles, of about equal cost; those that share a pre-training
+    stay together."""
     units: dict[str, list[tuple[Planned, ...]]] = defaultdict(list)
     for position, members in enumerate(ensembles):
         units[Group(members, frozenset(), "").pretraining or str(position)].append(members)
@@ -152,7 +161,8 @@ def in_shard(ensembles: Sequence[tuple[Planned, ...]], number: int, count: int) 
 
 
 def expected_cost(members: Sequence[Planned]) -> tuple[int, int, int]:
-    """What takes longest compares highest: pre-trained encodings, learned encoders, networks on fixed encodings, regressors; then by size.
+    """What takes longest compares highest: pre-trained encodings, learned encoders, networks on fixed encodings,
+    regressors; then by size.
 
     Runs start with it, so that no core is left alone with a long ensemble at the end.
     """

@@ -36,14 +36,16 @@ class Merged:
 
 
 def merge_stores(out: Path | str, stores: Sequence[Path | str]) -> Merged:
-    """Copy every trial of the stores that `out` lacks, with its predictions and encodings, and their shared pre-trainings and notes on suites.
+    """Copy every trial of the stores that `out` lacks, with its predictions and encodings, and their shared
+    pre-trainings and notes on suites.
 
     Args:
         out: the store to merge into; made where it is missing.
         stores: where the trials come from. A trial that several have is taken from the first that has it done.
 
     Raises:
-        ArchrankError: a store is missing, or two of them (or `out`) hold different results for one trial; then nothing was written.
+        ArchrankError: a store is missing, or two of them (or `out`) hold different results for one trial; then nothing
+        was written.
         NotWritten: `out` cannot be written.
     """
     into = Store(out)

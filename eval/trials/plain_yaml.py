@@ -1,7 +1,9 @@
-"""The part of YAML that options and suites are written in: plain scalars, lists and mappings, nothing that stands for something else.
+"""The part of YAML that options and suites are written in: plain scalars, lists and mappings, nothing that stands for
+something else.
 
-No tags, anchors, aliases, merge keys or dates; a document is bounded in size and depth before it is built, so that a small file cannot become a
-large object. Scalars are those of YAML 1.2's core schema: `null`, `true`, `false`, decimal numbers, and text for everything else.
+No tags, anchors, aliases, merge keys or dates; a document is bounded in size and depth before it is built, so that a
+small file cannot become a large object. Scalars are those of YAML 1.2's core schema: `null`, `true`, `false`, decimal
+numbers, and text for everything else.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def read_plain_file(path: Path, what: str) -> Any:
         what: how an error names it, as "suite mine.yaml".
 
     Raises:
-        ArchrankError: it cannot be read, is not UTF-8, is too large, or is not plain YAML; one line that names the line of the file.
+        ArchrankError: it cannot be read, is not UTF-8, is too large, or is not plain YAML; one line that names the line
+        of the file.
     """
     if not path.is_file():
         raise ArchrankError(f"{what}: no such file, or no regular one")

@@ -1,4 +1,5 @@
-"""Pre-trained encodings that trials share: one file each, with a digest. A damaged one counts as not there. No torch here."""
+"""Pre-trained encodings that trials share: one file each, with a digest. A damaged one counts as not there. No torch
+here."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def write_pretrained(path: Path, encoding: NDArray[np.floating], seconds: float)
 
 
 def read_pretrained(path: Path, architectures: int) -> tuple[NDArray[np.floating], float] | None:
-    """A stored encoding [N, F] and the seconds it took; None if there is none, or what is there is not what `write_pretrained` wrote.
+    """A stored encoding [N, F] and the seconds it took; None if there is none, or what is there is not what
+    `write_pretrained` wrote.
 
     Args:
         path: its file (safetensors).

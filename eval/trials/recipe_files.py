@@ -15,8 +15,8 @@ __all__ = ["find_recipe"]
 def find_recipe(reference: str | Path | RecipeChoice) -> RecipeChoice:
     """The recipe of a name, or of a YAML file (`lr: 0.001` and other fields of `Recipe`, over those of `common`).
 
-    A recipe from outside archrank is called `name@hash` after its content, so that an edited one is another recipe, and so another trial. ArchrankError
-    for an unknown name, a file that cannot be read, or a field that is wrong.
+    A recipe from outside archrank is called `name@hash` after its content, so that an edited one is another recipe, and
+    so another trial. ArchrankError for an unknown name, a file that cannot be read, or a field that is wrong.
     """
     if not isinstance(reference, str | Path):
         return reference

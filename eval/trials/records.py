@@ -1,4 +1,5 @@
-"""`TrialRecord`: one stored trial, and the one schema of a store's trials (docs/store.md is generated from it). No torch here."""
+"""`TrialRecord`: one stored trial, and the one schema of a store's trials (docs/store.md is generated from it). No
+torch here."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ SCHEMA: Final = 2
 
 
 class Damaged(ArchrankError):
-    """A file of a store that is not what a run wrote. It counts as not stored: reading leaves it out, the next run makes it again."""
+    """A file of a store that is not what a run wrote. It counts as not stored: reading leaves it out, the next run
+    makes it again."""
 
 
 class _Part(BaseModel):
@@ -53,7 +55,8 @@ class Timings(_Part):
     fit_s: Number | None = None
     """seconds of training: of an ensemble, its seconds divided by its members, without evaluation and compilation"""
     predict_s: Number | None = None
-    """seconds of predicting the test architectures, their encoding included (that of a pre-trained encoding is part of `pretrain_s`)"""
+    """seconds of predicting the test architectures, their encoding included (that of a pre-trained encoding is part of
+    `pretrain_s`)"""
     pretrain_s: Number | None = None
     """seconds of the unsupervised pre-training, which trials share"""
     architectures_per_s: Number | None = None
@@ -153,7 +156,8 @@ class TrialRecord(_Part):
     schema_version: Annotated[Literal[1, 2], Field(alias="schema")] = SCHEMA
     """version of this form"""
     key: Sha256
-    """sha256 over everything in `trial` (sorted JSON) and nothing else: not the machine, the order, the device or the report options"""
+    """sha256 over everything in `trial` (sorted JSON) and nothing else: not the machine, the order, the device or the
+    report options"""
     status: Literal["done", "failed"]
     """whether it has metrics"""
     trial: Trial
@@ -222,8 +226,8 @@ def parse_record(data: bytes) -> TrialRecord:
     """A trial from the bytes of its file.
 
     Raises:
-        Damaged: they are no JSON, a field is missing or of another type, the key is not that of the trial's fields, or the digest not that of
-            the record. The message says which, in one line.
+        Damaged: they are no JSON, a field is missing or of another type, the key is not that of the trial's fields, or
+            the digest not that of the record. The message says which, in one line.
     """
     try:
         values = from_json(data, allow_inf_nan=False)

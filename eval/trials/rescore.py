@@ -1,4 +1,5 @@
-"""Metrics computed from stored predictions: one added after a trial was trained, or one that is not computed by default. No torch here."""
+"""Metrics computed from stored predictions: one added after a trial was trained, or one that is not computed by
+default. No torch here."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def with_metrics(
     names: Iterable[str],
     table: Callable[[str], Benchmark | str],
 ) -> tuple[list[TrialRecord], list[str]]:
-    """The trials with the named metrics, computed from their predictions where they are not stored; and why some have them not.
+    """The trials with the named metrics, computed from their predictions where they are not stored; and why some have
+    them not.
 
     Args:
         records: trials, done or failed.
@@ -39,7 +41,8 @@ def with_metrics(
         table: a benchmark's table by name, or the reason why it is not available.
 
     Returns:
-        The trials in their order, and a sentence for each metric and reason. A metric that cannot be computed stays absent.
+        The trials in their order, and a sentence for each metric and reason. A metric that cannot be computed stays
+        absent.
     """
     names, out, why = list(names), [], dict[tuple[str, str], set[str]]()
     for record in records:
@@ -84,7 +87,8 @@ def _computed(record: TrialRecord, name: str, store: Store, table: Callable[[str
 
 
 def _in_unit(record: TrialRecord, predictions: Floats, benchmark: Benchmark) -> Floats:
-    """Predictions in the unit of the target, higher = better: the label transform of the trial's training scores, turned round."""
+    """Predictions in the unit of the target, higher = better: the label transform of the trial's training scores,
+    turned round."""
     trial = record.trial
     split = make_split(benchmark, trial.protocol, trial.seed, trial.target)
     if split.digest != trial.split:

@@ -77,7 +77,8 @@ class Reading:
 
 
 def read_stores(folders: Iterable[Path | str]) -> Reading:
-    """All trials of the stores that can be read. Files are checked against their records; nothing is changed, and none of a store's code is run."""
+    """All trials of the stores that can be read. Files are checked against their records; nothing is changed, and none
+    of a store's code is run."""
     reading, found = Reading(), dict[str, TrialRecord]()
     for store in map(Store, folders):
         for key in sorted(store.keys()):
@@ -99,7 +100,8 @@ def read_stores(folders: Iterable[Path | str]) -> Reading:
 
 
 def differ(first: TrialRecord, second: TrialRecord) -> bool:
-    """Whether two records of one key hold different results: a metric that both have, or predictions of another digest where no metric is common."""
+    """Whether two records of one key hold different results: a metric that both have, or predictions of another digest
+    where no metric is common."""
     common = first.metrics.keys() & second.metrics.keys()
     if common:
         return any(first.metrics[name] != second.metrics[name] for name in common)
@@ -122,7 +124,8 @@ def read_trials(folders: Iterable[Path | str]) -> list[TrialRecord]:
 
 
 def read_results(folders: Iterable[Path | str]) -> pd.DataFrame:
-    """One row per trial with the columns of docs/store.md; metrics that are not defined are NaN. A Python warning for every problem."""
+    """One row per trial with the columns of docs/store.md; metrics that are not defined are NaN. A Python warning for
+    every problem."""
     return as_frame(read_trials(folders))
 
 
@@ -180,11 +183,12 @@ COLUMNS = frozenset(
 
 
 def latest(records: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
-    """The trials that count, in the order given, and how many others they leave behind: those of other programs, and older ones of a cell.
+    """The trials that count, in the order given, and how many others they leave behind: those of other programs, and
+    older ones of a cell.
 
-    What a label did on one task is of one program (source, table, numerics, training), for a mean over two would be of neither: the one that its encoder is
-    now, where that can be found and has trials, else the one of the newest trial. A failed trial that was stored without its search space gets
-    that of the benchmark's other trials.
+    What a label did on one task is of one program (source, table, numerics, training), for a mean over two would be of
+    neither: the one that its encoder is now, where that can be found and has trials, else the one of the newest trial.
+    A failed trial that was stored without its search space gets that of the benchmark's other trials.
     """
     every = list(records)
     space = {record.trial.benchmark: record.space for record in every if record.space}
@@ -218,7 +222,8 @@ def _age(record: TrialRecord) -> tuple[str, str]:
 
 
 def _is_current(record: TrialRecord) -> bool:
-    """Whether the same command would train the same program now: False where its encoder is not to be found from here."""
+    """Whether the same command would train the same program now: False where its encoder is not to be found from
+    here."""
     try:
         sources: Sequence[str] = [spec.info.source for spec in parse(record.command_name)]
     except (ArchrankError, OSError):

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter
 
+from archrank.datasets.source_text import summary
 from archrank.eval.trials.records import TrialRecord
 from archrank.eval.trials.trial import Trial
 
@@ -31,7 +32,7 @@ def schema_tables() -> str:
         kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if inspect.isclass(kind)]
         part = next((kind for kind in kinds if issubclass(kind, BaseModel) or dataclasses.is_dataclass(kind)), None)
         if part is not None and f"### `{name}`" not in "".join(parts):
-            parts.append(f"### `{name}`\n\n{(part.__doc__ or '').strip().splitlines()[0]}\n\n{_table(name, part)}")
+            parts.append(f"### `{name}`\n\n{summary(part.__doc__ or '')}\n\n{_table(name, part)}")
     return "\n\n".join(parts)
 
 

@@ -1,4 +1,5 @@
-"""How a predictor is written: `encoder[option=value,...]+head[option=value,...]`, such as `flowerformer[layers=3]` or `path+gp`. No torch here."""
+"""How a predictor is written: `encoder[option=value,...]+head[option=value,...]`, such as `flowerformer[layers=3]` or
+`path+gp`. No torch here."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ class Spec:
 
     @property
     def default_head(self) -> str:
-        """Learned encoders end in a linear head, fixed encodings in the one they name or an MLP, those that rank by themselves in none."""
+        """Learned encoders end in a linear head, fixed encodings in the one they name or an MLP, those that rank by
+        themselves in none."""
         return "linear" if self.info.learned else "none" if self.info.ranks else self.info.head or "mlp"
 
     @property
@@ -53,7 +55,8 @@ class Spec:
 
     @property
     def reference(self) -> str:
-        """How to name it again on a command line: the label, or for an encoder without a registered name its module, or its file (from here)."""
+        """How to name it again on a command line: the label, or for an encoder without a registered name its module, or
+        its file (from here)."""
         path, here = self.info.path, Path.cwd()
         return self._named(path.relative_to(here) if path.is_relative_to(here) else path)
 
@@ -88,8 +91,8 @@ class Spec:
 def parse_list(text: str | Sequence[str | Any], reach: Reach = "text") -> list[Spec]:
     """Specs from a comma-separated text or a list; globs expand; commas inside brackets do not split.
 
-    reach: whether and where the code of users' encoders may run to learn what their text leaves open (see `catalog.find`).
-    ArchrankError for anything unknown, misspelt or given twice.
+    reach: whether and where the code of users' encoders may run to learn what their text leaves open (see
+    `catalog.find`). ArchrankError for anything unknown, misspelt or given twice.
     """
     items: list[Any] = re.split(r",(?![^\[]*\])", text) if isinstance(text, str) else list(text)
     items = [item.strip() if isinstance(item, str) else item for item in items]
@@ -115,7 +118,8 @@ def parse_list(text: str | Sequence[str | Any], reach: Reach = "text") -> list[S
 
 
 def parse(item: str | Any, reach: Reach = "text") -> list[Spec]:
-    """The specs one item means (several for a glob): text as at the top of this module, a class, or {name: text or class, option: value}."""
+    """The specs one item means (several for a glob): text as at the top of this module, a class, or {name: text or
+    class, option: value}."""
     if isinstance(item, dict):
         if not isinstance(item.get("name"), str) and not callable(item.get("name")):
             raise ArchrankError(f"encoder {str(item)[:80]} has no name; write {{name: ..., option: value}}")

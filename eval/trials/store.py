@@ -1,4 +1,5 @@
-"""The store: one JSON per trial, one Parquet of predictions, written whole or not at all (docs/store.md). No torch here."""
+"""The store: one JSON per trial, one Parquet of predictions, written whole or not at all (docs/store.md). No torch
+here."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ class _Journal(BaseModel):
 class Store:
     """A folder of trials. Several processes may write to one: equal keys hold equal results.
 
-    Reading changes nothing. Every file is checked when it is read; one that is not what a run wrote counts as not stored.
+    Reading changes nothing. Every file is checked when it is read; one that is not what a run wrote counts as not
+    stored.
 
     Args:
         folder: where it is, or shall be; made when the first trial is written.
@@ -97,7 +99,8 @@ class Store:
                 yield record
 
     def settled(self, keys: Iterable[str]) -> dict[str, str]:
-        """Key -> `done` or `failed` of those of the trials that are stored whole; damaged files and lost predictions count as not stored."""
+        """Key -> `done` or `failed` of those of the trials that are stored whole; damaged files and lost predictions
+        count as not stored."""
         found: dict[str, str] = {}
         for key in self.keys().intersection(keys):
             record = self.read(key)
@@ -153,7 +156,8 @@ class Store:
         return self.path(key, "predictions").is_file()
 
     def damage(self, record: TrialRecord) -> str | None:
-        """What is wrong with the predictions or encodings beside a trial, in one line that names the file; None if nothing is, or there are none."""
+        """What is wrong with the predictions or encodings beside a trial, in one line that names the file; None if
+        nothing is, or there are none."""
         for kind, expected in (("predictions", record.predictions), ("encodings", record.encodings)):
             path = self.path(record.key, kind)
             if not os.path.lexists(path):
@@ -193,7 +197,8 @@ class Store:
     def encodings(
         self, record: TrialRecord, architectures: int | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """What a trial's encoder made of some test architectures: rows of the table [M], and encodings [M, F]. As `predictions`."""
+        """What a trial's encoder made of some test architectures: rows of the table [M], and encodings [M, F]. As
+        `predictions`."""
         data = read_whole(self.path(record.key, "encodings"), TABLE_LIMIT)
         check_digest(data, record.encodings)
         index, encodings = parse_encodings(data)
@@ -202,7 +207,8 @@ class Store:
     # ---- the journal: which trials train together ----
 
     def open_journal(self, trials: Sequence[Trial]) -> str:
-        """Note that these trials train as one ensemble, so that an interrupted run resumes with the same ensemble. Returns its id."""
+        """Note that these trials train as one ensemble, so that an interrupted run resumes with the same ensemble.
+        Returns its id."""
         text = json.dumps({"trials": [asdict(trial) | {"key": trial.key} for trial in trials]}, sort_keys=True)
         name = hashlib.sha256(text.encode()).hexdigest()
         replace_bytes(self.folder / "ensembles" / f"{name}.json", text.encode())
@@ -226,9 +232,11 @@ class Store:
         (self.folder / "ensembles" / f"{name}.json").unlink(missing_ok=True)
 
     def sweep(self) -> int:
-        """Remove what killed runs left behind: temporary files whose process is gone, journals that cannot be read. Returns how many.
+        """Remove what killed runs left behind: temporary files whose process is gone, journals that cannot be read.
+        Returns how many.
 
-        Only a run may call this: reading changes nothing. A temporary file of another machine is removed when it is a day old.
+        Only a run may call this: reading changes nothing. A temporary file of another machine is removed when it is a
+        day old.
         """
         removed = 0
         for folder in map(self.folder.joinpath, FOLDERS):

@@ -23,7 +23,8 @@ MOST_NOTE = 1 << 20
 class Suite(BaseModel):
     """Fields of a suite file.
 
-    benchmarks: always run; one that is not available locally stops the run. optional: run where their tables are available locally, skipped with a line elsewhere.
+    benchmarks: always run; one that is not available locally stops the run. optional: run where their tables are
+    available locally, skipped with a line elsewhere.
     seeds: how many, from 0, or a list. targets: none means each benchmark's default.
     """
 
@@ -38,7 +39,8 @@ class Suite(BaseModel):
     recipe: str = "common"
 
     def at_hand(self) -> tuple[list[str], dict[str, str]]:
-        """The benchmarks to run here, and those to skip: name -> how to get it. ArchrankError for an optional name nobody knows."""
+        """The benchmarks to run here, and those to skip: name -> how to get it. ArchrankError for an optional name
+        nobody knows."""
         state = available()
         skipped = {}
         for name in self.optional:
@@ -80,7 +82,8 @@ class SkippedNote(BaseModel):
 
 
 def note_skipped(store: Path, suite: str, skipped: Mapping[str, str]) -> None:
-    """Leave in the store which benchmarks of a suite were not run and how to get them, so that a report can say so; a later run replaces it."""
+    """Leave in the store which benchmarks of a suite were not run and how to get them, so that a report can say so; a
+    later run replaces it."""
     from archrank.eval.trials.files import replace_bytes  # reads and writes tables; reading a suite needs neither
 
     name = Path(suite).stem
@@ -89,7 +92,8 @@ def note_skipped(store: Path, suite: str, skipped: Mapping[str, str]) -> None:
 
 
 def read_skipped(stores: Iterable[Path]) -> dict[str, dict[str, str]]:
-    """Suite -> benchmark that was not run -> how to get it, from `note_skipped`; a file that is not whole is passed over."""
+    """Suite -> benchmark that was not run -> how to get it, from `note_skipped`; a file that is not whole is passed
+    over."""
     found: dict[str, dict[str, str]] = {}
     for path in (path for store in stores for path in sorted((store / "suites").glob("*.json"))):
         try:

@@ -50,7 +50,8 @@ class Trial:
     benchmark: Name
     """its name"""
     table: Name
-    """sha256 of what the benchmark's table holds (not of its file), of its space, and of each metric's direction and unit"""
+    """sha256 of what the benchmark's table holds (not of its file), of its space, and of each metric's direction and
+    unit"""
     target: Name
     """the score it predicts"""
     protocol: Name
@@ -77,7 +78,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Planned:
-    """A trial with what it takes to run it. encode: whether encodings of test architectures are kept, as they are for a plan's first seed."""
+    """A trial with what it takes to run it. encode: whether encodings of test architectures are kept, as they are for a
+    plan's first seed."""
 
     trial: Trial
     spec: Spec
@@ -109,10 +111,12 @@ def make_plan(
 ) -> Plan:
     """All combinations, checked before anything is trained.
 
-    benchmarks: names or objects. targets: metrics that every benchmark has (None: each benchmark's default). seeds: how many, from 0, or which.
-    optional: benchmarks that are left out where they lack a target or a split cannot give the budgets. An encoder that is known not to hold a
-    benchmark's architectures is left out of it. ArchrankError for an unknown name, a budget that a split cannot give, an empty list, anything given
-    twice, or when nothing is left. recipe: a name, a YAML file or a recipe.
+    benchmarks: names or objects. targets: metrics that every benchmark has (None: each benchmark's default). seeds: how
+    many, from 0, or which.
+    optional: benchmarks that are left out where they lack a target or a split cannot give the budgets. An encoder that
+    is known not to hold a benchmark's architectures is left out of it. ArchrankError for an unknown name, a budget that
+    a split cannot give, an empty list, anything given twice, or when nothing is left. recipe: a name, a YAML file or a
+    recipe.
     """
     choice = find_recipe(recipe)
     benchmarks = list(benchmarks)
@@ -208,7 +212,8 @@ def _check_size(
     seeds: int | Sequence[int],
     targets: Sequence[str] | None,
 ) -> None:
-    """Refuse, before anything is made, what is more than memory holds: every seed keeps its split, every trial its key."""
+    """Refuse, before anything is made, what is more than memory holds: every seed keeps its split, every trial its
+    key."""
     drawn = seeds if isinstance(seeds, int) else len(seeds)
     parts = {
         "encoder": len(specs),

@@ -27,7 +27,8 @@ class Line:
 
 
 def ratio_figure(rows: Sequence[tuple[str, dict[str, Spread]]], ways: Sequence[str], title: str) -> Drawing:
-    """For each encoder, a mark and its range for every way: CPU seconds of the way over those of the ensemble, on a logarithmic axis."""
+    """For each encoder, a mark and its range for every way: CPU seconds of the way over those of the ensemble, on a
+    logarithmic axis."""
     with style():
         height = 78 + 15 * sum(len(found) + 0.6 for _, found in rows)
         figure = canvas(560, height)

@@ -34,7 +34,8 @@ class Price:
 def pareto(
     points: Sequence[Price], palette: Palette, title: str, axis: str, *, cheap: str, unit: str = "", value: str = "τ"
 ) -> Drawing:
-    """Value against cost on a logarithmic axis with the Pareto front; `cheap` is "low" or "high", `unit` the cost's. 430 x 290 pixels."""
+    """Value against cost on a logarithmic axis with the Pareto front; `cheap` is "low" or "high", `unit` the cost's.
+    430 x 290 pixels."""
     with style():
         figure = canvas(430, 290)
         ax = figure.add_axes((0.105, 0.155, 0.87, 0.735))

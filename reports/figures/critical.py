@@ -14,9 +14,11 @@ __all__ = ["critical_difference"]
 def critical_difference(
     ranks: Mapping[str, float], groups: Sequence[Sequence[str]], difference: float, palette: Palette
 ) -> Drawing:
-    """Mean rank of every predictor over search spaces, best on top, with a bar beside each group without a significant difference in Nemenyi's test.
+    """Mean rank of every predictor over search spaces, best on top, with a bar beside each group without a significant
+    difference in Nemenyi's test.
 
-    J. Demšar (JMLR 7, 2006) draws the same on one axis; a line each keeps long names apart. `difference` is shown as a scale.
+    J. Demšar (JMLR 7, 2006) draws the same on one axis; a line each keeps long names apart. `difference` is shown as a
+    scale.
     """
     labels = sorted(ranks, key=lambda label: (ranks[label], label))
     place = {label: len(labels) - 1 - i for i, label in enumerate(labels)}

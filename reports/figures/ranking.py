@@ -19,7 +19,8 @@ NAMED_LINES = 14
 
 @dataclass(frozen=True)
 class IntervalRow:
-    """A value with its 95 % interval, and the tier letters of its predictor. outer: a second, wider interval, drawn as a thin line."""
+    """A value with its 95 % interval, and the tier letters of its predictor. outer: a second, wider interval, drawn as
+    a thin line."""
 
     label: str
     value: float
@@ -94,7 +95,8 @@ def forest(rows: Sequence[IntervalRow], palette: Palette) -> Drawing:
             tier = {"color": MUTED, "fontweight": "bold"} | beside
             ax.text(1 + 60 / (460 * span), y, row.tier, **tier)
         if any(row.outer is not None for row in rows):
-            # The wide intervals may be ten times the narrow ones, which are what the letters rest on: the axis is for those.
+            # The wide intervals may be ten times the narrow ones, which are what the letters rest on: the axis is for
+            # those.
             low, high = min(row.low for row in rows), max(row.high for row in rows)
             ax.set_xlim(low - 0.3 * (high - low), high + 0.3 * (high - low))
         ax.set_ylim(-0.6, len(rows) - 0.4)
@@ -223,7 +225,8 @@ def pairwise(
     text: Mapping[tuple[int, int], str],
     title: str = "",
 ) -> Drawing:
-    """Paired differences row minus column ([L, L]); hatched where the difference is not significant, empty where unknown. title: lines for the empty corner."""
+    """Paired differences row minus column ([L, L]); hatched where the difference is not significant, empty where
+    unknown. title: lines for the empty corner."""
     n = len(labels)
     step = 46 if n <= 12 else max(22, 560 // n)
     left = 14 + 7.9 * max(len(palette.name(label)) for label in labels)

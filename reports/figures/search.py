@@ -29,8 +29,8 @@ def regret_curves(
 ) -> Drawing:
     """One panel, regret on a logarithmic scale, best search first in the names at the right; 560 x 340 pixels.
 
-    expected: what random search expects exactly after each query [Q], a dashed line. floor: what no regret is drawn below.
-    The first NAMED_LINES curves are drawn in colour and named, the rest as thin grey lines.
+    expected: what random search expects exactly after each query [Q], a dashed line. floor: what no regret is drawn
+    below. The first NAMED_LINES curves are drawn in colour and named, the rest as thin grey lines.
     """
     with style():
         figure = canvas(560, 340)

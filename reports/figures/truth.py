@@ -54,7 +54,8 @@ def density(
 
 
 def residual_by_depth(depths: NDArray[np.int64], mean: Mapping[str, NDArray[np.float64]], palette: Palette) -> Drawing:
-    """Mean residual (predicted minus true rank, in percentile points) for each graph depth [D], one line a predictor."""
+    """Mean residual (predicted minus true rank, in percentile points) for each graph depth [D], one line a
+    predictor."""
     with style():
         figure = canvas(430, 280)
         right = min(0.4, max((len(palette.name(label)) for label in mean), default=4) * 0.0165 + 0.045)
@@ -116,7 +117,8 @@ def residual_by_op(ops: Sequence[str], slope: Mapping[str, NDArray[np.float64]],
 
 
 def architecture(names: Sequence[str], adj: NDArray[np.bool_], quiet: Sequence[bool], title: str, note: str) -> Drawing:
-    """One architecture as a small graph, input on top: op names [V], adj bool [V, V], `quiet` nodes (no operation) pale.
+    """One architecture as a small graph, input on top: op names [V], adj bool [V, V], `quiet` nodes (no operation)
+    pale.
 
     Only for graphs of at most LARGEST_DRAWN nodes.
     """

@@ -160,7 +160,8 @@ def _tex(text: str) -> str:
 
 
 def _tex_row(cells: Iterable[str]) -> str:
-    """A row of a table; an opening bracket or a star after the end of the row before it would be an argument of that."""
+    """A row of a table; an opening bracket or a star after the end of the row before it would be an argument of
+    that."""
     row = " & ".join(cells)
     return ("{}" if row.startswith(("[", "*")) else "") + row + r" \\"
 

@@ -1,4 +1,5 @@
-"""The sections of a report, one module each (two in `curves`). Those of installed packages stand among them by their order."""
+"""The sections of a report, one module each (two in `curves`). Those of installed packages stand among them by their
+order."""
 
 from __future__ import annotations
 
@@ -31,9 +32,11 @@ class ReportSection:
 
 
 def section(name: str, *, order: float) -> Callable[[Build], ReportSection]:
-    """Register a section: a function that says what it has to say of a study in blocks (`archrank.reports.blocks`), or returns None.
+    """Register a section: a function that says what it has to say of a study in blocks (`archrank.reports.blocks`), or
+    returns None.
 
-    order: sections stand in this order; the built-in ones are at 10 (key findings), 20 (what was run), ... 100 (appendix).
+    order: sections stand in this order; the built-in ones are at 10 (key findings), 20 (what was run), ... 100
+    (appendix).
     """
 
     def attach(build: Build) -> ReportSection:

@@ -171,7 +171,8 @@ def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, targe
 
 @section("pairwise", order=50)
 def pairwise(study: Study) -> Section:
-    """Paired differences: the matrices of each group and, folded, their tables: for the benchmarks shown, and on average over search spaces like these."""
+    """Paired differences: the matrices of each group and, folded, their tables: for the benchmarks shown, and on
+    average over search spaces like these."""
     blocks: list[Block] = []
     for group in study.groups:
         blocks.append(Heading(f"{group.title[0].upper()}{group.title[1:]}"))

@@ -147,7 +147,8 @@ def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> 
 
 
 def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number: int) -> list[Block]:
-    """Four architectures as the first seed of the first predictor ranks them: its best, the true best, the most over- and under-rated."""
+    """Four architectures as the first seed of the first predictor ranks them: its best, the true best, the most over-
+    and under-rated."""
     seed = int(leader.seed.min())
     trial = leader.trial(seed)
     chosen = {

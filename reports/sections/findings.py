@@ -27,7 +27,8 @@ SIMPLE = ("baseline", "path", "adjacency")
 
 @section("findings", order=10)
 def findings(study: Study) -> Section:
-    """Who ranks first, by how much and whether that is significant: the first group in full, the others in their headline."""
+    """Who ranks first, by how much and whether that is significant: the first group in full, the others in their
+    headline."""
     blocks: list[Block] = []
     for number, group in enumerate(study.groups):
         if number == 1:
@@ -43,7 +44,8 @@ def findings(study: Study) -> Section:
 
 
 def headline(view: View) -> tuple[Inline, ...]:
-    """One sentence about the benchmarks shown: who ranks first, or has the highest mean without being significantly better than all others."""
+    """One sentence about the benchmarks shown: who ranks first, or has the highest mean without being significantly
+    better than all others."""
     order, top = view.order, view.top
     first, where = (
         order[0],
@@ -202,7 +204,8 @@ def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]
 
 
 def baselines(study: Study, view: View) -> list[tuple[Inline, ...]]:
-    """For each baseline, who is significantly better, who does not differ and who is worse, by the tests that the tiers rest on."""
+    """For each baseline, who is significantly better, who does not differ and who is worse, by the tests that the tiers
+    rest on."""
     family = dict(zip(study.frame["label"], study.frame["family"]))
     return [_baseline(view, label) for label in view.order if family[label] == "baseline" and len(view.order) > 1]
 

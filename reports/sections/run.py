@@ -55,7 +55,8 @@ def what_was_run(study: Study) -> Section:
 
 
 def repeat(study: Study, group: Group) -> list[str]:
-    """The command lines that run the trials of a group: one for all benchmarks with the same budgets and targets, or each with its default one."""
+    """The command lines that run the trials of a group: one for all benchmarks with the same budgets and targets, or
+    each with its default one."""
     alike: dict[tuple[str, str], list[str]] = {}
     for name, part in group.frame.groupby("benchmark"):
         target, budgets = (",".join(map(str, sorted(part[column].unique()))) for column in ("target", "budget"))

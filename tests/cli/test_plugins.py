@@ -25,7 +25,8 @@ def ends(words, code=0):
 
 @pytest.fixture
 def theirs(tmp_path, monkeypatch):
-    """A store with two versions of an encoder that a package of the working folder holds, whose every module says when it runs."""
+    """A store with two versions of an encoder that a package of the working folder holds, whose every module says when
+    it runs."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "evil").mkdir()
     for power in (1, 2):

@@ -1,7 +1,9 @@
-"""Releases whose official files are not at hand, made in their form and large enough to train on: `python -m tests.datasets.made FOLDER 80 600`.
+"""Releases whose official files are not at hand, made in their form and large enough to train on: `python -m
+tests.datasets.made FOLDER 80 600`.
 
-FOLDER is then a data folder with DeepNets-1M (80 networks of up to 600 nodes), NNLQP, NAS-Bench-ASR and the NATS size space. Scores are invented,
-except DeepNets-1M's where LABELS, a folder with its two official label files, is given as a fourth argument.
+FOLDER is then a data folder with DeepNets-1M (80 networks of up to 600 nodes), NNLQP, NAS-Bench-ASR and the NATS size
+space. Scores are invented, except DeepNets-1M's where LABELS, a folder with its two official label files, is given as a
+fourth argument.
 """
 
 import random
@@ -17,7 +19,8 @@ from tests.datasets.test_nats_hw import size_info, write_release
 
 
 def networks(folder, count, largest, labels=None):
-    """DeepNets-1M: half of `count` networks for each part, chains of blocks with a connection around some, up to `largest` nodes."""
+    """DeepNets-1M: half of `count` networks for each part, chains of blocks with a connection around some, up to
+    `largest` nodes."""
     draw = np.random.default_rng(0)
 
     def blocks(part, number, lengths, nodes):

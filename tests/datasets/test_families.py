@@ -1,4 +1,5 @@
-"""Every encoder of the smoke suite on the releases that are not at hand: trained, or left out before training with a reason."""
+"""Every encoder of the smoke suite on the releases that are not at hand: trained, or left out before training with a
+reason."""
 
 from dataclasses import replace
 

@@ -1,4 +1,5 @@
-"""Files that lie about their size, are no files, take another's name, or break off between table and card: one line each, in bounded memory."""
+"""Files that lie about their size, are no files, take another's name, or break off between table and card: one line
+each, in bounded memory."""
 
 import bz2
 import gzip

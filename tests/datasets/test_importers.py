@@ -91,7 +91,8 @@ def test_an_archive_has_limits_as_a_whole(tmp_path, monkeypatch):
 
 
 def test_a_key_sees_what_lies_several_steps_up_and_down():
-    # Crowns: sources marked by two de Bruijn words, in which all short stretches occur equally often, and a sink between neighbours.
+    # Crowns: sources marked by two de Bruijn words, in which all short stretches occur equally often, and a sink
+    # between neighbours.
     words, size = [[int(bit) for bit in word] for word in ("0000100110101111", "0000100111101011")], 16
     links = np.zeros((2, 2 * size, 2 * size), int)
     for at in range(size):

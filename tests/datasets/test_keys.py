@@ -1,4 +1,5 @@
-"""Isomorphism keys from edge lists: equal to those of padded arrays, and to what a cell computes where operations have roles."""
+"""Isomorphism keys from edge lists: equal to those of padded arrays, and to what a cell computes where operations have
+roles."""
 
 import time
 

@@ -1,4 +1,5 @@
-"""NAS-Bench-ASR, DeepNets-1M and NNLQP, whose releases are not at hand: files made in the published form, and damaged ones."""
+"""NAS-Bench-ASR, DeepNets-1M and NNLQP, whose releases are not at hand: files made in the published form, and damaged
+ones."""
 
 import io
 import json

@@ -54,7 +54,8 @@ def test_canonical_name_sees_through_order_and_skips():
 
 
 def test_names_tell_apart_what_the_cells_compute():
-    # Every cell is computed on a random vector, with one random function per operation; `none` gives zeros, and so does anything of zeros.
+    # Every cell is computed on a random vector, with one random function per operation; `none` gives zeros, and so does
+    # anything of zeros.
     cells = list(itertools.product(OPS[1:-1], repeat=6))
     random = np.random.default_rng(0)
     weights = {op: random.normal(size=(8, 8)) for op in OPS[3:-1]}

@@ -1,4 +1,5 @@
-"""NAS-Bench-Graph: the whole release against known facts, hashes both ways, and tables that are not what they should be."""
+"""NAS-Bench-Graph: the whole release against known facts, hashes both ways, and tables that are not what they should
+be."""
 
 import itertools
 import pickle

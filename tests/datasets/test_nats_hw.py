@@ -1,4 +1,5 @@
-"""NATS-Bench and HW-NAS-Bench: real samples against the full table, both packings, and releases that are not what they should be."""
+"""NATS-Bench and HW-NAS-Bench: real samples against the full table, both packings, and releases that are not what they
+should be."""
 
 import bz2
 import io

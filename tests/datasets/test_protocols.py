@@ -1,4 +1,5 @@
-"""Splits: the draws of old protocols stay as they are, published ones do what their papers' code does, leaks are said."""
+"""Splits: the draws of old protocols stay as they are, published ones do what their papers' code does, leaks are
+said."""
 
 import hashlib
 

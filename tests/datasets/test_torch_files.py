@@ -1,4 +1,5 @@
-"""What `torch.save` wrote, read without torch: both forms of file, the official layouts, hostile and damaged ones, and bounded memory."""
+"""What `torch.save` wrote, read without torch: both forms of file, the official layouts, hostile and damaged ones, and
+bounded memory."""
 
 import bz2
 import pickle

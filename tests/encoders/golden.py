@@ -1,4 +1,5 @@
-"""Deterministic weights and the test cells of the golden values (computed once from the official modules, in float64)."""
+"""Deterministic weights and the test cells of the golden values (computed once from the official modules, in
+float64)."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from tests.encoders import contract, spaces
 from tests.encoders import golden as g
 
 NB101, NB201 = spaces.nasbench101(), spaces.nasbench201()
-# Features of the golden values: none, conv3x3, conv1x1, max pool, input, output, global. Ours: the space's order, none, global.
+# Features of the golden values: none, conv3x3, conv1x1, max pool, input, output, global. Ours: the space's order, none,
+# global.
 SPACE = SearchSpace(
     "nasbench101", ("conv3x3", "conv1x1", "maxpool3x3", "input", "output"), 7, {"input": 3, "output": 4}
 )

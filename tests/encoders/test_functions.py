@@ -1,4 +1,5 @@
-"""Autograd functions with a derivative written by hand: against numerical derivatives, plain formulas, and themselves in a stack."""
+"""Autograd functions with a derivative written by hand: against numerical derivatives, plain formulas, and themselves
+in a stack."""
 
 import pytest
 import torch
@@ -47,7 +48,8 @@ def rows():
 
 
 def tables():
-    """Rows {1, 3}, {}, {0, 1} of four, padded with 4; and in which of the three each of the four stands, padded with 3."""
+    """Rows {1, 3}, {}, {0, 1} of four, padded with 4; and in which of the three each of the four stands, padded with
+    3."""
     return drawn(2, 4, 3), torch.tensor([[1, 3], [4, 4], [0, 1]]), torch.tensor([[2, 3], [0, 2], [3, 3], [0, 3]])
 
 

@@ -18,7 +18,8 @@ FREE = (spaces.nasbench101(), spaces.nasbench201(), spaces.darts(1, 0)[0])
 
 
 def fill_inputs(inputs):
-    """As the code numbers its embeddings: that of the output apart, the first row of five (`none`) in a table for edges."""
+    """As the code numbers its embeddings: that of the output apart, the first row of five (`none`) in a table for
+    edges."""
     rows = len(inputs.table)
     g.fill(inputs.entry.data, 1)
     g.fill_linear(inputs.place, 5)
@@ -91,7 +92,8 @@ def test_official_values_of_gates_on_edges(options, embedding, value):
     check(GATES(spaces.nasbench201(), **SIZE, **options), spaces.nasbench201_graphs([N4]), embedding, value)
 
 
-# What the code counts and never learns or reads: the input operation's (nodes) or the other nodes' (edges) zeros, and the row of padding or `none`.
+# What the code counts and never learns or reads: the input operation's (nodes) or the other nodes' (edges) zeros, and
+# the row of padding or `none`.
 @pytest.mark.parametrize(
     "make, space, config, beyond, published",
     [

@@ -1,4 +1,5 @@
-"""What an encoder's text says is what its object is, or the object is read; where that may run no code, nothing runs."""
+"""What an encoder's text says is what its object is, or the object is read; where that may run no code, nothing
+runs."""
 
 import sys
 

@@ -1,4 +1,5 @@
-"""docs/clusters.md does what it says: its job array, run as SLURM would, and its merge give the store of a run on one machine."""
+"""docs/clusters.md does what it says: its job array, run as SLURM would, and its merge give the store of a run on one
+machine."""
 
 import os
 import subprocess

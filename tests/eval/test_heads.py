@@ -1,4 +1,5 @@
-"""Heads: each learns, repeats itself and says how sure it is; how they are written, with options; what a missing package says."""
+"""Heads: each learns, repeats itself and says how sure it is; how they are written, with options; what a missing
+package says."""
 
 import importlib.util
 import subprocess

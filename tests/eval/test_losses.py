@@ -46,7 +46,8 @@ def sign(x):
 
 
 def plackett_luce():
-    """-log of the chance to draw the true order one by one, without replacement, in proportion to exp(score), per place."""
+    """-log of the chance to draw the true order one by one, without replacement, in proportion to exp(score), per
+    place."""
     order = sorted(range(len(LABELS)), key=lambda i: -LABELS[i])
     chance = 1.0
     for place, best in enumerate(order):

@@ -1,4 +1,5 @@
-"""Options and suites are plain YAML: whatever else is in the text, the answer is a value or one line, at once and small."""
+"""Options and suites are plain YAML: whatever else is in the text, the answer is a value or one line, at once and
+small."""
 
 import random
 import subprocess

@@ -1,4 +1,5 @@
-"""Plug-ins live apart: each file has its own modules, a process is as it was after one, and one that crashes takes nobody with it."""
+"""Plug-ins live apart: each file has its own modules, a process is as it was after one, and one that crashes takes
+nobody with it."""
 
 import os
 import sys

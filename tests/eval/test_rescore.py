@@ -1,4 +1,5 @@
-"""Metrics computed from stored predictions: the same values as training would have stored, in the unit of the target where they need it."""
+"""Metrics computed from stored predictions: the same values as training would have stored, in the unit of the target
+where they need it."""
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from archrank.eval.trials.trial import Trial
 
 
 def stored(folder, benchmark, target, labels="standard", loss="mse", off=1.1):
-    """A stored trial that predicts `off` times the true score, as a network trained on such labels gives it; its record, rows and true scores."""
+    """A stored trial that predicts `off` times the true score, as a network trained on such labels gives it; its
+    record, rows and true scores."""
     split = make_split(benchmark, "clean", 0, target)
     rows, direction = split.train(20), benchmark.direction(target)
     sign = 1.0 if direction == "max" else -1.0

@@ -155,7 +155,8 @@ def test_a_trial_without_its_predictions_is_trained_again(cells, tmp_path):
 
 
 def test_kill_at_random_moments_then_resume(tmp_path, mine):
-    """kill -9 of the run and its workers, five times; what comes out in the end equals an uninterrupted run, bit for bit."""
+    """kill -9 of the run and its workers, five times; what comes out in the end equals an uninterrupted run, bit for
+    bit."""
     data = tmp_path / "data"
     bench = synthetic(200, seed=3)
     frame = bench.scores.assign(

@@ -184,7 +184,8 @@ def test_one_diverging_member_does_not_touch_the_others(cells):
 
 
 def test_labels_of_the_test_set_cannot_reach_training(cells):
-    """Training and prediction get rows, labels of the training rows, and graphs: nothing else exists for them to see."""
+    """Training and prediction get rows, labels of the training rows, and graphs: nothing else exists for them to
+    see."""
     first = train(lambda m, p: TwoWay(cells.space), cells.graphs, members(cells, 1), SHORT)[0]
     scrambled = cells.subset(range(len(cells)))
     untouched = members(cells, 1)[0].train

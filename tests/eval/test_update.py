@@ -1,4 +1,5 @@
-"""Training against the plain loop of `archrank.eval.engine.reference`, and that against formulas and a schedule written out."""
+"""Training against the plain loop of `archrank.eval.engine.reference`, and that against formulas and a schedule written
+out."""
 
 import math
 

@@ -1,5 +1,6 @@
 """Worker processes: what they are given, and what becomes of a trial whose worker dies."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -68,7 +69,8 @@ def forever():
 
 
 def misbehaving(folder, *names):
-    """A file with an encoding of each name, which misbehaves once it is used on more architectures than it is tried on."""
+    """A file with an encoding of each name, which misbehaves once it is used on more architectures than it is tried
+    on."""
     path = folder / "bad.py"
     path.write_text(
         BAD
@@ -234,3 +236,24 @@ def test_a_store_that_cannot_be_written_ends_the_run_with_one_line_and_keeps_wha
     (store / "trials" / f"{lost}.json").rmdir()
     summary = run(plan, store, workers=0)
     assert (summary.kept, summary.trained) == (1, 1)
+
+
+@pytest.mark.parametrize("ignores", [False, True])
+def test_an_interrupt_while_a_worker_starts_waits_unless_interrupts_are_ignored(ignores):
+    """A script that starts a run in the background has it ignore interrupts: it goes on ignoring them."""
+    started = []
+
+    class Starting:
+        def start(self):
+            signal.raise_signal(signal.SIGINT)
+            started.append(True)
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignores else signal.default_int_handler)
+    try:
+        with contextlib.nullcontext() if ignores else pytest.raises(KeyboardInterrupt):
+            start(Starting(), threads=1)
+        assert started and signal.getsignal(signal.SIGINT) is (
+            signal.SIG_IGN if ignores else signal.default_int_handler
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -64,7 +64,8 @@ def suite(make: Callable[..., Made]) -> Made:
 
 @pytest.fixture(scope="session")
 def ragged(make: Callable[..., Made]) -> Made:
-    """Two benchmarks with a hole, failures, two machines, a label that is an HTML tag and one that TeX would choke on."""
+    """Two benchmarks with a hole, failures, two machines, a label that is an HTML tag and one that TeX would choke
+    on."""
     encoders = {
         "flowerformer": ("flow transformer", 0.5),
         "<script>alert(1)</script>": ("yours", 0.6),

@@ -1,4 +1,5 @@
-"""What a report costs: `python tests/reports/measure.py [600 | 10000]` builds one from a made-up store and prints CPU seconds, wall seconds and bytes.
+"""What a report costs: `python tests/reports/measure.py [600 | 10000]` builds one from a made-up store and prints CPU
+seconds, wall seconds and bytes.
 
 600 trials come with predictions and encodings, so that every figure is drawn; larger stores hold numbers alone.
 """

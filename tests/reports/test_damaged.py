@@ -65,7 +65,8 @@ def places(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def mutate(path: Path, generator: random.Random) -> None:
-    """One change: a value replaced or removed in the record (mostly under a right key, so that it is read), bytes changed, or files beside it damaged."""
+    """One change: a value replaced or removed in the record (mostly under a right key, so that it is read), bytes
+    changed, or files beside it damaged."""
     kind = generator.choice(["value"] * 6 + ["key", "bytes", "predictions", "encodings"])
     if kind in ("value", "key"):
         record = json.loads(path.read_text())
@@ -98,7 +99,8 @@ def mutate(path: Path, generator: random.Random) -> None:
 
 
 def answers(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Run a command: it ends with an exit code of ours, one line for each problem, and no control character reaches the terminal."""
+    """Run a command: it ends with an exit code of ours, one line for each problem, and no control character reaches the
+    terminal."""
     code = 0
     try:
         main(words)

@@ -1,4 +1,5 @@
-"""The key findings follow the tests of the leaderboard, and say so when there is one search space; ranks of tied predictions are means."""
+"""The key findings follow the tests of the leaderboard, and say so when there is one search space; ranks of tied
+predictions are means."""
 
 from __future__ import annotations
 

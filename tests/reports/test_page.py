@@ -149,7 +149,8 @@ def test_the_findings_say_who_is_no_better_than_a_baseline(make, tmp_path: Path)
 
 
 def trials_of(taus: dict[str, tuple[float, ...]], spaces: tuple[str, ...] = ("u",)) -> pd.DataFrame:
-    """One task per space at one budget: the taus of the seeds by label, in every space a little better for the first label."""
+    """One task per space at one budget: the taus of the seeds by label, in every space a little better for the first
+    label."""
     rows = [
         {
             "label": label,

@@ -1,4 +1,5 @@
-"""A store that somebody sent, with names, notes, recipes and messages made to act: nothing leaves the folder, nothing acts on page or terminal."""
+"""A store that somebody sent, with names, notes, recipes and messages made to act: nothing leaves the folder, nothing
+acts on page or terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ ACTS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\ud800-\
 
 
 def spoil(record: dict[str, Any], number: int) -> dict[str, Any]:
-    """Every text of a record, hostile; in what identifies the trial without control characters, and the key is that of what it says."""
+    """Every text of a record, hostile; in what identifies the trial without control characters, and the key is that of
+    what it says."""
     trial = record["trial"] | dict.fromkeys(("protocol", "recipe", "target", "head", "table"), MARKUP)
     trial |= {
         "encoder": f"{MARKUP}{number}",

@@ -3,14 +3,16 @@
     python -m tests.tools.kill --rounds 100
     python -m tests.tools.kill --rounds 100 --forked
 
-A round starts a run with two worker processes on a fresh store and kills something of it (the run itself, one of its workers, or the whole process
-group) with SIGTERM, SIGINT or SIGKILL, several times, each time starting the same run again; then it lets the run finish. It checks that no
-trial is lost or doubled, that metrics and predictions equal those of the uninterrupted run, and that no temporary file, claim or journal stays behind.
+A round starts a run with two worker processes on a fresh store and kills something of it (the run itself, one of its
+workers, or the whole process group) with SIGTERM, SIGINT or SIGKILL, several times, each time starting the same run
+again; then it lets the run finish. It checks that no trial is lost or doubled, that metrics and predictions equal those
+of the uninterrupted run, and that no temporary file, claim or journal stays behind.
 
-Runs are the command of a user, or with `--forked` the same function in a process that is forked from this one, workers too: no time goes into imports,
-so that most kills fall into planning, training and writing.
+Runs are the command of a user, or with `--forked` the same function in a process that is forked from this one, workers
+too: no time goes into imports, so that most kills fall into planning, training and writing.
 
-Results are appended to `kills.jsonl` in the folder given; the same command goes on from there. No test of `make test`: it takes as long as it is given.
+Results are appended to `kills.jsonl` in the folder given; the same command goes on from there. No test of `make test`:
+it takes as long as it is given.
 """
 
 from __future__ import annotations
@@ -263,6 +265,8 @@ def main() -> int:
     )
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
+    # A script that starts this in the background has it ignore interrupts, and what it starts would, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     kind = Forked if given.forked else Command
     log = given.folder / "kills.jsonl"
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []

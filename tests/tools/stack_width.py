@@ -1,7 +1,9 @@
-"""How far a seed's score moves with the number of members it trains with, beside how far scores lie apart from seed to seed.
+"""How far a seed's score moves with the number of members it trains with, beside how far scores lie apart from seed to
+seed.
 
-`python -m tests.tools.stack_width --encoder gin --seeds 6 --widths 1 2 6`. Members are each other's equals to rounding; a thousand updates of single
-precision amplify that. Every seed is trained in ensembles of each width, the others held fixed, and scored on the same test set.
+`python -m tests.tools.stack_width --encoder gin --seeds 6 --widths 1 2 6`. Members are each other's equals to rounding;
+a thousand updates of single precision amplify that. Every seed is trained in ensembles of each width, the others held
+fixed, and scored on the same test set.
 """
 
 from __future__ import annotations

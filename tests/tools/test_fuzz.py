@@ -19,7 +19,8 @@ def test_mutated_inputs_are_accepted_or_refused_in_one_line(tmp_path, capsys):
 
 
 class Wrong(Kind):
-    """What must be found: an error of another kind, two lines, silence for ever, much memory, and the end of the process."""
+    """What must be found: an error of another kind, two lines, silence for ever, much memory, and the end of the
+    process."""
 
     name, share, number = "wrong", 1, 0
 

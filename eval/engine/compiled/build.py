@@ -19,8 +19,9 @@ SMALL = 24
 
 
 def build(function: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Tensor, ...]]:
-    """The function of tensors as a program: as two where a tensor wants a gradient, forward and backward, and then what the forward pass
-    computes is kept, since recomputing it costs more than its memory here. Tensors that the function changes in place are changed in place."""
+    """The function of tensors as a program: as two where a tensor wants a gradient, forward and backward, and then what
+    the forward pass computes is kept, since recomputing it costs more than its memory here. Tensors that the function
+    changes in place are changed in place."""
     from functorch.compile import aot_function, default_partition
     from torch._inductor.compile_fx import compile_fx_inner
     from torch._inductor.decomposition import select_decomp_table
@@ -41,8 +42,8 @@ def build(function: Callable[..., tuple[Tensor, ...]]) -> Callable[..., tuple[Te
 
 
 def _small_products(left: Tensor, right: Tensor) -> Any:
-    """Products with the matrix of a small graph, written out: so they are fused with what stands around them, where a library's call for
-    hundreds of 8 x 8 matrices takes most of its time for itself."""
+    """Products with the matrix of a small graph, written out: so they are fused with what stands around them, where a
+    library's call for hundreds of 8 x 8 matrices takes most of its time for itself."""
     from torch._inductor.decomposition import bmm
 
     rows, inner, columns = *left.shape[1:], right.shape[2]

@@ -23,10 +23,12 @@ _programs: dict[Any, Program] = {}
 
 
 class Parts:
-    """The compiled parts of a network, in force inside `with parts.running():`. `seconds` is what building them took."""
+    """The compiled parts of a network, in force inside `with parts.running():`. `seconds` is what building them
+    took."""
 
     def __init__(self, network: nn.Module, members: int, forward: Callable[[], Any]) -> None:
-        """forward: calls the network once (for one member, keeping nothing), to find out what its parts do. ValueError if no part is small enough."""
+        """forward: calls the network once (for one member, keeping nothing), to find out what its parts do. ValueError
+        if no part is small enough."""
         self.members, self.seconds, self.active = members, 0.0, False
         layers = [
             entry
@@ -117,7 +119,8 @@ class _Part:
 
 
 class Program:
-    """One part for all members at one shape: tensors [M, ...] -> buffers after the call, then the tensors of the result."""
+    """One part for all members at one shape: tensors [M, ...] -> buffers after the call, then the tensors of the
+    result."""
 
     def __init__(self, part: _Part, call: Any, weights: list[str], buffers: list[str], numbers: int) -> None:
         self.part, self.call, self.weights, self.buffers, self.numbers = part, call, weights, buffers, numbers
@@ -153,7 +156,8 @@ class Program:
 
 
 class _Stacked(torch.autograd.Function):
-    """Leaves `vmap`: calls a program with all members' tensors. What it computes is differentiated by the program's own derivative."""
+    """Leaves `vmap`: calls a program with all members' tensors. What it computes is differentiated by the program's own
+    derivative."""
 
     @staticmethod
     def forward(program: Program, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -181,7 +185,8 @@ class _Slot(int):
 
 
 def _take_apart(value: Any, tensors: list[Tensor], structure: list[Any]) -> Any:
-    """`value` with its tensors moved to `tensors` and replaced by slots; `structure` gets what else tells two values apart."""
+    """`value` with its tensors moved to `tensors` and replaced by slots; `structure` gets what else tells two values
+    apart."""
     if isinstance(value, Tensor):
         tensors.append(value)
         structure.append("tensor")

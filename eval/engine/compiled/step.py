@@ -42,8 +42,8 @@ def compiled_update(ensemble: Ensemble, recipe: Recipe, task: str, samples: Sequ
 class CompiledUpdate(Update):
     """Loss and gradient by one program per shape of batch, of which `samples` holds one each.
 
-    All weights that learn lie in one row per member, of which the ensemble's parameters become views: so what follows the gradient is done to all
-    weights at once.
+    All weights that learn lie in one row per member, of which the ensemble's parameters become views: so what follows
+    the gradient is done to all weights at once.
     """
 
     def __init__(self, ensemble: Ensemble, recipe: Recipe, task: str, samples: Sequence[Batch]) -> None:
@@ -99,7 +99,8 @@ class CompiledUpdate(Update):
         return _programs[key]
 
     def _gradient(self, sample: Batch) -> Callable[..., tuple[Tensor, ...]]:
-        """Loss [M] and gradient [M, P] as a function of the state's and a batch's tensors; moves running statistics on."""
+        """Loss [M] and gradient [M, P] as a function of the state's and a batch's tensors; moves running statistics
+        on."""
         ensemble, recipe, task, fixed, buffers = (
             self.ensemble,
             self.recipe,

@@ -1,4 +1,5 @@
-"""Heads: from encodings to scores. A neural head is layers that the harness trains; a regressor is fitted to fixed encodings.
+"""Heads: from encodings to scores. A neural head is layers that the harness trains; a regressor is fitted to fixed
+encodings.
 
 A module per kind; listing them imports neither torch nor scikit-learn.
 """
@@ -68,7 +69,8 @@ class NeuralHead(PredictorHead):
 
 @dataclass(frozen=True)
 class Regressor(PredictorHead):
-    """fit: `(features, labels, seed, **options) -> Fitted`; see `regressor`. requires: a package that it needs beyond archrank's own."""
+    """fit: `(features, labels, seed, **options) -> Fitted`; see `regressor`. requires: a package that it needs beyond
+    archrank's own."""
 
     fit: Callable[..., Fitted]
     requires: str = ""
@@ -82,7 +84,8 @@ class Regressor(PredictorHead):
 
 
 def neural_head(name: str) -> Callable[[Callable[..., Head]], NeuralHead]:
-    """Register a neural head: a function without positional arguments that gives its layers. Keyword-only arguments are options, `+mlp[dropout=0.1]`."""
+    """Register a neural head: a function without positional arguments that gives its layers. Keyword-only arguments are
+    options, `+mlp[dropout=0.1]`."""
 
     def attach(function: Callable[..., Head]) -> NeuralHead:
         return NeuralHead(name, function)
@@ -91,10 +94,12 @@ def neural_head(name: str) -> Callable[[Callable[..., Head]], NeuralHead]:
 
 
 def regressor(name: str, *, requires: str = "") -> Callable[[Callable[..., Fitted]], Regressor]:
-    """Register a regressor: a function `(features, labels, seed, *, options)` that fits and returns an object with `predict`, and `std` if it can.
+    """Register a regressor: a function `(features, labels, seed, *, options)` that fits and returns an object with
+    `predict`, and `std` if it can.
 
-    features: float64 [n, F]. labels: float64 [n], higher is better. seed: below 2**32, the member's own. What it returns need not be scikit-learn's.
-    Keyword-only arguments are options, `+forest[trees=100]`. requires: the package that must be installed.
+    features: float64 [n, F]. labels: float64 [n], higher is better. seed: below 2**32, the member's own. What it
+    returns need not be scikit-learn's. Keyword-only arguments are options, `+forest[trees=100]`. requires: the package
+    that must be installed.
     """
 
     def attach(function: Callable[..., Fitted]) -> Regressor:

@@ -19,14 +19,15 @@ from archrank.eval.engine.heads.estimators import EstimatorWithStd
 def gp(features: Floats, labels: Floats, seed: int) -> Fitted:
     """A Gaussian process with a Matern 3/2 kernel, its scales by maximum likelihood. Has a standard deviation.
 
-    All features are divided by one number, their total deviation: standardising each would weigh a path that hardly ever occurs like one that tells
-    architectures apart.
+    All features are divided by one number, their total deviation: standardising each would weigh a path that hardly
+    ever occurs like one that tells architectures apart.
     """
     return EstimatorWithStd(gp_pipeline(seed, float(np.sqrt(features.var(0).sum())) or 1.0).fit(features, labels))
 
 
 def gp_pipeline(seed: int, spread: float) -> Any:
-    """The scikit-learn pipeline of `gp`: features divided by `spread`, their coordinates in the span of the training rows, the process."""
+    """The scikit-learn pipeline of `gp`: features divided by `spread`, their coordinates in the span of the training
+    rows, the process."""
     kernel = ConstantKernel(1.0) * Matern(1.0, (1e-2, 1e2), nu=1.5) + WhiteKernel(0.1, (1e-4, 1e1))
     process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
     return make_pipeline(FunctionTransformer(kw_args={"by": spread}, func=_divided), Span(), process)
@@ -37,9 +38,11 @@ def _divided(features: Floats, by: float) -> Floats:
 
 
 class Span(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """Features [m, F] by their coordinates in the span of the n training rows, and their distance from it: [m, n + 1] where F is larger, else as they are.
+    """Features [m, F] by their coordinates in the span of the n training rows, and their distance from it: [m, n + 1]
+    where F is larger, else as they are.
 
-    Every distance to a training row, which is all that a stationary process sees, stays what it was, at a cost of n numbers instead of F.
+    Every distance to a training row, which is all that a stationary process sees, stays what it was, at a cost of n
+    numbers instead of F.
     """
 
     def fit(self, X: Floats, y: Floats | None = None) -> Span:

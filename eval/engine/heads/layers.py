@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Head(BaseModel):
-    """From an embedding [B, dim] to one score: hidden layers (none: linear), each with `activation` and `dropout`, then one output."""
+    """From an embedding [B, dim] to one score: hidden layers (none: linear), each with `activation` and `dropout`, then
+    one output."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     hidden: tuple[int, ...] = ()

@@ -28,13 +28,15 @@ def ridge(features: Floats, labels: Floats, seed: int) -> Fitted:
 def dngo(features: Floats, labels: Floats, seed: int, *, passes: int = 500) -> Fitted:
     """Bayesian linear regression on the last hidden layer of a network (DNGO). Has a standard deviation.
 
-    J. Snoek et al., "Scalable Bayesian Optimization Using Deep Neural Networks", ICML 2015. passes: of training the network over the labels.
+    J. Snoek et al., "Scalable Bayesian Optimization Using Deep Neural Networks", ICML 2015. passes: of training the
+    network over the labels.
     """
     return EstimatorWithStd(dngo_pipeline(seed, passes).fit(features, labels))
 
 
 def dngo_pipeline(seed: int, passes: int = 500) -> Any:
-    """The scikit-learn pipeline of `dngo`: features that vary, standardised, `LastHidden`, Bayesian ridge regression."""
+    """The scikit-learn pipeline of `dngo`: features that vary, standardised, `LastHidden`, Bayesian ridge
+    regression."""
     return make_pipeline(
         VarianceThreshold(), StandardScaler(), LastHidden(seed, passes=passes), BayesianRidge(max_iter=1000)
     )
@@ -43,7 +45,8 @@ def dngo_pipeline(seed: int, passes: int = 500) -> Any:
 class LastHidden(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Features [n, 50]: the last hidden layer of a network trained on the labels by squared error.
 
-    Three layers of 50 tanh units, 500 passes of Adam at 0.01 in batches of 10, as NASLib sets DNGO; scikit-learn's network with its weight decay (1e-4).
+    Three layers of 50 tanh units, 500 passes of Adam at 0.01 in batches of 10, as NASLib sets DNGO; scikit-learn's
+    network with its weight decay (1e-4).
     """
 
     def __init__(self, seed: int = 0, layers: tuple[int, ...] = (50, 50, 50), passes: int = 500) -> None:

@@ -12,8 +12,9 @@ from archrank.eval.engine.heads import Fitted, Floats, regressor
 def knn(features: Floats, labels: Floats, seed: int, *, neighbours: int = 10) -> Fitted:
     """The mean label of the 10 nearest, weighed by the inverse of their distance (EmProx). Has a standard deviation.
 
-    G. Franken et al., "EmProx: Neural Network Performance Estimation For Neural Architecture Search", 2022: a head on any encoding. neighbours: how
-    many; all where there are fewer labels. Of architectures with an encoding that was labelled, the labels of that encoding count alone.
+    G. Franken et al., "EmProx: Neural Network Performance Estimation For Neural Architecture Search", 2022: a head on
+    any encoding. neighbours: how many; all where there are fewer labels. Of architectures with an encoding that was
+    labelled, the labels of that encoding count alone.
     """
     return Nearest(features, labels, neighbours)
 

@@ -16,7 +16,8 @@ def forest(features: Floats, labels: Floats, seed: int, *, trees: int = 300) -> 
 
 
 class Forest(Estimator):
-    """A fitted forest of scikit-learn, with the deviation of F. Hutter et al., "Algorithm runtime prediction", Artificial Intelligence 206 (2014)."""
+    """A fitted forest of scikit-learn, with the deviation of F. Hutter et al., "Algorithm runtime prediction",
+    Artificial Intelligence 206 (2014)."""
 
     def std(self, features: Floats) -> Floats:
         """[n]: by the law of total variance, from the mean and variance of the training labels in each tree's leaf."""

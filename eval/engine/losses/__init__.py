@@ -1,4 +1,5 @@
-"""Losses of a whole ensemble at once: M members, B architectures each, one loss per member [M]. A module per kind; listing them imports no torch."""
+"""Losses of a whole ensemble at once: M members, B architectures each, one loss per member [M]. A module per kind;
+listing them imports no torch."""
 
 from __future__ import annotations
 
@@ -34,11 +35,13 @@ class Loss:
 
 
 def loss(name: str, *, over: Over = "scores", ties: bool = False) -> Callable[[Callable[..., Tensor]], Loss]:
-    """Register a loss: a function that gives [M], one value per member. Its keyword-only arguments are options of a recipe (`loss_options`).
+    """Register a loss: a function that gives [M], one value per member. Its keyword-only arguments are options of a
+    recipe (`loss_options`).
 
     Args:
         name: as recipes write it.
-        over: `scores`: the function takes scores and labels [M, B], higher is better in both. `pairs`: also the pairs to compare, bool [M, B, B].
+        over: `scores`: the function takes scores and labels [M, B], higher is better in both. `pairs`: also the pairs
+            to compare, bool [M, B, B].
             `odds`: log-odds [M, B, B] that row beats column, from an encoder that compares, and labels [M, B].
         ties: whether pairs of equal labels are among the pairs.
     """

@@ -27,7 +27,8 @@ def bpr(scores: Tensor, labels: Tensor, pairs: Tensor) -> Tensor:
 def bce(scores: Tensor, labels: Tensor, pairs: Tensor, *, soft: bool = False) -> Tensor:
     """Mean over pairs of the cross-entropy of sigmoid(s_i - s_j) with 1, 1/2 (a tie) or 0 (RankNet).
 
-    C. Burges et al., "Learning to Rank using Gradient Descent", ICML 2005. soft: with sigmoid(y_i - y_j) in their place.
+    C. Burges et al., "Learning to Rank using Gradient Descent", ICML 2005. soft: with sigmoid(y_i - y_j) in their
+    place.
     """
     gap = labels.unsqueeze(-1) - labels.unsqueeze(-2)
     truth = torch.sigmoid(gap) if soft else 0.5 + 0.5 * torch.sign(gap)
@@ -54,7 +55,8 @@ def mean_over(values: Tensor, mask: Tensor) -> Tensor:
 def pair_mask(labels: Tensor, per_item: float | None, drawn: Tensor | None, ties: bool = False) -> Tensor:
     """The pairs to compare: bool [M, B, B], i < j, with different labels.
 
-    labels: [M, B]. per_item: at most int(per_item * B) pairs (None: all), drawn without replacement by `drawn`, uniform numbers [M, B, B].
+    labels: [M, B]. per_item: at most int(per_item * B) pairs (None: all), drawn without replacement by `drawn`, uniform
+    numbers [M, B, B].
     ties: pairs of equal labels too.
     """
     size = labels.shape[-1]

@@ -12,7 +12,8 @@ from archrank.eval.search.steps import History, Query, Steps, strategy
 def random_search(pool: Pool, rng: np.random.Generator) -> Steps:
     """Uniform over the isomorphism classes of the table, without replacement: what every other strategy has to beat.
 
-    Its expected best score after n queries is known exactly from the table (`archrank.eval.search.traces.expected_best`).
+    Its expected best score after n queries is known exactly from the table
+    (`archrank.eval.search.traces.expected_best`).
     """
     history = History()
     while True:

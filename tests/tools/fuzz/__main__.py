@@ -1,12 +1,15 @@
-"""Gives mutated inputs of eight kinds to what reads them: each is accepted, or refused in one line, in bounded time and memory.
+"""Gives mutated inputs of eight kinds to what reads them: each is accepted, or refused in one line, in bounded time and
+memory.
 
     python -m tests.tools.fuzz --inputs 200000
     python -m tests.tools.fuzz --only specs --inputs 5000 --seed 7
     python -m tests.tools.fuzz --repeat records:0:123
 
-Input `n` of a kind follows from the seed and `n` alone; `--repeat KIND:SEED:N` gives that one again and shows what comes of it. Anything but success or an ArchrankError
-in one line without control characters is a finding, and so is a process that dies, more than ten seconds of CPU time, or more than a gigabyte of memory. Two hundred
-inputs at a time are read by a process forked from this one. Results are appended to `inputs.jsonl` in the folder given; the same command goes on from there, and reads again what was a finding.
+Input `n` of a kind follows from the seed and `n` alone; `--repeat KIND:SEED:N` gives that one again and shows what
+comes of it. Anything but success or an ArchrankError in one line without control characters is a finding, and so is a
+process that dies, more than ten seconds of CPU time, or more than a gigabyte of memory. Two hundred inputs at a time
+are read by a process forked from this one. Results are appended to `inputs.jsonl` in the folder given; the same command
+goes on from there, and reads again what was a finding.
 """
 
 from __future__ import annotations

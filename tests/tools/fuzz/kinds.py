@@ -1,4 +1,5 @@
-"""Eight kinds of input: each makes valid ones, mutates one of them, and gives it to the functions that commands read it with."""
+"""Eight kinds of input: each makes valid ones, mutates one of them, and gives it to the functions that commands read it
+with."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ class Kind:
         self.folder = folder
 
     def give(self, scratch: Path, rng: random.Random) -> list[str]:
-        """Write a mutated input into an empty folder and read it. Returns what was said of it where reading goes on without it; raises ArchrankError where not."""
+        """Write a mutated input into an empty folder and read it. Returns what was said of it where reading goes on
+        without it; raises ArchrankError where not."""
         raise NotImplementedError
 
 

@@ -162,7 +162,8 @@ class Runs:
 
 
 def damage(data: bytes, rng: random.Random) -> bytes:
-    """Bits flipped, bytes replaced, removed, inserted, doubled, or the end cut off; more often near the end, where footers are."""
+    """Bits flipped, bytes replaced, removed, inserted, doubled, or the end cut off; more often near the end, where
+    footers are."""
     out = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 4, 8))):
         if not out:
@@ -211,7 +212,8 @@ def encoded(text: str) -> bytes:
 
 
 def changed(value: Any, rng: random.Random) -> Any:
-    """A copy of a value of lists and dictionaries in which one to three items, however deep, are replaced, removed, renamed, doubled or swapped."""
+    """A copy of a value of lists and dictionaries in which one to three items, however deep, are replaced, removed,
+    renamed, doubled or swapped."""
     value = copy.deepcopy(value)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         value = _changed(value, rng, 0.1)

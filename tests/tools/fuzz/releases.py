@@ -1,4 +1,5 @@
-"""The eighth kind: official files of benchmarks, in the form of each release, and hostile pickles, torch files and archives."""
+"""The eighth kind: official files of benchmarks, in the form of each release, and hostile pickles, torch files and
+archives."""
 
 from __future__ import annotations
 
