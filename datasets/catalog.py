@@ -20,6 +20,7 @@ from archrank.datasets.errors import ArchrankError, DataError, DataMissing, one_
 from archrank.datasets.importers import SOURCES, Source, importer_of
 from archrank.datasets.io.bounded import read_bytes
 from archrank.datasets.io.pair import has_table
+from archrank.datasets.io.paths import is_file
 
 if TYPE_CHECKING:
     from archrank.datasets.benchmark import Benchmark
@@ -53,7 +54,7 @@ def embedded() -> list[str]:
 
 def is_official(name: str) -> bool:
     """Whether archrank comes with a benchmark of that name, so that no custom one may take it."""
-    return name in SOURCES or (EMBEDDED / f"{name}.json").is_file()
+    return name in SOURCES or is_file(EMBEDDED / f"{name}.json")
 
 
 def custom_tables() -> dict[str, Path]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from archrank.datasets.errors import ArchrankError, one_line, unknown
+from archrank.datasets.io.paths import is_file
 from archrank.datasets.source_text import Definition, Option, checked_options, definitions, module_file
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ class Registry(Mapping[str, T], Generic[T]):
             raise unknown(self.kind, reference, self.entries)
         place, _, name = reference.rpartition(":")
         path = Path(place) if place.endswith(".py") else module_file(place)
-        if path is None or not path.is_file():
+        if path is None or not is_file(path):
             raise ArchrankError(
                 f"{self.kind} '{reference}': there is no {'file' if place.endswith('.py') else 'importable module'} {place}"
             )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from archrank.datasets.errors import ArchrankError, unknown
+from archrank.datasets.io.paths import is_file, is_folder
 
 PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": None}
 MOST_BYTES = 8 << 20
@@ -229,9 +230,9 @@ def module_file(module: str) -> Path | None:
             path
             for folder in folders
             for path in (folder / part / "__init__.py", folder / f"{part}.py")
-            if path.is_file()
+            if is_file(path)
         ]
-        spaces = [folder / part for folder in folders if (folder / part).is_dir()]  # packages without __init__.py
+        spaces = [folder / part for folder in folders if is_folder(folder / part)]  # packages without __init__.py
         if inside:
             file, folders = inside[0], [inside[0].parent] if inside[0].name == "__init__.py" else []
         elif spaces:

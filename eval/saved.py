@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from archrank.datasets.errors import ArchrankError, DataError, one_line
 from archrank.datasets.graphs import BASE, Graphs
 from archrank.datasets.io.bounded import shown
+from archrank.datasets.io.paths import is_file
 from archrank.datasets.space import SearchSpace
 from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo
@@ -84,7 +85,7 @@ def read(path: Path | str) -> tuple[Header, dict[str, Tensor]]:
     """Header and tensors of a file. ArchrankError, one line, for anything that `write` did not write."""
     from safetensors import safe_open
 
-    if not Path(path).is_file():
+    if not is_file(path):
         raise ArchrankError(f"{path} is no file; give one that Predictor.save wrote")
     try:
         with safe_open(str(path), "pt") as kept:

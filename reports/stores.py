@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from archrank.datasets.errors import ArchrankError, ArchrankWarning
+from archrank.datasets.io.paths import is_folder
 from archrank.eval.trials.records import TrialFailure, TrialRecord
 from archrank.eval.trials.results import Reading, as_frame, read_stores
 from archrank.eval.trials.store import Store
@@ -35,7 +36,7 @@ def read(folders: Sequence[Path]) -> Reading:
         ArchrankError: a folder is missing, or there is no trial that can be read.
     """
     for folder in folders:
-        if not Path(folder).is_dir():
+        if not is_folder(folder):
             raise ArchrankError(f"there is no store at {folder}; `archrank run` makes one, --store names another")
     reading = read_stores(folders)
     if not reading.records:

@@ -12,6 +12,7 @@ import typer
 from archrank.cli.build import build
 from archrank.cli.cards import described, imported
 from archrank.cli.console import echo, emit
+from archrank.datasets.io.paths import is_file, is_folder
 
 if TYPE_CHECKING:
     from archrank.datasets.importers import Source
@@ -121,7 +122,7 @@ def import_(
     from archrank.datasets.catalog import custom_folder, import_file
     from archrank.datasets.errors import ArchrankError
 
-    if not file.exists():
+    if not is_file(file) and not is_folder(file):
         raise ArchrankError(f"{file}: there is no such file")
     source = None if own else _guess(file, name)
     if source is not None:

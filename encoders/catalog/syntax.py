@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 import archrank.datasets
+from archrank.datasets.io.paths import is_file
 from archrank.datasets.source_text import parsed
 
 ENCODERS = Path(__file__).resolve().parent.parent
@@ -83,7 +84,7 @@ def module_file(path: Path, level: int, parts: Sequence[str]) -> Path | None:
     file's own surroundings."""
     for place in _places(path, level, parts):
         for file in (place / "__init__.py", *([place.with_name(f"{place.name}.py")] if parts else [])):
-            if file.is_file():
+            if is_file(file):
                 return file
     return None
 
@@ -112,7 +113,7 @@ def surroundings(path: Path, name: str) -> list[Path]:
 
 def package_root(path: Path) -> Path:
     """The nearest folder above a file that is no package itself."""
-    return next(folder for folder in path.parents if not (folder / "__init__.py").is_file() or folder == folder.parent)
+    return next(folder for folder in path.parents if not is_file(folder / "__init__.py") or folder == folder.parent)
 
 
 def _changes_path(path: Path) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from archrank.datasets.errors import ArchrankError
+from archrank.datasets.io.paths import is_folder
 from archrank.datasets.io.visible import visible
 from archrank.eval.trials.files import RECORD_LIMIT, TABLE_LIMIT, read_whole, replace_bytes
 from archrank.eval.trials.pretrained import LIMIT as PRETRAINED_LIMIT
@@ -52,7 +53,7 @@ def merge_stores(out: Path | str, stores: Sequence[Path | str]) -> Merged:
     if not stores:
         raise ArchrankError("nothing to merge; name the stores with --store")
     for folder in stores:
-        if not Path(folder).is_dir():
+        if not is_folder(folder):
             raise ArchrankError(f"there is no store at {folder}")
     reading = read_stores([into.folder, *stores])
     if reading.conflicts:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from archrank.datasets.errors import ArchrankError
+from archrank.datasets.io.paths import is_file
 
 __all__ = ["read_plain_file", "read_plain_text"]
 
@@ -37,7 +38,7 @@ def read_plain_file(path: Path, what: str) -> Any:
         ArchrankError: it cannot be read, is not UTF-8, is too large, or is not plain YAML; one line that names the line
         of the file.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ArchrankError(f"{what}: no such file, or no regular one")
     with path.open("rb") as stream:
         data = stream.read(MOST_CHARACTERS + 1)

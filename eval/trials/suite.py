@@ -13,6 +13,7 @@ from archrank.datasets.catalog import available
 from archrank.datasets.errors import ArchrankError, DataError, unknown
 from archrank.datasets.importers import SOURCES
 from archrank.datasets.io.bounded import read_bytes
+from archrank.datasets.io.paths import is_file
 from archrank.eval.trials.fields import Name, Text
 from archrank.eval.trials.plain_yaml import read_plain_file
 
@@ -59,7 +60,7 @@ def shipped() -> Iterable[str]:
 def read_suite(name: str) -> Suite:
     """A shipped suite by name, or a YAML file. ArchrankError, one line, for anything wrong in it."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else SHIPPED / f"{name}.yaml"
-    if not path.is_file():
+    if not is_file(path):
         raise (
             ArchrankError(f"suite file {name} does not exist")
             if path == Path(name)

@@ -205,3 +205,32 @@ def test_an_interrupt_under_another_name_is_one_line(monkeypatch, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["list"])
     assert stopped.value.code == cli.INTERRUPTED and capsys.readouterr().err.startswith("archrank: interrupted;")
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "-e", "gin", "--recipe", f"{LONG}.yaml"],
+        ["run", "-e", f"{LONG}.py:Mine"],
+        ["run", "-e", "gin", "--recipe", f"{LONG}.py:Mine"],
+        ["run", "-e", f"{LONG}:Mine"],
+        ["run", "-e", "gin", "-b", LONG],
+        ["run", "--suite", LONG],
+        ["run", "--suite", f"{LONG}.yaml"],
+        ["report", "--store", LONG],
+        ["merge", "--store", LONG, "out"],
+        ["data", "import", LONG],
+        ["check", LONG],
+    ],
+)
+def test_a_name_longer_than_a_file_may_have_is_one_line(words, tmp_path, monkeypatch, capsys):
+    from archrank import cli
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(words)
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2 and said.startswith("archrank: ") and said.count("\n") == 1, said
