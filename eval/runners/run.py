@@ -139,6 +139,11 @@ def _sweep(folder: Store) -> None:
     with contextlib.suppress(OSError):
         folder.sweep()
     sweep_claims(folder.folder)
+    with contextlib.suppress(OSError):
+        if not (folder.folder / "claims").exists():  # nobody else trains, and may still print
+            for log in (folder.folder / "logs").glob("*.log"):
+                if log.stat().st_size == 0:
+                    log.unlink()
 
 
 def _check(workers: int | None, timeout: float | None, shard: tuple[int, int] | None) -> None:

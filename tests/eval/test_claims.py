@@ -138,3 +138,18 @@ def test_a_run_with_nothing_to_do_removes_the_claims_of_runs_that_were_killed(ce
     left, held = write(tmp_path, "left", pid=ended_process()), write(tmp_path, "held")
     assert run(plan, tmp_path, workers=0).kept == 1
     assert not left.exists() and held.exists()
+
+
+def test_empty_logs_of_runs_that_were_killed_go_with_the_next_run_when_nobody_trains(cells, tmp_path):
+    plan = plan_of(cells, "bag_of_ops", seeds=1)
+    run(plan, tmp_path, workers=0)
+    logs = tmp_path / "logs"
+    logs.mkdir(exist_ok=True)
+    (logs / "killed.log").touch()
+    (logs / "said.log").write_text("something")
+    with Claims(tmp_path) as other:
+        assert other.claim("elsewhere", ["a"]) is None
+        run(plan, tmp_path, workers=0)
+        assert (logs / "killed.log").exists()
+    run(plan, tmp_path, workers=0)
+    assert [path.name for path in logs.iterdir()] == ["said.log"]

@@ -244,6 +244,10 @@ def round_(
         "kills": dict(kills),
         "lost": len(expected.keys() - found.keys()),
         "doubled": len(found.keys() - expected.keys()),
+        "surplus": {
+            name: (store / "logs" / name).read_text()[-500:] if name.endswith(".log") else ""
+            for name in sorted(found.keys() - expected.keys())
+        },
         "different": sum(found[name] != expected[name] for name in found.keys() & expected.keys()),
         "stays": stays,
         "wrong": wrong,
