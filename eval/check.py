@@ -20,17 +20,16 @@ from torch import nn
 from archrank.datasets.benchmark import Benchmark
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
-from archrank.datasets.space import SearchSpace
 from archrank.encoders.catalog import where
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.ensemble import Ensemble
-from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import Network, parameters
-from archrank.eval.engine.recipes import COMMON, Recipe
-from archrank.eval.engine.training import Outcome, train
+from archrank.eval.engine.recipes import COMMON
+from archrank.eval.engine.training import Outcome
 from archrank.eval.engine.verify import refuse_hidden_weights, seeding
 from archrank.eval.metrics import kendall
 from archrank.eval.synthetic import synthetic
+from archrank.eval.trials.job import brief_pretraining, make_job
 from archrank.eval.trials.specs import Spec
 
 Verdict = Literal["pass", "fail", "fact"]
@@ -78,23 +77,22 @@ class _Subject:
 
     def __init__(self, spec: Spec, benchmark: Benchmark) -> None:
         self.spec, self.benchmark = spec, benchmark
-        self.target = spec.info.load()
-        self.space: SearchSpace = replace(benchmark.space, support=None, constant=None)
+        space = replace(benchmark.space, support=None, constant=None)
         self.graphs = benchmark.graphs.plain()
-        self.pairs = "compare" in spec.info.hooks
-        self.config = dict(spec.config)
-        if spec.info.pretrained:
-            # A pre-training of two steps shows the same facts as a whole one.
-            self.config |= {
-                name: 2 for name in ("updates", "epochs") if name in spec.info.options and name not in spec.config
-            }
+        self.job = make_job(brief_pretraining(spec), COMMON, space, self.graphs)
 
     def make(self, seed: int = 0) -> nn.Module:
         torch.manual_seed(seed)
-        return self.target(self.space, **self.config)
+        return self.job.build()
 
     def network(self, seed: int = 0) -> Network:
-        return Network(self.make(seed), COMMON.head, self.graphs[:4].plain(), self.pairs)
+        torch.manual_seed(seed)
+        return self.job.network(self.graphs[:4].plain())
+
+    def trained(self, members: list[Member], verified: bool = True, **fields: Any) -> list[Outcome]:
+        """What members give, trained by `common` with other fields; verified: see `TrainingJob`."""
+        job = replace(self.job, graphs=self.graphs.plain(), members=tuple(members), verified=verified)
+        return job.with_recipe(**fields).train()
 
     @cached_property
     def model(self) -> nn.Module:
@@ -104,7 +102,7 @@ class _Subject:
     def encode(self, graphs: Graphs) -> torch.Tensor:
         learned = self.spec.info.learned
         with torch.no_grad():
-            out = self.model(graphs.plain()) if learned else self.target(graphs.plain(), self.space, **self.config)
+            out = self.model(graphs.plain()) if learned else self.job.encode(graphs.plain())
         if out is None or (learned and not isinstance(out, torch.Tensor)):
             raise ArchrankError(f"returned {'None' if out is None else f'a {type(out).__name__}'}; [B, dim] is needed")
         return out if learned else torch.as_tensor(out).double()
@@ -178,7 +176,7 @@ def _other_order(adj: np.ndarray, mask: np.ndarray) -> list[int]:
 def _weights(s: _Subject) -> tuple[Verdict, str]:
     network = s.network()
     with torch.random.fork_rng():
-        refuse_hidden_weights(network, s.graphs[:4].plain(), "pairs" if s.pairs else "score")
+        refuse_hidden_weights(network, s.graphs[:4].plain(), s.job.task)
     return "pass", f"{parameters(network):,} parameters, all of them trained"
 
 
@@ -202,7 +200,7 @@ def _asked_twice(s: _Subject) -> tuple[Verdict, str]:
 
 def _gradient(s: _Subject) -> tuple[Verdict, str]:
     network = s.network().train()
-    out, extra = network(s.graphs[:32].plain(), "pairs" if s.pairs else "score")
+    out, extra = network(s.graphs[:32].plain(), s.job.task)
     (out.pow(2).sum() + extra).backward()
     silent = [
         name.removeprefix("encoder.")
@@ -219,14 +217,13 @@ def _gradient(s: _Subject) -> tuple[Verdict, str]:
 
 def _ensemble(s: _Subject) -> tuple[Verdict, str]:
     members, _ = _members(s, 12, 8, seeds=3)
-    recipe = COMMON.model_copy(update={"updates": 4, "batch": 8})
     try:
         # In double precision, so that a difference is a fault and not rounding that training has blown up.
         torch.set_default_dtype(torch.float64)
-        (together, alone), allowed = _together_and_alone(s, members, recipe), 1e-5
+        (together, alone), allowed = _together_and_alone(s, members), 1e-5
     except RuntimeError:  # an encoder that insists on single precision
         torch.set_default_dtype(torch.float32)
-        (together, alone), allowed = _together_and_alone(s, members, recipe), 1e-2
+        (together, alone), allowed = _together_and_alone(s, members), 1e-2
     finally:
         torch.set_default_dtype(torch.float32)
     apart = float(np.abs(together[1].predictions - alone.predictions).max() / np.abs(alone.predictions).max())
@@ -240,12 +237,9 @@ def _ensemble(s: _Subject) -> tuple[Verdict, str]:
     return "pass", f"one program for all members; equals a member alone to {apart:.0e}"
 
 
-def _together_and_alone(s: _Subject, members: list[Member], recipe: Recipe) -> tuple[list[Outcome], Outcome]:
-    def build(member: Member, probe: Graphs) -> nn.Module:
-        return s.target(s.space, **s.config)
-
-    together = train(build, s.graphs.plain(), members, recipe, pairs=s.pairs, verified=False)
-    return together, train(build, s.graphs.plain(), members[1:2], recipe, pairs=s.pairs, verified=False)[0]
+def _together_and_alone(s: _Subject, members: list[Member]) -> tuple[list[Outcome], Outcome]:
+    together = s.trained(members, verified=False, updates=4, batch=8)
+    return together, s.trained(members[1:2], verified=False, updates=4, batch=8)[0]
 
 
 def _members(
@@ -257,7 +251,7 @@ def _members(
         rng = np.random.default_rng(seed)
         rows = rng.permutation(len(scores))
         seen = scores[rows[:size]]
-        labels = transform(rng.permutation(seen) if shuffled else seen, "normal")
+        labels = s.job.labels(rng.permutation(seen) if shuffled else seen)
         members.append(Member(seed, rows[:size], labels, rows[:size] if tests == 0 else rows[size : size + tests]))
     return members, scores
 
@@ -266,10 +260,7 @@ def _overfits(s: _Subject) -> tuple[Verdict, str]:
     members, scores = _members(s, 8, 0)
     tau, steps = 0.0, 0
     for steps in (60, 240):
-        recipe = COMMON.model_copy(
-            update={"updates": steps, "batch": 8, "warmup": 0.05, "weight_decay": 0.0, "margin": 1.0}
-        )
-        outcome = train(lambda m, p: s.target(s.space, **s.config), s.graphs.plain(), members, recipe, pairs=s.pairs)[0]
+        outcome = s.trained(members, updates=steps, batch=8, warmup=0.05, weight_decay=0.0, margin=1.0)[0]
         tau = kendall(scores[members[0].test], outcome.predictions)
         if tau > 1 - 1e-9:
             return "pass", f"tau 1 on 8 architectures after {steps} steps"
@@ -281,8 +272,7 @@ def _overfits(s: _Subject) -> tuple[Verdict, str]:
 
 def _shuffled(s: _Subject) -> tuple[Verdict, str]:
     members, scores = _members(s, 60, 300, seeds=4, shuffled=True)
-    recipe = COMMON.model_copy(update={"updates": 40})
-    outcomes = train(lambda m, p: s.target(s.space, **s.config), s.graphs.plain(), members, recipe, pairs=s.pairs)
+    outcomes = s.trained(members, updates=40)
     tau = float(np.mean([kendall(scores[m.test], o.predictions) for m, o in zip(members, outcomes)]))
     return (
         "pass" if abs(tau) < 0.35 else "fail"

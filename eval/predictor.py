@@ -21,11 +21,10 @@ from archrank.eval import saved
 from archrank.eval.engine.batching import Member, derive_seed
 from archrank.eval.engine.device import check_device
 from archrank.eval.engine.ensemble import Ensemble
-from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import Network
-from archrank.eval.engine.recipes import resolve_recipe
-from archrank.eval.engine.training import fit, predict
+from archrank.eval.engine.training import predict
 from archrank.eval.metrics import kendall
+from archrank.eval.trials.job import TrainingJob, make_job
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import parse
 
@@ -77,27 +76,11 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             raise ArchrankError(f"score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not a finite number")
         if len(np.unique(scores)) < 2:
             raise ArchrankError("all scores are equal: there is no order to learn")
-        spec, recipe, config = self._spec()
-        rows = np.arange(len(X))
-        member = Member(self.seed, rows, transform(scores, recipe.labels, self.direction, ""), rows[:0])
-        target = spec.info.load()
-        twins = target.twins(X) if recipe.consistency else None
-        trained = fit(
-            lambda _m, _p: target(self.space, **config),
-            X,
-            [member],
-            recipe,
-            device=self.device,
-            twins=twins,
-            pairs="compare" in spec.info.hooks,
-            verified=spec.info.origin == "built-in",
-        )
-        self.ensemble_, self.weights_, self.pairs_, self.layers_ = (
-            trained.ensemble,
-            trained.average,
-            trained.pairs,
-            recipe.head,
-        )
+        job, rows = self._job(X), np.arange(len(X))
+        member = Member(self.seed, rows, job.labels(scores, self.direction, ""), rows[:0])
+        trained = job.with_members([member]).fit(device=self.device)
+        self.ensemble_, self.weights_, self.pairs_ = trained.ensemble, trained.average, trained.pairs
+        self.layers_ = job.recipe.head
         self.probe_ = X[:PROBED].plain().to("cpu")
         self.n_features_in_ = X.nodes
         return self
@@ -135,13 +118,14 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         check_is_fitted(self, "ensemble_")
         assert self.space is not None
         network = self.ensemble_.skeleton
-        spec, _, config = self._spec()
+        job = self._job(self.probe_)
+        spec = job.spec
         head = None if spec.head_text == spec.default_head else spec.head_text
         header = saved.Header.model_validate(
             {
                 "encoder": spec.info.name,
                 "options": spec.config,
-                "config": config,
+                "config": job.config,
                 "head": head,
                 "layers": self.layers_.model_dump(),
                 "pairs": self.pairs_,
@@ -164,7 +148,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         if self.space.support is not None:
             tensors["space/support"] = torch.from_numpy(self.space.support)
         try:
-            self._restored(path, header, tensors, spec.info.load())
+            self._restored(path, header, tensors, job.encoder)
         except ArchrankError as error:
             raise ArchrankError(
                 f"{spec.label} cannot be saved exactly: it keeps state outside its parameters and buffers, so that one loaded would predict "
@@ -226,13 +210,15 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             )
         return again
 
-    def _spec(self) -> Any:
+    def _job(self, graphs: Graphs) -> TrainingJob:
+        """How it is trained on these architectures; ArchrankError for an encoder that is not learned."""
         spec = parse(self.encoder, "here")[0]
         if not spec.info.learned:
             raise ArchrankError(
                 f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)"
             )
-        return spec, *resolve_recipe(find_recipe(self.recipe), spec.info.load(), spec.config, spec.layers(), self.space)
+        assert self.space is not None
+        return make_job(spec, find_recipe(self.recipe), self.space, graphs)
 
     def _checked(self, graphs: Graphs | Sequence[Graphs]) -> Graphs:
         """The graphs, put together where scikit-learn took them apart; ArchrankError if they are none or do not fit the

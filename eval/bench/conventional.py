@@ -23,7 +23,6 @@ from archrank.encoders.gnn.gin import GIN
 from archrank.eval.bench.pyg_flowerformer import PygFlowerFormer
 from archrank.eval.bench.pyg_networks import PygGatedGCN, PygGCN, PygGIN
 from archrank.eval.bench.subject import Subject
-from archrank.eval.engine.batching import steps_per_epoch
 from archrank.eval.engine.network import Network
 from archrank.eval.engine.supervised import supervised
 from archrank.eval.engine.training import learning_rate
@@ -77,26 +76,26 @@ class Conventional:
     members = 1
 
     def __init__(self, subject: Subject) -> None:
-        self.subject, member = subject, subject.members[0]
-        if not subject.spec.info.learned:
+        self.subject, job, member = subject, subject.job, subject.job.members[0]
+        if not job.spec.info.learned:
             raise ArchrankError(f"{subject.case.encoder} is a fixed encoding: it has no torch-geometric form")
-        if subject.recipe.consistency or subject.recipe.ema or subject.pairs:
+        if job.recipe.consistency or job.recipe.ema or job.pairs:
             raise ArchrankError(f"the recipe of {subject.case.encoder} has no torch-geometric form")
-        plain = subject.graphs.plain()
+        plain = job.graphs.plain()
         torch.manual_seed(member.seed)
-        ours = Network(subject.build(member, plain[:2]), subject.recipe.head, plain[:2])
-        self.network = PygNetwork(ours, subject.space.cells).to(subject.case.device)
-        transform, ops = self.network.encoder.transform, len(subject.space.ops)
+        ours = job.network(plain[:2])
+        self.network = PygNetwork(ours, job.space.cells).to(subject.case.device)
+        transform, ops = self.network.encoder.transform, len(job.space.ops)
         self.training = as_data(plain[torch.as_tensor(member.train)], member.labels, ops, transform)
         self.tested = as_data(plain[torch.as_tensor(subject.rows)], np.zeros(len(subject.rows)), ops, transform)
 
     def train(self, steps: int, began: Callable[[], None]) -> int:
         """`steps` optimiser steps or a few more (to the end of an epoch); calls `began` after the first, returns how
         many came after it."""
-        recipe, device = self.subject.recipe, self.subject.case.device
+        recipe, device = self.subject.job.recipe, self.subject.case.device
         whole = recipe.updates is not None
         loader = DataLoader(self.training, min(recipe.batch, len(self.training)), shuffle=True, drop_last=whole)
-        per_epoch = max(1, len(self.training) // recipe.batch) if whole else steps_per_epoch(len(self.training), recipe)
+        per_epoch = max(1, len(self.training) // recipe.batch) if whole else self.subject.job.steps_per_epoch
         epochs = -(-steps // per_epoch)
         kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(
@@ -146,12 +145,12 @@ class Conventional:
     def apart(self) -> float:
         """The largest difference of its scores from those of archrank's network with the same weights, as a share of
         the largest score."""
-        subject, member = self.subject, self.subject.members[0]
-        plain = subject.graphs.plain()
-        torch.manual_seed(member.seed)
-        ours = Network(subject.build(member, plain[:2]), subject.recipe.head, plain[:2]).eval()
-        theirs = PygNetwork(ours, subject.space.cells).eval()
-        rows = torch.as_tensor(subject.rows)
+        job = self.subject.job
+        plain = job.graphs.plain()
+        torch.manual_seed(job.members[0].seed)
+        ours = job.network(plain[:2]).eval()
+        theirs = PygNetwork(ours, job.space.cells).eval()
+        rows = torch.as_tensor(self.subject.rows)
         scores = torch.cat([theirs(batch) for batch in DataLoader(self.tested, PREDICTION_BATCH)])
         wanted = ours(plain[rows])[0]
         return float((wanted - scores).abs().max() / wanted.abs().max())

@@ -15,7 +15,6 @@ from archrank.eval.bench.floor import floor
 from archrank.eval.bench.made_up import random_cells
 from archrank.eval.bench.runners import Engine, Runner, make_runner
 from archrank.eval.bench.subject import Subject, prepare
-from archrank.eval.engine.batching import steps_per_epoch
 
 
 class Desk:
@@ -41,12 +40,11 @@ class Desk:
         idle = peak_memory()
         self.subject = prepare(Case(**case))
         self.runner = make_runner(self.subject, variant)
-        recipe, size = self.subject.recipe, len(self.subject.members[0].train)
-        per_epoch = steps_per_epoch(size, recipe)
+        recipe = self.subject.job.recipe
         answer: dict[str, Any] = {
             "idle": idle,
-            "steps": recipe.updates or (recipe.epochs or 0) * per_epoch,
-            "per_epoch": per_epoch,
+            "steps": self.subject.job.steps,
+            "per_epoch": self.subject.job.steps_per_epoch,
             "recipe": recipe.name,
             "batch": recipe.batch,
             "notes": self.subject.notes,
@@ -61,8 +59,7 @@ class Desk:
         `wall` and `cpu`: seconds a step of one member.
         """
         runner, subject = self._ready()
-        recipe, size = subject.recipe, len(subject.members[0].train)
-        cycle = steps_per_epoch(size, recipe) if recipe.updates is None else 1
+        cycle = subject.job.steps_per_epoch if subject.job.recipe.updates is None else 1
         watch = Stopwatch()
         if updates is None:
             if not self.enough:

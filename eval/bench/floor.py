@@ -13,8 +13,6 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from archrank.eval.bench.subject import Subject
-from archrank.eval.engine.batching import steps_per_epoch
-from archrank.eval.engine.network import Network
 from archrank.eval.engine.training import synchronize
 
 TRIES, TRY_S = 5, 0.05
@@ -47,16 +45,16 @@ class Floor:
 
 def floor(subject: Subject) -> Floor:
     """Count one member's work with PyTorch's `FlopCounterMode` and measure the machine."""
-    size, recipe = len(subject.members[0].train), subject.recipe
+    job, member = subject.job, subject.job.members[0]
+    size, recipe = len(member.train), job.recipe
     first = min(recipe.batch, size)
-    mean = first if recipe.updates is not None else (size - (size % recipe.batch == 1)) / steps_per_epoch(size, recipe)
-    graphs = subject.graphs[torch.as_tensor(subject.members[0].train[:first])]
-    network = Network(subject.build(subject.members[0], graphs[:2]), recipe.head, graphs[:2], subject.pairs).train()
+    mean = first if recipe.updates is not None else (size - (size % recipe.batch == 1)) / subject.job.steps_per_epoch
+    graphs = job.graphs[torch.as_tensor(member.train[:first])]
+    network = job.network(graphs[:2], member).train()
     network(graphs[:2], "embed")
-    task = "pairs" if subject.pairs else "score"
     # Structure of the graphs is derived once for a space, so it is no part of a step.
     with torch.no_grad():
-        network(graphs, task)
+        network(graphs, job.task)
     kept: dict[int, int] = {}
     alive: list[Tensor] = []
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
@@ -69,11 +67,11 @@ def floor(subject: Subject) -> Floor:
         return tensor
 
     with FlopCounterMode(display=False) as both, saved_tensors_hooks(note, lambda tensor: tensor):
-        out, extra = network(graphs, task)
+        out, extra = network(graphs, job.task)
         (out.sum() + extra).backward()
     # Not `no_grad`, under which the counter trips over views of weights.
     with torch.inference_mode(), FlopCounterMode(display=False) as once:
-        network.eval()(graphs, "embed" if subject.pairs else "score")
+        network.eval()(graphs, "embed" if job.pairs else "score")
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     tensors = sum(t.numel() * t.element_size() for t in graphs.tensors().values())
     share = mean / first * (2 if recipe.consistency else 1)
@@ -83,7 +81,7 @@ def floor(subject: Subject) -> Floor:
         weights + sum(kept.values()) * share,
         once.get_total_flops() / first,
         tensors / first,
-        matrix_rate(len(subject.members), first * graphs.nodes, subject.dim, device),
+        matrix_rate(len(job.members), first * graphs.nodes, subject.dim, device),
         copy_rate(device),
         mean,
     )

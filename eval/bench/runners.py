@@ -8,15 +8,15 @@ Every runner has `train(steps, began)`, which runs at least `steps` optimiser st
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 
 from archrank.datasets.graphs import Graphs
 from archrank.eval.bench.subject import Subject
-from archrank.eval.engine.batching import steps_per_epoch
-from archrank.eval.engine.recipes import Recipe
-from archrank.eval.engine.training import Trained, fit, predict, synchronize
+from archrank.eval.engine.training import Trained, predict, synchronize
+from archrank.eval.trials.job import TrainingJob
 
 
 class Runner(Protocol):
@@ -40,37 +40,23 @@ class Engine:
 
     def __init__(self, subject: Subject, members: int, one_program: bool = True, compiled: bool = False) -> None:
         self.subject, self.members, self.one_program, self.compiled = subject, members, one_program, compiled
-        self.graphs = subject.graphs
+        self.job = subject.job.with_members(subject.job.members[:members])
         self.trained: Trained | None = None
 
     def train(self, steps: int, began: Callable[[], None]) -> int:
         """See `Runner`."""
-        s = self.subject
-        chosen = s.members[: self.members]
-        recipe = shortened(s.recipe, steps, len(chosen[0].train))
-        total = recipe.updates or (recipe.epochs or 0) * steps_per_epoch(len(chosen[0].train), recipe)
+        device, job = self.subject.case.device, shortened(self.job, steps)
         heard: list[int] = []
 
         def progress(share: float) -> None:
             if not heard:
-                heard.append(total - round(share * total) - 1)
-                synchronize(s.case.device)
+                heard.append(job.steps - round(share * job.steps) - 1)
+                synchronize(device)
                 began()
 
-        self.trained = fit(
-            s.build,
-            self.graphs,
-            chosen,
-            recipe,
-            device=s.case.device,
-            twins=s.twins,
-            pairs=s.pairs,
-            progress=progress,
-            one_program=self.one_program,
-            compiled=self.compiled,
-        )
+        self.trained = job.fit(device=device, progress=progress, one_program=self.one_program, compiled=self.compiled)
         # What was derived for the whole space stays, so that setting up again costs nothing.
-        self.graphs = self.trained.graphs
+        self.job = replace(self.job, graphs=self.trained.graphs)
         return heard[0]
 
     def predict(self) -> int:
@@ -97,11 +83,11 @@ class Engine:
         return sum(map(len, scores))
 
 
-def shortened(recipe: Recipe, steps: int, size: int) -> Recipe:
-    """The recipe cut to about `steps` steps: so many updates, or epochs up to the next whole one."""
-    if recipe.updates is not None:
-        return recipe.model_copy(update={"updates": steps})
-    return recipe.model_copy(update={"epochs": -(-steps // steps_per_epoch(size, recipe))})
+def shortened(job: TrainingJob, steps: int) -> TrainingJob:
+    """The job cut to about `steps` steps: so many updates, or epochs up to the next whole one."""
+    if job.recipe.updates is not None:
+        return job.with_recipe(updates=steps)
+    return job.with_recipe(epochs=-(-steps // job.steps_per_epoch))
 
 
 def make_runner(subject: Subject, variant: str) -> Runner:
@@ -113,4 +99,4 @@ def make_runner(subject: Subject, variant: str) -> Runner:
         return Conventional(subject)
     if variant == "alone":
         return Engine(subject, 1)
-    return Engine(subject, len(subject.members), variant != "loop", variant == "compiled")
+    return Engine(subject, len(subject.job.members), variant != "loop", variant == "compiled")

@@ -1,14 +1,13 @@
-"""A case made ready: its architectures, its members with their labels, its recipe."""
+"""A case made ready: a predictor, its architectures, its members with their labels, its recipe."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from archrank.datasets import load, make_split
 from archrank.datasets.errors import ArchrankError
@@ -17,37 +16,30 @@ from archrank.datasets.space import SearchSpace
 from archrank.eval.bench.case import Case
 from archrank.eval.bench.made_up import random_cells, random_dags
 from archrank.eval.engine.batching import Member, Rows
-from archrank.eval.engine.labels import transform
-from archrank.eval.engine.network import FixedEncoding
-from archrank.eval.engine.recipes import COMMON, RECIPES, Recipe, resolve_recipe
-from archrank.eval.trials.specs import Spec, parse_list
+from archrank.eval.engine.recipes import COMMON, RECIPES
+from archrank.eval.trials.job import TrainingJob, brief_pretraining, make_job
+from archrank.eval.trials.specs import parse_list
 
 
 @dataclass(eq=False)
 class Subject:
-    """A case made ready: everything that `fit` takes, the rows [P] to predict, and what a reader must know.
+    """A case made ready: what trains, the rows [P] to predict, and what a reader must know.
 
     encode: for a fixed encoding, computes it for the predicted rows, which belongs to the cost of prediction.
     """
 
     case: Case
-    spec: Spec
-    space: SearchSpace
-    graphs: Graphs
-    members: list[Member]
-    recipe: Recipe
-    build: Callable[[Member, Graphs], nn.Module]
+    job: TrainingJob
     rows: Rows
-    pairs: bool = False
-    twins: Graphs | None = None
-    encode: Callable[[], Tensor] | None = None
+    encode: Callable[[], Any] | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
     def dim(self) -> int:
         """The width of the network's matrices, as far as its options say."""
-        option = self.spec.info.options.get("dim")
-        return int(self.spec.config.get("dim", option.default if option else 128))
+        spec = self.job.spec
+        option = spec.info.options.get("dim")
+        return int(spec.config.get("dim", option.default if option else 128))
 
 
 def prepare(case: Case) -> Subject:
@@ -61,29 +53,24 @@ def prepare(case: Case) -> Subject:
             f"encoder '{case.encoder}' is trained by scikit-learn; bench measures the harness: leave +{spec.head} out"
         )
     space, graphs, members, rows = _architectures(case)
-    target = spec.info.load()
+    choice, notes = RECIPES[case.recipe], []
     if not spec.info.learned:
-        return _fixed(case, spec, target, space, graphs, members, rows)
-    published = case.recipe == "common" or "paper_recipe" in spec.info.hooks
-    recipe, config = resolve_recipe(
-        RECIPES[case.recipe if published else "common"], target, spec.config, spec.layers(), space
-    )
-    notes = [] if published else [f"{spec.info.name} publishes no recipe of its own: common"]
-    subject = Subject(
-        case,
-        spec,
-        space,
-        graphs,
-        members,
-        _with_batch(recipe, case.batch),
-        lambda member, probe: target(space, **config),
-        rows,
-        "compare" in spec.info.hooks,
-        notes=notes,
-    )
-    if recipe.consistency:
-        subject.twins = target.twins(graphs)
-    return _labelled(subject)
+        choice, notes = COMMON, ["a fixed encoding: its head trains under common"]
+        if spec.info.pretrained:
+            notes.append("pre-training is cut to two steps and not measured; prediction is the head's alone")
+    elif case.recipe != "common" and "paper_recipe" not in spec.info.hooks:
+        choice, notes = COMMON, [f"{spec.info.name} publishes no recipe of its own: common"]
+    job = make_job(brief_pretraining(spec), choice, space, graphs)
+    if case.batch is not None:
+        job = job.with_recipe(batch=case.batch)
+    # A `unit` is taken from the scores themselves: what labels are does not change the cost.
+    job = job.with_members([replace(member, labels=job.labels(member.labels, unit="")) for member in members])
+    if spec.info.learned:
+        return Subject(case, job, rows, notes=notes)
+    predicted = graphs.plain()[torch.as_tensor(rows)]
+    encode = None if spec.info.pretrained else lambda: torch.as_tensor(job.encode(predicted.plain()))
+    features = torch.as_tensor(job.encode(graphs)).detach().double().numpy()
+    return Subject(case, job.with_features(features), rows, encode, notes)
 
 
 def _architectures(case: Case) -> tuple[SearchSpace, Graphs, list[Member], Rows]:
@@ -107,51 +94,3 @@ def _architectures(case: Case) -> tuple[SearchSpace, Graphs, list[Member], Rows]
     rows = splits[0].test[: case.predicted]
     members = [Member(seed, train := split.train(case.budget), worth[train], rows) for seed, split in enumerate(splits)]
     return benchmark.space, benchmark.graphs.plain(), members, rows
-
-
-def _labelled(subject: Subject) -> Subject:
-    """The same with the labels the recipe trains on. A `unit` is taken from the scores themselves: what labels are does
-    not change the cost."""
-    subject.members = [
-        Member(m.seed, m.train, transform(m.labels, subject.recipe.labels, unit=""), m.test) for m in subject.members
-    ]
-    return subject
-
-
-def _with_batch(recipe: Recipe, batch: int | None) -> Recipe:
-    return recipe if batch is None else recipe.model_copy(update={"batch": batch})
-
-
-def _fixed(
-    case: Case, spec: Spec, target: Any, space: SearchSpace, graphs: Graphs, members: list[Member], rows: Rows
-) -> Subject:
-    """A fixed encoding with a head of two hidden layers, under the common recipe."""
-    config = dict(spec.config)
-    notes = ["a fixed encoding: its head trains under common"]
-    if spec.info.pretrained:
-        config |= {name: 2 for name in ("updates", "epochs") if name in spec.info.options and name not in spec.config}
-        notes.append("pre-training is cut to two steps and not measured; prediction is the head's alone")
-    features = torch.as_tensor(target(graphs, space, **config)).detach().float()
-    name = f"encoding/{spec.label}"
-    graphs = graphs.plain()
-    graphs.derive(name, lambda _: features)
-    recipe = _with_batch(COMMON.model_copy(update={"head": spec.layers()}), case.batch)
-    subject = Subject(
-        case,
-        spec,
-        space,
-        graphs,
-        members,
-        recipe,
-        lambda m, probe: FixedEncoding(name, _unused, features[m.train].double().numpy()),
-        rows,
-        notes=notes,
-    )
-    if not spec.info.pretrained:
-        predicted = graphs.plain()[torch.as_tensor(rows)]
-        subject.encode = lambda: torch.as_tensor(target(predicted.plain(), space, **config))
-    return _labelled(subject)
-
-
-def _unused(_: Graphs) -> Tensor:
-    raise RuntimeError("the encoding of every architecture is there already")

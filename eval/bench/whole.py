@@ -11,7 +11,6 @@ import torch
 from archrank.eval.bench.case import Case
 from archrank.eval.bench.runners import Engine
 from archrank.eval.bench.subject import prepare
-from archrank.eval.engine.batching import steps_per_epoch
 
 
 def main(job: str) -> None:
@@ -19,10 +18,8 @@ def main(job: str) -> None:
     wanted = json.loads(job)
     torch.set_num_threads(wanted["threads"])
     subject = prepare(Case(**wanted["case"]))
-    engine = Engine(subject, len(subject.members))
-    recipe = subject.recipe
-    full = recipe.updates or (recipe.epochs or 0) * steps_per_epoch(len(subject.members[0].train), recipe)
-    engine.train(wanted["updates"] or full, lambda: None)
+    engine = Engine(subject, len(subject.job.members))
+    engine.train(wanted["updates"] or subject.job.steps, lambda: None)
     engine.predict()
 
 

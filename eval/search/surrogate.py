@@ -8,24 +8,18 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from archrank.datasets.errors import ArchrankError
-from archrank.encoders.registry import blocks_of
 from archrank.eval.engine.batching import Member, derive_seed
 from archrank.eval.engine.heads import HEADS, Regressor
-from archrank.eval.engine.labels import transform
-from archrank.eval.engine.network import FixedEncoding
-from archrank.eval.engine.recipes import RecipeChoice, common_recipe, resolve_recipe
-from archrank.eval.engine.regressors import block_scales, fit_regressor
-from archrank.eval.engine.training import train
+from archrank.eval.engine.recipes import RecipeChoice
+from archrank.eval.engine.regressors import fit_regressor
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.steps import Belief, History
-from archrank.eval.trials.context import Context
-from archrank.eval.trials.execute import encode_all
+from archrank.eval.trials.encodings import encode_all
+from archrank.eval.trials.job import TrainingJob, make_job
 from archrank.eval.trials.specs import Spec
-from archrank.eval.trials.trial import Planned, Trial
 
 # Networks trained as one stack; more do not fit a cache.
 WIDTH = 30
@@ -75,37 +69,16 @@ class Surrogate:
             folder,
             device,
         )
-        self.encoder = spec.info.load()
-        self.config = dict(spec.config)
-        self.recipe = common_recipe(recipe)
-        if spec.info.learned:
-            self.recipe, self.config = resolve_recipe(
-                recipe, self.encoder, self.config, spec.layers(), pool.benchmark.space
-            )
-        elif spec.neural:
-            self.recipe = self.recipe.model_copy(update={"head": spec.layers()})
+        benchmark = pool.benchmark
+        self.job = make_job(spec, recipe, benchmark.space, benchmark.graphs)
 
     @cached_property
-    def features(self) -> NDArray[np.float64]:
-        """A fixed encoding of the whole table, float [N, F]."""
-        info, benchmark = self.spec.info, self.pool.benchmark
+    def encoded(self) -> TrainingJob:
+        """The job, with the fixed encoding of the whole table where there is one."""
+        if self.spec.info.learned:
+            return self.job
         # Kept under the same identity as in a run, so that one pre-training serves both.
-        trial = Trial(
-            info.name,
-            self.spec.config,
-            self.spec.head,
-            info.source,
-            benchmark.name,
-            benchmark.table,
-            self.target,
-            "",
-            0,
-            "",
-            0,
-            "",
-        )
-        item = Planned(trial, self.spec, benchmark.space.name)
-        return encode_all(item, self.encoder, benchmark, Context(self.folder))[0].double().numpy()
+        return self.job.with_features(encode_all(self.job, self.pool.benchmark, self.target, self.folder)[0])
 
     def believe(self, questions: Sequence[Question]) -> list[Belief]:
         """What the predictor expects of each repeat's candidates, fitted to that repeat's own queries alone."""
@@ -131,14 +104,12 @@ class Surrogate:
 
     def _regress(self, question: Question) -> Belief:
         rows, scores = self._labelled(question)
-        features, asked = self.features, self.pool.rows[list(question.candidates)]
+        asked, features = self.pool.rows[list(question.candidates)], self.encoded.scaled(rows)
         if not (features[rows] != features[rows[0]]).any():
             return Belief(np.zeros(len(asked)), np.ones(len(asked)))
-        if blocks := blocks_of(self.encoder, features, self.pool.benchmark.space):
-            features = features * block_scales(features[rows], blocks)
         head = HEADS[self.spec.head]
         fitted = fit_regressor(
-            self.spec.head, features[rows], transform(scores, "normal"), question.seed, self.spec.head_config
+            self.spec.head, features[rows], self.job.labels(scores), question.seed, self.spec.head_config
         )
         mean = np.asarray(fitted.predict(features[asked]), np.float64)
         if not question.spread:
@@ -153,37 +124,12 @@ class Surrogate:
         members = []
         for question in questions:
             rows, scores = self._labelled(question)
-            labels = transform(scores, self.recipe.labels)
+            labels = self.job.labels(scores)
             asked = self.pool.rows[list(question.candidates)]
             members += [
                 Member(derive_seed(question.seed, f"member {number}"), rows, labels, asked) for number in range(count)
             ]
-        benchmark = self.pool.benchmark
-        if self.spec.info.learned:
-            twins = self.encoder.twins(benchmark.graphs) if self.recipe.consistency else None
-            outcomes = train(
-                lambda member, probe: self.encoder(benchmark.space, **self.config),
-                benchmark.graphs,
-                members,
-                self.recipe,
-                device=self.device,
-                twins=twins,
-                pairs="compare" in self.spec.info.hooks,
-            )
-        else:
-            graphs, name, features = (
-                benchmark.graphs.plain(),
-                f"encoding/{self.spec.label}",
-                torch.from_numpy(self.features).float(),
-            )
-            graphs.derive(name, lambda _: features)
-            outcomes = train(
-                lambda member, probe: FixedEncoding(name, _never, self.features[member.train]),
-                graphs,
-                members,
-                self.recipe,
-                device=self.device,
-            )
+        outcomes = self.encoded.with_members(members).train(device=self.device)
         beliefs = []
         for number in range(len(questions)):
             predicted = np.stack([outcome.predictions for outcome in outcomes[number * count : (number + 1) * count]])
@@ -196,7 +142,3 @@ class Surrogate:
                 Belief(predicted.mean(0), predicted.std(0, ddof=1) if count > 1 else np.zeros(predicted.shape[1]))
             )
         return beliefs
-
-
-def _never(_: object) -> torch.Tensor:
-    raise RuntimeError("a fixed encoding is computed once for the whole space")

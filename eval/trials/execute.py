@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
-import torch
 
 from archrank.datasets import Benchmark, Split, load, make_split
 from archrank.datasets.errors import ArchrankError, message_of, one_line, without_surrogates
-from archrank.datasets.graphs import Graphs
 from archrank.encoders.catalog import confirm, where
 from archrank.encoders.catalog.loading import effects
 from archrank.encoders.catalog.process_state import unchanged
-from archrank.encoders.layers.complexity import Metric
-from archrank.encoders.registry import blocks_of
 from archrank.eval import metrics
 from archrank.eval.engine.batching import Member, Rows
-from archrank.eval.engine.labels import transform
-from archrank.eval.engine.network import FixedEncoding, Network
-from archrank.eval.engine.recipes import Recipe, check_hooks, common_recipe, resolve_recipe
-from archrank.eval.engine.regressors import block_scales, fit_predict
-from archrank.eval.engine.training import Outcome, train
+from archrank.eval.engine.recipes import Recipe, common_recipe
+from archrank.eval.engine.training import Outcome
 from archrank.eval.trials.context import Context
+from archrank.eval.trials.encodings import encode_all
 from archrank.eval.trials.files import NotWritten
 from archrank.eval.trials.groups import Group, ensemble_id
-from archrank.eval.trials.pretrained import read_pretrained, write_pretrained
+from archrank.eval.trials.job import TrainingJob, make_job
 from archrank.eval.trials.provenance import provenance
 from archrank.eval.trials.records import Model, Provenance, TestSet, Timings, TrialFailure, TrialRecord
 from archrank.eval.trials.store import Store
@@ -111,19 +102,15 @@ def _train_group(group: Group, context: Context, on_event: OnEvent, benchmark: B
 
 @dataclass(frozen=True)
 class Prepared:
-    """A group ready to train: its encoder as it is configured, how it is trained, and the rows and labels of every
-    member."""
+    """A group ready to train: the job, and the split of every member."""
 
     benchmark: Benchmark
-    encoder: Any
-    config: dict[str, Any]
-    recipe: Recipe
+    job: TrainingJob
     splits: list[Split]
-    members: list[Member]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedGroup:
     """What training gave: an outcome per member, and the seconds that pre-training and encoding the whole benchmark
     took."""
 
@@ -148,17 +135,12 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
     trial, spec = group.first, group.members[0].spec
     if benchmark.table != trial.table:
         raise RuntimeError(f"the table of {trial.benchmark} is not the one that was planned")
-    encoder = spec.info.load()
+    spec.info.load()
     if spec.info.source != trial.source:
         raise RuntimeError(
             f"the source of {spec.info.path.name} is not the one that was planned: it was edited since; run the same command again, which plans anew"
         )
-    choice = group.members[0].recipe
-    recipe, config = common_recipe(choice), dict(trial.config)
-    if spec.info.learned:
-        recipe, config = resolve_recipe(choice, encoder, config, spec.layers(), benchmark.space)
-    elif spec.neural:
-        recipe = recipe.model_copy(update={"head": spec.layers()})
+    job = make_job(spec, group.members[0].recipe, benchmark.space, benchmark.graphs)
     splits, members = [], []
     for item in group.members:
         split = make_split(benchmark, trial.protocol, item.trial.seed, trial.target)
@@ -166,62 +148,27 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
             raise RuntimeError(f"the split of seed {item.trial.seed} is not the one that was planned")
         rows = split.train(item.trial.budget)
         scores = benchmark.target(split.train_target or trial.target)[rows]
-        labels = transform(scores, recipe.labels, benchmark.direction(trial.target), benchmark.unit(trial.target))
+        labels = job.labels(scores, benchmark.direction(trial.target), benchmark.unit(trial.target))
         splits.append(split)
         members.append(Member(item.trial.seed, rows, labels, split.test, split.test[:ENCODED] if item.encode else None))
-    return Prepared(benchmark, encoder, config, recipe, splits, members)
+    return Prepared(benchmark, job.with_members(members), splits)
 
 
-def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent) -> Trained:
-    """Train the members: a learned encoder as an ensemble, heads on a fixed encoding as one, regressors one after the
-    other."""
-    spec, benchmark, members, recipe = group.members[0].spec, prepared.benchmark, prepared.members, prepared.recipe
-    progress = partial(on_event, "progress")
-    if spec.info.learned:
-        twins = prepared.encoder.twins(benchmark.graphs) if recipe.consistency else None
-        return Trained(
-            train(
-                lambda member, probe: prepared.encoder(benchmark.space, **prepared.config),
-                benchmark.graphs,
-                members,
-                recipe,
-                device=context.device,
-                twins=twins,
-                pairs="compare" in spec.info.hooks,
-                progress=progress,
-                compiled=context.compiled,
-                verified=spec.info.origin == "built-in",
-            )
-        )
-    features, seconds = encode_all(group.members[0], prepared.encoder, benchmark, context)
-    array = features.double().numpy()
-    blocks = blocks_of(prepared.encoder, features, benchmark.space)
-    outcomes = []
-    if spec.neural:
-        graphs, name = benchmark.graphs.plain(), f"encoding/{spec.label}"
-        graphs.derive(name, lambda _: features.float())
-        outcomes = train(
-            lambda member, probe: FixedEncoding(name, _never, array[member.train]),
-            graphs,
-            members,
-            recipe,
-            device=context.device,
-            progress=progress,
-            compiled=context.compiled,
-        )
-    else:
-        for number, member in enumerate(members):
-            scaled = array * block_scales(array[member.train], blocks) if blocks else array
-            outcomes.append(fit_predict(scaled, member, spec.head, spec.head_config))
-            progress((number + 1) / len(members))
-    return Trained(outcomes, pretrain_s=seconds) if spec.info.pretrained else Trained(outcomes, encode_s=seconds)
+def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent) -> TrainedGroup:
+    """Train the members, on a fixed encoding once the whole benchmark is encoded."""
+    job, info, seconds = prepared.job, prepared.job.spec.info, 0.0
+    if not info.learned:
+        features, seconds = encode_all(job, prepared.benchmark, group.first.target, context.store)
+        job = job.with_features(features)
+    outcomes = job.train(device=context.device, progress=partial(on_event, "progress"), compiled=context.compiled)
+    return TrainedGroup(outcomes, **{"pretrain_s" if info.pretrained else "encode_s": seconds})
 
 
-def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context) -> list[Finished]:
+def _finish(group: Group, prepared: Prepared, trained: TrainedGroup, context: Context) -> list[Finished]:
     """Score every member and write down what it was and what it cost."""
-    trial, spec, benchmark = group.first, group.members[0].spec, prepared.benchmark
+    trial, job, benchmark = group.first, prepared.job, prepared.benchmark
     finished = []
-    for item, member, split, outcome in zip(group.members, prepared.members, prepared.splits, trained.outcomes):
+    for item, member, split, outcome in zip(group.members, job.members, prepared.splits, trained.outcomes):
         predict_s = outcome.predict_s + trained.encode_s * len(split.test) / len(benchmark)
         tested, notes = split.test_target or trial.target, list(outcome.notes)
         if tested != trial.target:
@@ -232,20 +179,20 @@ def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context
         record = _record(
             item,
             context,
-            prepared.recipe if spec.neural else None,
+            job.recipe if job.spec.neural else None,
             trained={
                 "compiled": any(note.startswith("compiled:") for note in outcome.notes),
                 "ensemble": ensemble_id(group.members),
             },
             metrics=values,
             error=failure,
-            config=prepared.config,
+            config=job.config,
             timings=Timings(
                 fit_s=outcome.fit_s,
                 predict_s=predict_s,
                 pretrain_s=trained.pretrain_s,
                 architectures_per_s=len(split.test) / predict_s if predict_s > 0 else None,
-                members=len(prepared.members) if spec.neural else 1,
+                members=len(job.members) if job.spec.neural else 1,
             ),
             model=Model(parameters=outcome.parameters, dim=outcome.dim),
             test=TestSet(
@@ -264,82 +211,24 @@ def _finish(group: Group, prepared: Prepared, trained: Trained, context: Context
 def probe(item: Planned, benchmark: Benchmark) -> None:
     """Import an encoder and use it once on a benchmark of a few architectures (unless it is pre-trained).
     ArchrankError, one line, if that fails."""
-    spec, config = item.spec, item.trial.config
+    spec = item.spec
     try:
         with unchanged():
-            encoder = spec.info.load()
+            spec.info.load()
             spec.check_head()
             if spec.info.origin != "built-in":
                 confirm(spec.info)
+            job = make_job(spec, item.recipe, benchmark.space, benchmark.graphs)
             if spec.info.learned:
-                recipe, config = resolve_recipe(item.recipe, encoder, config, spec.layers(), benchmark.space)
-                Network(encoder(benchmark.space, **config), recipe.head, benchmark.graphs, "compare" in spec.info.hooks)
+                job.network(benchmark.graphs)
             elif not spec.info.pretrained:
-                check_hooks(common_recipe(item.recipe), encoder)
-                encoder(benchmark.graphs.plain(), benchmark.space, **config)
+                job.encode(benchmark.graphs.plain())
     except (ArchrankError, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit and others of a stranger's code included
         raise ArchrankError(
             f"encoder {spec.label} cannot be used on {benchmark.name}{where(error, spec.info.path)}: {one_line(error)}"
         ) from error
-
-
-def _never(_: Graphs) -> torch.Tensor:
-    raise RuntimeError("a fixed encoding is computed once for the whole space")
-
-
-def encode_all(
-    item: Planned, function: Callable[..., Any], benchmark: Benchmark, context: Context
-) -> tuple[torch.Tensor, float]:
-    """A fixed encoding of every architecture of a benchmark: float [N, F], and the seconds that took, pre-training
-    included.
-
-    A pre-trained encoding is kept in the store under the hash of its source, configuration, table and hidden target.
-    """
-    trial = item.trial
-    hidden = trial.target if trial.target in get_args(Metric) else None
-    identity = json.dumps(
-        [trial.encoder, trial.config, trial.source, trial.table, hidden, trial.numerics], sort_keys=True
-    )
-    path = context.store / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
-    if item.spec.info.pretrained and (stored := read_pretrained(path, len(benchmark))) is not None:
-        return torch.from_numpy(stored[0]), stored[1]
-    start = time.perf_counter()
-    features = torch.as_tensor(function(with_costs(benchmark, hidden), benchmark.space, **trial.config)).detach().cpu()
-    if features.dim() != 2 or len(features) != len(benchmark):
-        raise ValueError(
-            f"encoding '{trial.encoder}' must give [N, F]; for {len(benchmark)} architectures it gave {list(features.shape)}"
-        )
-    if features.is_complex():
-        raise ValueError(
-            f"encoding '{trial.encoder}' gives complex numbers; give real ones, such as their real and imaginary parts or magnitudes"
-        )
-    if not features.double().isfinite().all():
-        raise ValueError(f"encoding '{trial.encoder}' gives values that are not finite")
-    seconds = time.perf_counter() - start
-    if item.spec.info.pretrained:
-        write_pretrained(path, features.numpy(), seconds)
-    return features, seconds
-
-
-def with_costs(benchmark: Benchmark, hidden: str | None = None) -> Graphs:
-    """The benchmark's graphs, told what its table says of their static cost, for encodings that ask
-    (`layers.complexity.cost`).
-
-    hidden: the target, where it is such a cost itself: no label of a test architecture may reach an encoding. The
-    graphs are others than `benchmark.graphs`, which learned encoders are given whatever their target. A column with
-    holes is left out: costs of two kinds must not be mixed.
-    """
-    graphs = benchmark.graphs.plain()
-    for metric in get_args(Metric):
-        if metric != hidden and metric in benchmark.targets and np.isfinite(counts := benchmark.target(metric)).all():
-            graphs.derive(f"cost/{metric}", partial(_column, counts))
-    return graphs
-
-
-def _column(values: np.ndarray, _: Graphs) -> torch.Tensor:
-    return torch.tensor(np.array(values))
 
 
 def _record(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from archrank.eval.engine import batching as feed
-from archrank.eval.engine.training import train
+from archrank.eval.trials.job import make_job
 from archrank.eval.trials.specs import parse
 from tests.encoders.test_members import LEARNED, SHORT
 from tests.eval.test_training import members
@@ -36,17 +36,8 @@ def double_precision():
 
 
 def trained(cells, name, device, compiled=False):
-    info = parse(name)[0].info
-    encoder, pairs = info.load(), "compare" in info.hooks
-    return train(
-        lambda m, p: encoder(cells.space),
-        cells.graphs,
-        members(cells, 3),
-        SHORT,
-        device=device,
-        pairs=pairs,
-        compiled=compiled,
-    )
+    job = make_job(parse(name)[0], SHORT, cells.space, cells.graphs).with_members(members(cells, 3))
+    return job.train(device=device, compiled=compiled)
 
 
 def assert_alike(found, expected):

@@ -6,7 +6,7 @@ import torch
 
 from archrank.encoders import catalog
 from archrank.eval.engine.recipes import COMMON
-from archrank.eval.engine.training import train
+from archrank.eval.trials.job import make_job
 from archrank.eval.trials.specs import parse
 from tests.eval.test_training import members
 
@@ -25,13 +25,10 @@ def precision(request):
 @pytest.mark.parametrize("precision", [torch.float32, torch.float64], indirect=True, ids=str)
 @pytest.mark.parametrize("name", LEARNED)
 def test_a_member_trains_to_the_same_predictor_alone(cells, name, precision):
-    info = parse(name)[0].info
-    encoder, pairs = info.load(), "compare" in info.hooks
+    job = make_job(parse(name)[0], SHORT, cells.space, cells.graphs)
 
     def trained(company):
-        return [
-            o.predictions for o in train(lambda m, p: encoder(cells.space), cells.graphs, company, SHORT, pairs=pairs)
-        ]
+        return [outcome.predictions for outcome in job.with_members(company).train()]
 
     company = members(cells, 3)
     together, alone = trained(company), trained(company[1:2])[0]

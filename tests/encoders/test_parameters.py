@@ -10,7 +10,7 @@ from archrank.encoders.features.parameters import parameters
 from archrank.encoders.layers.complexity import complexity
 from archrank.eval.metrics import kendall
 from archrank.eval.runners.run import run
-from archrank.eval.trials.execute import with_costs
+from archrank.eval.trials.encodings import with_costs
 from archrank.eval.trials.results import read_results
 from archrank.eval.trials.specs import parse, parse_list
 from archrank.eval.trials.store import Store

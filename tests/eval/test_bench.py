@@ -144,7 +144,7 @@ def test_the_floor_counts_matrix_products():
     case = Case("bag_of_ops", "digits101", budget=16, members=2)
     desk = Desk()
     desk.prepare(asdict(case), "ensemble")
-    width = prepare(case).build(prepare(case).members[0], None).mean.numel()
+    width = prepare(case).job.build(prepare(case).job.members[0]).mean.numel()
     forward = 2 * (width * 128 + 128 * 128 + 128)
     floor = desk.floor()
     assert floor["score_flops"] == forward

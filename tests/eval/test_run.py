@@ -9,7 +9,7 @@ import pytest
 from archrank.datasets.card import as_card
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.runners.run import run
-from archrank.eval.trials.execute import with_costs
+from archrank.eval.trials.encodings import with_costs
 from archrank.eval.trials.results import read_results
 from archrank.eval.trials.specs import parse_list
 from archrank.eval.trials.store import Store

@@ -15,30 +15,26 @@ import torch
 
 from archrank.datasets import load, make_split
 from archrank.eval.engine.batching import Member
-from archrank.eval.engine.labels import transform
-from archrank.eval.engine.recipes import RECIPES, resolve_recipe
-from archrank.eval.engine.training import train
+from archrank.eval.engine.recipes import RECIPES
 from archrank.eval.metrics import kendall
+from archrank.eval.trials.job import make_job
 from archrank.eval.trials.specs import parse
 
 
 def scores(encoder: str, benchmark: str, budget: int, seeds: int, width: int, recipe: str) -> np.ndarray:
     """Kendall's tau [seeds] on the clean test set, trained in ensembles of `width` members."""
     spec, table = parse(encoder)[0], load(benchmark)
-    kind = spec.info.load()
-    chosen, config = resolve_recipe(RECIPES[recipe], kind, spec.config, spec.layers(), table.space)
+    job = make_job(spec, RECIPES[recipe], table.space, table.graphs)
     truth, direction = table.target(), table.direction(table.default_target)
     members = []
     for seed in range(seeds):
         split = make_split(table, "clean", seed)
         rows = split.train(budget)
-        members.append(Member(seed, rows, transform(truth[rows], chosen.labels, direction), split.test))
+        members.append(Member(seed, rows, job.labels(truth[rows], direction), split.test))
     found = []
     for start in range(0, seeds, width):
         part = members[start : start + width]
-        outcomes = train(
-            lambda m, p: kind(table.space, **config), table.graphs, part, chosen, pairs="compare" in spec.info.hooks
-        )
+        outcomes = job.with_members(part).train()
         found += [
             kendall(truth[member.test], outcome.predictions, direction) for member, outcome in zip(part, outcomes)
         ]
