@@ -4,7 +4,8 @@ machine.
 Data folders are searched in this order: those in `$ARCHRANK_DATA` (separated like `$PATH`), `./data`, `../shared/data`.
 An official file found there is imported once; the canonical table is kept in `$ARCHRANK_CACHE` (or the user's cache
 folder) and made again when the file or the importer changes. A custom benchmark, `name.parquet` with `name.json` beside
-it in a data folder or given as a path to its card, is a benchmark like any other.
+it in a data folder or given as a path to its card, is a benchmark like any other; imported ones lie in
+`$ARCHRANK_TABLES` (or the user's data folder, which nobody clears as one clears a cache).
 """
 
 from __future__ import annotations
@@ -43,8 +44,11 @@ def cache_folder() -> Path:
 
 
 def custom_folder() -> Path:
-    """Where `archrank data import` puts custom benchmarks."""
-    return cache_folder() / "own"
+    """Where `archrank data import` puts custom benchmarks: `$ARCHRANK_TABLES`, or `archrank` in the user's data
+    folder."""
+    import platformdirs
+
+    return Path(os.environ.get("ARCHRANK_TABLES") or platformdirs.user_data_dir("archrank"))
 
 
 def embedded() -> list[str]:
@@ -68,7 +72,8 @@ def shadowing() -> list[Path]:
 
 
 def _custom_cards() -> list[Path]:
-    folders = [*data_folders(), custom_folder()]
+    # Version 0.2.0 put imported tables into the cache.
+    folders = [*data_folders(), custom_folder(), cache_folder() / "own"]
     cards = (card for folder in reversed(folders) for card in sorted(folder.glob("*.json")))
     return [card for card in cards if card.is_file() and has_table(card)]
 

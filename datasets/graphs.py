@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -154,14 +154,31 @@ class Graphs:
 
     # ---- other people's types ----
 
-    def to_networkx(self) -> list[networkx.DiGraph]:
-        """One `networkx.DiGraph` each, nodes 0..n-1 with an `op` attribute (and `cell`)."""
+    def attr_columns(self, names: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """Node attributes by name, float32 [B, V] each; empty where there are none. names: of all F of them, as
+        `SearchSpace.attrs` has them; default: `attrs_0`, `attrs_1`, ... (`attrs`, if there is one)."""
+        if self.attrs is None:
+            return {}
+        count = self.attrs.shape[-1]
+        if names is None:
+            names = [f"attrs_{number}" for number in range(count)] if count > 1 else ["attrs"]
+        if len(names) != count:
+            raise DataError(f"{len(names)} names for {count} node attributes")
+        return {name: self.attrs[..., number] for number, name in enumerate(names)}
+
+    def to_networkx(self, names: Sequence[str] | None = None) -> list[networkx.DiGraph]:
+        """One `networkx.DiGraph` each, nodes 0..n-1 with the attributes `op` and `cell`, and their numeric ones under
+        `names` (see `attr_columns`)."""
         import networkx as nx
 
+        columns = {"op": self.ops, "cell": self.cell, **self.attr_columns(names)}
         found = []
-        for ops, adj, mask, cell in zip(self.ops.cpu(), self.adj.cpu(), self.mask.cpu(), self.cell.cpu()):
+        for row, (adj, mask) in enumerate(zip(self.adj.cpu(), self.mask.cpu())):
+            values = {name: column[row].tolist() for name, column in columns.items()}
             graph = nx.DiGraph()
-            graph.add_nodes_from((v, {"op": int(ops[v]), "cell": int(cell[v])}) for v in mask.nonzero()[:, 0].tolist())
+            graph.add_nodes_from(
+                (v, {name: column[v] for name, column in values.items()}) for v in mask.nonzero()[:, 0].tolist()
+            )
             graph.add_edges_from(adj.nonzero().tolist())
             found.append(graph)
         return found
@@ -196,12 +213,15 @@ class Graphs:
         return Batch.from_data_list(found)
 
     def to_dgl(self) -> Any:
-        """A batched `dgl.DGLGraph` with node data `op` and `cell` (needs the extra `archrank[dgl]`)."""
+        """A batched `dgl.DGLGraph` with node data `op`, `cell`, and `attrs` where there are some (needs the extra
+        `archrank[dgl]`)."""
         import dgl
 
         ops, edges, _ = self.edge_list()
         graph = dgl.graph((edges[0], edges[1]), num_nodes=len(ops))
         graph.ndata["op"], graph.ndata["cell"] = ops, self.cell[self.mask]
+        if self.attrs is not None:
+            graph.ndata["attrs"] = self.attrs[self.mask]
         graph.set_batch_num_nodes(self.mask.sum(1))
         graph.set_batch_num_edges(self.adj.sum((1, 2)))
         return graph

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archrank.datasets.errors import DataError
+
+if TYPE_CHECKING:
+    from archrank.datasets.graphs import Graphs
+
+OpPlace = Literal["node", "edge"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +71,32 @@ class SearchSpace:
             free &= self.support & ~self.constant
         u, v = np.nonzero(free)
         return u, v
+
+    def opened(self, max_nodes: int | None = None) -> SearchSpace:
+        """The same space for graphs that its table does not have: any edge is possible, and up to `max_nodes` nodes.
+
+        What is fitted on it scores graphs with edges or sizes that no architecture of the table has.
+        """
+        if max_nodes is not None and max_nodes < self.max_nodes:
+            raise DataError(
+                f"space '{self.name}' has architectures of {self.max_nodes} nodes; max_nodes is {max_nodes}"
+            )
+        return replace(self, max_nodes=max_nodes or self.max_nodes, support=None, constant=None)
+
+    def graphs(self, items: Iterable[Any], *, op_attribute: str = "op", op_on: OpPlace | None = None) -> Graphs:
+        """Architectures of this space without scores, such as the candidates of a search, as a predictor takes them.
+
+        items: B of what `Benchmark.from_graphs` takes (networkx, PyG, DGL, pairs of operations and edges), or texts in
+            the notation of a built-in space, such as `|nor_conv_3x3~0|+...` or `Genotype(...)`. Operations are names or
+            ids of this space; those that stand on edges become nodes, as in an imported table.
+        op_attribute, op_on: as in `Benchmark.from_graphs`.
+
+        Raises DataError that names each problem with its item: unknown operations, cycles, more nodes or other edges
+        than architectures of this space have (see `opened`), missing node attributes. Imports torch.
+        """
+        from archrank.datasets.custom.candidates import as_graphs
+
+        return as_graphs(self, items, op_attribute, op_on)
 
     def to_card(self) -> dict[str, Any]:
         """The part of a benchmark's card that describes the space (`support` is read off the table again)."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archrank.cli.build import build
-from archrank.cli.cards import described, imported
+from archrank.cli.cards import described
 from archrank.cli.console import echo, emit
-from archrank.datasets.io.paths import is_file, is_folder
+from archrank.cli.tables import file_progress, import_, watched
 
 if TYPE_CHECKING:
     from archrank.datasets.importers import Source
@@ -23,24 +22,44 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Benchmark tables: list, get, import, info, verify, build.",
 )
+WIDTH = 80
 Json = Annotated[bool, typer.Option("--json", help="For a machine.")]
 
 
 @app.command("list")
 def list_(as_json: Json = False) -> None:
-    """Every benchmark archrank knows, and whether it is available locally."""
-    from archrank.datasets.catalog import available, shadowing, titles
+    """Every benchmark archrank knows, whether it is available locally, and where the files of a missing one go."""
+    from archrank.datasets.catalog import available, data_folders, shadowing, titles
+    from archrank.datasets.importers import SOURCES
 
     called = titles()
     rows = [{"name": name, "state": state, "title": called.get(name, "")} for name, state in available().items()]
+    for row in rows:
+        if source := SOURCES.get(row["name"]):
+            row |= {"file": source.file, "obtain": source.obtain}
     if as_json:
         emit(rows)
         return
     width, wide = (max(len(row[column]) for row in rows) for column in ("name", "state"))
     for row in rows:
-        echo(f"{row['name']:<{width}}  {row['state']:<{wide}}  {row['title']}".rstrip())
+        for line in _wrapped(f"{row['name']:<{width}}  {row['state']:<{wide}}  ", row["title"]):
+            echo(line)
+        if row["state"] == "missing":
+            for line in _wrapped("    put ", f"{row['file']} into a data folder", 8):
+                echo(line)
+    looked = ", ".join(map(str, data_folders())) or "none exists; set ARCHRANK_DATA or make ./data"
+    for line in _wrapped(
+        "data folders: ", f"{looked}. `archrank data get NAME` fetches a missing benchmark, or says where to get it."
+    ):
+        echo(line)
     for card in shadowing():
         echo(f"ignored: {card} takes the name of a benchmark that archrank comes with", err=True)
+
+
+def _wrapped(head: str, text: str, indent: int | None = None) -> list[str]:
+    """The text behind its head, in lines of at most 80 columns; further ones under the text, or by so many columns."""
+    under = " " * (len(head) if indent is None else indent)
+    return textwrap.wrap(head + text, WIDTH, subsequent_indent=under, break_on_hyphens=False)
 
 
 @app.command()
@@ -74,82 +93,15 @@ def get(
 
     source = _source(name)
     folder = to or _data_folder()
-    with _progress(f"{name}: fetching") as progress:
+    with file_progress(f"{name}: fetching") as progress:
         files = fetch(source, folder, progress)
     for file in files:
         echo(f"{file}")
     found = importer_of(source).locate(folder, source.variant)
     assert found is not None and source.name in SOURCES
-    with _watched(f"{name}: importing"):
+    with watched(f"{name}: importing"):
         card = import_file(source, found)
     echo(f"imported as {name}: {card.with_suffix('.parquet')}")
-
-
-@app.command("import")
-def import_(
-    file: Annotated[
-        Path, typer.Argument(help="An official file or folder, or a CSV, TSV or Parquet table of your own.")
-    ],
-    name: Annotated[
-        str | None, typer.Option("--as", help="Which benchmark it is [by its name]; for a custom one, what to call it.")
-    ] = None,
-    own: Annotated[bool, typer.Option("--own", help="It is a custom benchmark, whatever the file is called.")] = False,
-    space: Annotated[
-        str | None, typer.Option("--space", help="Custom: search space, which statistics count once [one of its own].")
-    ] = None,
-    ops: Annotated[
-        str | None, typer.Option("--ops", help="Custom: operations in the order of their ids, a,b,c.")
-    ] = None,
-    roles: Annotated[
-        str | None, typer.Option("--roles", help="Custom: input=a,output=b,none=c,skip=d [by usual names].")
-    ] = None,
-    metrics: Annotated[
-        str | None, typer.Option("--metrics", help="Custom: columns of scores [all that look like scores].")
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option("--target", help="Custom: metric predicted when none is named [the first accuracy].")
-    ] = None,
-    minimize: Annotated[
-        str | None, typer.Option("--minimize", help="Custom: metrics where less is better [by their names].")
-    ] = None,
-    units: Annotated[str | None, typer.Option("--units", help="Custom: accuracy=%,latency=ms.")] = None,
-    to: Annotated[
-        Path | None, typer.Option("--to", help="Custom: folder to write it to [a folder of archrank's own].")
-    ] = None,
-) -> None:
-    """Turn an official file, or your own table, into a checked benchmark. Repeating it is safe; a bad file changes
-    nothing."""
-    from archrank.datasets.catalog import custom_folder, import_file
-    from archrank.datasets.errors import ArchrankError
-
-    if not is_file(file) and not is_folder(file):
-        raise ArchrankError(f"{file}: there is no such file")
-    source = None if own else _guess(file, name)
-    if source is not None:
-        with _watched(f"{source.name}: importing"):
-            card = import_file(source, file)
-        _say_imported(card)
-        return
-    from archrank.datasets.benchmark import write_benchmark
-    from archrank.datasets.custom.files import read_custom
-    from archrank.datasets.custom.options import TableOptions
-
-    folder = to or custom_folder()
-    options = TableOptions(
-        name or file.stem,
-        space=space,
-        ops=_words(ops),
-        roles=_pairs("--roles", roles),
-        minimize=_words(minimize),
-        units=_pairs("--units", units),
-        default_target=target,
-        source=f"custom benchmark {file.name}",
-    )
-    frame, described = read_custom(file, options, metrics=_words(metrics))
-    kept = {} if units is not None else _kept_units(folder / f"{described['name']}.json", described["metrics"])
-    _say_imported(write_benchmark(folder, frame, described).with_suffix(".json"))
-    if kept:
-        echo(f"units kept from the last import: {', '.join(f'{metric}={unit}' for metric, unit in kept.items())}")
 
 
 @app.command()
@@ -203,96 +155,11 @@ def _source(name: str) -> Source:
     return SOURCES[name]
 
 
-def _guess(file: Path, name: str | None) -> Source | None:
-    """The benchmark a file belongs to by its name, or the one that was named; None for a table of one's own."""
-    from archrank.datasets.errors import ArchrankError, unknown
-    from archrank.datasets.importers import SOURCES
-
-    if name is not None and name in SOURCES:
-        return SOURCES[name]
-    known = [
-        source for source in SOURCES.values() if file.name in source.file.replace("/", " ").replace(",", " ").split()
-    ]
-    if name is None and len(known) == 1:
-        return known[0]
-    if file.suffix.lower() in (".csv", ".parquet", ".tsv"):
-        return None
-    formats = "your own tables are .csv, .tsv or .parquet (unpack or convert others)"
-    if name is not None:
-        raise ArchrankError(f"{file}: {formats}; and {unknown('benchmark', name, SOURCES)}")
-    raise ArchrankError(f"{file}: which benchmark is this? say it with --as NAME (`archrank data list`); {formats}")
-
-
 def _data_folder() -> Path:
     from archrank.datasets.catalog import data_folders
 
     return next(iter(data_folders()), Path("data"))
 
 
-def _words(text: str | None) -> list[str] | None:
-    return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _pairs(option: str, text: str | None) -> dict[str, str] | None:
-    from archrank.datasets.errors import ArchrankError
-
-    example = {"--units": "accuracy=%,latency=ms", "--roles": "input=a,output=b,none=c,skip=d"}[option]
-    pairs = [word.partition("=") for word in _words(text) or []]
-    if wrong := [left for left, _, right in pairs if not left or not right]:
-        what = "unit" if option == "--units" else "operation"
-        raise ArchrankError(f"{option}: '{wrong[0]}' has no {what}; write {example}")
-    return {left.strip(): right.strip() for left, _, right in pairs} or None
-
-
-def _kept_units(card: Path, metrics: dict[str, Any]) -> dict[str, str]:
-    """Gives metrics the units that they had when the table was last imported; returns these."""
-    from archrank.datasets.card import read_card
-    from archrank.datasets.errors import DataError
-
-    try:
-        before = read_card(card).metrics
-    except DataError:  # there is none, or none that can be read
-        return {}
-    kept = {metric: before[metric].unit for metric in metrics if metric in before and before[metric].unit}
-    for metric, unit in kept.items():
-        metrics[metric]["unit"] = unit
-    return kept
-
-
-def _say_imported(path: Path) -> None:
-    from archrank.datasets.card import read_card
-
-    for line in imported(read_card(path), path):
-        echo(line)
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A rich bar on a terminal, nothing elsewhere."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def _watched(title: str) -> Iterator[None]:
-    """Progress through the file that an importer reads."""
-    from archrank.datasets.io.bounded import WATCH
-
-    with _progress(title) as progress:
-        token = WATCH.set(progress)
-        try:
-            yield
-        finally:
-            WATCH.reset(token)
-
-
+app.command("import")(import_)
 app.command("build")(build)

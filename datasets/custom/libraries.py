@@ -62,7 +62,12 @@ def as_graph(graph: Any, reading: Reading) -> CustomGraph:
             ops = [op_of(op) for op in as_list(graph[0])]
         except TypeError:
             raise DataError("a pair must be (ops, edges), edges being pairs of node positions") from None
-        return CustomGraph(ops, pairs(graph[1]))
+        edges = pairs(graph[1])
+        if reading.op_on == "edge":
+            return CustomGraph(
+                edges=edges, edge_ops=ops, nodes=1 + max((v for edge in edges for v in edge), default=-1)
+            )
+        return CustomGraph(ops, edges)
     raise DataError(
         f"a {type(graph).__name__} is no graph that is known here (networkx, PyG, DGL, or a pair of ops and edges)"
     )
@@ -161,16 +166,23 @@ def _op_ids(values: Any, name: str, what: str) -> list[Any]:
 
 
 def _columns(tables: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
-    """The held node attributes, those of several columns one by one: `name_0`, `name_1`, ..."""
+    """The held node attributes, those of several columns one by one: `name_0`, `name_1`, ..., each held by its own name
+    or by that of its table."""
     found: dict[str, Any] = {}
-    for name in reading.held(set(tables)):
-        rows = as_list(tables[name])
-        if rows and isinstance(rows[0], list):
-            found |= {
-                f"{name}_{at}" if len(rows[0]) > 1 else name: [row[at] for row in rows] for at in range(len(rows[0]))
-            }
-        else:
-            found[name] = rows
+    for name, table in sorted(tables.items()):
+        rows = as_list(table)
+        several = len(rows[0]) if rows and isinstance(rows[0], list) else 0
+        if reading.attributes is None or name in reading.attributes:
+            wanted = None
+        elif not (wanted := {f"{name}_{at}" for at in range(several)} & set(reading.attributes)):
+            continue
+        columns = (
+            {f"{name}_{at}" if several > 1 else name: [row[at] for row in rows] for at in range(several)}
+            if several
+            else {name: rows}
+        )
+        found |= {column: values for column, values in columns.items() if wanted is None or column in wanted}
+    reading.held(set(found) | set(tables))
     return found
 
 

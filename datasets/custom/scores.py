@@ -123,6 +123,21 @@ class Scores:
             for metric in self.metrics
         }
 
+    def missing(self) -> dict[str, int]:
+        """How many architectures have no score, of the metrics where some have none."""
+        counts = {metric: int(np.isnan(self.columns[metric]).sum()) for metric in self.metrics}
+        return {metric: count for metric, count in counts.items() if count}
+
+    def gaps(self) -> list[str]:
+        """What follows from scores that are missing, in a sentence."""
+        total = len(self.columns[self.metrics[0]])
+        told = [f"'{metric}' in {count:,}" for metric, count in self.missing().items()]
+        if not told:
+            return []
+        return [
+            f"of {total:,} architectures some have no score ({', '.join(told)}); they are left out where it is the target"
+        ]
+
     def markers(self) -> list[str]:
         """What looks like a marker of missing values, metric by metric."""
         return [f"'{metric}': {said}" for metric in self.metrics if (said := marker(self.columns[metric]))]

@@ -6,7 +6,6 @@ Every problem is named with the row it stands in, several at once, so that a tab
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,31 +18,15 @@ from archrank.datasets.custom.graph import CustomGraph, Problems, as_list, as_va
 from archrank.datasets.custom.libraries import Reading, as_graph
 from archrank.datasets.custom.options import TableOptions
 from archrank.datasets.custom.ordering import OrderedGraph, ordered
+from archrank.datasets.custom.raw import RawTable
 from archrank.datasets.custom.roles import class_keys, leak_warning, op_roles
+from archrank.datasets.custom.runs import averaged
 from archrank.datasets.custom.scores import Scores, score_table
 from archrank.datasets.errors import DataError, warn
 from archrank.datasets.importers.common import flat
 
 # Padded adjacency of a table that is made here, in bytes.
 PADDED_LIMIT = 1 << 30
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """Graphs as they were given and their scores, one row each. rows: what each row is called in an error. where: what
-    the table is.
-
-    repeats: metric -> columns of `scores` that hold its single training runs. notes: what was done when it was read.
-    """
-
-    graphs: Sequence[CustomGraph]
-    scores: pd.DataFrame
-    rows: Sequence[str]
-    where: str
-    arch: Sequence[str] | None = None
-    repeats: Mapping[str, list[str]] = field(default_factory=dict)
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    notes: Sequence[str] = ()
 
 
 def from_graphs(
@@ -62,6 +45,7 @@ def from_graphs(
     op_attribute: str = "op",
     op_on: Literal["node", "edge"] | None = None,
     node_attributes: Collection[str] | None = None,
+    average: bool = False,
     save_to: Path | str | None = None,
 ) -> Benchmark:
     """A benchmark from N graphs and their scores.
@@ -75,6 +59,8 @@ def from_graphs(
     op_attribute: name of the attribute that holds operations. op_on: whether they stand on nodes or on edges, where
         both have some; those of edges become nodes (see `archrank.datasets.custom.edge_operations`).
     node_attributes: the numeric node attributes to hold (default: all; what is no number at every node is refused).
+    average: rows with equal graphs (and names) are repeated measurements: their scores are averaged, and the single
+        ones kept as the noise of the table.
     save_to: a folder to write `<name>.parquet` and `<name>.json` into, from then on a benchmark known by its name
     there.
     name, title, space, ops, roles, minimize, units, default_target: see `TableOptions`.
@@ -91,7 +77,7 @@ def from_graphs(
         name,
         None if arch is None else [str(as_value(one)) for one in as_list(arch)],
     )
-    frame, card = describe(raw, options)
+    frame, card = describe(averaged(raw) if average else raw, options)
     for note in card["facts"]["notes"]:
         warn(f"{name}: {note}")
     if save_to is not None:
@@ -149,6 +135,7 @@ def describe(raw: RawTable, options: TableOptions) -> tuple[pd.DataFrame, dict[s
         *raw.notes,
         leak_warning(vocabulary, roles, options.roles is not None),
         *scores.markers(),
+        *scores.gaps(),
     ]
     space: dict[str, Any] = {
         "name": options.space or options.name,
@@ -169,6 +156,7 @@ def describe(raw: RawTable, options: TableOptions) -> tuple[pd.DataFrame, dict[s
         "facts": {
             "architectures": len(names),
             "classes": len(set(keys)),
+            **({"missing": missing} if (missing := scores.missing()) else {}),
             "key_rule": rule,
             "left_out": dict(raw.left_out),
             "notes": [note for note in notes if note],
@@ -204,8 +192,8 @@ def _names(raw: RawTable, problems: Problems) -> list[str]:
         elif name in first:
             problems.add(
                 row,
-                f"repeats architecture '{name[:60]}' of {first[name]}; rows of several trainings are averaged where a column such as "
-                "'seed' or 'run' tells them apart and their graphs are equal",
+                f"repeats architecture '{name[:60]}' of {first[name]}; rows of several trainings are averaged where their graphs are "
+                "equal and a column such as 'seed' or 'run' tells them apart, or on request (--average)",
             )
         first.setdefault(name, row)
     return names

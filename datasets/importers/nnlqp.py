@@ -1,8 +1,7 @@
 """NNLQP (Liu et al., ICPP 2022): latency of whole ONNX networks on deployment platforms.
 
 Graph: one node per ONNX operator, `input` in front of what is fed in and `output` behind what comes out; weights are no
-nodes. The file format is read directly (ONNX is a protocol-buffer message), so neither onnx nor its runtime is needed,
-and nothing in a file is run.
+nodes (see `datasets.io.onnx`).
 
 Reads a folder with `gt.txt`, one measurement per line: id, ONNX file, batch size, milliseconds, family, platform
 number, stage. Written from the published reader and tested on ONNX files made by hand; the release itself was not at
@@ -20,15 +19,13 @@ import numpy as np
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import flat, metric
 from archrank.datasets.importers.source import Importer, Source
-from archrank.datasets.io import tfrecord
 from archrank.datasets.io.bounded import JSON_LIMIT, read_bytes, safe_member, tell
+from archrank.datasets.io.onnx import ONNX_LIMIT, parse_onnx
 from archrank.datasets.keys import graph_keys
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ONNX_LIMIT = 2 << 30
-LARGEST = 2000
 INPUT, OUTPUT = "input", "output"
 Parsed = tuple[list[str], list[tuple[int, int]]]
 
@@ -44,51 +41,6 @@ def locate(root: Path, variant: str = "") -> Path | None:
 def files(path: Path, variant: str = "") -> list[Path]:
     """The file to watch for changes."""
     return [path / "gt.txt"]
-
-
-def _texts(message: bytes, tag: int) -> list[str]:
-    return [
-        value.decode("utf-8", errors="replace")
-        for number, _, value in tfrecord.fields(message)
-        if number == tag and isinstance(value, bytes)
-    ]
-
-
-def parse_onnx(data: bytes, where: str) -> Parsed:
-    """Operator names and edges of an ONNX model, in its (topological) order; DataError if it is damaged, cyclic or
-    empty.
-
-    ModelProto: 7 graph. GraphProto: 1 node, 5 initializer, 11 input, 12 output. NodeProto: 1 input, 2 output, 4
-    op_type.
-    """
-    try:
-        graphs = [value for number, _, value in tfrecord.fields(data) if number == 7 and isinstance(value, bytes)]
-        parts: dict[int, list[bytes]] = {1: [], 5: [], 11: [], 12: []}
-        for number, _, value in tfrecord.fields(graphs[0]) if graphs else ():
-            if number in parts and isinstance(value, bytes):
-                parts[number].append(value)
-        weights = {name for part in parts[5] for name in _texts(part, 8)}
-        inputs = [name for part in parts[11] for name in _texts(part, 1) if name not in weights]
-        outputs = [name for part in parts[12] for name in _texts(part, 1)]
-        steps = [(_texts(part, 1), _texts(part, 2), _texts(part, 4)) for part in parts[1]]
-    except ValueError as error:
-        raise DataError(f"{where}: not a complete ONNX file ({error})") from None
-    if not steps or len(steps) > LARGEST:
-        raise DataError(f"{where}: holds {len(steps)} operators; 1 to {LARGEST} make sense here; is it an ONNX file?")
-    made_later = {name for _, results, _ in steps for name in results}
-    ops, edges, maker = [INPUT], set(), dict.fromkeys(inputs, 0)
-    for sources, results, kind in steps:
-        for source in sources:
-            if source in maker:
-                edges.add((maker[source], len(ops)))
-            elif source in made_later:
-                raise DataError(
-                    f"{where}: operator {len(ops)} reads '{source[:60]}' before it is made; the graph is cyclic or out of order"
-                )
-        maker |= dict.fromkeys(results, len(ops))
-        ops.append(kind[0] if kind else "unknown")
-    edges |= {(maker[name], len(ops)) for name in outputs if name in maker}
-    return [*ops, OUTPUT], sorted(edges)
 
 
 def _measurements(path: Path) -> dict[tuple[str, int], dict[str, float]]:
@@ -130,7 +82,8 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
             tell(len(parsed), len(rows))
             if not (path / name).resolve().is_relative_to(path.resolve()):
                 raise DataError(f"{path / name}: a link out of the folder; refused")
-            parsed[name] = parse_onnx(read_bytes(path / name, ONNX_LIMIT), str(path / name))
+            graph = parse_onnx(read_bytes(path / name, ONNX_LIMIT), str(path / name))
+            parsed[name] = [INPUT, *(node.kind for node in graph.nodes), OUTPUT], graph.edges
     vocabulary = _vocabulary(parsed)
     place = {op: number for number, op in enumerate(vocabulary)}
     ops = [[place[op] for op in parsed[name][0]] for name, _ in rows]

@@ -91,6 +91,14 @@ def fields(message: bytes) -> Iterator[Field]:
         at += size
 
 
+def varints(packed: bytes) -> Iterator[int]:
+    """The whole numbers that a field packs together, one after the other. ValueError if it is damaged."""
+    at = 0
+    while at < len(packed):
+        value, at = _varint(packed, at)
+        yield value
+
+
 def _varint(message: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:

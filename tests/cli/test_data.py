@@ -16,6 +16,7 @@ ENTRY = {"valid_perf": 0.8, "perf": 0.79, "latency": 0.01, "para": 1.5}
 def place(tmp_path, monkeypatch):
     """A fresh machine: no data folder, an empty cache."""
     monkeypatch.setenv("ARCHRANK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ARCHRANK_TABLES", str(tmp_path / "tables"))
     monkeypatch.delenv("ARCHRANK_DATA", raising=False)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -195,8 +196,10 @@ def test_list_names_every_benchmark_and_its_state(place, capsys):
     assert (
         all(titles.values())
         and titles["digits101"] == catalog.load("digits101").card.title
-        and titles["digits101"] in out
+        and titles["digits101"] in " ".join(out.split())
     )
+    assert max(map(len, out.splitlines())) <= 80
+    assert "put nasbench101/nasbench_only108.tfrecord or" in " ".join(out.split())
     (place / "data").mkdir()
     (place / "data" / "broken.json").write_text("{")
     (place / "data" / "broken.parquet").write_text("")

@@ -22,6 +22,7 @@ def real_data():
 def cache(tmp_path, monkeypatch):
     """An empty cache folder, no data folder: what a fresh machine has."""
     monkeypatch.setenv("ARCHRANK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ARCHRANK_TABLES", str(tmp_path / "tables"))
     monkeypatch.delenv("ARCHRANK_DATA", raising=False)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")

@@ -212,7 +212,7 @@ def test_rows_of_several_trainings_are_averaged(tmp_path):
     path.write_text("arch,ops,edges,accuracy\na,in x out,0>1 1>2,1\na,in x out,0>1 1>2,3\n")
     with pytest.raises(
         DataError,
-        match="repeats architecture 'a' of line 2; rows of several trainings are averaged where a column such as 'seed'",
+        match="repeats architecture 'a' of line 2; rows of several trainings are averaged where their graphs are equal and a column such as 'seed'",
     ):
         read_custom(path)
 

@@ -190,6 +190,7 @@ def test_a_table_under_another_card_is_refused(tmp_path):
 
 def test_official_names_cannot_be_taken(tmp_path, monkeypatch):
     monkeypatch.setenv("ARCHRANK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ARCHRANK_TABLES", str(tmp_path / "tables"))
     monkeypatch.setenv("ARCHRANK_DATA", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     frame, card = table()
@@ -210,6 +211,7 @@ def test_official_names_cannot_be_taken(tmp_path, monkeypatch):
 
 def test_an_official_table_that_is_not_what_its_name_promises_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("ARCHRANK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ARCHRANK_TABLES", str(tmp_path / "tables"))
     monkeypatch.setenv("ARCHRANK_DATA", str(tmp_path))
     (tmp_path / "nasbench_graph").mkdir()
     entry = {"valid_perf": 0.8, "perf": 0.79, "latency": 0.01, "para": 1.5}

@@ -12,6 +12,7 @@ import pytest
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers import deepnets1m, nasbench_asr, nnlqp
+from archrank.datasets.io.onnx import parse_onnx
 
 VECTORS = [[[0, 1], [1, 0, 0], [4, 0, 1, 0]], [[5, 0], [5, 0, 0], [5, 0, 0, 0]], [[2, 0], [3, 1, 1], [0, 1, 1, 1]]]
 
@@ -255,7 +256,7 @@ def test_onnx_networks(tmp_path):
 )
 def test_wrong_onnx_files_are_refused(data, says):
     with pytest.raises(DataError, match=says):
-        nnlqp.parse_onnx(data, "a.onnx")
+        parse_onnx(data, "a.onnx")
 
 
 @pytest.mark.parametrize(

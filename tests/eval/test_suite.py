@@ -11,6 +11,7 @@ def without_tables(monkeypatch, tmp_path):
     """A machine with no data folder and nothing imported."""
     monkeypatch.setenv("ARCHRANK_DATA", "")
     monkeypatch.setenv("ARCHRANK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("ARCHRANK_TABLES", str(tmp_path / "tables"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
