@@ -20,7 +20,8 @@ from torch import nn
 from archrank.datasets.benchmark import Benchmark
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
-from archrank.encoders.catalog import where
+from archrank.encoders.catalog import confirm, where
+from archrank.encoders.catalog.apart import apart
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.network import Network, parameters
@@ -34,6 +35,8 @@ from archrank.eval.trials.specs import Spec
 
 Verdict = Literal["pass", "fail", "fact"]
 CLOSE = 1e-4
+# Seconds that one check of an encoder may take in a process of its own.
+PATIENCE_S = 1800.0
 
 
 @dataclass(frozen=True)
@@ -45,23 +48,24 @@ class Finding:
     said: str
 
 
-def check(spec: Spec, begun: Callable[[str], None] | None = None) -> Iterator[Finding]:
-    """Check one encoder, a finding at a time. A check that cannot run because an earlier one failed is left out.
+def check(spec: Spec) -> Iterator[Finding]:
+    """Check one encoder, a finding at a time. A check that cannot run because an earlier one failed is left out."""
+    return (step for step in steps(spec) if isinstance(step, Finding))
 
-    begun: called with the name of each check before it runs; slow encoders take minutes.
-    """
+
+def steps(spec: Spec) -> Iterator[str | Finding]:
+    """The name of each check before it runs, as slow encoders take minutes, and what it found."""
     benchmark = synthetic()
-    steps = _LEARNED if spec.info.learned else _FIXED
+    checks = _LEARNED if spec.info.learned else _FIXED
     subject: _Subject | None = None
     left_out: frozenset[str] = frozenset()
-    for name, step in steps.items():
+    for name, one_check in checks.items():
         if name in left_out:
             continue
-        if begun is not None:
-            begun(name)
+        yield name
         try:
             subject = subject or _Subject(spec, benchmark)
-            verdict, said = step(subject)
+            verdict, said = one_check(subject)
         except ArchrankError as error:
             verdict, said = "fail", str(error)
         except (Exception, SystemExit) as error:  # whatever a stranger's code raises is what this command is for
@@ -69,6 +73,27 @@ def check(spec: Spec, begun: Callable[[str], None] | None = None) -> Iterator[Fi
         yield Finding(name, verdict, said)
         if verdict == "fail":
             left_out |= NEEDS.get(name, frozenset())
+
+
+def steps_apart(spec: Spec) -> Iterator[str | Finding]:
+    """The same in a process of its own: code that crashes, hangs or ends its process fails the check it is in."""
+    name = "loading"
+    try:
+        for step in apart().each(_plain_steps, spec, patience=PATIENCE_S):
+            if step is None:
+                return
+            name = step[0]
+            yield Finding(*step) if len(step) > 1 else name
+    except ArchrankError as error:
+        yield Finding(name, "fail", str(error))
+
+
+def _plain_steps(spec: Spec) -> Iterator[list[str]]:
+    torch.set_num_threads(1)
+    if spec.info.origin != "built-in":
+        confirm(spec.info)
+    for step in steps(spec):
+        yield [step.name, step.verdict, step.said] if isinstance(step, Finding) else [step]
 
 
 class _Subject:

@@ -6,14 +6,11 @@ import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from archrank.cli.console import echo, emit, is_terminal, only_json, overwritten
-
-if TYPE_CHECKING:
-    from archrank.eval.trials.specs import Spec
 
 ENCODER = '''"""{title}: an encoder of your own."""
 
@@ -68,8 +65,7 @@ def check(
     specs = parse_list(",".join(encoders), "apart")
     import torch
 
-    from archrank.eval.check import Finding, summary
-    from archrank.eval.check import check as examine
+    from archrank.eval.check import Finding, steps, steps_apart, summary
 
     torch.set_num_threads(1)
     failed, found = 0, {}
@@ -78,41 +74,19 @@ def check(
             echo(spec.label)
         findings = []
         with only_json(as_json):
-            unfit = _cannot_be_loaded(spec)
-            for finding in (
-                [Finding("loading", "fail", unfit)]
-                if unfit
-                else examine(spec, _begun if is_terminal() and not as_json else None)
-            ):
-                findings.append(finding)
-                failed += finding.verdict == "fail"
-                if not as_json:
-                    echo(f"  {finding.verdict:<4}  {finding.name:<16}  {finding.said}")
+            for step in steps(spec) if spec.info.origin == "built-in" else steps_apart(spec):
+                if isinstance(step, Finding):
+                    findings.append(step)
+                    failed += step.verdict == "fail"
+                    if not as_json:
+                        echo(f"  {step.verdict:<4}  {step.name:<16}  {step.said}")
+                elif is_terminal() and not as_json:
+                    overwritten(f"  ...   {step}")  # the finding is written over it
         found[spec.label] = summary(findings)
     if as_json:
         emit(found)
     if failed:
         raise typer.Exit(1)
-
-
-def _cannot_be_loaded(spec: Spec) -> str | None:
-    """Why a plug-in cannot be imported, or is other than its text says; found out in a process of its own."""
-    from archrank.datasets.errors import ArchrankError
-    from archrank.encoders.catalog import confirm
-    from archrank.encoders.catalog.apart import apart
-
-    if spec.info.origin == "built-in":
-        return None
-    try:
-        apart().call(confirm, spec.info, doing=f"encoder {spec.info.place}")
-    except ArchrankError as error:
-        return str(error)
-    return None
-
-
-def _begun(name: str) -> None:
-    """Says on a terminal what is being checked; the finding is written over it."""
-    overwritten(f"  ...   {name}")
 
 
 def new(

@@ -16,7 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -43,28 +43,38 @@ class Apart:
         doing: what it is about, for messages. ArchrankError if it raises that, dies, or takes longer than `patience`
         seconds (default `PATIENCE`).
         """
+        *_, value = self.each(function, *arguments, doing=doing, patience=patience)
+        return value
+
+    def each(
+        self, function: Callable[..., Any], *arguments: Any, doing: str = "", patience: float | None = None
+    ) -> Iterator[Any]:
+        """The same for a generator: what it yields, as it comes, then what it returns. patience: for each of them."""
         if self._process is None:
             self._start()
         assert self._process is not None and self._process.stdin is not None
         patience = PATIENCE if patience is None else patience
         request = pickle.dumps((function, arguments))
+        answer: dict[str, Any] | None = {}
         try:
             self._process.stdin.write(struct.pack("<Q", len(request)) + request)
             self._process.stdin.flush()
-            answer = self._answer(time.monotonic() + patience)
+            while "yielded" in (answer := self._answer(time.monotonic() + patience) or {}):
+                yield answer["yielded"]
         except BrokenPipeError:
-            answer = None
+            answer = {}
         except BaseException:
             self.close()
             raise
-        if answer is None:
+        if not answer:
             raise ArchrankError(f"{doing}: {self._end(patience)}".removeprefix(": "))
         if "error" in answer:
             raise ArchrankError(answer["error"])
-        return answer["value"]
+        yield answer["value"]
 
     def _start(self) -> None:
         self._pipe, theirs = os.pipe()
+        self._read = b""
         self._log = tempfile.TemporaryFile()  # noqa: SIM115
         variables = os.environ | {
             "PYTHONPATH": os.pathsep.join(sys.path),
@@ -83,14 +93,14 @@ class Apart:
         os.close(theirs)
 
     def _answer(self, until: float) -> dict[str, Any] | None:
-        text = b""
-        while not text.endswith(b"\n"):
+        while b"\n" not in self._read:
             if not select.select([self._pipe], [], [], max(0.0, until - time.monotonic()))[0] or not (
                 part := os.read(self._pipe, 1 << 16)
             ):
                 return None
-            text += part
-        answer: dict[str, Any] = json.loads(text)
+            self._read += part
+        line, _, self._read = self._read.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
     def _end(self, patience: float) -> str:

@@ -11,7 +11,8 @@ import struct
 import sys
 import threading
 import time
-from typing import BinaryIO
+from collections.abc import Generator
+from typing import Any, BinaryIO
 
 from archrank.datasets.errors import ArchrankError, one_line
 
@@ -27,12 +28,25 @@ def main(pipe: int, parent: int) -> None:
     while (call := _next(calls)) is not None:
         try:
             function, arguments = pickle.loads(call)
-            answer = {"value": function(*arguments)}
+            value = function(*arguments)
+            while isinstance(value, Generator):
+                try:
+                    send(pipe, {"yielded": next(value)})
+                except StopIteration as end:
+                    value = end.value
+            answer = {"value": value}
         except ArchrankError as error:
             answer = {"error": str(error)}
         except BaseException as error:
             answer = {"error": one_line(error)}
-        os.write(pipe, json.dumps(answer).encode() + b"\n")
+        send(pipe, answer)
+
+
+def send(pipe: int, answer: dict[str, Any]) -> None:
+    """Write one answer."""
+    data = json.dumps(answer).encode() + b"\n"
+    while data:
+        data = data[os.write(pipe, data) :]
 
 
 def _next(calls: BinaryIO) -> bytes | None:

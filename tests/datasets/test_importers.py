@@ -103,3 +103,65 @@ def test_a_key_sees_what_lies_several_steps_up_and_down():
     for graph, kinds in zip(drawn, ops.tolist()):
         nx.set_node_attributes(graph, dict(enumerate(kinds)), "op")
     assert keys[0] != keys[1] and not nx.is_isomorphic(*drawn, node_match=lambda a, b: a == b)
+
+
+@pytest.mark.parametrize("kind", ["soft", "external", "storage", "virtual", "wide", "text"])
+def test_hdf5_data_that_is_not_plain_numbers_in_the_file_itself_is_refused(tmp_path, kind):
+    h5py = pytest.importorskip("h5py")
+    folder = deepnets(tmp_path / "deepnets1m", (5, 12))
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(b"\x01" * 4096)
+    with h5py.File(tmp_path / "other.hdf5", "w") as other:
+        other["nodes"] = np.zeros((5, 1))
+    with h5py.File(folder / deepnets1m.GRAPHS, "r+") as store:
+        group = store["val/0"]
+        del group["nodes"]
+        if kind == "soft":
+            group["nodes"] = h5py.SoftLink("/val/1/nodes")
+        elif kind == "external":
+            group["nodes"] = h5py.ExternalLink(str(tmp_path / "other.hdf5"), "/nodes")
+        elif kind == "storage":
+            group.create_dataset("nodes", (5, 1), "i8", external=[(str(secret), 0, 40)])
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((5, 1), "f8")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "other.hdf5"), "nodes", (5, 1))
+            group.create_virtual_dataset("nodes", layout)
+        elif kind == "wide":
+            group.create_dataset("nodes", (5, 10**9), "i8")  # 37 GiB asked for, nothing stored
+        else:
+            group["nodes"] = np.array([b"a" * 8] * 5)
+    with pytest.raises(DataError, match=r"val/0.*'nodes'.*(refused|stored in the file itself)"):
+        deepnets1m.read(folder)
+
+
+def test_networks_outside_the_folder_and_data_outside_a_network_are_not_opened(tmp_path):
+    """A link out of the folder is refused; the weights of an ONNX file, and where they say they lie, are not read."""
+    outside = tmp_path / "outside.onnx"
+    outside.write_bytes(onnx(NETWORK))
+    folder = measured(tmp_path / "nnlqp", "a.onnx 1 2", "b.onnx 1 3")
+    (folder / "b.onnx").unlink()
+    (folder / "b.onnx").symlink_to(outside)
+    with pytest.raises(DataError, match="a link out of the folder"):
+        nnlqp.read(folder)
+    with pytest.raises(DataError, match="gt.txt: line 1"):
+        (tmp_path / "up").mkdir()
+        (tmp_path / "up" / "gt.txt").write_text("1 ../outside.onnx 1 2.0 family 1 train\n")
+        nnlqp.read(tmp_path / "up")
+    # TensorProto 13: external_data, 14: data_location; in initializer 5 of graph 7.
+    path = b"\x0a\x08location\x12\x0b/etc/passwd"
+    tensor = b"\x42\x01w" + b"\x6a" + bytes([len(path)]) + path + b"\x70\x01"
+    plain = onnx(NETWORK)
+    assert nnlqp.parse_onnx(plain, "a") == nnlqp.parse_onnx(_with_initializer(plain, tensor), "a")
+
+
+def _with_initializer(model, tensor):
+    """An ONNX model whose graph holds one more initializer."""
+    from archrank.datasets.io import tfrecord
+
+    (graph,) = [value for number, _, value in tfrecord.fields(model) if number == 7]
+    graph = bytes(graph) + b"\x2a" + bytes([len(tensor)]) + tensor
+    size, digits = len(graph), []
+    while size > 127:
+        digits.append(size & 127 | 128)
+        size >>= 7
+    return b"\x3a" + bytes([*digits, size]) + graph

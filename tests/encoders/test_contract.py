@@ -115,9 +115,20 @@ def test_check_names_the_fault_and_nothing_that_follows_from_it(tmp_path, monkey
     ],
 )
 def test_check_says_what_was_returned_and_where_an_error_is(tmp_path, body, said):
-    begun = []
-    (finding,) = check(bad(tmp_path, body), begun.append)
-    assert (finding.verdict, begun) == ("fail", ["output"]) and finding.said.endswith(said)
+    begun, finding = checks.steps(bad(tmp_path, body))
+    assert begun == "output" and finding.verdict == "fail" and finding.said.endswith(said)
+
+
+def test_a_crash_fails_the_check_that_it_happens_in(tmp_path, capfd):
+    crash = "print('noise'); import ctypes; ctypes.string_at(0)"
+    output, passed, weights, failed = checks.steps_apart(
+        bad(
+            tmp_path,
+            f"x = self.embed(graphs.ops)\n        if torch.is_grad_enabled():\n            {crash}\n        return (x * graphs.mask.unsqueeze(-1)).sum(-2)",
+        )
+    )
+    assert (output, passed.verdict, weights, failed.verdict) == ("output", "pass", "weights", "fail")
+    assert "signal SIGSEGV (bad.py, line " in failed.said and capfd.readouterr().out == ""
 
 
 @pytest.mark.parametrize(
