@@ -17,6 +17,7 @@ from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders import catalog
+from archrank.encoders.views import build as build_encoder
 from archrank.eval import saved
 from archrank.eval.engine.batching import Member, derive_seed
 from archrank.eval.engine.device import check_device
@@ -178,15 +179,16 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     def _restored(self, path: Path | str, header: saved.Header, tensors: dict[str, Tensor], encoder: Any) -> Predictor:
         """A predictor like this one with the weights of a file; ArchrankError unless it scores the file's architectures
         as they were scored."""
-        assert self.space is not None
-        graphs, scores = saved.probe_of(path, tensors, self.space)
+        space = self.space
+        assert space is not None
+        graphs, scores = saved.probe_of(path, tensors, space)
         again = clone(self)
         try:
             if header.encoder in catalog.builtin() and encoder is catalog.builtin()[header.encoder].load():
-                saved.check_size(path, header, lambda: encoder(self.space, **header.config), tensors)
+                saved.check_size(path, header, lambda: build_encoder(encoder, space, header.config), tensors)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(derive_seed(header.seed, "restored"))
-                network = Network(encoder(self.space, **header.config), header.layers, graphs[:1], header.pairs)
+                network = Network(build_encoder(encoder, space, header.config), header.layers, graphs[:1], header.pairs)
             saved.restore(path, network, tensors)
             again.ensemble_ = Ensemble([network]).train(False)
             if header.sequential is not None:

@@ -21,7 +21,7 @@ REGISTRIES: dict[str, tuple[str, str]] = {
     "strategies": ("eval.search.strategies", "STRATEGIES"),
     "runners": ("eval.runners", "RUNNERS"),
 }
-KINDS = ("encoders", "benchmarks", *REGISTRIES, "suites")
+KINDS = ("encoders", "options", "benchmarks", *REGISTRIES, "suites")
 
 
 def list_(
@@ -58,6 +58,23 @@ def _encoders() -> list[dict[str, Any]]:
         kind = "learned" if info.learned else "fixed, pre-trained" if info.pretrained else "fixed"
         rows.append({"name": info.name, "about": f"[{info.family}, {kind}] {info.summary}{origin}", "detail": options})
     return rows
+
+
+def _reserved() -> list[dict[str, Any]]:
+    """The options that every learned encoder has beside its own."""
+    from typing import get_args
+
+    from archrank.encoders.reserved import RESERVED
+
+    return [
+        {
+            "name": name,
+            "about": f"[every learned encoder] {said.summary}",
+            "detail": f"{name}={said.default}"
+            + (f" ({', '.join(map(str, choices))})" if (choices := get_args(said.type)) else ""),
+        }
+        for name, said in RESERVED.items()
+    ]
 
 
 def _benchmarks() -> list[dict[str, Any]]:
@@ -113,7 +130,7 @@ def _suites() -> list[dict[str, Any]]:
 
 
 def _rows(kind: str) -> list[dict[str, Any]]:
-    own = {"encoders": _encoders, "benchmarks": _benchmarks, "suites": _suites}
+    own = {"encoders": _encoders, "options": _reserved, "benchmarks": _benchmarks, "suites": _suites}
     return own[kind]() if kind in own else _registered(kind)
 
 

@@ -10,6 +10,7 @@ from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.source_text import Option, checked_options
 from archrank.encoders.catalog.identity import source_hash
 from archrank.encoders.catalog.loading import import_file, import_module
+from archrank.encoders.reserved import RESERVED
 
 HOOKS = ("paper_recipe", "paper_config", "twins", "auxiliary_loss", "compare", "supports")
 # Whether a user's code may run to learn what its text does not say: not at all, in this process, or in one of its own.
@@ -66,10 +67,17 @@ class EncoderInfo:
 
     def validate(self, config: dict[str, Any]) -> dict[str, Any]:
         """`config` with values brought to their declared types, without defaults; ArchrankError for a misspelt option
-        or a wrong value."""
+        or a wrong value. A learned encoder has the reserved options (`encoders.reserved`) too."""
         options = self.options
         if self.open:
             options = dict.fromkeys(config, Option(None, ..., False)) | options
+        if self.learned:
+            if taken := sorted(RESERVED.keys() & self.options.keys()):
+                raise ArchrankError(
+                    f"encoder {self.name} has an option '{taken[0]}', which every learned encoder is given by archrank; "
+                    "give its own another name"
+                )
+            options = {**options, **{name: said.option for name, said in RESERVED.items()}}
         return checked_options(f"encoder {self.name}", options, config)
 
 

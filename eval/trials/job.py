@@ -15,6 +15,7 @@ from torch import nn
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.registry import blocks_of
+from archrank.encoders.views import build as build_encoder
 from archrank.eval.engine.batching import Member, steps, steps_per_epoch
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding, Network
@@ -101,8 +102,7 @@ class TrainingJob:
         arguments, or the look-up of a fixed one, scaled by the member's training rows."""
         if self.features is not None and member is not None:
             return FixedEncoding(self._encoding_name, _computed, self.features[member.train])
-        made: nn.Module = self.encoder(self.space, **self.config)
-        return made
+        return build_encoder(self.encoder, self.space, self.config)
 
     def network(self, probe: Graphs, member: Member | None = None) -> Network:
         """Encoder and head of a member, of weights drawn from torch's generator. probe: a few architectures."""

@@ -1,0 +1,40 @@
+"""Options that every learned encoder has without declaring them: the harness provides them. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from archrank.datasets.source_text import Option
+
+
+@dataclass(frozen=True)
+class ReservedOption:
+    """An option of every learned encoder. type: as an annotation. summary: what it does, in a line."""
+
+    type: Any
+    default: Any
+    summary: str
+
+    @property
+    def option(self) -> Option:
+        """The same as a declared option."""
+        return Option(self.type, self.default, False)
+
+
+RESERVED: dict[str, ReservedOption] = {
+    "view": ReservedOption(
+        Literal["drawn", "canonical", "both"],
+        "drawn",
+        "the graph it encodes: as the benchmark draws it, without dead operations and identities, or both with the two "
+        "embeddings side by side",
+    ),
+}
+"""By name. An encoder's own options must have other names."""
+
+
+def split_options(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A learned encoder's own options, and every reserved one with its value or default."""
+    own = {name: value for name, value in config.items() if name not in RESERVED}
+    return own, {name: config.get(name, said.default) for name, said in RESERVED.items()}
