@@ -36,7 +36,7 @@ class Entry:
     name: as users write it. kind: such as "loss". place: `module:object` or `file.py:object`. origin: "built-in",
     "plug-in PACKAGE" or "file".
     marker: what registers it in its source ("loss"). summary: one line. options: its keyword-only arguments. path: its
-    source file.
+    source file. words: literal keyword arguments of what registers it.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Entry:
     summary: str = ""
     options: Mapping[str, Option] = field(default_factory=dict)
     path: Path | None = None
+    words: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def built_in(self) -> bool:
@@ -184,7 +185,17 @@ class Registry(Mapping[str, T], Generic[T]):
         return self._entry(name, place, origin, path, definition or Definition(object_name))
 
     def _entry(self, name: str, place: str, origin: str, path: Path | None, definition: Definition) -> Entry:
-        return Entry(name, self.kind, place, origin, definition.marker, definition.summary, definition.options, path)
+        return Entry(
+            name,
+            self.kind,
+            place,
+            origin,
+            definition.marker,
+            definition.summary,
+            definition.options,
+            path,
+            definition.words,
+        )
 
 
 @cache

@@ -41,6 +41,7 @@ class Definition:
     object: its name there. marker, name: the call that registers it, such as `@loss("hinge")` or `KENDALL =
     Metric("kendall", ...)`; empty without one. summary: the first line of its docstring; of a record a literal argument
     summary, description or title, or the first line of the text that follows it. options: by name.
+    words: further keyword arguments of that call, those that are literals.
     """
 
     object: str
@@ -48,6 +49,7 @@ class Definition:
     name: str = ""
     summary: str = ""
     options: Mapping[str, Option] = field(default_factory=dict)
+    words: Mapping[str, Any] = field(default_factory=dict)
 
 
 def summary(doc: str) -> str:
@@ -68,9 +70,11 @@ def _definitions(path: Path, _modified: int) -> tuple[Definition, ...]:
     found = []
     for node, following in zip(tree.body, [*tree.body[1:], None]):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
-            marker, name = next((call for call in map(_marking, node.decorator_list) if call[0]), ("", ""))
+            call = next((call for call in node.decorator_list if _marking(call)[0]), None)
+            marker, name = _marking(call) if call is not None else ("", "")
             doc = (ast.get_docstring(node) or "").strip()
-            found.append(Definition(node.name, marker, name, summary(doc), keyword_options(node, constants)))
+            options = keyword_options(node, constants)
+            found.append(Definition(node.name, marker, name, summary(doc), options, _words(call)))
         elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name):
@@ -114,6 +118,15 @@ def _marking(node: ast.expr) -> tuple[str, str]:
     marker = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
     first = node.args[0] if node.args else next((word.value for word in node.keywords if word.arg == "name"), None)
     return (marker, first.value) if isinstance(first, ast.Constant) and isinstance(first.value, str) else ("", "")
+
+
+def _words(node: ast.expr | None) -> dict[str, Any]:
+    """The literal keyword arguments of a call."""
+    return {
+        word.arg: word.value.value
+        for word in getattr(node, "keywords", ())
+        if word.arg is not None and isinstance(word.value, ast.Constant)
+    }
 
 
 def _stated_summary(node: ast.expr) -> str:

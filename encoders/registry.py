@@ -37,6 +37,7 @@ def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
     loss; `auxiliary_loss(self, graphs, embeddings) -> scalar`: added to the loss;
     `compare(self, a, b)`: for embeddings [..., dim] that broadcast, how much likelier a is better than b (log-odds);
     such an encoder is trained on pairs and ranks by Borda count;
+    `states(self, graphs)`: a state of every node, [B, V, dim], for pretexts that ask about nodes;
     `supports(space) -> str | None` (static): why it cannot encode a space's architectures, in one line, or None; a run
     leaves it out there and says why. It may have parameters of the names of options, and `benchmark`, whose graphs it
     may look at.

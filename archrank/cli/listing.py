@@ -11,6 +11,7 @@ from archrank.cli.console import echo, emit
 # Kind -> where its registry is: (module of archrank, object). Encoders, benchmarks and suites have lists of their own.
 REGISTRIES: dict[str, tuple[str, str]] = {
     "heads": ("eval.engine.heads", "HEADS"),
+    "pretexts": ("encoders.pretexts", "PRETEXTS"),
     "losses": ("eval.engine.losses", "LOSSES"),
     "labels": ("eval.engine.labels", "LABELS"),
     "recipes": ("eval.engine.recipes", "RECIPES"),

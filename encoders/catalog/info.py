@@ -12,7 +12,7 @@ from archrank.encoders.catalog.identity import source_hash
 from archrank.encoders.catalog.loading import import_file, import_module
 from archrank.encoders.reserved import RESERVED
 
-HOOKS = ("paper_recipe", "paper_config", "twins", "auxiliary_loss", "compare", "supports")
+HOOKS = ("paper_recipe", "paper_config", "twins", "auxiliary_loss", "compare", "states", "supports")
 # Whether a user's code may run to learn what its text does not say: not at all, in this process, or in one of its own.
 Reach = Literal["text", "here", "apart"]
 

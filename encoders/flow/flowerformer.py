@@ -116,6 +116,17 @@ class FlowerFormer(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, dim], or [B, 2 * dim] where architectures have two cells."""
+        order = torch.tensor(self.order, device=graphs.device)
+        ordered = Graphs(graphs.ops, graphs.adj, graphs.mask[..., order], graphs.cell[..., order])
+        return mean_pool(self._passed(graphs).transpose(-3, -2), ordered, self.cells)
+
+    def states(self, graphs: Graphs) -> Tensor:
+        """State of every node [B, V, dim], for pretexts that ask about nodes."""
+        places = torch.tensor(self.order, device=graphs.device).argsort()
+        return self._passed(graphs).transpose(-3, -2)[..., places, :]
+
+    def _passed(self, graphs: Graphs) -> Tensor:
+        """States [V, B, dim], nodes in the order of the sweep."""
         mode = self.mask_mode
         dtype = self.embed.weight.dtype
         allowed = graphs.derive("flowerformer/attend", self._attend)
@@ -131,8 +142,7 @@ class FlowerFormer(nn.Module):
         flow = Flow(down, up if mode == "ancestor" else nodes_first(up, dtype), self.groups, mode == "ancestor", sinks)
         for layer in self.layers:
             x = layer(x, flow, allowed, real)
-        ordered = Graphs(graphs.ops, graphs.adj, graphs.mask[..., order], graphs.cell[..., order])
-        return mean_pool(x.transpose(-3, -2), ordered, self.cells)
+        return x
 
     # ---- structure that depends on the graph alone, laid out in the order of the sweep ----
 

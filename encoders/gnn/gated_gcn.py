@@ -83,12 +83,16 @@ class GatedGCN(nn.Module):
         """[B, cells * dim]."""
         if self.backend != "dense":
             return self._flat(messages(self.backend, graphs))
+        return mean_pool(self.states(graphs), graphs, self.cells)
+
+    def states(self, graphs: Graphs) -> Tensor:
+        """State of every node [B, V, dim], for pretexts that ask about nodes."""
         if self.slots is None or self.at_nodes is None:
             flow: Edges = Lists(graphs, not self.directed)
         else:
             flow = Slots(graphs, self.slots, self.at_nodes, not self.directed)
         e = self.kinds.repeat_interleave(flow.there.shape[-1] // len(self.kinds), -2)
-        return mean_pool(self._passed(graphs.ops, e, flow), graphs, self.cells)
+        return self._passed(graphs.ops, e, flow)
 
     def _passed(self, ops: Tensor, e: Tensor, flow: Edges | Flat) -> Tensor:
         """Node states after all layers: of operations [...] and first edge states [..., E, dim]."""

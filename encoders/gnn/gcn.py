@@ -88,11 +88,16 @@ class NeuralPredictorGCN(nn.Module):
             return self._flat(messages(self.backend, graphs), dtype)
         if self.filler is not None:
             graphs = self._filled(graphs, self.filler)
+        return mean_pool(self.states(graphs), graphs, self.cells)
+
+    def states(self, graphs: Graphs) -> Tensor:
+        """State of every node [B, V, dim], for pretexts that ask about nodes."""
+        dtype = next(self.parameters()).dtype
         both = graphs.derive("gcn/both", _both_directions).to(dtype)
         x = nn.functional.one_hot(graphs.ops, self.ops).to(dtype) * graphs.mask.unsqueeze(-1)
         for layer in self.layers:
             x = layer(x, lambda y: both[..., 0, :, :] @ y, lambda y: both[..., 1, :, :] @ y)
-        return mean_pool(x, graphs, self.cells)
+        return x
 
     def _filled(self, graphs: Graphs, filler: int) -> Graphs:
         """Padding up to the size of the space turned into isolated nodes."""

@@ -74,9 +74,13 @@ class GIN(nn.Module):
         """[B, cells * layers * dim]."""
         if self.backend != "dense":
             return self._flat(messages(self.backend, graphs))
+        return mean_pool(self.states(graphs), graphs, self.cells)
+
+    def states(self, graphs: Graphs) -> Tensor:
+        """State of every node [B, V, layers * dim], for pretexts that ask about nodes."""
         dtype = self.embed.weight.dtype
         near = graphs.derive(f"gin/near-{self.directed}", _predecessors if self.directed else _neighbours).to(dtype)
-        return mean_pool(self._passed(graphs.ops, lambda x: near @ x, graphs.mask), graphs, self.cells)
+        return self._passed(graphs.ops, lambda x: near @ x, graphs.mask)
 
     def _passed(self, ops: Tensor, gather: Callable[[Tensor], Tensor], mask: Tensor | None) -> Tensor:
         """Node states of all layers side by side, of operations [...]; `gather` sums node features over neighbours."""

@@ -81,6 +81,10 @@ class GraphGPS(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]."""
+        return mean_pool(self.states(graphs), graphs, self.cells)
+
+    def states(self, graphs: Graphs) -> Tensor:
+        """State of every node [B, V, dim], for pretexts that ask about nodes."""
         both_ways, mask = not self.directed, graphs.mask
         if self.slots is None or self.at_nodes is None:
             flow: Edges = Lists(graphs, both_ways)
@@ -93,7 +97,7 @@ class GraphGPS(nn.Module):
         x = self.embed(nn.functional.one_hot(graphs.ops, self.ops).to(self.embed.weight.dtype))
         for number, layer in enumerate(self.layers, 1):
             x, e = layer(x, e, flow, allowed.unsqueeze(-3), number == len(self.layers))
-        return mean_pool(x, graphs, self.cells)
+        return x
 
 
 class Layer(nn.Module):

@@ -79,6 +79,15 @@ class Graphormer(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, dim], or [B, cells * dim] for the mean."""
+        x = self._passed(graphs)
+        return mean_pool(x, graphs, self.cells) if self.token is None else x[..., 0, :]
+
+    def states(self, graphs: Graphs) -> Tensor:
+        """State of every node [B, V, dim], for pretexts that ask about nodes."""
+        x = self._passed(graphs)
+        return x if self.token is None else x[..., 1:, :]
+
+    def _passed(self, graphs: Graphs) -> Tensor:
         dtype, mask = self.embed.dtype, graphs.mask
         x = self._onehot(graphs.ops + self.ops * graphs.cell, len(self.embed), dtype) @ self.embed
         for count, table in ((graphs.in_degree, self.incoming), (graphs.out_degree, self.outgoing)):
@@ -96,8 +105,7 @@ class Graphormer(nn.Module):
         x = self.drop(x)
         for layer in self.layers:
             x = layer(x, mask[..., None, None, :], bias)
-        x = self.norm(x)
-        return mean_pool(x, graphs, self.cells) if self.token is None else x[..., 0, :]
+        return self.norm(x)
 
     @staticmethod
     def _onehot(numbers: Tensor, count: int, dtype: torch.dtype) -> Tensor:

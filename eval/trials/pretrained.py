@@ -1,4 +1,4 @@
-"""Pre-trained encodings that trials share: one file each, with a digest. A damaged one counts as not there. No torch
+"""Pre-trained encodings and weights that trials share: one file each, with a digest. A damaged one counts as not there. No torch
 here."""
 
 from __future__ import annotations
@@ -6,14 +6,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archrank.eval.trials.files import read_whole, replace_bytes
 
-__all__ = ["read_pretrained", "write_pretrained"]
+__all__ = ["read_pretrained", "read_weights", "write_pretrained", "write_weights"]
 
 LIMIT = 4 << 30
 
@@ -24,10 +26,7 @@ def write_pretrained(path: Path, encoding: NDArray[np.floating], seconds: float)
     Raises:
         NotWritten: the file system does not let us.
     """
-    from safetensors.numpy import save
-
-    array = np.ascontiguousarray(encoding)
-    replace_bytes(path, save({"encoding": array}, {"seconds": repr(seconds), "sha256": _digest(array)}))
+    write_weights(path, {"encoding": encoding}, seconds)
 
 
 def read_pretrained(path: Path, architectures: int) -> tuple[NDArray[np.floating], float] | None:
@@ -38,6 +37,27 @@ def read_pretrained(path: Path, architectures: int) -> tuple[NDArray[np.floating
         path: its file (safetensors).
         architectures: N, length of the benchmark's table.
     """
+    if (found := read_weights(path)) is None or found[0].keys() != {"encoding"}:
+        return None
+    array, seconds = found[0]["encoding"], found[1]
+    return (array, seconds) if array.ndim == 2 and len(array) == architectures and array.dtype.kind == "f" else None
+
+
+def write_weights(path: Path, weights: Mapping[str, NDArray[Any]], seconds: float) -> None:
+    """Store what a pre-training gave, arrays by name, and the seconds that it took.
+
+    Raises:
+        NotWritten: the file system does not let us.
+    """
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    replace_bytes(path, save(arrays, {"seconds": repr(seconds), "sha256": _digest(arrays)}))
+
+
+def read_weights(path: Path) -> tuple[dict[str, NDArray[Any]], float] | None:
+    """Stored arrays by name and the seconds they took; None if there are none, or what is there is not what
+    `write_weights` wrote, all numbers finite."""
     from safetensors.numpy import load
 
     if not path.exists():
@@ -45,22 +65,18 @@ def read_pretrained(path: Path, architectures: int) -> tuple[NDArray[np.floating
     try:
         data = read_whole(path, LIMIT)
         about = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
-        array, seconds = load(data)["encoding"], float(about["seconds"])
+        arrays, seconds = load(data), float(about["seconds"])
         # Files of archrank 0.1 name no digest.
-        whole = about.get("sha256", _digest(array)) == _digest(array)
+        whole = about.get("sha256", _digest(arrays)) == _digest(arrays)
+        whole = whole and all(np.isfinite(array).all() for array in arrays.values())
     except Exception:  # whatever a damaged file makes its readers raise
         return None
-    if (
-        not whole
-        or array.ndim != 2
-        or len(array) != architectures
-        or array.dtype.kind != "f"
-        or not np.isfinite(array).all()
-    ):
-        return None
-    return (array, seconds) if math.isfinite(seconds) and seconds >= 0 else None
+    return (arrays, seconds) if whole and math.isfinite(seconds) and seconds >= 0 else None
 
 
-def _digest(array: NDArray[np.floating]) -> str:
-    head = f"{array.dtype.str} {list(array.shape)} "
-    return hashlib.sha256(head.encode() + array.tobytes()).hexdigest()
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for _, array in sorted(arrays.items()):
+        digest.update(f"{array.dtype.str} {list(array.shape)} ".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
