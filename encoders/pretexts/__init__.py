@@ -1,7 +1,7 @@
 """What a learned encoder can be pre-trained on: unlabelled graphs and a task that follows from them. One module each.
 
 A pretext is a class under `@pretext("name")`, an `nn.Module` made as `Class(encoder, graphs, space, **options)` whose
-`forward(encoder, graphs)` gives the loss of a batch. It never sees a label. Listing them imports no torch.
+`forward(encoder, graphs, done)` gives the loss of a batch. It never sees a label. Listing them imports no torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archrank.datasets.graphs import Graphs
     from archrank.datasets.space import SearchSpace
 
-__all__ = ["PRETEXTS", "Pretext", "TRAINING", "Task", "parse_pretext", "pretext"]
+__all__ = ["PRETEXTS", "TRAINING", "Pretext", "Task", "parse_pretext", "pretext"]
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,9 @@ class Pretext:
 def pretext(
     name: str, *, states: bool = False, hidden_op: bool = False, proxy: bool = False
 ) -> Callable[[Callable[..., nn.Module]], Pretext]:
-    """Register a pretext: an `nn.Module` class made as `Class(encoder, graphs, space, **options)`, where `graphs` [N] are
-    all unlabelled architectures; its `forward(encoder, graphs)` gives the loss, a scalar, of a batch [B] of them.
+    """Register a pretext: an `nn.Module` class made as `Class(encoder, graphs, space, **options)`, where `graphs` [N]
+    are all unlabelled architectures; its `forward(encoder, graphs, done)` gives the loss, a scalar, of a batch [B] of
+    them, `done` being the share of the training that is over.
 
     Its parameters (decoders, say) are trained with the encoder's and then dropped. Keyword-only arguments of `__init__`
     are options; `updates`, `batch`, `lr` and `seed` are options of every pretext. Give the keywords here as literals:

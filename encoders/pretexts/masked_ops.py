@@ -46,7 +46,7 @@ class MaskedOps(nn.Module):
             dim = encoder.states(graphs[:2]).shape[-1]  # type: ignore[operator]
         self.classify = decoder(int(dim), self.hidden)
 
-    def forward(self, encoder: nn.Module, graphs: Graphs) -> Tensor:
+    def forward(self, encoder: nn.Module, graphs: Graphs, done: float) -> Tensor:
         """The loss of a batch [B], a scalar."""
         real = graphs.mask & self.inner[graphs.ops]
         hidden = (torch.rand(real.shape, device=real.device) < self.rate) & real

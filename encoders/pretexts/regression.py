@@ -52,7 +52,7 @@ class Regression(nn.Module):
         self.register_buffer("weights", (weights.to(values) * varies).float())
         self.decode = decoder(width(encoder, graphs), targets.shape[1])
 
-    def forward(self, encoder: nn.Module, graphs: Graphs) -> Tensor:
+    def forward(self, encoder: nn.Module, graphs: Graphs, done: float) -> Tensor:
         """The loss of a batch [B], a scalar."""
         guessed = self.decode(encoder(graphs))
         targets = (graphs.derive(self.name, _never).to(self.mean) - self.mean) * self.scale

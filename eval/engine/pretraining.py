@@ -59,8 +59,9 @@ def pretrain(
         optimizer = torch.optim.AdamW(
             [*encoder.train().parameters(), *objective.parameters()], lr=options["lr"], weight_decay=WEIGHT_DECAY
         )
+        steps = iter(range(options["updates"]))
         losses = fit(
-            lambda index: objective(encoder, graphs[index]),
+            lambda index: objective(encoder, graphs[index], next(steps) / options["updates"]),
             len(graphs),
             optimizer,
             updates=options["updates"],

@@ -1,5 +1,5 @@
-"""Pre-trained encodings and weights that trials share: one file each, with a digest. A damaged one counts as not there. No torch
-here."""
+"""Pre-trained encodings and weights that trials share: one file each, with a digest. A damaged one counts as not there.
+No torch here."""
 
 from __future__ import annotations
 

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from tests.encoders import spaces
-from tests.encoders.golden import C5, graphs
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.space import SearchSpace
@@ -12,15 +10,21 @@ from archrank.encoders import catalog
 from archrank.encoders.catalog import known
 from archrank.encoders.features.base import base
 from archrank.encoders.pretexts import PRETEXTS, parse_pretext
+from archrank.encoders.pretexts.context import Isomorphism, context_loss
+from archrank.encoders.pretexts.contrastive import contrast, edited
 from archrank.encoders.pretexts.counts import TARGETS
 from archrank.encoders.pretexts.flow_surrogate import flow_surrogate
 from archrank.encoders.pretexts.masked_ops import guess_loss
+from archrank.encoders.pretexts.zero_cost import ranking_loss
 from archrank.eval.engine.pretraining import load_weights, pretrain
+from tests.encoders import spaces
+from tests.encoders.golden import C5, fill, fill_linear, fill_norm, graphs
 
 SPACE = spaces.nasbench101()
 GRAPHS = spaces.random_graphs(SPACE, 24, 1)
 UNLABELLED = GRAPHS.plain()  # keeps the counts, which take a second
 UNLABELLED.derive(TARGETS, lambda these: base(these, SPACE))
+UNLABELLED.derive("proxy", lambda these: these.adj.sum((1, 2)).double())
 SMALL = "(updates=6,batch=16)"
 
 
@@ -56,7 +60,7 @@ def test_guess_loss_is_torchs_divergence():
     assert guess_loss(logits, ops, torch.ones_like(ops, dtype=torch.bool)).item() == pytest.approx(published.item())
 
 
-@pytest.mark.parametrize("name", [name for name in PRETEXTS if not PRETEXTS[name].proxy])
+@pytest.mark.parametrize("name", list(PRETEXTS))
 def test_every_pretext_trains_every_kind_of_encoder_and_repeats_to_the_bit(name):
     task = parse_pretext(name + SMALL)
     with torch.random.fork_rng():
@@ -83,8 +87,61 @@ def test_states_are_of_the_nodes_that_are_pooled_and_hidden_operations_leave_no_
     load_weights(make(name)(SPACE), weights)  # cut back to the space's own operations, or this raises
 
 
+def test_context_network_is_the_published_one():
+    model = Isomorphism(5, 6, 2, 0.5).double().eval()
+    fill(model.embed.weight, 1)
+    for number, (layer, norm) in enumerate(zip(model.layers, model.norms)):
+        fill_linear(layer[0], 10 + 10 * number)
+        fill_linear(layer[2], 11 + 10 * number)
+        fill_norm(norm, 15 + 10 * number)
+    head = torch.nn.Sequential(
+        torch.nn.Linear(6, 6), torch.nn.LayerNorm(6), torch.nn.PReLU(), torch.nn.Linear(6, 6), torch.nn.LayerNorm(6)
+    )
+    head = torch.nn.Sequential(*head, torch.nn.PReLU(), torch.nn.Linear(6, 1)).double()
+    for place, code in ((0, 50), (3, 52), (6, 54)):
+        fill_linear(head[place], code)
+    for place, code in ((1, 51), (4, 53)):
+        fill_norm(head[place], code)
+    five = graphs(C5)
+    ahead = five.adj.transpose(-1, -2)
+    with torch.no_grad():
+        for linked, published in ((ahead, -0.48573948525821026), (ahead | five.adj, -0.3653978849222968)):
+            found = head(model(five.ops, linked, five.mask).mean(1)).item()
+            assert found == pytest.approx(published, abs=1e-9)
+
+
+def test_contrast_and_context_losses_are_their_definitions():
+    random = torch.Generator().manual_seed(0)
+    query, key = (torch.nn.functional.normalize(torch.randn(3, 4, generator=random), dim=-1) for _ in range(2))
+    others = torch.nn.functional.normalize(torch.randn(5, 4, generator=random), dim=-1)
+    by_hand = [-np.log(np.exp(q @ k / 0.07) / (np.exp(q @ k / 0.07) + np.exp(others.numpy() @ q / 0.07).sum()))
+               for q, k in zip(query.numpy(), key.numpy())]  # fmt: skip
+    assert contrast(query, key, others, 0.07).item() == pytest.approx(np.mean(by_hand), rel=1e-5)
+    own, wide = torch.randn(2, 4, generator=random), torch.randn(2, 3, 4, generator=random)
+    near = torch.tensor([[True, False, True], [False, True, False]])
+    told = torch.nn.functional.binary_cross_entropy_with_logits
+    right = torch.stack([wide[0, 0] @ own[0], wide[0, 2] @ own[0], wide[1, 1] @ own[1]])
+    wrong = torch.stack([wide[0, 0] @ own[1], wide[0, 2] @ own[1], wide[1, 1] @ own[0]])
+    expected = told(right, torch.ones(3)) + told(wrong, torch.zeros(3))
+    assert context_loss(own, wide, near).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_an_edit_changes_one_operation_that_has_a_choice():
+    found = edited(GRAPHS, [1, 2, 3])
+    inner = (GRAPHS.ops > 0) & (GRAPHS.ops < 4) & GRAPHS.mask
+    assert ((found.ops != GRAPHS.ops).sum(-1) == inner.any(-1).long()).all()
+    assert (
+        not ((found.ops != GRAPHS.ops) & ~inner).any() and found.ops[inner].min() >= 1 and found.ops[inner].max() <= 3
+    )
+
+
+def test_a_proxy_is_ranked_and_its_holes_are_in_no_pair():
+    guessed, proxy = torch.tensor([0.0, 1.0, 0.5, 9.0]), torch.tensor([1.0, 2.0, 3.0, float("nan")])
+    assert ranking_loss(guessed, proxy, 0.1).item() == pytest.approx((0 + 0 + 0.6) / 3)
+
+
 def test_pretexts_learn():
-    for name in ("flow_surrogate", "counts", "masked_ops"):
+    for name in ("flow_surrogate", "counts", "masked_ops", "autoencode", "context"):
         _, losses = pretrain(make("gin"), parse_pretext(f"{name}(updates=60,batch=24,lr=0.01)"), UNLABELLED, SPACE)
         assert np.mean(losses[-5:]) < 0.8 * losses[0], name
 
