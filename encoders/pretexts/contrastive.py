@@ -99,5 +99,5 @@ def edited(graphs: Graphs, choices: list[int]) -> Graphs:
 def _follow(copied: nn.Module, leading: nn.Module, momentum: float) -> None:
     for slow, fast in zip(copied.parameters(), leading.parameters()):
         slow.mul_(momentum).add_(fast, alpha=1 - momentum)
-    for slow, fast in zip(copied.buffers(), leading.buffers()):
-        slow.copy_(fast)
+    for held, current in zip(copied.buffers(), leading.buffers()):
+        held.copy_(current)
