@@ -30,6 +30,27 @@ RESERVED: dict[str, ReservedOption] = {
         "the graph it encodes: as the benchmark draws it, without dead operations and identities, or both with the two "
         "embeddings side by side",
     ),
+    "pretext": ReservedOption(
+        str | None,
+        None,
+        "what it is pre-trained on, on graphs without labels, before it learns from labels (`archrank list pretexts`)",
+    ),
+    "unlabelled": ReservedOption(
+        Literal["all", "train"],
+        "all",
+        "the graphs a pretext sees: of all architectures (transductive), or of those left for training alone",
+    ),
+    "side": ReservedOption(
+        str | None,
+        None,
+        "numbers put beside its embedding: fixed encodings, parameters, flops, zcp (every proxy of the table) or columns "
+        "of the table, joined by +",
+    ),
+    "source": ReservedOption(
+        str | None,
+        None,
+        "other tables, joined by +, on whose labels it is trained first: table(labels=1000,updates=2000,target=...)",
+    ),
 }
 """By name. An encoder's own options must have other names."""
 

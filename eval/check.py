@@ -22,15 +22,17 @@ from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.catalog import confirm, where
 from archrank.encoders.catalog.apart import apart
+from archrank.encoders.views import build as build_encoder
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.network import Network, parameters
+from archrank.eval.engine.pretraining import pretrain
 from archrank.eval.engine.recipes import COMMON
 from archrank.eval.engine.training import Outcome
 from archrank.eval.engine.verify import refuse_hidden_weights, seeding
 from archrank.eval.metrics import kendall
 from archrank.eval.synthetic import synthetic
-from archrank.eval.trials.job import brief_pretraining, make_job
+from archrank.eval.trials.job import Given, brief_pretraining, make_job
 from archrank.eval.trials.specs import Spec
 
 Verdict = Literal["pass", "fail", "fact"]
@@ -57,6 +59,8 @@ def steps(spec: Spec) -> Iterator[str | Finding]:
     """The name of each check before it runs, as slow encoders take minutes, and what it found."""
     benchmark = synthetic()
     checks = _LEARNED if spec.info.learned else _FIXED
+    if spec.additions.task is not None:
+        checks = {**checks, "pretext": _pretext}
     subject: _Subject | None = None
     left_out: frozenset[str] = frozenset()
     for name, one_check in checks.items():
@@ -117,6 +121,7 @@ class _Subject:
     def trained(self, members: list[Member], verified: bool = True, **fields: Any) -> list[Outcome]:
         """What members give, trained by `common` with other fields; verified: see `TrainingJob`."""
         job = replace(self.job, graphs=self.graphs.plain(), members=tuple(members), verified=verified)
+        job = job.with_given(Given())  # what it is given beside graphs is no part of these checks
         return job.with_recipe(**fields).train()
 
     @cached_property
@@ -265,6 +270,30 @@ def _ensemble(s: _Subject) -> tuple[Verdict, str]:
 def _together_and_alone(s: _Subject, members: list[Member]) -> tuple[list[Outcome], Outcome]:
     together = s.trained(members, verified=False, updates=4, batch=8)
     return together, s.trained(members[1:2], verified=False, updates=4, batch=8)[0]
+
+
+def _pretext(s: _Subject) -> tuple[Verdict, str]:
+    """Twenty updates on the pretext, twice: they must repeat to the bit, with a finite loss, and reach the encoder."""
+    task = s.spec.additions.task
+    assert task is not None
+    task = replace(task, options={**task.options, "updates": 20, "batch": 32})
+    graphs = s.graphs.plain()
+    graphs.derive("proxy", lambda _: torch.from_numpy(s.benchmark.target("cost").copy()))
+
+    def make(space: SearchSpace) -> nn.Module:
+        return build_encoder(s.job.encoder, space, s.job.config)
+
+    (first, losses), (again, _) = (pretrain(make, task, graphs, s.job.space) for _ in range(2))
+    if not all(torch.equal(weight, again[name]) for name, weight in first.items()):
+        return "fail", f"pre-training on {task.reference} twice gives other weights; draw from torch's generator alone"
+    untouched, _ = pretrain(make, replace(task, options={**task.options, "updates": 1, "lr": 0.0}), graphs, s.job.space)
+    names = [name for name, _ in s.model.named_parameters() if name in first]
+    if all(torch.equal(first[name], untouched[name]) for name in names):
+        return "fail", f"the loss of {task.reference} does not reach the encoder"
+    return (
+        "pass",
+        f"repeats to the bit; the loss goes from {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses)} updates",
+    )
 
 
 def _members(

@@ -16,6 +16,7 @@ from archrank.cli.listing import REGISTRIES
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 NAMES = {
     "encoders": "tally",
+    "pretexts": "sizes",
     "heads": "lasso",
     "losses": "huber",
     "labels": "ranks",
@@ -110,7 +111,7 @@ def test_all_are_used_in_one_run_and_one_report(archrank):
     done = archrank(
         "run",
         "-e",
-        "tally,tally[edges=false]+lasso[alpha=0.001],gcn[layers=1,dim=8]",
+        "tally,tally[edges=false]+lasso[alpha=0.001],gcn[layers=1,dim=8,pretext=sizes(updates=3,edges=false)]",
         "-b",
         "chains",
         "--protocol",

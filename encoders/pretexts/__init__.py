@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from archrank.datasets.graphs import Graphs
     from archrank.datasets.space import SearchSpace
 
-__all__ = ["PRETEXTS", "TRAINING", "Pretext", "Task", "parse_pretext", "pretext"]
+__all__ = ["PRETEXTS", "TRAINING", "Pretext", "Task", "parse_call", "parse_pretext", "pretext"]
 
 
 @dataclass(frozen=True)
@@ -123,22 +123,28 @@ class Task:
 def parse_pretext(text: str) -> Task:
     """The pretext that `name`, `name(option=value,...)` or `file.py:Class` means. ArchrankError for an unknown name, a
     misspelt option or a wrong value."""
+    reference, given = parse_call(text, "pretext")
+    entry = PRETEXTS.find(reference)
+    return Task(reference, entry, checked_options(f"pretext {entry.name}", TRAINING | dict(entry.options), given))
+
+
+def parse_call(text: str, kind: str) -> tuple[str, dict[str, Any]]:
+    """`name(option=value,...)` in its parts, values as YAML has them. kind: what it is, in messages."""
     import yaml
 
     matched = re.fullmatch(r"([^()]+)(?:\((.*)\))?", text.strip())
     if not matched:
-        raise ArchrankError(f"pretext '{text}' is not of the form name(option=value,...)")
-    reference, given = matched[1].strip(), {}
-    entry = PRETEXTS.find(reference)
+        raise ArchrankError(f"{kind} '{text}' is not of the form name(option=value,...)")
+    given: dict[str, Any] = {}
     for part in filter(None, (matched[2] or "").split(",")):
         name, equals, value = part.partition("=")
         if not equals:
-            raise ArchrankError(f"pretext '{text}': option '{part}' has no value; write {entry.name}({part}=...)")
+            raise ArchrankError(f"{kind} '{text}': option '{part}' has no value; write {matched[1]}({part}=...)")
         try:
             given[name.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise ArchrankError(f"pretext '{text}': option '{part}' is no plain value") from None
-    return Task(reference, entry, checked_options(f"pretext {entry.name}", TRAINING | dict(entry.options), given))
+            raise ArchrankError(f"{kind} '{text}': option '{part}' is no plain value") from None
+    return matched[1].strip(), given
 
 
 def _text(value: Any) -> str:

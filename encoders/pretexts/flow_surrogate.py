@@ -13,7 +13,6 @@ from archrank.encoders.pretexts import pretext
 from archrank.encoders.pretexts.regression import Regression
 
 KEEP = 0.5  # share of a message that passes unchanged; the paper's alpha
-TARGETS = "pretext/flow_surrogate"
 
 
 @pretext("flow_surrogate")
@@ -40,8 +39,7 @@ class FlowSurrogate(Regression):
         deviation: float = 0.1,
         draw: int = 0,
     ) -> None:
-        targets = graphs.derive(TARGETS, lambda these: flow_surrogate(these, space, width, deviation, draw))
-        super().__init__(encoder, graphs, TARGETS, targets)
+        super().__init__(encoder, graphs, flow_surrogate(graphs, space, width, deviation, draw))
 
 
 def flow_surrogate(graphs: Graphs, space: SearchSpace, width: int, deviation: float, draw: int = 0) -> Tensor:

@@ -30,20 +30,19 @@ class Regression(nn.Module):
     Targets are centred and brought to unit deviation over the unlabelled graphs; those that are the same everywhere are
     left out.
 
-    encoder: what is pre-trained. graphs: all unlabelled architectures [N]. name: of the derivation that holds targets
-    [N, K] on graphs. targets: those. weights: float [K], one each; None: 1 / K.
+    encoder: what is pre-trained. graphs: all unlabelled architectures [N]. targets: [N, K] of these. weights: float
+    [K], one each; None: 1 / K.
     """
 
-    def __init__(
-        self, encoder: nn.Module, graphs: Graphs, name: str, targets: Tensor, weights: Tensor | None = None
-    ) -> None:
+    def __init__(self, encoder: nn.Module, graphs: Graphs, targets: Tensor, weights: Tensor | None = None) -> None:
         super().__init__()
         values = targets.to(torch.float64)
         mean, spread = values.mean(0), values.std(0, correction=0)
         varies = spread > 1e-9
         if weights is None:
             weights = torch.full_like(mean, 1 / max(int(varies.sum()), 1))
-        self.name = name
+        self.name = f"pretext/{type(self).__name__}/targets"
+        graphs.derive(self.name, lambda _: targets)
         self.mean: Tensor
         self.scale: Tensor
         self.weights: Tensor

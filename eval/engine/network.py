@@ -132,6 +132,27 @@ class FixedEncoding(nn.Module):
         return (features.to(self.mean.dtype) - self.mean) / self.scale
 
 
+class WithSide(nn.Module):
+    """An encoder with numbers of each architecture beside its embedding.
+
+    encoder: gives [B, dim]. side: gives [B, K], as `FixedEncoding` does.
+    """
+
+    def __init__(self, encoder: nn.Module, side: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.side = encoder, side
+
+    def forward(self, graphs: Graphs) -> Tensor:
+        """[B, dim + K]."""
+        return torch.cat([self.encoder(graphs), self.side(graphs)], -1)
+
+    def auxiliary_loss(self, graphs: Graphs, embeddings: Tensor) -> Tensor:
+        """The encoder's own; 0 without one."""
+        own: Any = getattr(self.encoder, "auxiliary_loss", None)
+        found: Tensor = own(graphs, embeddings[..., : -len(self.side.mean)]) if own else embeddings.new_zeros(())  # type: ignore[arg-type]
+        return found
+
+
 def parameters(network: nn.Module) -> int:
     """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -75,7 +75,8 @@ def pretrain(
             raise ArchrankError(f"pretext {task.text}: the loss stopped being finite; try a smaller lr")
         if wide is space:
             return {name: tensor.detach().cpu().clone() for name, tensor in encoder.state_dict().items()}, losses
-        return cut(encoder, prepared(make(space)).to(device), graphs[:COMPARED].plain()), losses
+        few = graphs[:COMPARED]
+        return cut(encoder, prepared(make(space)).to(device), few.plain(), few.plain()), losses
 
 
 def prepared(encoder: nn.Module) -> nn.Module:
@@ -95,7 +96,7 @@ def with_ops(space: SearchSpace, more: list[str]) -> SearchSpace:
     return replace(space, ops=(*space.ops, *more))
 
 
-def cut(wide: nn.Module, narrow: nn.Module, graphs: Graphs) -> dict[str, Tensor]:
+def cut(wide: nn.Module, narrow: nn.Module, padded: Graphs, graphs: Graphs) -> dict[str, Tensor]:
     """Weights for `narrow` of an encoder of a space with further operations, positions or edges, all behind its own.
 
     Of every tensor the leading part is taken. That this is right is looked at: both must give the same embeddings.
@@ -103,7 +104,8 @@ def cut(wide: nn.Module, narrow: nn.Module, graphs: Graphs) -> dict[str, Tensor]
     Args:
         wide: the trained encoder.
         narrow: the same encoder for the smaller space.
-        graphs: [B] some architectures of the smaller space, with nothing derived on them.
+        padded: [B] some architectures of the smaller space as the larger one has them, with nothing derived on them.
+        graphs: [B] the same in their own form.
 
     Returns:
         Weights and buffers by name, on the CPU.
@@ -126,7 +128,7 @@ def cut(wide: nn.Module, narrow: nn.Module, graphs: Graphs) -> dict[str, Tensor]
         weights[name] = large[tuple(slice(0, size) for size in tensor.shape)].detach().clone()
     narrow.load_state_dict(weights)
     with torch.no_grad():
-        before, after = wide.eval()(graphs), narrow.eval()(graphs.plain())
+        before, after = wide.eval()(padded), narrow.eval()(graphs)
     if before.shape != after.shape or float((before - after).abs().max()) > CLOSE * float(before.abs().max() + 1e-6):
         raise refused
     return {name: tensor.cpu() for name, tensor in weights.items()}

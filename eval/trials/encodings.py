@@ -70,9 +70,10 @@ def with_costs(benchmark: Benchmark, hidden: str | None = None) -> Graphs:
     graphs = benchmark.graphs.plain()
     for metric in get_args(Metric):
         if metric != hidden and metric in benchmark.targets and np.isfinite(counts := benchmark.target(metric)).all():
-            graphs.derive(f"cost/{metric}", partial(_column, counts))
+            graphs.derive(f"cost/{metric}", partial(column_of, counts))
     return graphs
 
 
-def _column(values: np.ndarray, _: Graphs) -> torch.Tensor:
+def column_of(values: NDArray[np.float64], _: Graphs) -> torch.Tensor:
+    """A column of the table [N] as a derivation of the graphs of all its rows."""
     return torch.tensor(np.array(values))

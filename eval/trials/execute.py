@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from archrank.eval.trials.encodings import encode_all
 from archrank.eval.trials.files import NotWritten
 from archrank.eval.trials.groups import Group, ensemble_id
 from archrank.eval.trials.job import TrainingJob, make_job
+from archrank.eval.trials.pretraining import prepare_additions
 from archrank.eval.trials.provenance import provenance
 from archrank.eval.trials.records import Model, Provenance, TestSet, Timings, TrialFailure, TrialRecord
 from archrank.eval.trials.store import Store
@@ -115,7 +116,7 @@ class TrainedGroup:
     took."""
 
     outcomes: list[Outcome]
-    pretrain_s: float = 0.0
+    pretrain_s: Sequence[float]
     encode_s: float = 0.0
 
 
@@ -136,7 +137,7 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
     if benchmark.table != trial.table:
         raise RuntimeError(f"the table of {trial.benchmark} is not the one that was planned")
     spec.info.load()
-    if spec.info.source != trial.source:
+    if spec.source != trial.source:
         raise RuntimeError(
             f"the source of {spec.info.path.name} is not the one that was planned: it was edited since; run the same command again, which plans anew"
         )
@@ -156,21 +157,28 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
 
 def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent) -> TrainedGroup:
     """Train the members, on a fixed encoding once the whole benchmark is encoded."""
-    job, info, seconds = prepared.job, prepared.job.spec.info, 0.0
-    if not info.learned:
-        features, seconds = encode_all(job, prepared.benchmark, group.first.target, context.store)
+    job, spec, target = prepared.job, prepared.job.spec, group.first.target
+    seconds, encode_s = [0.0] * len(job.members), 0.0
+    if not spec.info.learned:
+        features, took = encode_all(job, prepared.benchmark, target, context.store)
         job = job.with_features(features)
+        seconds, encode_s = ([took] * len(job.members), 0.0) if spec.info.pretrained else (seconds, took)
+    elif spec.additions:
+        given = prepare_additions(job, prepared.benchmark, target, prepared.splits, context.store, context.device)
+        job, seconds = job.with_given(given), [*given.seconds]
     outcomes = job.train(device=context.device, progress=partial(on_event, "progress"), compiled=context.compiled)
-    return TrainedGroup(outcomes, **{"pretrain_s" if info.pretrained else "encode_s": seconds})
+    return TrainedGroup(outcomes, seconds, encode_s)
 
 
 def _finish(group: Group, prepared: Prepared, trained: TrainedGroup, context: Context) -> list[Finished]:
     """Score every member and write down what it was and what it cost."""
     trial, job, benchmark = group.first, prepared.job, prepared.benchmark
     finished = []
-    for item, member, split, outcome in zip(group.members, job.members, prepared.splits, trained.outcomes):
+    every = zip(group.members, job.members, prepared.splits, trained.outcomes, trained.pretrain_s)
+    for item, member, split, outcome, pretrain_s in every:
         predict_s = outcome.predict_s + trained.encode_s * len(split.test) / len(benchmark)
         tested, notes = split.test_target or trial.target, list(outcome.notes)
+        notes += job.spec.additions.notes(benchmark, trial.target)
         if tested != trial.target:
             notes.append(
                 f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it"
@@ -190,7 +198,7 @@ def _finish(group: Group, prepared: Prepared, trained: TrainedGroup, context: Co
             timings=Timings(
                 fit_s=outcome.fit_s,
                 predict_s=predict_s,
-                pretrain_s=trained.pretrain_s,
+                pretrain_s=pretrain_s,
                 architectures_per_s=len(split.test) / predict_s if predict_s > 0 else None,
                 members=len(job.members) if job.spec.neural else 1,
             ),

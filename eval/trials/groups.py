@@ -42,7 +42,7 @@ class Group:
     def pretraining(self) -> str | None:
         """What names the pre-training that the group needs, which no two groups should do side by side; None: it needs
         none."""
-        if not self.members[0].spec.info.pretrained:
+        if not self.members[0].spec.pretrained:
             return None
         return json.dumps([self.first.source, self.first.config, self.first.table], sort_keys=True)
 
@@ -167,5 +167,5 @@ def expected_cost(members: Sequence[Planned]) -> tuple[int, int, int]:
     Runs start with it, so that no core is left alone with a long ensemble at the end.
     """
     spec = members[0].spec
-    kind = 3 if spec.info.pretrained else 2 if spec.info.learned else 1 if spec.neural else 0
+    kind = 3 if spec.pretrained else 2 if spec.info.learned else 1 if spec.neural else 0
     return kind, len(members), max(item.trial.budget for item in members)

@@ -3,26 +3,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
+from torch import Tensor, nn
 
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.registry import blocks_of
 from archrank.encoders.views import build as build_encoder
 from archrank.eval.engine.batching import Member, steps, steps_per_epoch
 from archrank.eval.engine.labels import transform
-from archrank.eval.engine.network import FixedEncoding, Network
+from archrank.eval.engine.network import FixedEncoding, Network, WithSide
+from archrank.eval.engine.pretraining import load_weights
 from archrank.eval.engine.recipes import Recipe, RecipeChoice, check_hooks, common_recipe, resolve_recipe
 from archrank.eval.engine.regressors import block_scales, fit_predict
 from archrank.eval.engine.training import Outcome, Progress, Trained, fit, train
 from archrank.eval.trials.specs import Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What members start from and see beside graphs; `pretraining.prepare_additions` makes it.
+
+    Args:
+        weights: of each member's encoder by name, in their order; None: fresh ones.
+        side: [N, K] numbers of every architecture; None: none.
+        seconds: what the pre-training of each member took.
+    """
+
+    weights: Sequence[Mapping[str, Tensor]] | None = None
+    side: NDArray[np.float64] | None = None
+    seconds: Sequence[float] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +57,7 @@ class TrainingJob:
         twins: [N] an equivalent of every architecture, where the recipe has a consistency loss.
         verified: whether the encoder is known to be fit for an ensemble (see `training.fit`).
         features: a fixed encoding of all architectures, float [N, F]; see `with_features`.
+        given: what a learned encoder is given beside graphs and labels; see `with_given`.
     """
 
     spec: Spec
@@ -52,6 +70,7 @@ class TrainingJob:
     twins: Graphs | None = None
     verified: bool = True
     features: NDArray[np.float64] | None = None
+    given: Given | None = None
 
     @property
     def pairs(self) -> bool:
@@ -93,6 +112,15 @@ class TrainingJob:
         graphs.derive(self._encoding_name, lambda _: single)
         return replace(self, graphs=graphs, features=features)
 
+    def with_given(self, given: Given) -> TrainingJob:
+        """The same learned encoder, with what its additions ask for made ready."""
+        if given.side is None:
+            return replace(self, given=given)
+        graphs, single = self.graphs.plain(), torch.from_numpy(given.side).float()
+        for one in (graphs, *([self.twins] if self.twins is not None else [])):
+            one.derive(self._encoding_name, lambda _: single)
+        return replace(self, graphs=graphs, given=given)
+
     def encode(self, graphs: Graphs) -> Any:
         """What a fixed encoding's function gives for some graphs: [n, F]."""
         return self.encoder(graphs, self.space, **self.config)
@@ -102,7 +130,16 @@ class TrainingJob:
         arguments, or the look-up of a fixed one, scaled by the member's training rows."""
         if self.features is not None and member is not None:
             return FixedEncoding(self._encoding_name, _computed, self.features[member.train])
-        return build_encoder(self.encoder, self.space, self.config)
+        made = build_encoder(self.encoder, self.space, self.config)
+        if self.given is not None and member is not None:
+            if self.given.weights is not None:
+                held = zip(self.members, self.given.weights)
+                start = next((own for one, own in held if one is member), self.given.weights[0])
+                made = load_weights(made, start)
+            if self.given.side is not None:
+                side = FixedEncoding(self._encoding_name, _computed, self.given.side[member.train])
+                made = WithSide(made, side)
+        return made
 
     def network(self, probe: Graphs, member: Member | None = None) -> Network:
         """Encoder and head of a member, of weights drawn from torch's generator. probe: a few architectures."""
@@ -124,6 +161,7 @@ class TrainingJob:
         compiled: bool = False,
     ) -> Trained:
         """Train the members as one ensemble; see `training.fit`."""
+        self._check_given()
         return fit(
             self.build,
             self.graphs,
@@ -143,6 +181,7 @@ class TrainingJob:
     ) -> list[Outcome]:
         """Train the members, networks as one ensemble, regressors one after the other, and predict each one's test
         rows. progress: called with the share that is done."""
+        self._check_given()
         if self.spec.neural:
             return train(
                 self.build,
@@ -162,6 +201,12 @@ class TrainingJob:
             if progress is not None:
                 progress((number + 1) / len(self.members))
         return outcomes
+
+    def _check_given(self) -> None:
+        if self.spec.additions and self.given is None:
+            raise ArchrankError(
+                f"{self.spec.label}: pretext, side and source need the table that `archrank run` has; leave them out here"
+            )
 
     @property
     def _encoding_name(self) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo, Reach
 from archrank.eval.engine import heads
 from archrank.eval.engine.heads.layers import Head
+from archrank.eval.trials.additions import Additions, additions_of
 from archrank.eval.trials.plain_yaml import read_plain_text
 
 
@@ -26,6 +28,22 @@ class Spec:
     config: dict[str, Any] = field(default_factory=dict)
     head: str = "linear"
     head_config: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def additions(self) -> Additions:
+        """What a learned encoder is given beside graphs and labels. ArchrankError for what is misspelt or makes no
+        sense."""
+        return additions_of(self.info, self.config) if self.info.learned else Additions()
+
+    @property
+    def source(self) -> str:
+        """sha256 over the encoder's source and, where it is given something, over that."""
+        return self.additions.identity(self.info.source)
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether something is trained before the labels are learned from, which trials share."""
+        return self.info.pretrained or self.additions.pretrains
 
     @property
     def default_head(self) -> str:
@@ -162,6 +180,7 @@ def _find(reference: Any, reach: Reach) -> list[EncoderInfo]:
 
 def _spec(info: EncoderInfo, options: dict[str, Any], head: str | None, head_options: dict[str, Any]) -> Spec:
     spec = Spec(info, info.validate(options))
+    assert spec.additions is not None  # what is misspelt in it is said here
     head = head or spec.default_head
     entry = heads.HEADS.find(head)
     head_config = entry.validate(head_options)

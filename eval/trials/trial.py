@@ -18,6 +18,7 @@ from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import LEAST_TRAINED
 from archrank.encoders import catalog
 from archrank.eval.engine.recipes import COMMON, PublishedRecipe, RecipeChoice, training_hash
+from archrank.eval.trials.additions import check_additions
 from archrank.eval.trials.fields import LARGEST_COUNT, Count, Name, Values
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec
@@ -163,6 +164,11 @@ def make_plan(
                 if reason := catalog.unsupported(spec.info, spec.config, benchmark):
                     plan.left_out.append((f"{spec.label} on {benchmark.name}", reason))
                     continue
+                try:
+                    check_additions(spec.additions, spec.info, spec.config, benchmark, target)
+                except ArchrankError as error:
+                    plan.left_out.append((f"{spec.label} on {benchmark.name}/{target}", str(error)))
+                    continue
                 if (
                     isinstance(choice, PublishedRecipe)
                     and "paper_recipe" not in spec.info.hooks
@@ -172,7 +178,7 @@ def make_plan(
                     raise ArchrankError(
                         f"encoder {spec.info.name} publishes no recipe of its own; leave it out or use --recipe common"
                     )
-                source, training = spec.info.source, training_hash(choice, spec.layers())
+                source, training = spec.source, training_hash(choice, spec.layers())
                 plan.trials += [
                     Planned(
                         Trial(

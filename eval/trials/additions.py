@@ -1,0 +1,237 @@
+"""What a learned encoder may be given beside graphs and labels: a pretext, side inputs, weights from other tables. What
+they are, and where they must not be. No torch here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from archrank.datasets import Benchmark, load
+from archrank.datasets.errors import ArchrankError, unknown
+from archrank.datasets.splits import validation_pair
+from archrank.encoders import catalog
+from archrank.encoders.catalog import EncoderInfo
+from archrank.encoders.pretexts import Task, parse_call, parse_pretext
+
+COSTS = ("parameters", "flops")
+PROXIES = "zcp"
+
+
+@dataclass(frozen=True)
+class SideInput:
+    """Numbers beside the graph. name: as it is written. encoding: the fixed encoding of that name, where there is one;
+    else it is `parameters` or `flops` (their logarithm), `zcp` (every proxy of the table) or a column of the table."""
+
+    name: str
+    encoding: EncoderInfo | None = None
+
+    def columns(self, benchmark: Benchmark, target: str) -> list[str]:
+        """The columns of the table that it reads as they are. ArchrankError where there are none of that name."""
+        if self.encoding is not None or self.name in COSTS:
+            return []
+        if self.name == PROXIES:
+            found = [name for name in proxies(benchmark) if name != target]
+            if not found:
+                raise ArchrankError(f"side input zcp: the table of {benchmark.name} has no proxy column")
+            return found
+        if self.name not in benchmark.targets:
+            known = [PROXIES, *COSTS, *benchmark.targets, *(n for n, i in catalog.known().items() if not i.learned)]
+            raise unknown(f"side input (a fixed encoding, or a column of {benchmark.name})", self.name, known)
+        return [self.name]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Labels of other tables to train on first. tables: their names. target: a metric of theirs (empty: each one's
+    default). labels: of each table. updates: of the training. same: whether a table may hold architectures of the
+    benchmark itself."""
+
+    tables: tuple[str, ...]
+    target: str = ""
+    labels: int = 1000
+    updates: int = 2000
+    same: bool = False
+
+    def target_of(self, table: Benchmark) -> str:
+        """The metric that is trained on."""
+        return table.check_target(self.target or None)
+
+
+SOURCE_OPTIONS = {"target": str, "labels": int, "updates": int, "same": bool}
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What a learned encoder is given: nothing, in the default.
+
+    task: the pretext. unlabelled: whether it sees `all` architectures or those left for training (`train`).
+    """
+
+    task: Task | None = None
+    unlabelled: Literal["all", "train"] = "all"
+    side: tuple[SideInput, ...] = ()
+    source: Source | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.task or self.side or self.source)
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether something is trained before the encoder learns from labels."""
+        return bool(self.task or self.source or any(one.encoding and one.encoding.pretrained for one in self.side))
+
+    def identity(self, encoder: str) -> str:
+        """The sha256 that stands for an encoder of this source and all that it is given; `encoder` itself for
+        nothing."""
+        parts = [self.task.source] if self.task else []
+        parts += [one.encoding.source for one in self.side if one.encoding]
+        if self.source:
+            parts += [load(name).table for name in self.source.tables]
+        return hashlib.sha256(json.dumps([encoder, *parts]).encode()).hexdigest() if parts else encoder
+
+    def notes(self, benchmark: Benchmark, target: str) -> list[str]:
+        """What a reader of the results must know of it, in a line each."""
+        said = []
+        if self.task:
+            seen = "all architectures, the test ones included (transductive)"
+            if self.unlabelled == "train":
+                seen = "the architectures that the protocol leaves for training, none of the test set"
+            said.append(f"pre-trained on {self.task.text}: it saw the graphs of {seen}, and no label")
+        for one in self.side:
+            if one.encoding and one.encoding.pretrained:
+                said.append(f"side input {one.name} was pre-trained on the graphs of all architectures (transductive)")
+            said += [
+                f"side input {name} costs a measurement of every architecture that is ranked "
+                f"({benchmark.card.metrics[name].description or 'a column of the table'})"
+                for name in one.columns(benchmark, target)
+                if name not in proxies(benchmark)
+            ]
+        if self.source:
+            said.append(
+                f"started from weights trained on {self.source.labels} labels of each of {', '.join(self.source.tables)}"
+                + ("; they may hold architectures of the test set" if self.source.same else "")
+            )
+        return said
+
+
+def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
+    """What the reserved options of an encoder ask for. ArchrankError for what is misspelt, or makes no sense."""
+    text, side, source = config.get("pretext"), config.get("side"), config.get("source")
+    unlabelled: Any = config.get("unlabelled", "all")
+    if unlabelled != "all" and not text:
+        raise ArchrankError(
+            f"encoder {info.name}: unlabelled={unlabelled} says what a pretext sees; give one, pretext=..."
+        )
+    found = Additions(
+        parse_pretext(text) if text else None,
+        unlabelled,
+        tuple(_side(name.strip()) for name in str(side).split("+")) if side else (),
+        parse_source(source) if source else None,
+    )
+    if found.side and "compare" in info.hooks:
+        raise ArchrankError(f"encoder {info.name} compares embeddings itself, so that side inputs would reach nothing")
+    if unlabelled == "train" and any(one.encoding and one.encoding.pretrained for one in found.side):
+        raise ArchrankError(
+            f"encoder {info.name}: unlabelled=train, but side={side} is pre-trained on the graphs of all architectures"
+        )
+    return found
+
+
+def _side(name: str) -> SideInput:
+    if name in (PROXIES, *COSTS):
+        return SideInput(name)
+    info = catalog.known().get(name)
+    if info is not None and info.learned:
+        raise ArchrankError(f"side={name}: {name} is a learned encoder; a side input is a fixed encoding or a column")
+    return SideInput(name, info)
+
+
+def parse_source(text: str) -> Source:
+    """The source that `table`, `table+table` or `table(labels=500,target=...)` means."""
+    names, options = parse_call(text, "source")
+    tables = tuple(name.strip() for name in names.split("+"))
+    for name, value in options.items():
+        if name not in SOURCE_OPTIONS:
+            raise unknown(f"option of source {names}", name, SOURCE_OPTIONS)
+        if type(value) is not SOURCE_OPTIONS[name]:
+            raise ArchrankError(f"source {names}: option {name}={value!r} is no {SOURCE_OPTIONS[name].__name__}")
+    return Source(tables, **options)
+
+
+def proxies(benchmark: Benchmark) -> list[str]:
+    """Columns that need no training: parameters, FLOPs, and what the card calls a proxy (`proxy: true`)."""
+    cards = benchmark.card.metrics
+    return [name for name in benchmark.targets if name in COSTS or getattr(cards[name], "proxy", False) is True]
+
+
+def check_additions(
+    added: Additions, info: EncoderInfo, config: Mapping[str, Any], benchmark: Benchmark, target: str
+) -> None:
+    """ArchrankError, one line, where an addition cannot be had on a benchmark, or would hand it a label.
+
+    A column is no side input, and no proxy, where it is the target, or the test score that belongs to it.
+    """
+    if added.task is not None:
+        if added.task.needs("states") and ("states" not in info.hooks or config.get("view", "drawn") != "drawn"):
+            raise ArchrankError(
+                f"pretext {added.task.text} asks for states of nodes, which {info.name} does not give here"
+            )
+        if added.task.needs("proxy"):
+            name = str(added.task.own.get("proxy", added.task.entry.options["proxy"].default))
+            if name == target:
+                raise ArchrankError(f"pretext {added.task.text}: {name} is the target itself")
+            if name not in proxies(benchmark):
+                known = [one for one in proxies(benchmark) if one != target]
+                raise ArchrankError(
+                    f"pretext {added.task.text}: the table of {benchmark.name} has no proxy column '{name}' "
+                    f"({'known: ' + ', '.join(known) if known else 'it has none'}); other columns are measured"
+                )
+    for one in added.side:
+        if one.encoding is not None and (reason := catalog.unsupported(one.encoding, {}, benchmark)):
+            raise ArchrankError(f"side input {one.name}: {reason}")
+        if one.name in COSTS and one.name == target:
+            raise ArchrankError(f"side input {one.name} is the target itself")
+        for name in one.columns(benchmark, target):
+            pair = (validation_pair(benchmark, name), validation_pair(benchmark, target))
+            if name == target or target == pair[0] or name == pair[1]:
+                raise ArchrankError(f"side input {name} is the target, or another score of the same training")
+            if not _finite(benchmark, name):
+                raise ArchrankError(f"side input {name} is not measured for every architecture of {benchmark.name}")
+    for name in added.source.tables if added.source else ():
+        table = load(name)
+        assert added.source is not None
+        metric = added.source.target_of(table)
+        if not added.source.same and (shared := same_architectures(table, benchmark)):
+            raise ArchrankError(
+                f"source {name}: {shared:,} of its architectures are in {benchmark.name}, whose labels these may as well "
+                f"be; allow it with source={name}(same=true), which the report then says"
+            )
+        if table.name == benchmark.name and metric == target:
+            raise ArchrankError(f"source {name}: its {metric} is the target itself")
+
+
+def same_architectures(one: Benchmark, other: Benchmark) -> int:
+    """How many architectures of a table are in another too: drawn alike, or of one isomorphism class."""
+    if set(one.space.ops) != set(other.space.ops):
+        return 0
+    drawn = _drawn(other)
+    classes = {str(key) for key in other.key}
+    return sum(mine in drawn or str(key) in classes for mine, key in zip(_drawn(one, ordered=True), one.key))
+
+
+def _drawn(benchmark: Benchmark, ordered: bool = False) -> Any:
+    """Every architecture as names of operations and edges."""
+    found = [
+        (tuple(benchmark.space.ops[op] for op in ops[mask]), adj[mask][:, mask].tobytes())
+        for ops, adj, mask in zip(benchmark.ops, benchmark.adj, benchmark.mask)
+    ]
+    return found if ordered else set(found)
+
+
+def _finite(benchmark: Benchmark, name: str) -> bool:
+    return bool(np.isfinite(benchmark.target(name)).all())

@@ -1,0 +1,221 @@
+"""Pretexts, side inputs and source tables: what they give an encoder, and that no label reaches it through them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from archrank.datasets import make_split
+from archrank.datasets.errors import ArchrankError
+from archrank.datasets.union import union
+from archrank.eval.check import _pretext, _Subject
+from archrank.eval.engine.recipes import COMMON
+from archrank.eval.runners.run import run
+from archrank.eval.synthetic import synthetic
+from archrank.eval.trials import additions as module
+from archrank.eval.trials import pretraining
+from archrank.eval.trials.additions import check_additions, parse_source, same_architectures
+from archrank.eval.trials.job import make_job
+from archrank.eval.trials.pretraining import prepare_additions
+from archrank.eval.trials.specs import parse, parse_list
+from archrank.eval.trials.store import Store
+from archrank.eval.trials.trial import make_plan
+
+FEW = "updates=3,batch=16"
+
+
+def with_columns(benchmark, name="cells", **columns):
+    """The benchmark with other or further columns."""
+    cards = {column: {"unit": "", "description": f"{column}, measured"} for column in columns}
+    if "proxy" in cards:
+        cards["proxy"]["proxy"] = True
+    card = benchmark.card.with_metrics(cards).model_copy(update={"name": name, "content": ""})
+    scores = benchmark.scores.assign(**columns)
+    return replace(benchmark, name=name, card=card, scores=scores)
+
+
+@pytest.fixture(scope="module")
+def cells():
+    plain = synthetic(120, seed=3)
+    rng = np.random.default_rng(0)
+    size = plain.mask.sum(1).astype(float)
+    return with_columns(
+        plain, parameters=size + rng.random(120), proxy=size, early=plain.scores["quality"] + rng.normal(0, 9, 120)
+    )
+
+
+@pytest.fixture
+def tables(monkeypatch, cells):
+    """What `load` finds by name."""
+    known = {"cells": cells, "other": with_columns(synthetic(80, seed=9), "other")}
+    for place in (module, pretraining):
+        monkeypatch.setattr(place, "load", lambda name: known[name])
+    return known
+
+
+def given(encoder, benchmark, folder, target="quality", seeds=(0,)):
+    spec = parse(encoder)[0]
+    check_additions(spec.additions, spec.info, spec.config, benchmark, target)
+    splits = [make_split(benchmark, "clean", seed, target) for seed in seeds]
+    job = make_job(spec, COMMON, benchmark.space, benchmark.graphs)
+    return prepare_additions(job, benchmark, target, splits, folder, "cpu")
+
+
+def test_a_run_shares_one_pretraining_and_says_what_it_saw(cells, tmp_path):
+    names = f"gin[dim=8],gin[dim=8,pretext=flow_surrogate({FEW})],gin[dim=8,side=base+parameters+early]"
+    plan = make_plan(
+        parse_list(names),
+        benchmarks=[cells],
+        budgets=[12, 20],
+        seeds=2,
+        recipe=COMMON.model_copy(update={"updates": 8}),
+    )
+    run(plan, tmp_path, workers=0)
+    records = {}
+    for item in plan.trials:
+        record = Store(tmp_path).read(item.trial.key)
+        assert record.status == "done", record.error
+        records.setdefault(item.spec.label, []).append(record)
+    plain, pretext, side = records.values()
+    assert [one.timings.pretrain_s for one in plain] == [0.0] * 4 and not plain[0].notes
+    assert len({one.timings.pretrain_s for one in pretext}) == 1 and pretext[0].timings.pretrain_s > 0
+    assert any("transductive" in note and "no label" in note for note in pretext[0].notes)
+    assert any("early costs a measurement" in note for note in side[0].notes)
+    assert not any("parameters costs" in note for note in side[0].notes)
+    assert side[0].model.dim > plain[0].model.dim == pretext[0].model.dim
+    assert len(list((tmp_path / "pretraining").iterdir())) == 1
+    assert len({item.trial.key for item in plan.trials}) == 12
+    assert pretext[0].metrics["kendall"] != plain[0].metrics["kendall"]
+
+
+@pytest.mark.parametrize(
+    "addition",
+    [f"pretext={name}({FEW})" for name in ("flow_surrogate", "counts", "masked_ops", "contrastive", "context")]
+    + [f"pretext={name}({FEW})" for name in ("zero_cost", "autoencode", "computation_pairs")]
+    + ["side=base+parameters+flops"],
+)
+def test_labels_change_nothing_of_what_an_encoder_is_given(addition, cells, tmp_path):
+    planted = with_columns(cells, quality=np.random.default_rng(1).permutation(cells.target("quality")))
+    first = given(f"gin[dim=8,{addition}]", cells, tmp_path / "a")
+    second = given(f"gin[dim=8,{addition}]", planted, tmp_path / "b")
+    if first.weights is not None:
+        assert all(torch.equal(part, second.weights[0][name]) for name, part in first.weights[0].items())
+    assert (first.side is None and second.side is None) or np.array_equal(first.side, second.side)
+
+
+def test_a_cost_that_is_the_target_is_hidden_in_whatever_order_trials_run(cells, tmp_path):
+    doubled = with_columns(cells, parameters=np.random.default_rng(1).permutation(cells.target("parameters")))
+    encoder = f"gin[dim=8,pretext=counts({FEW}),side=base]"
+    given(encoder, cells, tmp_path)  # with the target `quality`, costs may be read, and are kept in the store
+    first = given(encoder, cells, tmp_path, "parameters")
+    second = given(encoder, doubled, tmp_path, "parameters")
+    assert all(torch.equal(part, second.weights[0][name]) for name, part in first.weights[0].items())
+    assert np.array_equal(first.side, second.side)
+
+
+def test_unlabelled_train_sees_no_test_graph(cells, tmp_path):
+    split = make_split(cells, "clean", 0)
+    ops = cells.ops.copy()
+    ops[split.test, 1:3] = 1 + ops[split.test, 1:3] % 3
+    changed = replace(cells, ops=np.where(cells.mask, ops, 0), card=cells.card.model_copy(update={"content": ""}))
+    for unlabelled, same in (("train", True), ("all", False)):
+        encoder = f"gin[dim=8,pretext=flow_surrogate({FEW}),unlabelled={unlabelled}]"
+        one, other = given(encoder, cells, tmp_path / "a"), given(encoder, changed, tmp_path / "b")
+        equal = all(torch.equal(part, other.weights[0][name]) for name, part in one.weights[0].items())
+        assert equal == same
+    two = given(encoder.replace("=all", "=train"), cells, tmp_path / "a", seeds=(0, 1))
+    assert not torch.equal(two.weights[0]["embed.weight"], two.weights[1]["embed.weight"])
+
+
+@pytest.mark.parametrize(
+    "encoder, target, said",
+    [
+        ("gin[side=quality]", "quality", "is the target"),
+        ("gin[side=parameters]", "parameters", "is the target"),
+        ("gin[side=valid_error]", "test_error", "another score of the same training"),
+        ("gin[side=holes]", "quality", "not measured for every"),
+        ("gin[side=qualty]", "cost", "quality"),
+        ("gin[pretext=zero_cost(proxy=early)]", "quality", "parameters, proxy"),
+        ("gin[pretext=zero_cost]", "parameters", "is the target itself"),
+        ("nar_former[pretext=masked_ops]", "quality", "nar_former does not give"),
+        ("gin[source=cells]", "quality", "same=true"),
+        ("gin[source=cells(same=true)]", "quality", "is the target"),
+    ],
+)
+def test_what_would_hand_over_a_label_or_cannot_be_had_is_refused(encoder, target, said, cells, tables):
+    holes = cells.target("early").copy()
+    holes[5] = np.nan
+    wide = with_columns(cells, valid_error=cells.target("early"), test_error=cells.target("early"), holes=holes)
+    spec = parse(encoder)[0]
+    with pytest.raises(ArchrankError, match=said):
+        check_additions(spec.additions, spec.info, spec.config, wide, target)
+
+
+@pytest.mark.parametrize(
+    "encoder, said",
+    [
+        ("gin[pretext=flow_surogate]", "flow_surrogate"),
+        ("gin[unlabelled=train]", "pretext="),
+        ("gin[side=gcn]", "learned encoder"),
+        ("brp_nas_relation[side=base]", "compares embeddings"),
+        ("gin[pretext=counts,side=cate,unlabelled=train]", "graphs of all"),
+        ("gin[source=other(label=3)]", "labels"),
+        ("gin[source=other(labels=many)]", "no int"),
+        ("path[side=base]", "side"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(encoder, said):
+    with pytest.raises(ArchrankError, match=said):
+        parse(encoder)
+
+
+def test_the_same_architectures_are_found_however_they_are_named(cells, tables):
+    renamed = replace(cells, arch=np.array([f"a{i}" for i in range(len(cells))], object), key=cells.arch[::-1].copy())
+    assert same_architectures(renamed, cells) == len(cells)
+    assert same_architectures(tables["other"], replace(cells, key=cells.arch + "x")) < 5
+
+
+def test_a_source_of_another_vocabulary_gives_weights_that_read_the_target_alike(cells, tables, tmp_path):
+    ops = ("in", "max_pool_3x3", "nor_conv_3x3", "zeroize", "out")
+    space = replace(cells.space, name="elsewhere", ops=ops)
+    joint, [place] = union(cells.space, [space])
+    assert joint.ops == (*cells.space.ops, "zeroize") and place.tolist() == [0, 3, 2, 5, 4]
+    tables["other"] = replace(tables["other"], space=space)
+    found = given("gin[dim=8,source=other(updates=5,labels=40)]", cells, tmp_path)
+    assert found.weights[0]["embed.weight"].shape == (8, 5) and found.seconds[0] > 0
+    assert parse_source("a+b(labels=3,same=true)").tables == ("a", "b")
+
+
+OWN = """
+import torch
+from archrank.encoders.pretexts import pretext
+from archrank.encoders.pretexts.regression import Regression
+
+@pretext("own")
+class Own(Regression):
+    '''The number of edges.'''
+    def __init__(self, encoder, graphs, space):
+        super().__init__(encoder, graphs, graphs.adj.sum((1, 2)).unsqueeze(-1))
+
+@pretext("idle")
+class Idle(torch.nn.Module):
+    '''Nothing of the encoder.'''
+    def __init__(self, encoder, graphs, space):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+    def forward(self, encoder, graphs, done):
+        return self.weight ** 2
+"""
+
+
+def test_a_pretext_of_ones_own_is_checked_and_its_source_is_in_the_key(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(OWN)
+    for name, verdict, said in (("Own", "pass", "repeats to the bit"), ("Idle", "fail", "does not reach the encoder")):
+        spec = parse(f"gin[dim=8,pretext={path}:{name}]")[0]
+        found = _pretext(_Subject(spec, synthetic()))
+        assert found[0] == verdict and said in found[1], found
+    before = spec.source
+    path.write_text(OWN + "# edited\n")
+    assert parse(spec.label)[0].source != before != parse("gin[dim=8]")[0].source
