@@ -20,6 +20,7 @@ from torch import nn
 from archrank.datasets.benchmark import Benchmark
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
+from archrank.datasets.space import SearchSpace
 from archrank.encoders.catalog import confirm, where
 from archrank.encoders.catalog.apart import apart
 from archrank.encoders.views import build as build_encoder
