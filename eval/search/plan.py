@@ -96,6 +96,8 @@ def plan_searches(
     choice = find_recipe(recipe)
     if queries < 2 or repeats < 2:
         raise ArchrankError(f"a search needs 2 queries and 2 repeats or more, not {queries} and {repeats}")
+    if given := [spec.label for spec in specs if spec.additions]:
+        raise ArchrankError(f"{given[0]}: a search gives its predictors no pretext, side or source; leave them out")
     plan = SearchPlan(specs={spec.label: spec for spec in specs}, recipe=choice)
     for item in benchmarks:
         benchmark = load(item) if isinstance(item, str) else item

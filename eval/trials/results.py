@@ -225,7 +225,7 @@ def _is_current(record: TrialRecord) -> bool:
     """Whether the same command would train the same program now: False where its encoder is not to be found from
     here."""
     try:
-        sources: Sequence[str] = [spec.info.source for spec in parse(record.command_name)]
+        sources: Sequence[str] = [spec.source for spec in parse(record.command_name)]
     except (ArchrankError, OSError):
         return False
     return record.trial.source in sources and record.trial.numerics == NUMERICS

@@ -1,6 +1,11 @@
 """Pretexts, side inputs and source tables: what they give an encoder, and that no label reaches it through them."""
 
+import re
+import shlex
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +14,12 @@ import torch
 from archrank.datasets import make_split
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.union import union
+from archrank.encoders.pretexts import PRETEXTS
 from archrank.eval.check import _pretext, _Subject
 from archrank.eval.engine.recipes import COMMON
+from archrank.eval.predictor import Predictor
 from archrank.eval.runners.run import run
+from archrank.eval.search.plan import plan_searches
 from archrank.eval.synthetic import synthetic
 from archrank.eval.trials import additions as module
 from archrank.eval.trials import pretraining
@@ -219,3 +227,25 @@ def test_a_pretext_of_ones_own_is_checked_and_its_source_is_in_the_key(tmp_path)
     before = spec.source
     path.write_text(OWN + "# edited\n")
     assert parse(spec.label)[0].source != before != parse("gin[dim=8]")[0].source
+
+
+def test_who_has_no_table_says_so(cells):
+    spec = parse(f"gin[dim=8,pretext=counts({FEW})]")[0]
+    with pytest.raises(ArchrankError, match="a search gives its predictors no pretext"):
+        plan_searches([spec], benchmarks=[cells], strategies=["random"])
+    with pytest.raises(ArchrankError, match="leave them out here"):
+        Predictor("gin[dim=8,side=base]", cells.space).fit(cells.graphs[:8], cells.target()[:8])
+
+
+def test_the_commands_of_the_page_run(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "pretraining.md").read_text()
+    commands = re.search(r"```sh\n(.*?)```", page, re.S)[1].strip().splitlines()
+    for line in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", *shlex.split(line)], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    report = (tmp_path / "tricks" / "report" / "report.md").read_text()
+    assert "What the trick is worth" in report and "pretext=flow_surrogate(updates=30)" in report.replace("\\", "")
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.M))
+    assert set(PRETEXTS) <= listed
