@@ -32,6 +32,7 @@ def encoders_page() -> str:
             "twins": "twins for a consistency loss",
             "auxiliary_loss": "a loss of its own",
             "compare": "pairs, ranked by Borda count",
+            "states": "states of nodes, for pretexts that ask about them",
             "supports": "what it cannot hold, said in advance",
         }
         offers = ", ".join(hooks[hook] for hook in info.hooks)

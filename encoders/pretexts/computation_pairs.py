@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.cross_attention.cate import pair_up
@@ -49,6 +50,10 @@ class ComputationPairs(nn.Module):
         super().__init__()
         self.rate, self.hidden, width = rate, len(space.ops) - 1, 64
         first, second = pair_up(cost(graphs, space, metric), window, pairs)
+        if not len(first):
+            raise ArchrankError(
+                "pretext computation_pairs: no two architectures are of similar cost; give a wider window"
+            )
         self.graphs, self.first, self.second = graphs, first, second
         with torch.no_grad():
             dim = int(encoder.states(graphs[:2]).shape[-1])  # type: ignore[operator]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ class Given:
         seconds: what the pre-training of each member took.
     """
 
-    weights: Sequence[Mapping[str, Tensor]] | None = None
+    weights: Sequence[dict[str, Tensor]] | None = None
     side: NDArray[np.float64] | None = None
     seconds: Sequence[float] = ()
 

@@ -51,7 +51,7 @@ def write_weights(path: Path, weights: Mapping[str, NDArray[Any]], seconds: floa
     """
     from safetensors.numpy import save
 
-    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in weights.items()}
     replace_bytes(path, save(arrays, {"seconds": repr(seconds), "sha256": _digest(arrays)}))
 
 
