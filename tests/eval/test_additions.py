@@ -139,7 +139,7 @@ def test_unlabelled_train_sees_no_test_graph(cells, tmp_path):
 
 
 def test_weights_from_the_store_are_those_that_were_trained(cells, tmp_path):
-    encoder = f"gmae_nas[dim=8,layers=2,pretext=masked_ops({FEW})]"  # it has a weight without dimensions
+    encoder = f"gmae_nas[dim=8,layers=2,pretext=masked_ops({FEW})]"
     first, again = given(encoder, cells, tmp_path), given(encoder, cells, tmp_path)
     assert len(list((tmp_path / "pretraining").iterdir())) == 1 and first.seconds == again.seconds
     for name, weight in first.weights[0].items():
