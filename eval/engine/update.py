@@ -85,7 +85,7 @@ class Update:
 def clip(gradients: Sequence[Tensor], limit: float) -> None:
     """Scale every member's gradients [M, ...] to a norm of at most `limit`, each member by itself (as `clip_grad_norm_`
     does for one)."""
-    squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients]).sum(0)
+    squares = torch.stack([gradient.reshape(len(gradient), -1).square().sum(1) for gradient in gradients]).sum(0)
     factor = (limit / (squares.sqrt() + 1e-6)).clamp(max=1.0)
     for gradient in gradients:
         gradient.mul_(factor.view(-1, *[1] * (gradient.dim() - 1)))

@@ -170,6 +170,18 @@ def test_what_would_hand_over_a_label_or_cannot_be_had_is_refused(encoder, targe
         check_additions(spec.additions, spec.info, spec.config, wide, target)
 
 
+def test_a_plan_leaves_out_what_is_refused_and_says_why(cells):
+    names = f"gin[dim=8],gin[dim=8,side=quality],nar_former[pretext=masked_ops({FEW})]"
+    plan = make_plan(parse_list(names), benchmarks=[cells], budgets=[12], seeds=1)
+    assert [item.spec.label for item in plan.trials] == ["gin[dim=8]"]
+    assert dict(plan.left_out) == {
+        "gin[dim=8,side=quality] on cells/quality": "side input quality is the target, or another score of the same "
+        "training",
+        "nar_former[pretext=masked_ops(batch=16,updates=3)] on cells/quality": "pretext masked_ops(batch=16,updates=3) "
+        "asks for states of nodes, which nar_former does not give here",
+    }
+
+
 @pytest.mark.parametrize(
     "encoder, said",
     [

@@ -13,6 +13,7 @@ from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.reference import train_plainly
 from archrank.eval.engine.supervised import supervised
 from archrank.eval.engine.training import fit, learning_rate, train
+from archrank.eval.engine.update import clip
 from tests.eval.test_training import SHORT, TwoWay, members
 
 STRICT = {"lr": 0.02, "weight_decay": 0.3, "betas": (0.7, 0.95), "eps": 1e-3, "clip": 0.02, "batch": 8}
@@ -100,6 +101,13 @@ def hinge(margin, s, y):
     i, j = torch.triu_indices(len(y), len(y), 1)
     i, j = i[y[i] != y[j]], j[y[i] != y[j]]
     return (margin - torch.sign(y[i] - y[j]) * (s[i] - s[j])).clamp(min=0).mean()
+
+
+def test_each_member_is_clipped_by_its_own_norm_whatever_the_shapes_of_weights():
+    gradients = [torch.tensor([3.0, 0.3]), torch.tensor([[4.0], [0.4]]), torch.zeros(2, 2, 1)]  # the first of a number
+    clip(gradients, 1.0)
+    assert torch.allclose(gradients[0], torch.tensor([0.6, 0.3]), atol=1e-5)
+    assert torch.allclose(gradients[1], torch.tensor([[0.8], [0.4]]), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", RECIPES)
