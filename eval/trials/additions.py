@@ -57,6 +57,13 @@ class Source:
     updates: int = 2000
     same: bool = False
 
+    @property
+    def text(self) -> str:
+        """How it is written: `a+b(labels=500)`."""
+        given = {name: getattr(self, name) for name in SOURCE_OPTIONS if getattr(self, name) != getattr(Source, name)}
+        inside = ",".join(f"{name}={str(value).lower() if value is True else value}" for name, value in given.items())
+        return "+".join(self.tables) + (f"({inside})" if inside else "")
+
     def target_of(self, table: Benchmark) -> str:
         """The metric that is trained on."""
         return table.check_target(self.target or None)
@@ -84,6 +91,16 @@ class Additions:
     def pretrains(self) -> bool:
         """Whether something is trained before the encoder learns from labels."""
         return bool(self.task or self.source or any(one.encoding and one.encoding.pretrained for one in self.side))
+
+    def written(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with one spelling for what is the same: options of a pretext or a source in their order, without
+        defaults."""
+        texts = {
+            "pretext": self.task.text if self.task else None,
+            "side": "+".join(one.name for one in self.side),
+            "source": self.source.text if self.source else None,
+        }
+        return {name: texts.get(name, value) for name, value in config.items()}
 
     def identity(self, encoder: str) -> str:
         """The sha256 that stands for an encoder of this source and all that it is given; `encoder` itself for

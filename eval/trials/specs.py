@@ -180,7 +180,7 @@ def _find(reference: Any, reach: Reach) -> list[EncoderInfo]:
 
 def _spec(info: EncoderInfo, options: dict[str, Any], head: str | None, head_options: dict[str, Any]) -> Spec:
     spec = Spec(info, info.validate(options))
-    assert spec.additions is not None  # what is misspelt in it is said here
+    spec = Spec(info, spec.additions.written(spec.config))
     head = head or spec.default_head
     entry = heads.HEADS.find(head)
     head_config = entry.validate(head_options)

@@ -200,6 +200,12 @@ def test_what_makes_no_sense_is_one_line(encoder, said):
         parse(encoder)
 
 
+def test_one_pretext_has_one_spelling():
+    one = parse("gin[source=a + b(same=true, labels=9),pretext=counts(seed=0, updates=9),side=base + flops]")[0]
+    assert one.label == "gin[pretext=counts(updates=9),side=base+flops,source=a+b(labels=9,same=true)]"
+    assert parse(one.label)[0].config == one.config
+
+
 def test_the_same_architectures_are_found_however_they_are_named(cells, tables):
     renamed = replace(cells, arch=np.array([f"a{i}" for i in range(len(cells))], object), key=cells.arch[::-1].copy())
     assert same_architectures(renamed, cells) == len(cells)
