@@ -1,10 +1,11 @@
-"""The winner, for use inside one's own search loop: a scikit-learn style estimator around one encoder."""
+"""The winner, for use inside one's own search loop: a scikit-learn style estimator around one predictor."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -16,14 +17,11 @@ from torch import Tensor
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders import catalog
-from archrank.encoders.views import build as build_encoder
-from archrank.eval import saved
+from archrank.eval import saved, saved_models
 from archrank.eval.engine.batching import Member, derive_seed
-from archrank.eval.engine.device import check_device
-from archrank.eval.engine.ensemble import Ensemble
-from archrank.eval.engine.network import Network
-from archrank.eval.engine.training import predict
+from archrank.eval.engine.device import chosen_device
+from archrank.eval.fitted import Encoded, Encoding, Model, Networks, joined
+from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
 from archrank.eval.trials.job import TrainingJob, make_job
 from archrank.eval.trials.recipe_files import find_recipe
@@ -32,15 +30,23 @@ from archrank.eval.trials.specs import parse
 # Architectures kept with a predictor to see that it is loaded as it was saved, and how far their scores may lie apart
 # on another machine.
 PROBED, TOLERANCE = 8, 1e-3
+Floats = NDArray[np.float64]
 
 
 class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Ranks architectures: `Predictor("gcn", space).fit(graphs, scores).predict(more_graphs)`.
 
-    encoder: a learned encoder as on the command line (`flowerformer[layers=3]`). space: the search space the graphs
-    belong to; a graph must have no edge outside `space.support`. recipe: a name, or a YAML file. direction: `max` if
-    high scores are good. seed: weights, order, dropout. A prediction is a score that orders architectures, higher is
-    better; it is not in the unit of the labels.
+    encoder: a predictor as on the command line: `flowerformer[layers=3]`, `path+gp`, `adjacency+boosting`,
+        `my_file.py:MyEncoder`.
+    space: the search space the graphs belong to; a graph must have no edge outside `space.support`.
+    recipe: how networks are trained, a name or a YAML file.
+    direction: `max` if high scores are good.
+    seed: of weights, order, dropout, and of what a regressor draws.
+    device: `cpu`, `cuda`, or `auto`: a GPU where there is one.
+    members: predictors of different seeds, trained as one ensemble, whose mean predicts; the first is that of `seed`.
+    progress: a bar on the terminal while it is fitted, or a function that is called with the share that is done.
+
+    A prediction is a score that orders architectures, higher is better; it is not in the unit of the labels.
     """
 
     def __init__(
@@ -50,7 +56,9 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         recipe: str = "common",
         direction: str = "max",
         seed: int = 0,
-        device: str = "cpu",
+        device: str = "auto",
+        members: int = 1,
+        progress: bool | Callable[[float], None] = False,
     ) -> None:
         self.encoder = encoder
         self.space = space
@@ -58,102 +66,98 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         self.direction = direction
         self.seed = seed
         self.device = device
+        self.members = members
+        self.progress = progress
 
-    def fit(self, X: Graphs, y: ArrayLike) -> Predictor:
-        """Train on graphs [n] with scores [n]. ArchrankError if they do not fit the space or each other."""
-        check_device(self.device)
-        if not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
-            raise ArchrankError(f"seed {self.seed!r}: seeds are whole numbers from 0 on")
-        if self.direction not in ("max", "min"):
-            raise ArchrankError(f"direction is max or min, not '{self.direction}'")
-        X = self._checked(X)
-        try:
-            scores = np.asarray(y, np.float64)
-        except (TypeError, ValueError):
-            raise ArchrankError("scores are numbers, one for each architecture") from None
-        if scores.shape != (len(X),):
-            raise ArchrankError(f"{len(X)} architectures but scores of shape {list(scores.shape)}; give one score each")
-        if not np.isfinite(scores).all():
-            raise ArchrankError(f"score {int(np.flatnonzero(~np.isfinite(scores))[0])} is not a finite number")
-        if len(np.unique(scores)) < 2:
-            raise ArchrankError("all scores are equal: there is no order to learn")
-        job, rows = self._job(X), np.arange(len(X))
-        member = Member(self.seed, rows, job.labels(scores, self.direction, ""), rows[:0])
-        trained = job.with_members([member]).fit(device=self.device)
-        self.ensemble_, self.weights_, self.pairs_ = trained.ensemble, trained.average, trained.pairs
-        self.layers_ = job.recipe.head
+    def fit(self, X: Any, y: ArrayLike, pool: Any = None) -> Predictor:
+        """Train on architectures [n] with scores [n].
+
+        X: `Graphs`, or a list of what `SearchSpace.graphs` takes.
+        pool: architectures without scores that will be predicted. A pre-trained encoding (`cate`, `arch2vec`) encodes
+            only what it was pre-trained on, so that it needs them here; others do not look at them.
+
+        ArchrankError if anything does not fit the space or each other.
+        """
+        device = chosen_device(self.device)
+        X = checked_graphs(X, self.space, "Predictor")
+        scores = checked_scores(y, len(X), self.direction, self.seed)
+        pool = None if pool is None else checked_graphs(pool, self.space, "Predictor")
+        if not isinstance(self.members, (int, np.integer)) or self.members < 1:
+            raise ArchrankError(f"members {self.members!r}: a predictor has at least one")
+        job = self._job(X)
+        labels = job.labels(scores, self.direction, "")
+        with _watched(self.progress, job.spec.label) as progress:
+            if job.spec.info.learned:
+                rows = np.arange(len(X))
+                members = [Member(seed, rows, labels, rows[:0]) for seed in self._seeds()]
+                self.model_: Model = Networks.fit(job.with_members(members), device, progress)
+            else:
+                known = X if pool is None else joined(X, pool)
+                encoding = Encoding(job, known, len(X))
+                self.model_ = Encoded.fit(encoding, labels, self._seeds(), device, progress)
         self.probe_ = X[:PROBED].plain().to("cpu")
         self.n_features_in_ = X.nodes
         return self
 
-    def predict(self, X: Graphs) -> NDArray[np.float64]:
-        """Scores [n], higher is better. An encoder that compares pairs gives Borda counts among these architectures."""
-        check_is_fitted(self, "ensemble_")
-        X = self._checked(X)
-        return predict(self.ensemble_, self._prepared(X), [np.arange(len(X))], self.pairs_, self.weights_)[0]
+    @overload
+    def predict(self, X: Any, return_std: Literal[False] = False) -> Floats: ...
 
-    def score(self, X: Graphs, y: ArrayLike, sample_weight: None = None) -> float:
+    @overload
+    def predict(self, X: Any, return_std: Literal[True]) -> tuple[Floats, Floats]: ...
+
+    def predict(self, X: Any, return_std: bool = False) -> Floats | tuple[Floats, Floats]:
+        """Scores [n], higher is better. An encoder that compares pairs gives Borda counts among these architectures.
+
+        X: as for `fit`.
+        return_std: the standard deviations [n] of the scores too: of the head where it has one (gp, dngo, forest, knn),
+            and of the members' scores where there are several.
+
+        ArchrankError for architectures outside the space, and where there is no standard deviation.
+        """
+        check_is_fitted(self, "model_")
+        scores, std = self.model_.opinions(checked_graphs(X, self.space, "Predictor").plain()).together()
+        if not return_std:
+            return scores
+        label = parse(self.encoder, "here")[0].label
+        if std is None:
+            raise ArchrankError(f"one {label} has no standard deviation; several have: Predictor(..., members=5)")
+        if len(std) and not std.any():
+            raise ArchrankError(
+                f"all members of {label} agree, because nothing in it is random; take a head with a standard deviation: gp, dngo, forest, knn"
+            )
+        return scores, std
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: None = None) -> float:
         """Kendall's tau-b between predictions and scores y [n]: 1 for the right order, whichever end of the scores is
         good."""
         return kendall(np.asarray(y, np.float64), self.predict(X), "min" if self.direction == "min" else "max")
 
-    def encode(self, X: Graphs) -> NDArray[np.float32]:
-        """Embeddings [n, dim] before the head."""
-        check_is_fitted(self, "ensemble_")
-        X = self._checked(X)
-        index = torch.arange(len(X)).expand(1, -1)
-        with torch.no_grad():
-            return (
-                self.ensemble_.call(self._prepared(X)[index], "embed", parameters=self.weights_)[0]
-                .float()
-                .cpu()
-                .numpy()
-            )
+    def encode(self, X: Any) -> NDArray[np.float32]:
+        """Embeddings [n, dim] before the head; of several members, those of the first."""
+        check_is_fitted(self, "model_")
+        return self.model_.encode(checked_graphs(X, self.space, "Predictor").plain())
 
     def save(self, path: Path | str) -> None:
-        """Weights as safetensors, with what is needed to load them again.
+        """Weights as safetensors, with what is needed to load them again; of a regressor, its features and labels, to
+        which it is then fitted again.
 
         ArchrankError if what is loaded would predict otherwise: an encoder may keep state where no file of weights
         holds it.
         """
-        check_is_fitted(self, "ensemble_")
+        check_is_fitted(self, "model_")
         assert self.space is not None
-        network = self.ensemble_.skeleton
         job = self._job(self.probe_)
-        spec = job.spec
-        head = None if spec.head_text == spec.default_head else spec.head_text
-        header = saved.Header.model_validate(
-            {
-                "encoder": spec.info.name,
-                "options": spec.config,
-                "config": job.config,
-                "head": head,
-                "layers": self.layers_.model_dump(),
-                "pairs": self.pairs_,
-                "sequential": self.ensemble_.fallback,
-                "recipe": str(self.recipe),
-                "direction": self.direction,
-                "seed": int(self.seed),
-                "space": self.space.to_card(),
-            },
-            strict=False,
-        )
-        weights = {name: stacked[0] for name, stacked in (self.weights_ or self.ensemble_.parameters).items()}
-        tensors = saved.state_of(network, weights) | {
-            f"buffer/{name}": stacked[0] for name, stacked in self.ensemble_.buffers.items()
-        }
-        probe = self.probe_.plain().pad(max(self.probe_.nodes, self.space.max_nodes))
-        tensors |= {f"probe/{name}": tensor for name, tensor in probe.tensors().items()} | {
-            "probe/scores": torch.from_numpy(self.predict(probe))
-        }
-        if self.space.support is not None:
-            tensors["space/support"] = torch.from_numpy(self.space.support)
+        about = {"recipe": str(self.recipe), "direction": self.direction, "seed": int(self.seed)}
+        header, tensors = saved_models.described(job, self.model_, int(self.members), about)
+        probe = self.probe_.pad(max(self.probe_.nodes, self.space.max_nodes))
+        tensors |= saved_models.graph_tensors("probe", probe)
+        tensors["probe/scores"] = torch.from_numpy(self.predict(probe))
         try:
-            self._restored(path, header, tensors, job.encoder)
+            self._restored(path, header, tensors, job)
         except ArchrankError as error:
             raise ArchrankError(
-                f"{spec.label} cannot be saved exactly: it keeps state outside its parameters and buffers, so that one loaded would predict "
-                "otherwise; keep such tensors with self.register_buffer, and numbers as tensors"
+                f"{job.spec.label} cannot be saved exactly: it keeps state outside its parameters and buffers, so that one loaded would "
+                "predict otherwise; keep such tensors with self.register_buffer, and numbers as tensors"
             ) from error
         saved.write(path, header, tensors)
 
@@ -167,39 +171,27 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         """
         header, tensors = saved.read(path)
         info = saved.encoder_of(path, header, encoder)
-        if not info.learned:
-            raise ArchrankError(f"{path}: {info.name} is a fixed encoding; a saved predictor holds a learned encoder")
+        if info.learned != (header.kind == "networks"):
+            raise ArchrankError(f"{path} is damaged: {info.name} is {'no' if info.learned else 'a'} fixed encoding")
         name = info.name if encoder is None else encoder
         spec = {"name": name, **info.validate(header.options)} | ({"head": header.head} if header.head else {})
-        predictor = cls(spec, saved.space_of(path, header, tensors), header.recipe, header.direction, header.seed)
-        return predictor._restored(
-            path, header.model_copy(update={"config": info.validate(header.config)}), tensors, info.load()
-        )
+        space = saved.space_of(path, header, tensors)
+        predictor = cls(spec, space, header.recipe, header.direction, header.seed, members=header.members)
+        graphs, _ = saved.probe_of(path, tensors, space)
+        job = saved_models.job_of(header, parse(spec, "here")[0], space, graphs)
+        return predictor._restored(path, header, tensors, job)
 
-    def _restored(self, path: Path | str, header: saved.Header, tensors: dict[str, Tensor], encoder: Any) -> Predictor:
-        """A predictor like this one with the weights of a file; ArchrankError unless it scores the file's architectures
-        as they were scored."""
-        space = self.space
-        assert space is not None
-        graphs, scores = saved.probe_of(path, tensors, space)
-        again = clone(self)
+    def _restored(
+        self, path: Path | str, header: saved.Header, tensors: dict[str, Tensor], job: TrainingJob
+    ) -> Predictor:
+        """A predictor like this one with what is in a file; ArchrankError unless it scores the file's architectures as
+        they were scored."""
+        assert self.space is not None
+        graphs, scores = saved.probe_of(path, tensors, self.space)
+        again: Predictor = clone(self)
         try:
-            if header.encoder in catalog.builtin() and encoder is catalog.builtin()[header.encoder].load():
-                saved.check_size(path, header, lambda: build_encoder(encoder, space, header.config), tensors)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(derive_seed(header.seed, "restored"))
-                network = Network(build_encoder(encoder, space, header.config), header.layers, graphs[:1], header.pairs)
-            saved.restore(path, network, tensors)
-            again.ensemble_ = Ensemble([network]).train(False)
-            if header.sequential is not None:
-                again.ensemble_.separate(header.sequential)
-            again.weights_, again.pairs_, again.layers_, again.probe_, again.n_features_in_ = (
-                None,
-                header.pairs,
-                header.layers,
-                graphs,
-                graphs.nodes,
-            )
+            again.model_ = saved_models.restored(path, header, tensors, job, graphs, self._seeds())
+            again.probe_, again.n_features_in_ = graphs, graphs.nodes
             found = again.predict(graphs)
         except ArchrankError:
             raise
@@ -213,51 +205,29 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         return again
 
     def _job(self, graphs: Graphs) -> TrainingJob:
-        """How it is trained on these architectures; ArchrankError for an encoder that is not learned."""
-        spec = parse(self.encoder, "here")[0]
-        if not spec.info.learned:
-            raise ArchrankError(
-                f"Predictor takes learned encoders; {spec.info.name} is a fixed encoding (use it with a scikit-learn regressor)"
-            )
+        """How it is trained on these architectures."""
+        specs = parse(self.encoder, "here")
+        if len(specs) != 1:
+            raise ArchrankError(f"encoder={self.encoder!r} names {len(specs)} encoders; a predictor has one")
         assert self.space is not None
-        return make_job(spec, find_recipe(self.recipe), self.space, graphs)
+        return make_job(specs[0], find_recipe(self.recipe), self.space, graphs)
 
-    def _checked(self, graphs: Graphs | Sequence[Graphs]) -> Graphs:
-        """The graphs, put together where scikit-learn took them apart; ArchrankError if they are none or do not fit the
-        space."""
-        if not isinstance(self.space, SearchSpace):
-            raise ArchrankError("Predictor needs the search space: Predictor(encoder, benchmark.space)")
-        if isinstance(graphs, list) and graphs and all(isinstance(one, Graphs) for one in graphs):
-            graphs = graphs[0].with_tensors(
-                {name: torch.stack([one.tensors()[name] for one in graphs]) for name in graphs[0].tensors()}
-            )
-        if not isinstance(graphs, Graphs):
-            raise ArchrankError(
-                f"architectures are given as Graphs (benchmark.graphs[...]), not as {type(graphs).__name__}"
-            )
-        if not len(graphs):
-            raise ArchrankError("there is no architecture in what was given")
-        if int(graphs.ops.max()) >= len(self.space.ops):
-            raise ArchrankError(
-                f"op {int(graphs.ops.max())} is unknown; space '{self.space.name}' has {len(self.space.ops)} ops"
-            )
-        if self.space.support is not None:
-            if graphs.nodes != self.space.max_nodes:
-                raise ArchrankError(
-                    f"graphs are padded to {graphs.nodes} nodes, space '{self.space.name}' to {self.space.max_nodes}; use Graphs.pad"
-                )
-            outside = graphs.adj.any(0).cpu() & ~torch.from_numpy(self.space.support)
-            if outside.any():
-                u, v = outside.nonzero()[0].tolist()
-                raise ArchrankError(
-                    f"an architecture has the edge {u} -> {v}, which no architecture of space '{self.space.name}' has"
-                )
-        return graphs
+    def _seeds(self) -> list[int]:
+        """The members' seeds."""
+        return [int(self.seed), *(derive_seed(int(self.seed), f"member {at}") for at in range(1, int(self.members)))]
 
-    def _prepared(self, graphs: Graphs) -> Graphs:
-        """The graphs on the device, with what this encoder derives and nothing that others did."""
-        plain = graphs.plain().to(self.ensemble_.device)
-        probe = plain[:2]
-        with torch.no_grad():
-            self.ensemble_.skeleton(probe, "embed")
-        return plain.prepare(probe)
+
+@contextmanager
+def _watched(progress: bool | Callable[[float], None], title: str) -> Iterator[Callable[[float], None] | None]:
+    """What is called with the share of a fit that is done: nothing, the user's function, or a bar on the terminal."""
+    if progress is False or progress is None:
+        yield None
+    elif progress is not True:
+        yield progress
+    else:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(f"fitting {title}".replace("[", r"\["), total=1.0)
+            yield lambda share: bar.update(task, completed=share)

@@ -46,6 +46,8 @@ class SpaceHeader(Strict):
 class Header(Strict):
     """What a file says of the predictor in it.
 
+    kind: whether it holds networks with a learned encoder, or a head on a fixed encoding with the features of the
+    architectures it was fitted to. members: how many predictors of different seeds.
     encoder: its name. options: those that were given; config: all that it was made with, a recipe's published size
     included. head: as it was given;
     layers: what it is made of. sequential: why it is called outside vmap, or null. seed, recipe, direction: as
@@ -53,6 +55,8 @@ class Header(Strict):
     """
 
     version: Literal[1] = 1
+    kind: Literal["networks", "encoded"] = "networks"
+    members: int = Field(default=1, ge=1, le=1000)
     encoder: str = Field(max_length=200)
     options: dict[str, Any]
     config: dict[str, Any]
@@ -146,10 +150,18 @@ def space_of(path: Path | str, header: Header, tensors: Mapping[str, Tensor]) ->
 
 def probe_of(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace) -> tuple[Graphs, Tensor]:
     """The few architectures in a file, [n], and the scores [n] that its predictor gave them when it was saved."""
-    parts = {name: tensors.get(f"probe/{name}") for name in BASE}
-    ops, scores = parts["ops"], tensors.get("probe/scores")
-    if ops is None or ops.dim() != 2 or not ops.numel() or scores is None:
-        raise ArchrankError(f"{path} is damaged: it holds no architectures to compare with")
+    graphs, scores = graphs_of(path, tensors, space, "probe"), tensors.get("probe/scores")
+    if scores is None or scores.dtype != torch.float64 or list(scores.shape) != [len(graphs)]:
+        raise ArchrankError(f"{path} is damaged: 'probe/scores' is missing or has another shape or type")
+    return graphs, scores
+
+
+def graphs_of(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace, part: str) -> Graphs:
+    """Architectures of a part of a file, [n]."""
+    parts = {name: tensors.get(f"{part}/{name}") for name in BASE}
+    ops = parts["ops"]
+    if ops is None or ops.dim() != 2 or not ops.numel():
+        raise ArchrankError(f"{path} is damaged: it holds no architectures in '{part}'")
     count, nodes = ops.shape
     shapes = {
         "ops": [count, nodes],
@@ -158,11 +170,11 @@ def probe_of(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace
         "cell": [count, nodes],
         "attrs": [count, nodes, len(space.attrs)],
     }
-    for name, part in parts.items():
-        if part is None and name == "attrs":
+    for name, tensor in parts.items():
+        if tensor is None and name == "attrs":
             continue
-        if part is None or part.dtype != TYPES[name] or list(part.shape) != shapes[name]:
-            raise ArchrankError(f"{path} is damaged: 'probe/{name}' is missing or has another shape or type")
+        if tensor is None or tensor.dtype != TYPES[name] or list(tensor.shape) != shapes[name]:
+            raise ArchrankError(f"{path} is damaged: '{part}/{name}' is missing or has another shape or type")
     adj, cell = parts["adj"], parts["cell"]
     assert adj is not None and cell is not None
     if (
@@ -174,9 +186,7 @@ def probe_of(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace
         or bool(adj.tril().any())
     ):
         raise ArchrankError(f"{path} is damaged: its architectures do not fit the space '{space.name}'")
-    if scores.dtype != torch.float64 or list(scores.shape) != [count]:
-        raise ArchrankError(f"{path} is damaged: 'probe/scores' is missing or has another shape or type")
-    return Graphs(**parts), scores  # type: ignore[arg-type]
+    return Graphs(**parts)  # type: ignore[arg-type]
 
 
 def state_of(network: nn.Module, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -199,17 +209,21 @@ def restore(path: Path | str, network: nn.Module, tensors: Mapping[str, Tensor])
             tensor.copy_(tensors[name])
 
 
+def check_options(path: Path | str, options: Mapping[str, Any]) -> None:
+    """ArchrankError for an option that is larger than any predictor's."""
+    if large := [name for name, value in options.items() if isinstance(value, int) and abs(value) > LARGEST]:
+        raise ArchrankError(f"{path} is damaged: {shown(large[0])} is larger than any predictor's")
+
+
 def check_size(path: Path | str, header: Header, make: Callable[[], nn.Module], tensors: Mapping[str, Tensor]) -> None:
     """ArchrankError unless the encoder (from `make`) and the head that a file's options describe have the weights that
     are in the file.
 
     Found out without making room for them: options of a few bytes can ask for gigabytes.
     """
-    large = [name for name, value in header.config.items() if isinstance(value, int) and abs(value) > LARGEST]
-    if large or len(header.layers.hidden) > len(tensors) or max(header.layers.hidden, default=0) > LARGEST:
-        raise ArchrankError(
-            f"{path} is damaged: {shown(large[0]) if large else 'its head'} is larger than any predictor's"
-        )
+    check_options(path, header.config)
+    if len(header.layers.hidden) > len(tensors) or max(header.layers.hidden, default=0) > LARGEST:
+        raise ArchrankError(f"{path} is damaged: its head is larger than any predictor's")
     with torch.device("meta"):
         network = nn.ModuleDict({"encoder": make()})
         first = tensors.get("parameter/head.0.weight")

@@ -7,7 +7,7 @@ import json
 import time
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -42,21 +42,26 @@ def encode_all(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path
     if info.pretrained and (stored := read_pretrained(path, len(benchmark))) is not None:
         return stored[0].astype(np.float64), stored[1]
     start = time.perf_counter()
-    features = torch.as_tensor(job.encode(with_costs(benchmark, hidden))).detach().cpu()
-    if features.dim() != 2 or len(features) != len(benchmark):
-        raise ValueError(
-            f"encoding '{info.name}' must give [N, F]; for {len(benchmark)} architectures it gave {list(features.shape)}"
-        )
-    if features.is_complex():
-        raise ValueError(
-            f"encoding '{info.name}' gives complex numbers; give real ones, such as their real and imaginary parts or magnitudes"
-        )
-    if not features.double().isfinite().all():
-        raise ValueError(f"encoding '{info.name}' gives values that are not finite")
+    features = checked_features(info.name, job.encode(with_costs(benchmark, hidden)), len(benchmark))
     seconds = time.perf_counter() - start
     if info.pretrained:
         write_pretrained(path, features.numpy(), seconds)
     return features.double().numpy(), seconds
+
+
+def checked_features(name: str, features: Any, count: int) -> torch.Tensor:
+    """What an encoding's function gave for so many architectures, [count, F] on the CPU; ValueError unless it holds
+    finite, real numbers."""
+    found = torch.as_tensor(features).detach().cpu()
+    if found.dim() != 2 or len(found) != count:
+        raise ValueError(f"encoding '{name}' must give [N, F]; for {count} architectures it gave {list(found.shape)}")
+    if found.is_complex():
+        raise ValueError(
+            f"encoding '{name}' gives complex numbers; give real ones, such as their real and imaginary parts or magnitudes"
+        )
+    if not found.double().isfinite().all():
+        raise ValueError(f"encoding '{name}' gives values that are not finite")
+    return found
 
 
 def with_costs(benchmark: Benchmark, hidden: str | None = None) -> Graphs:

@@ -218,7 +218,8 @@ def test_wrong_input_is_one_line(cells):
     model = Predictor("gcn", cells.space)
     for graphs, scores, said in (
         (cells.graphs[:0], [], "no architecture"),
-        ([1, 2], [1.0, 2.0], "not as list"),
+        ([1, 2], [1.0, 2.0], "item 0 and 1 more: a int is no graph"),
+        ("ab", [1.0, 2.0], "not as str"),
         (cells.graphs[:2], ["a", "b"], "numbers"),
         (cells.graphs[:2], [1.0, 1.0], "no order to learn"),
     ):
@@ -231,15 +232,16 @@ def test_wrong_input_is_one_line(cells):
     for graphs, scores, said in (
         (cells.graphs[:5], [1.0] * 4, "5 architectures but scores"),
         (cells.graphs[:2], [1.0, np.nan], "score 1 is not"),
-        (cells.graphs[:2].pad(9), [1.0, 2.0], "use Graphs.pad"),
+        (cells.graphs[:2].pad(9), [1.0, 2.0], r"fit on space.opened\(max_nodes=9\)"),
     ):
         with pytest.raises(ArchrankError, match=said):
             model.fit(graphs, scores)
     for more, said in (({"seed": "a"}, "seed 'a'"), ({"device": "tpu"}, "unknown device 'tpu'")):
         with pytest.raises(ArchrankError, match=said):
             Predictor("gcn", cells.space, **more).fit(cells.graphs[:2], [1.0, 2.0])
-    with pytest.raises(ArchrankError, match="fixed encoding"):
-        Predictor("path", cells.space).fit(cells.graphs[:5], range(5))
+    for more, said in (({"encoder": "g*n"}, "names 4 encoders"), ({"members": 0}, "members 0")):
+        with pytest.raises(ArchrankError, match=said):
+            Predictor(**{"encoder": "gcn", "space": cells.space, **more}).fit(cells.graphs[:2], [1.0, 2.0])
 
 
 def test_a_file_that_is_no_saved_predictor_is_one_line(tmp_path):
