@@ -52,24 +52,26 @@ class Slots(Edges):
         more = graphs.nodes - ends.shape[-1]
         wide = nn.functional.pad(_both(ends) if both_ways else ends, (0, more))
         self.start, self.end = wide[..., 0, :, :], wide[..., 1, :, :]
-        if fused():
+        # Asked once: layers that become programs of their own are called with what was made outside them.
+        self.tables = fused()
+        if self.tables:
             at = nn.functional.pad(at, (0, 0, 0, more), value=wide.shape[-2])
             self.leaving, self.entering = at[..., 0, :, :], at[..., 1, :, :]
             self.source, self.target = self.start.argmax(-1, keepdim=True), self.end.argmax(-1, keepdim=True)
 
     def pair(self, source: Tensor, target: Tensor) -> Tensor:
         """As `Edges.pair`."""
-        if fused():
+        if self.tables:
             return row_sums(source, self.source, self.leaving) + row_sums(target, self.target, self.entering)
         return torch.cat([self.start, self.end], -1) @ torch.cat([source, target], -2)
 
     def senders(self, x: Tensor) -> Tensor:
         """As `Edges.senders`."""
-        return row_sums(x, self.source, self.leaving) if fused() else self.start @ x
+        return row_sums(x, self.source, self.leaving) if self.tables else self.start @ x
 
     def sum_in(self, values: Tensor) -> Tensor:
         """As `Edges.sum_in`."""
-        if fused():
+        if self.tables:
             return row_sums(values * self.there.unsqueeze(-1), self.entering, self.target)
         return (self.end * self.there.unsqueeze(-1)).mT @ values
 
