@@ -1,9 +1,14 @@
 """NAR-Former V2 against values of its code."""
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
 
-from archrank.encoders.transformers.nar_former_v2 import NarFormerV2
+from archrank.datasets.space import SearchSpace
+from archrank.encoders.transformers.nar_former_v2 import NarFormerV2, attribute_code
+from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import golden as g
 from tests.encoders import spaces
 from tests.encoders.contract import check_ensemble, check_padding_and_company
@@ -58,6 +63,29 @@ def test_published_size():
         with torch.device("meta"):
             model = NarFormerV2(space, **NarFormerV2.paper_config(space))
         assert sum(p.numel() for p in model.parameters()) + 2 * (512 * 512 + 512) + 513 == 8_582_535
+
+
+def test_whole_networks():
+    space = SearchSpace("networks", tuple(map(str, range(32))), 80, attrs=tuple("abcdefghijkl"))
+    with torch.device("meta"):
+        model = NarFormerV2(space, **NarFormerV2.paper_config(space))
+    fed_head = 40 * 512 + 512 + (1024 * 512 + 512) + (512 * 512 + 512) + 513
+    assert sum(p.numel() for p in model.parameters()) + fed_head == 2_310_921
+    make_recipe("paper", NarFormerV2.paper_recipe(space))
+
+    found = attribute_code(torch.tensor([[[0.0, 3.0]]], dtype=torch.float64))[0, 0].tolist()
+    waves = [f(3 / 10000 ** (k / 5)) for k in range(5) for f in (math.sin, math.cos)]
+    assert found == pytest.approx([0.0, 1.0] * 5 + waves)
+
+    cell, graphs = spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)
+    space = replace(cell, attrs=("a", "b"))
+    attrs = torch.arange(graphs.ops.numel() * 2).reshape(*graphs.ops.shape, 2).float() * graphs.mask.unsqueeze(-1)
+    graphs = replace(graphs, attrs=attrs, _derived={})
+    small = {"dim": 16, "layers": 2, "form": "network"}
+    check_padding_and_company(NarFormerV2(space, **small), graphs)
+    check_ensemble(lambda: NarFormerV2(space, **small), graphs)
+    model = NarFormerV2(space, **small)
+    assert not torch.allclose(model(graphs), model(replace(graphs, attrs=attrs + 1, _derived={})))
 
 
 def test_padding_and_company_do_not_matter_and_edges_count():
