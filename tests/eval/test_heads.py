@@ -2,8 +2,11 @@
 package says."""
 
 import importlib.util
+import runpy
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from archrank.eval.trials.specs import parse
 from archrank.eval.trials.trial import make_plan
 
 REGRESSORS = [name for name, entry in HEADS.entries.items() if entry.marker == "regressor" and entry.built_in]
-WITH_STD = {"gp", "dngo", "forest", "knn"}
+WITH_STD = {"gp", "dngo", "forest", "quantile_forest", "knn"}
 
 
 def installed(name):
@@ -151,3 +154,36 @@ def test_listing_heads_imports_neither_torch_nor_scikit_learn():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and {"knn", "xgboost", "lightgbm"} <= set(done.stdout.split()), done.stderr
+
+
+RECIPE = Path(__file__).parents[2] / "docs/recipes/tabular_models.py"
+
+
+def test_heads_of_pretrained_tables_plug_in(monkeypatch):
+    """With stand-ins for the packages, whose weights are not to be had here."""
+
+    class Median:
+        def __init__(self, **options):
+            self.options = options
+
+        def fit(self, features, labels):
+            self.labels = labels
+            return self
+
+        def predict(self, features, output_type="mean", quantiles=()):
+            if output_type == "quantiles":
+                return [np.full(len(features), np.quantile(self.labels, q)) for q in quantiles]
+            return np.full(len(features), self.labels.mean())
+
+    monkeypatch.setitem(sys.modules, "tabpfn", SimpleNamespace(TabPFNRegressor=Median))
+    monkeypatch.setitem(sys.modules, "tabicl", SimpleNamespace(TabICLRegressor=Median))
+    heads = runpy.run_path(str(RECIPE))
+    features, labels = problem(30)
+    fitted = heads["tabpfn"].fit(features, labels, 1, checkpoint="there.ckpt")
+    assert fitted.model.options["model_path"] == "there.ckpt"
+    assert np.allclose(fitted.predict(features), np.median(labels)) and (fitted.std(features) > 0).all()
+    assert np.allclose(heads["tabicl"].fit(features, labels, 1).predict(features), labels.mean())
+    monkeypatch.setitem(sys.modules, "tabpfn", None)
+    with pytest.raises(ArchrankError, match="pip install tabpfn"):
+        heads["tabpfn"].fit(features, labels, 1)
+    assert parse(f"path+{RECIPE}:tabpfn")[0].head.endswith("tabpfn")
