@@ -9,7 +9,7 @@ import pandas as pd
 
 from archrank.datasets.splits import PROTOCOLS
 from archrank.eval.metrics import METRICS
-from archrank.reports.blocks import Cell, Code, Column, Section, Table, Text
+from archrank.reports.blocks import Block, Cell, Code, Column, Section, Table, Text
 
 METRIC = "kendall"
 
@@ -51,7 +51,7 @@ def protocols_section(frame: pd.DataFrame, protocols: Sequence[str], command: st
         for budget, gaps in moved.items()
     ]
     rules = [Text((f"{name}: {PROTOCOLS[name].summary}. {_leaks(name)}",), "item") for name in protocols]
-    blocks = [Table("protocols", caption, tuple(columns), tuple(rows)), *said]
+    blocks: list[Block] = [Table("protocols", caption, tuple(columns), tuple(rows)), *said]
     blocks += [Text(("What differs",), "lead"), *rules, Text(("Repeated by",)), Code(command)]
     return Section("protocols", "One predictor, several protocols", tuple(blocks))
 

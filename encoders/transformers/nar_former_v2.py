@@ -117,7 +117,7 @@ class NarFormerV2(nn.Module):
         """[B, dim]."""
         near = graphs.adj | graphs.adj.mT
         if self.network:
-            x = one_hot(graphs.ops, self.ops).to(self.layers[0].look.weight.dtype)
+            x = one_hot(graphs.ops, self.ops).to(next(self.parameters()).dtype)
             codes = [] if graphs.attrs is None else [attribute_code(graphs.attrs.to(x.dtype))]
             return self.passed(torch.cat([x, *codes], -1), near, graphs.mask)
         places = pad(self.place_codes, (0, 0, 0, max(graphs.nodes - len(self.place_codes), 0)))[: graphs.nodes]
