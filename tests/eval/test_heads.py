@@ -108,7 +108,7 @@ def test_options_of_a_head_are_written_in_brackets(cells):
     assert keys[0] != keys[1]
     with pytest.raises(ArchrankError, match="option of head forest 'tree': did you mean trees"):
         parse("path+forest[tree=20]")
-    with pytest.raises(ArchrankError, match=r"unknown head 'forrest': did you mean forest\?"):
+    with pytest.raises(ArchrankError, match=r"unknown head 'forrest': did you mean forest"):
         parse("path+forrest")
     with pytest.raises(ArchrankError, match="learned with its head"):
         parse("gcn+knn")
