@@ -13,7 +13,7 @@ from archrank.cli.options import DEFAULT_STORE, StoreFolder
 if TYPE_CHECKING:
     from archrank.encoders.catalog import Reach
     from archrank.eval.trials.store import Store
-    from archrank.eval.trials.trial import Plan
+    from archrank.eval.trials.trial import Plan, Planned
 
 Encoders = Annotated[
     list[str] | None,
@@ -124,8 +124,13 @@ def plan(
     recipe: RecipeName = None,
     store: StoreFolder = DEFAULT_STORE,
     as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
+    hours: Annotated[
+        bool,
+        typer.Option("--hours", help="Also say roughly how long: times a few steps of every learned encoder first."),
+    ] = False,
 ) -> None:
-    """Show the trials of a run: which are stored, which would be trained. Writes nothing, imports no torch."""
+    """Show the trials of a run: which are stored, which would be trained. Writes nothing; without --hours imports no
+    torch."""
     from archrank.eval.trials.store import Store
 
     planned, _ = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
@@ -135,6 +140,7 @@ def plan(
             err=True,
         )
     stored = Store(store).settled(item.trial.key for item in planned.trials)
+    needed = _hours(planned, set(stored)) if hours else {}
     rows: dict[tuple[str, str, str], list[int]] = {}
     for item in planned.trials:
         row = rows.setdefault((item.spec.label, item.trial.benchmark, item.trial.target), [0, 0])
@@ -144,15 +150,36 @@ def plan(
         emit(
             [
                 {"encoder": label, "benchmark": name, "target": metric, "trials": total, "stored": done}
+                | ({"hours": needed.get((label, name, metric))} if hours else {})
                 for (label, name, metric), (total, done) in rows.items()
             ]
         )
         return
     width = max(len(label) for label, *_ in rows)
     for (label, name, metric), (total, done) in rows.items():
-        echo(f"{label:<{width}}  {name} {metric}: {total} trials, {done} stored, {total - done} to train")
+        took = f", roughly {spent:.2f} h" if (spent := needed.get((label, name, metric))) is not None else ""
+        echo(f"{label:<{width}}  {name} {metric}: {total} trials, {done} stored, {total - done} to train{took}")
     total, done = (sum(row[i] for row in rows.values()) for i in (0, 1))
     echo(f"{total} trials, {done} stored, {total - done} to train")
+    if hours:
+        echo(
+            f"roughly {sum(needed.values()):.1f} h of one core to train the learned encoders, without evaluation; fixed and "
+            "pre-trained encodings are not timed"
+        )
+
+
+def _hours(planned: Plan, stored: set[str]) -> dict[tuple[str, str, str], float]:
+    """Hours of one core that what is not stored of each learned (encoder, benchmark, target) will train."""
+    from archrank.eval.trials.estimate import training_seconds
+    from archrank.eval.trials.trial import Plan as Part
+
+    parts: dict[tuple[str, str, str], list[Planned]] = {}
+    for item in planned.trials:
+        if item.spec.info.learned and item.trial.key not in stored:
+            parts.setdefault((item.spec.label, item.trial.benchmark, item.trial.target), []).append(item)
+    return {
+        name: training_seconds(Part(items, planned.benchmarks, planned.splits)) / 3600 for name, items in parts.items()
+    }
 
 
 def run(
