@@ -40,11 +40,13 @@ class NarFormer(nn.Module):
     the indices. Parameters at the published size (dim 192, 6 heads, hidden 768, 6 layers) with the linear head:
     4,822,081. The default (dim 96, hidden 384, 3 layers) is smaller, 877,344, for training on two cores.
 
+    faithful: the projections of an attention start as copies of one, as in that code, so that queries, keys and values
+    are equal at first; part of `paper`. By default they start from independent random values.
+
     Departures: architectures of different size share a batch (the official code puts equal lengths together; masking
     gives the same numbers); a node other than the first without predecessors, which the official tokenizer cannot
-    represent, has the source code of an input; attention projections start from independent random values (there they
-    are copies of one); weight decay acts on biases too (there on all weights but those). As there, an architecture has
-    at most one twin; here every architecture may have it, not only the first 8,000.
+    represent, has the source code of an input; weight decay acts on biases too (there on all weights but those). As
+    there, an architecture has at most one twin; here every architecture may have it, not only the first 8,000.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class NarFormer(nn.Module):
         hidden: int = 384,
         layers: int = 3,
         dropout: float = 0.1,
+        faithful: bool = False,
     ) -> None:
         super().__init__()
         if dim % 6 or dim % heads:
@@ -83,11 +86,15 @@ class NarFormer(nn.Module):
         self.stages = nn.ModuleList(Stage(dim, heads, hidden, dropout) for _ in QUERIES)
         self.fusions = nn.ModuleList(Fusion(dim, heads, hidden, dropout) for _ in QUERIES[1:])
         self.norm = nn.LayerNorm(dim)
+        if faithful:
+            for part in self.modules():
+                if isinstance(part, Attention):
+                    start_alike(part)
 
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:
         """The published size: 4.8 million parameters."""
-        return {"dim": 192, "heads": 6, "hidden": 768, "layers": 6}
+        return {"dim": 192, "heads": 6, "hidden": 768, "layers": 6, "faithful": True}
 
     @staticmethod
     def paper_recipe(space: SearchSpace) -> dict[str, Any]:
@@ -189,6 +196,14 @@ class Fusion(nn.Module):
         """x [B, Q, dim], memory [B, L, dim] -> [B, Q, dim]."""
         done: Tensor = self.feed(self.attention(self.norm_query(x), self.norm_memory(memory), offset=offset))
         return done
+
+
+def start_alike(attention: Attention) -> None:
+    """Give all projections of an attention the first one's initial weights."""
+    parts = (attention.query, attention.key, attention.value, attention.out)
+    first, *others = [part for part in parts if part is not None]
+    for other in others:
+        other.load_state_dict(first.state_dict())
 
 
 def scalar_code(numbers: Tensor, frequencies: int) -> Tensor:

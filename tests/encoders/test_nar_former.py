@@ -114,6 +114,15 @@ def test_published_size_and_recipe():
         assert (recipe.epochs, recipe.warmup, recipe.head.output) == (epochs, 0.1 * epochs, "sigmoid")
 
 
+def test_published_projections_start_alike():
+    torch.manual_seed(0)
+    model = NarFormer(spaces.nasbench201(), dim=24, heads=2, hidden=8, layers=1, faithful=True)
+    block, gather = model.layers[0].attention, model.stages[0].attention
+    assert torch.equal(block.query.weight, block.value.weight) and torch.equal(block.query.bias, block.out.bias)
+    assert gather.query is None and torch.equal(gather.key.weight, gather.out.weight)
+    assert not torch.equal(block.key.weight, gather.key.weight)
+
+
 def test_padding_and_batch_do_not_matter():
     model = small()
     alone = torch.cat([model(g.graphs(cell)) for cell in (g.C5, g.C3)])
