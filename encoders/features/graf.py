@@ -32,11 +32,14 @@ def graf(graphs: Graphs, space: SearchSpace, *, redundant: bool = False) -> Tens
     read the input, and how many feed the output. Sets are in order of size, then of op ids; features in the order
     counts, shortest, longest, input, output.
 
-    redundant: also the mean in-degree and the mean out-degree, which follow from the counts: how many operations of S
-    there are for every point where edges meet. The official vector of NAS-Bench-201 has both; they are equal there.
+    redundant: also the mean in-degree and the mean out-degree by edges of S, as the official vectors have them. Where
+    operations stand on nodes: edges that leave operations of S, and edges that enter them, for every node. Where they
+    stand on edges, as in NAS-Bench-201, both follow from the counts and are equal: how many operations of S there are
+    for every point where edges meet.
 
     Shape: float32 [B, F], per cell: operations + sets * (3 * inputs + 1); 129 numbers on NAS-Bench-201, with the
-    redundant ones 191; 31 on NAS-Bench-101. Parameters: none.
+    redundant ones 191; 31 on NAS-Bench-101, with them 45 (the official 47 also count input and output, one each).
+    Parameters: none.
 
     Departures: input and output are not counted as operations. A path that does not exist counts as long as the cell
     has operations (shortest) and as 0 (longest), in every space; the official code writes -4 for the longest on
@@ -103,8 +106,23 @@ def set_features(
             reading.append((chosen & (links & start[:, :, None]).any(1)[:, None, :]).sum(2))
         blocks += [*shortest, *longest, *reading, (chosen & fed[:, None, :]).sum(2)]
         if redundant:
-            blocks += [chosen.sum(2) / np.maximum(_meeting_points(links, here | finish), 1)[:, None]] * 2
+            blocks += _mean_degrees(space, links, chosen, here | finish, mask & (cell == which))
     return np.concatenate(blocks, 1).astype(np.float32)
+
+
+def _mean_degrees(
+    space: SearchSpace,
+    links: NDArray[np.bool_],
+    chosen: NDArray[np.bool_],
+    readers: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
+) -> list[NDArray[np.float64]]:
+    """Mean in-degree and out-degree by edges of each set, [N, S] both; `readers` and `mask` [N, V]: nodes that data
+    reaches, and all nodes of the cell."""
+    if space.support is not None and space.constant is not None and (space.support == space.constant).all():
+        return [chosen.sum(2) / np.maximum(_meeting_points(links, readers), 1)[:, None]] * 2
+    nodes = np.maximum(mask.sum(1), 1)[:, None]
+    return [(chosen * degree[:, None, :]).sum(2) / nodes for degree in (links.sum(2), links.sum(1))]
 
 
 def _path_lengths(

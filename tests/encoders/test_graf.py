@@ -6,6 +6,7 @@ from archrank.datasets.canonical import vocabulary
 from archrank.encoders.features.base import base, blocks
 from archrank.encoders.features.graf import graf, operation_sets, set_features
 from archrank.eval.engine.regressors import block_scales
+from tests.encoders import golden as g
 from tests.encoders import spaces
 
 NB201 = spaces.nasbench201()
@@ -22,6 +23,17 @@ OFFICIAL = {
 }
 
 
+# The same for sets over maxpool, conv1x1, conv3x3: C5, and C5 without its edge from input to output.
+NB101_OFFICIAL = {
+    "min_path": [[1, 1, 1, 1, 1, 1, 1], [5, 2, 5, 2, 3, 2, 2]],
+    "max_on_path": [[-2, -1, -2, -1, 0, -1, 1], [-4, -1, -4, -1, 0, -1, 1]],
+    "in_degree": [1, 1, 0, 2, 1, 1, 2],
+    "out_degree": [0, 1, 1, 1, 1, 2, 2],
+    "avg_in": [0.2, 0.4, 0.2, 0.6, 0.4, 0.6, 0.8],
+    "avg_out": [0.2, 0.2, 0.4, 0.4, 0.6, 0.6, 0.8],
+}
+
+
 def features_of(cell):
     graphs = spaces.nasbench201_graphs([cell])
     ops, adj, mask, cells = (tensor.numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
@@ -35,6 +47,25 @@ def test_official_values_of_nasbench201():
     sets = operation_sets(NB201, (SKIP, NONE, C3, C1, AVG))
     mean = [sum(N4.count(op) for op in members) / 4 for members in sets]
     assert np.array_equal(got[len(expected) :], np.array(mean + mean, np.float32))
+
+
+def test_official_values_of_nasbench101():
+    # The official code on C5 and on C5 without its edge from input to output; it counts the input and the output (1, 1)
+    # in front, path lengths in edges (a missing one is as long as there are nodes), and all but 2 nodes of a longest
+    # path's inner ones (-4: there is none).
+    cells = [g.C5, (g.C5[0], tuple(edge for edge in g.C5_EDGES if edge != (0, 4)))]
+    graphs, sets = g.graphs(*cells), 7
+    ops, adj, mask, cell = (tensor.numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
+    got = set_features(g.space(5), ops, adj, mask, cell, (3, 1, 2), redundant=True)
+    assert got.shape[1] + 2 == 47
+    counts, few, many, reads, feeds, leave, enter = np.split(got, [3, *(3 + sets * k for k in range(1, 6))], axis=1)
+    inner = mask.sum(1, keepdims=True) - 2
+    assert np.array_equal(counts, [[1, 1, 1]] * 2)
+    missing = few == inner
+    assert np.array_equal(np.where(missing, 5, few + 1), NB101_OFFICIAL["min_path"])
+    assert np.array_equal(np.where(missing, -4, many - 2), NB101_OFFICIAL["max_on_path"])
+    for found, name in ((feeds, "in_degree"), (reads, "out_degree"), (leave, "avg_in"), (enter, "avg_out")):
+        assert np.allclose(found, [NB101_OFFICIAL[name]] * 2), name
 
 
 def test_lengths_by_walking():
