@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.search.plan import SearchTask, oriented
+from archrank.eval.search.guided import GuidedPool
+from archrank.eval.search.plan import SearchTask, oriented, source_of
 from archrank.eval.search.pool import Pool, Scores
 from archrank.eval.search.steps import Belief, History, Query, Rank, Step, Steps
 from archrank.eval.search.strategies import STRATEGIES
@@ -73,7 +74,7 @@ def run_search(
         surrogate: the predictor; None for strategies that need none.
         on_progress: told the share that is done, 0 to 1.
     """
-    repeats = [start_repeat(task.strategy, dict(task.options), pool, seed) for seed in range(task.repeats)]
+    repeats = [start_repeat(task.strategy, task.own_options, pool, seed) for seed in range(task.repeats)]
     seconds = 0.0
     while any(repeat.waiting is not None for repeat in repeats):
         asking = [repeat for repeat in repeats if isinstance(repeat.waiting, Rank)]
@@ -128,15 +129,32 @@ def search_task(
     folder: Path,
     device: str = "cpu",
     on_progress: Callable[[float], None] = lambda share: None,
+    guides: Mapping[str, Spec] | None = None,
 ) -> Traces:
-    """Run one planned search on its table. folder: the store, where pre-trained encodings are kept."""
-    surrogate = None
+    """Run one planned search on its table.
+
+    folder: the store, where pre-trained encodings are kept. guides: the encodings of its options `sample` and
+    `perturb`. ArchrankError where an encoder's source is not the planned one.
+    """
+    guides = guides or {}
+    strategy = STRATEGIES.find(task.strategy).source
+    if source_of(spec, strategy, guides) != task.source:
+        raise ArchrankError(
+            f"an encoder of {task.label} was edited since this was planned; run the same command again, which plans anew"
+        )
+    surrogate, seen = None, pool
     if spec is not None:
         from archrank.eval.search.surrogate import Surrogate
 
-        if spec.info.source != task.source:
-            raise ArchrankError(
-                f"encoder {spec.label} was edited since this was planned; run the same command again, which plans anew"
-            )
         surrogate = Surrogate(spec, pool, task.target, recipe, folder=folder, device=device)
-    return run_search(task, pool, oriented(pool.benchmark, task.target)[pool.rows], surrogate, on_progress)
+    if guides:
+        seen = guided(pool, guides, task.target, folder)
+    return run_search(task, seen, oriented(pool.benchmark, task.target)[pool.rows], surrogate, on_progress)
+
+
+def guided(pool: Pool, guides: Mapping[str, Spec], target: str, folder: Path) -> Pool:
+    """The pool as strategies see it: through the encodings of options `sample` and `perturb`, where there are any."""
+    from archrank.eval.search.surrogate import encoded
+
+    tables = {role: encoded(guide, pool, target, folder) for role, guide in guides.items()}
+    return GuidedPool.over(pool, tables) if tables else pool

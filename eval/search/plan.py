@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,12 +16,13 @@ from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import validation_pair
 from archrank.eval.engine.recipes import SEARCH, RecipeChoice
+from archrank.eval.search.guided import ROLES, split_guides
 from archrank.eval.search.strategies import STRATEGIES
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec, named_options
 
 # Raise when a change to the search changes results: every stored search is then run again.
-SEARCH_VERSION = 1
+SEARCH_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class SearchTask:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @property
+    def own_options(self) -> dict[str, Any]:
+        """The strategy's options without the encodings that guide it."""
+        return {name: value for name, value in self.options.items() if name not in ROLES}
+
+    @property
     def label(self) -> str:
         """What tables call it: the strategy with its options, and its predictor."""
         options = ",".join(f"{name}={value}" for name, value in self.options.items())
@@ -60,11 +66,13 @@ class SearchTask:
 
 @dataclass
 class SearchPlan:
-    """The searches of a command in a fixed order, the benchmarks they run on, and the predictors by label."""
+    """The searches of a command in a fixed order, the benchmarks they run on, the predictors by label, and the
+    encodings that guide strategies (`sample`, `perturb`) by theirs."""
 
     tasks: list[SearchTask] = field(default_factory=list)
     benchmarks: dict[str, Benchmark] = field(default_factory=dict)
     specs: dict[str, Spec] = field(default_factory=dict)
+    guides: dict[str, Spec] = field(default_factory=dict)
     recipe: RecipeChoice = SEARCH
 
 
@@ -106,7 +114,9 @@ def plan_searches(
         for text in strategies:
             name, options = named_options(text, "strategy")
             entry = STRATEGIES.find(name)
-            options = entry.validate(options)
+            own, guides = split_guides(options)
+            options = entry.validate(own) | {role: guide.label for role, guide in guides.items()}
+            plan.guides |= {guide.label: guide for guide in guides.values()}
             predicts = STRATEGIES[name].predicts
             if predicts and not specs:
                 raise ArchrankError(
@@ -118,7 +128,7 @@ def plan_searches(
                         name,
                         options,
                         spec.label if spec else "",
-                        spec.info.source if spec else entry.source,
+                        source_of(spec, entry.source, guides),
                         benchmark.name,
                         benchmark.table,
                         queried,
@@ -131,6 +141,12 @@ def plan_searches(
     if not plan.tasks:
         raise ArchrankError("nothing to search: name a benchmark and a strategy")
     return plan
+
+
+def source_of(spec: Spec | None, strategy: str, guides: Mapping[str, Spec]) -> str:
+    """What the key of a search says of code: of the predictor, or of the strategy, and of the encodings that guide
+    it."""
+    return "+".join([spec.info.source if spec else strategy, *(guide.info.source for guide in guides.values())])
 
 
 def metrics_of(benchmark: Benchmark, target: str | None, test: str | None) -> tuple[str, str]:

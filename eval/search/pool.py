@@ -51,14 +51,35 @@ class Pool:
         candidate[kept] = rank[number]
         return cls(benchmark, kept[first[order]], candidate)
 
+    grows = False
+
     def __len__(self) -> int:
         return len(self.rows)
+
+    def left(self, seen: set[int]) -> bool:
+        """Whether there are candidates outside `seen`."""
+        return len(seen) < len(self)
+
+    def unseen(self, rng: np.random.Generator, seen: set[int]) -> list[int]:
+        """Every candidate outside `seen`, ascending; of a pool without a table some random ones."""
+        return [item for item in range(len(self)) if item not in seen]
+
+    @cached_property
+    def encodings(self) -> dict[str, NDArray[np.float64]]:
+        """Fixed encodings of the whole table [N, F] that were computed for this pool, by predictor."""
+        return {}
 
     @cached_property
     def _edges(self) -> tuple[Ids, Ids]:
         source, other = (self.candidate[rows] for rows in neighbour_rows(self.benchmark))
         pairs = np.unique(np.stack([source, other], 1)[(source >= 0) & (other >= 0) & (source != other)], axis=0)
         return np.searchsorted(pairs[:, 0], np.arange(len(self) + 1)), pairs[:, 1]
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """Where candidates lie in an encoding [C, F], for strategies that move in one; ArchrankError where none was
+        named."""
+        raise ArchrankError("this strategy moves in an encoding: name one as its option, such as [perturb=arch2vec]")
 
     def neighbours(self, candidate: int) -> Ids:
         """Candidates one edit away from any duplicate of this one, in ascending order."""

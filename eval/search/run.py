@@ -7,7 +7,7 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -18,10 +18,33 @@ from archrank.datasets.errors import ArchrankError, one_line
 from archrank.eval.engine.recipes import RecipeChoice
 from archrank.eval.runners.processes import environment, variables
 from archrank.eval.runners.worker import leave_with
+from archrank.eval.search.guided import ROLES
 from archrank.eval.search.plan import SearchPlan, SearchTask, oriented
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.traces import read_searches, write_search
 from archrank.eval.trials.specs import Spec
+
+DIED = "its worker process died; out of memory is the usual cause"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One search as a worker is sent it: the task, its predictor, the encodings that guide it by role, and where it
+    runs."""
+
+    task: SearchTask
+    spec: Spec | None
+    guides: dict[str, Spec]
+    recipe: RecipeChoice
+    benchmark: Benchmark
+    store: Path
+    device: str
+
+    @property
+    def pretrained(self) -> set[tuple[str, str, str]]:
+        """Names of the encodings that have to be pre-trained before it."""
+        specs = [*self.guides.values(), *([self.spec] if self.spec else [])]
+        return {(self.task.benchmark, s.info.name, repr(s.config)) for s in specs if s.info.pretrained}
 
 
 @dataclass
@@ -68,24 +91,45 @@ def run_searches(
         on_event("failed" if problem else "done", task, problem)
 
     jobs = [
-        (task, plan.specs.get(task.encoder), plan.recipe, plan.benchmarks[task.benchmark], store, device)
+        Job(
+            task,
+            plan.specs.get(task.encoder),
+            {role: plan.guides[task.options[role]] for role in ROLES if role in task.options},
+            plan.recipe,
+            plan.benchmarks[task.benchmark],
+            store,
+            device,
+        )
         for task in waiting
     ]
     if workers == 0 or not jobs:
         for job in jobs:
-            told(job[0], one_search(*job))
+            told(job.task, one_search(job))
         return summary
     size = min(len(jobs), workers or os.cpu_count() or 1)
     with (
         variables(environment(1)),
         ProcessPoolExecutor(size, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)) as pool,
     ):
-        running = {pool.submit(one_search, *job): job[0] for job in jobs}
-        for future in as_completed(running):
-            try:
-                told(running[future], future.result())
-            except BrokenProcessPool:
-                told(running[future], "its worker process died; out of memory is the usual cause")
+        running: dict[Future[str], Job] = {}
+        pretraining: dict[Future[str], tuple[str, str, str]] = {}
+        for job in jobs:  # every encoding once, whichever searches wait for it
+            for name in sorted(job.pretrained - {*pretraining.values()}):
+                pretraining[pool.submit(pretrain, job, name)] = name
+        while jobs or running:
+            missing = {*pretraining.values()}
+            for job in [job for job in jobs if not job.pretrained & missing]:
+                jobs.remove(job)
+                try:
+                    running[pool.submit(one_search, job)] = job
+                except BrokenProcessPool:
+                    told(job.task, DIED)
+            for future in wait([*running, *pretraining], return_when=FIRST_COMPLETED).done:
+                if future in running:
+                    broken = isinstance(future.exception(), BrokenProcessPool)
+                    told(running.pop(future).task, DIED if broken else future.result())
+                else:
+                    del pretraining[future]  # one that failed fails again in each search, which says why
     return summary
 
 
@@ -95,9 +139,7 @@ def _begin(parent: int) -> None:
     threading.Thread(target=leave_with, args=(parent,), daemon=True).start()
 
 
-def one_search(
-    task: SearchTask, spec: Spec | None, recipe: RecipeChoice, benchmark: Benchmark, store: Path, device: str
-) -> str:
+def one_search(job: Job) -> str:
     """Run and store one search; returns why it failed, or nothing."""
     import torch
 
@@ -105,14 +147,39 @@ def one_search(
     from archrank.eval.trials.provenance import provenance
 
     torch.set_num_threads(1)
+    task = job.task
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a Gaussian process at the edge of its bounds says so at every fit
-            pool = Pool.of(benchmark, [oriented(benchmark, task.target), oriented(benchmark, task.test)])
-            traces = search_task(task, spec, recipe, pool, store, device)
-        write_search(store, task, traces.rows, traces.seconds, provenance(device, 1))
+            warnings.simplefilter("ignore")  # a regressor at the edge of its bounds says so at every fit
+            pool = _pool(job.benchmark, task)
+            traces = search_task(task, job.spec, job.recipe, pool, job.store, job.device, guides=job.guides)
+        write_search(job.store, task, traces.rows, traces.seconds, provenance(job.device, 1))
     except ArchrankError as error:
         return str(error)
     except (Exception, SystemExit) as error:
         return one_line(error)
     return ""
+
+
+def pretrain(job: Job, name: tuple[str, str, str]) -> str:
+    """Pre-train the encoding of that name for a search, and keep it in the store; returns its name."""
+    import torch
+
+    from archrank.eval.search.surrogate import encoded
+
+    torch.set_num_threads(1)
+    for spec in [*job.guides.values(), *([job.spec] if job.spec else [])]:
+        if (job.task.benchmark, spec.info.name, repr(spec.config)) == name:
+            encoded(spec, _pool(job.benchmark, job.task), job.task.target, job.store)
+    return name[1]
+
+
+def _pool(benchmark: Benchmark, task: SearchTask) -> Pool:
+    """The pool of a task; its neighbours and encodings are computed once in a process."""
+    name = (benchmark.table, task.target, task.test)
+    if name not in _POOLS:
+        _POOLS[name] = Pool.of(benchmark, [oriented(benchmark, task.target), oriented(benchmark, task.test)])
+    return _POOLS[name]
+
+
+_POOLS: dict[tuple[str, str, str], Pool] = {}

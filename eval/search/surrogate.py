@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError
+from archrank.encoders.registry import blocks_of
 from archrank.eval.engine.batching import Member, derive_seed
-from archrank.eval.engine.heads import HEADS, Regressor
-from archrank.eval.engine.recipes import RecipeChoice
-from archrank.eval.engine.regressors import fit_regressor
+from archrank.eval.engine.recipes import SEARCH, RecipeChoice
+from archrank.eval.engine.regressors import block_scales
 from archrank.eval.search.pool import Pool
+from archrank.eval.search.regressions import Regression, regress
 from archrank.eval.search.steps import Belief, History
 from archrank.eval.trials.encodings import encode_all
 from archrank.eval.trials.job import TrainingJob, make_job
@@ -34,6 +35,23 @@ class Question:
     history: History
     candidates: Sequence[int]
     spread: bool
+
+
+def encoded(spec: Spec, pool: Pool, target: str, folder: Path) -> NDArray[np.float64]:
+    """A fixed encoding of a pool's whole table, float [N, F]; computed once for a pool.
+
+    target: the metric that is queried; where it is a cost itself, the encoding does not see it. folder: the store,
+    where pre-trained encodings are kept, under the same identity as in a run, so that one pre-training serves both.
+    """
+    benchmark, name = pool.benchmark, f"{spec.info.name} {spec.config} {target}"
+    if pool.grows and spec.info.pretrained:
+        raise ArchrankError(
+            f"encoder {spec.info.name} is pre-trained on a whole table; a generator of candidates has none: use another"
+        )
+    if name not in pool.encodings:
+        job = make_job(spec, SEARCH, benchmark.space, benchmark.graphs)
+        pool.encodings[name] = encode_all(job, benchmark, target, folder)[0]
+    return pool.encodings[name]
 
 
 class Surrogate:
@@ -61,29 +79,25 @@ class Surrogate:
         folder: Path,
         device: str = "cpu",
     ) -> None:
-        self.spec, self.pool, self.target, self.members, self.folder, self.device = (
-            spec,
-            pool,
-            target,
-            members,
-            folder,
-            device,
-        )
-        benchmark = pool.benchmark
-        self.job = make_job(spec, recipe, benchmark.space, benchmark.graphs)
+        self.spec, self.pool, self.target, self.recipe = spec, pool, target, recipe
+        self.members, self.folder, self.device = members, folder, device
+        self._made: tuple[Benchmark, TrainingJob] | None = None
 
-    @cached_property
-    def encoded(self) -> TrainingJob:
-        """The job, with the fixed encoding of the whole table where there is one."""
-        if self.spec.info.learned:
-            return self.job
-        # Kept under the same identity as in a run, so that one pre-training serves both.
-        return self.job.with_features(encode_all(self.job, self.pool.benchmark, self.target, self.folder)[0])
+    @property
+    def job(self) -> TrainingJob:
+        """The predictor on the pool's table, with the fixed encoding of all of it where there is one."""
+        benchmark = self.pool.benchmark
+        if self._made is None or self._made[0] is not benchmark:
+            job = make_job(self.spec, self.recipe, benchmark.space, benchmark.graphs)
+            if not self.spec.info.learned:
+                job = job.with_features(encoded(self.spec, self.pool, self.target, self.folder))
+            self._made = (benchmark, job)
+        return self._made[1]
 
     def believe(self, questions: Sequence[Question]) -> list[Belief]:
         """What the predictor expects of each repeat's candidates, fitted to that repeat's own queries alone."""
         if not self.spec.neural:
-            return [self._regress(question) for question in questions]
+            return regress(self.spec.head, self.spec.head_config, [self._regression(item) for item in questions])
         found: dict[int, Belief] = {}
         sizes = [len(self._labelled(question)[0]) for question in questions]
         for size in sorted(set(sizes)):  # stacks need equal numbers of labels; failed evaluations make them differ
@@ -102,23 +116,13 @@ class Surrogate:
             raise ArchrankError("a predictor needs two evaluations that did not fail; query more before ranking")
         return self.pool.rows[np.array(question.history.candidates)[whole]], scores[whole]
 
-    def _regress(self, question: Question) -> Belief:
+    def _regression(self, question: Question) -> Regression:
         rows, scores = self._labelled(question)
-        asked, features = self.pool.rows[list(question.candidates)], self.encoded.scaled(rows)
-        if not (features[rows] != features[rows[0]]).any():
-            return Belief(np.zeros(len(asked)), np.ones(len(asked)))
-        head = HEADS[self.spec.head]
-        fitted = fit_regressor(
-            self.spec.head, features[rows], self.job.labels(scores), question.seed, self.spec.head_config
-        )
-        mean = np.asarray(fitted.predict(features[asked]), np.float64)
-        if not question.spread:
-            return Belief(mean, np.zeros(len(asked)))
-        if not (isinstance(head, Regressor) and hasattr(fitted, "std")):
-            raise ArchrankError(
-                f"head {self.spec.head} gives no standard deviation, which this strategy needs; use gp, dngo, forest or mlp"
-            )
-        return Belief(mean, np.asarray(fitted.std(features[asked]), np.float64))
+        job, asked = self.job, self.pool.rows[list(question.candidates)]
+        assert job.features is not None
+        blocks = blocks_of(job.encoder, job.features, job.space)
+        scales = block_scales(job.features[rows], blocks) if blocks else None
+        return Regression(job.features, scales, rows, job.labels(scores), asked, question.seed, question.spread)
 
     def _train(self, questions: Sequence[Question], count: int) -> list[Belief]:
         members = []
@@ -129,7 +133,7 @@ class Surrogate:
             members += [
                 Member(derive_seed(question.seed, f"member {number}"), rows, labels, asked) for number in range(count)
             ]
-        outcomes = self.encoded.with_members(members).train(device=self.device)
+        outcomes = self.job.with_members(members).train(device=self.device)
         beliefs = []
         for number in range(len(questions)):
             predicted = np.stack([outcome.predictions for outcome in outcomes[number * count : (number + 1) * count]])

@@ -26,7 +26,7 @@ def bananas(
     initial: random architectures to start from. batch: queries a round. candidates: mutants ranked a round.
     """
     history = yield Query(pool.draw(rng, initial))
-    while len(history.seen) < len(pool):
+    while pool.left(history.seen):
         ranked = mutants(pool, rng, history, candidates, parents=5)
         belief = yield Rank(ranked, spread=True)
         history = yield Query(acquire("its", belief, ranked, history, batch, rng))

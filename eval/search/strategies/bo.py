@@ -32,7 +32,7 @@ def bayesian_optimisation(
     there are fewer.
     """
     history = yield Query(pool.draw(rng, initial))
-    while len(history.seen) < len(pool):
+    while pool.left(history.seen):
         ranked = pool.draw(rng, candidates, history.seen)
         belief = yield Rank(ranked, spread=acquisition != "mean")
         history = yield Query(acquire(acquisition, belief, ranked, history, batch, rng))

@@ -27,7 +27,7 @@ def regularised_evolution(
     """
     history = yield Query(pool.draw(rng, initial))
     alive: deque[int] = deque(history.candidates, maxlen=population)
-    while len(history.seen) < len(pool):
+    while pool.left(history.seen):
         drawn = rng.choice(len(alive), min(sample, len(alive)), replace=False)
         parent = max((alive[i] for i in drawn), key=history.score)
         child = pool.mutate(rng, parent)

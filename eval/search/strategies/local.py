@@ -22,7 +22,7 @@ def local_search(pool: Pool, rng: np.random.Generator, *, initial: int = 10) -> 
     """
     history = yield Query(pool.draw(rng, initial))
     started = set(history.candidates)
-    while len(history.seen) < len(pool):
+    while pool.left(history.seen):
         here = max(started, key=history.score)
         climbing = True
         while climbing:

@@ -30,7 +30,7 @@ def npenas(
     parents: how many of the best are mutated.
     """
     history = yield Query(pool.draw(rng, initial))
-    while len(history.seen) < len(pool):
+    while pool.left(history.seen):
         ranked = mutants(pool, rng, history, candidates, parents=parents, together=True)
         belief = yield Rank(ranked)
         history = yield Query(acquire("mean", belief, ranked, history, batch, rng))

@@ -22,8 +22,8 @@ def predictor_guided(
     initial: random architectures to start from. batch: queries a round. top: best predicted ones drawn from.
     """
     history = yield Query(pool.draw(rng, initial))
-    while len(history.seen) < len(pool):
-        unseen = np.setdiff1d(np.arange(len(pool)), history.candidates).tolist()
+    while pool.left(history.seen):
+        unseen = pool.unseen(rng, history.seen)
         belief = yield Rank(unseen)
         best = np.argsort(-belief.mean, kind="stable")[:top]
         history = yield Query([unseen[i] for i in rng.permutation(best)[:batch]])

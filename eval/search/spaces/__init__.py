@@ -1,0 +1,1 @@
+"""Search spaces as generators of candidates, for searches without a table."""
