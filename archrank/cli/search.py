@@ -40,10 +40,11 @@ def search(
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Search a table with every strategy and predictor: which finds a good architecture soonest? Always resumes."""
-    from archrank.eval.search.compare import compare_searches, digits_of, rounded, sentences
+    from archrank.eval.search.compare import compare_searches, digits_of, rounded
     from archrank.eval.search.plan import plan_searches
     from archrank.eval.search.run import run_searches
     from archrank.eval.search.traces import Judge, read_searches
+    from archrank.eval.search.verdict import sentences, strategy_order
     from archrank.eval.trials.specs import parse_list
 
     started = time.monotonic()
@@ -74,7 +75,8 @@ def search(
         if not mine:
             continue
         judge = Judge.of(table, mine[0].planned.target, mine[0].planned.test)
-        standings, differences = compare_searches(judge, [judge.regret(record) for record in mine])
+        regrets = [judge.regret(record) for record in mine]
+        standings, differences = compare_searches(judge, regrets)
         unit = table.unit(mine[0].planned.test)
         echo(
             f"{name}: test regret ({mine[0].planned.test}) of the architecture with the best {mine[0].planned.target} so far, mean over {repeats} repeats [95 % interval]"
@@ -102,6 +104,7 @@ def search(
         )
         for sentence in sentences(standings, differences, f" {unit}" if unit else ""):
             echo(sentence)
+        echo(strategy_order(judge, regrets))
     echo(
         f"{summary.planned} searches: {summary.kept} kept, {summary.done} done, {len(summary.failed)} failed, {time.monotonic() - started:.0f} s. Results in {store}"
     )

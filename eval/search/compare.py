@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,9 +68,9 @@ def compare_searches(judge: Judge, regrets: Sequence[Regret]) -> tuple[list[Stan
     """Standings, best first, and all paired differences, of searches with equal budgets and repeats on one
     benchmark."""
     queries = regrets[0].curve.shape[1]
-    logs = {regret.label: _log_area(judge, regret.curve) for regret in regrets}
+    logs = {regret.label: log_area(judge, regret.curve) for regret in regrets}
     order = sorted(regrets, key=lambda regret: (logs[regret.label].mean(), regret.label))
-    differences = _differences([regret.label for regret in order], logs)
+    differences = paired_differences([regret.label for regret in order], logs)
     apart = np.zeros((len(order), len(order)), bool)
     place = {regret.label: number for number, regret in enumerate(order)}
     for item in differences:
@@ -96,12 +96,14 @@ def compare_searches(judge: Judge, regrets: Sequence[Regret]) -> tuple[list[Stan
     return standings, differences
 
 
-def _log_area(judge: Judge, curve: Floats) -> Floats:
+def log_area(judge: Judge, curve: Floats) -> Floats:
+    """Mean log10 regret [R] of curves [R, Q] from the tenth query on."""
     start = min(9, curve.shape[1] - 1)
     return np.asarray(np.log10(np.maximum(curve[:, start:], judge.floor)).mean(1), np.float64)
 
 
-def _differences(labels: Sequence[str], logs: dict[str, Floats]) -> list[Difference]:
+def paired_differences(labels: Sequence[str], logs: Mapping[str, Floats]) -> list[Difference]:
+    """All pairs in the order of `labels`, by their `log_area` [R]; p by paired t tests, adjusted over all of them."""
     pairs = [*itertools.combinations(labels, 2)]
     gaps = [logs[first] - logs[second] for first, second in pairs]
     p = np.array([stats.ttest_1samp(gap, 0.0).pvalue if np.ptp(gap) > 0 else float(gap.mean() == 0) for gap in gaps])
@@ -152,29 +154,3 @@ def digits_of(standings: Sequence[Standing]) -> int:
 def rounded(value: Estimate, digits: int) -> str:
     """`mean [low, high]`."""
     return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
-
-
-def sentences(standings: Sequence[Standing], differences: Sequence[Difference], unit: str) -> list[str]:
-    """What the standings say, in words: who ranks first, and what it saves over random search."""
-    best = standings[0]
-    equals = [item.label for item in standings[1:] if set(item.tier) & set(best.tier)]
-    last = max(best.at)
-    found = [
-        f"{best.label} ranks first: test regret {rounded(best.at[last], digits_of(standings))}{unit} after {last} queries"
-        + (
-            f"; no significant difference from {', '.join(equals)}."
-            if equals
-            else "; significantly better than all others."
-            if len(standings) > 1
-            else "."
-        )
-    ]
-    random = next((item for item in standings if item.label == "random"), None)
-    if random is not None and random is not best:
-        gap = next(item for item in differences if {item.first, item.second} == {best.label, "random"})
-        saved = best.saved
-        found.append(
-            f"{best.label} reaches what random search expects of {last} queries {saved.value:.0f} [{saved.low:.0f}, {saved.high:.0f}] queries sooner"
-            + ("." if gap.significant else ", and does not differ significantly from it.")
-        )
-    return found

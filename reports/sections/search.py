@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
 from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.search.compare import (
@@ -15,9 +19,9 @@ from archrank.eval.search.compare import (
     digits_of,
     mean_curve,
     rounded,
-    sentences,
 )
 from archrank.eval.search.traces import Judge, Regret, SearchRecord, read_searches
+from archrank.eval.search.verdict import agreement, by_predictor, sentences, strategy_order
 from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.figures.search import RegretCurve, regret_curves
 from archrank.reports.sections import section
@@ -33,11 +37,16 @@ MOST_PAIRS = 60
 @section("search", order=85)
 def search(study: Study) -> Section | None:
     """The searches of the study's stores; nothing where there are none."""
-    return search_section(study.stores, study.load)
+    return search_section(study.stores, study.load, study.frame)
 
 
-def search_section(stores: Sequence[Path], load: Callable[[str], Benchmark]) -> Section | None:
-    """A figure, a table and a verdict for every benchmark, metric and budget that was searched."""
+def search_section(
+    stores: Sequence[Path], load: Callable[[str], Benchmark], frame: pd.DataFrame | None = None
+) -> Section | None:
+    """A figure, a table and a verdict for every benchmark, metric and budget that was searched.
+
+    frame: trials of the same stores, whose ranking is compared with the search.
+    """
     records, problems = read_searches(stores)
     if not records and not problems:
         return None
@@ -62,23 +71,26 @@ def search_section(stores: Sequence[Path], load: Callable[[str], Benchmark]) -> 
             table = load(benchmark)
             if {record.planned.table for record in found} != {table.table}:
                 raise ArchrankError("the table available is not the one these searches were made on")
-            blocks += _benchmark(table, found, number)
+            blocks += _benchmark(table, found, number, frame)
         except (ArchrankError, OSError) as error:
             blocks.append(Text((f"Left out: {error}.",), "warning"))
     blocks += [Text((f"{line}.",), "warning") for line in problems]
     return Section("search", "Search", blocks, "Search")
 
 
-def _benchmark(table: Benchmark, found: Sequence[SearchRecord], number: int) -> list[Block]:
+def _benchmark(table: Benchmark, found: Sequence[SearchRecord], number: int, frame: pd.DataFrame | None) -> list[Block]:
     task = found[0].planned
     judge = Judge.of(table, task.target, task.test)
     newest = {record.label: record for record in found}
     regrets = {label: judge.regret(record) for label, record in newest.items()}
     standings, differences = compare_searches(judge, list(regrets.values()))
     unit = f" ({table.unit(task.test)})" if table.unit(task.test) else ""
+    curves = list(regrets.values())
+    said = [*sentences(standings, differences, unit), strategy_order(judge, curves)]
+    if frame is not None and (agreed := agreement(_ranking(frame, table.name), by_predictor(judge, curves))):
+        said.append(str(agreed))
     blocks: list[Block] = [
-        Text((sentence,), "lead" if place == 0 else "normal")
-        for place, sentence in enumerate(sentences(standings, differences, unit))
+        Text((sentence,), "lead" if place == 0 else "normal") for place, sentence in enumerate(said) if sentence
     ]
     blocks.append(
         _figure(
@@ -89,6 +101,17 @@ def _benchmark(table: Benchmark, found: Sequence[SearchRecord], number: int) -> 
     if differences:
         blocks.append(Details("Every pair of searches", (_pairs(differences, number),)))
     return blocks
+
+
+def _ranking(frame: pd.DataFrame, benchmark: str) -> dict[str, NDArray[np.float64]]:
+    """Kendall's tau per seed [S] of each predictor on a benchmark, mean over budgets, by the protocol `clean`; of those
+    that have all seeds and budgets."""
+    part = frame[(frame["benchmark"] == benchmark) & (frame["protocol"] == "clean") & (frame["status"] == "done")]
+    if part.empty:
+        return {}
+    table = part.pivot_table("kendall", "label", ["seed", "budget"]).dropna()
+    means = table.T.groupby(level="seed").mean().T
+    return {str(label): row.to_numpy(np.float64) for label, row in means.iterrows()}
 
 
 def _figure(judge: Judge, regrets: Sequence[Regret], queries: int, title: str, unit: str, number: int) -> Figure:

@@ -13,7 +13,7 @@ import pytest
 from archrank.datasets import available, load
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.engine.recipes import SEARCH
-from archrank.eval.search.compare import compare_searches, sentences
+from archrank.eval.search.compare import compare_searches
 from archrank.eval.search.guided import GuidedPool
 from archrank.eval.search.loop import run_search, search_task
 from archrank.eval.search.neighbours import neighbour_rows
@@ -24,6 +24,7 @@ from archrank.eval.search.steps import Belief
 from archrank.eval.search.strategies import STRATEGIES
 from archrank.eval.search.study import Search
 from archrank.eval.search.traces import Judge, Regret, expected_best, read_searches, write_search
+from archrank.eval.search.verdict import agreement, sentences, strategy_order
 from archrank.eval.trials.specs import parse_list
 
 QUERIES = 40
@@ -240,9 +241,24 @@ def test_standings_find_what_is_better(table):
     standings, differences = compare_searches(judge, [Regret("random", bad, 0.0), Regret("good", good, 0.1)])
     assert [item.label for item in standings] == ["good", "random"] and [item.tier for item in standings] == ["a", "b"]
     assert differences[0].significant and differences[0].difference.high < 0
-    assert "good ranks first" in (said := sentences(standings, differences, ""))[0] and "queries sooner" in said[1]
+    assert (
+        "good ranks first" in (said := sentences(standings, differences, ""))[0]
+        and "queries over random search." in said[1]
+    )
+    assert strategy_order(judge, [Regret("random", bad, 0.0), Regret("good / a", good, 0.1)]).endswith("good > random.")
     same, _ = compare_searches(judge, [Regret("one", bad, 0.0), Regret("two", bad, 0.0)])
     assert same[0].tier == same[1].tier == "a"
+
+
+def test_the_two_boards_are_compared():
+    rng = np.random.default_rng(0)
+    tau = {name: 0.1 * place + 0.02 * rng.normal(size=5) for place, name in enumerate("abcde")}
+    log = {name: -values.mean() + 0.01 * rng.normal(size=8) for name, values in tau.items()}
+    same = agreement(tau, log)
+    assert same.predictors == 5 and same.correlation.value == pytest.approx(1) and same.correlation.low > 0.8
+    other = agreement(tau, {name: -values for name, values in log.items()})
+    assert other.correlation.value == pytest.approx(-1) and "over 5 predictors: -1.00" in str(other)
+    assert agreement({"a": tau["a"]}, log) is None
 
 
 def test_ask_and_tell_is_the_same_search(table, pool, tmp_path):
