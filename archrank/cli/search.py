@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +25,13 @@ def search(
     strategies: Annotated[
         str, typer.Option("--strategies", help="Names, comma-separated (see `archrank list strategies`).")
     ] = "random,evolution,local",
+    subroutines: Annotated[
+        bool,
+        typer.Option(
+            "--subroutines",
+            help="In place of --strategies: each encoding to sample, to perturb and to predict, apart.",
+        ),
+    ] = False,
     queries: Annotated[int, typer.Option("--queries", min=2, help="Evaluated architectures of each repeat.")] = 150,
     repeats: Annotated[int, typer.Option("--repeats", min=2, help="How often each search is repeated.")] = 30,
     target: Annotated[
@@ -41,6 +49,7 @@ def search(
 ) -> None:
     """Search a table with every strategy and predictor: which finds a good architecture soonest? Always resumes."""
     from archrank.eval.search.compare import compare_searches, digits_of, rounded
+    from archrank.eval.search.guided import subroutine_strategies
     from archrank.eval.search.plan import plan_searches
     from archrank.eval.search.run import run_searches
     from archrank.eval.search.traces import Judge, read_searches
@@ -48,10 +57,16 @@ def search(
     from archrank.eval.trials.specs import parse_list
 
     started = time.monotonic()
+    specs = parse_list(",".join(encoders), "apart") if encoders else []
+    named = (
+        subroutine_strategies(specs)
+        if subroutines
+        else [name.strip() for name in re.split(r",(?![^\[]*\])", strategies)]
+    )
     plan = plan_searches(
-        parse_list(",".join(encoders), "apart") if encoders else [],
+        specs,
         benchmarks=[name.strip() for name in benchmark.split(",")],
-        strategies=[name.strip() for name in strategies.split(",")],
+        strategies=named,
         queries=queries,
         repeats=repeats,
         target=target,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,36 @@ def split_guides(options: dict[str, Any], reach: str = "apart") -> tuple[dict[st
                 raise ArchrankError(f"option {role} takes a fixed encoding such as adjacency or cate, not {spec.label}")
             guides[role] = spec
     return {name: value for name, value in options.items() if name not in ROLES}, guides
+
+
+def subroutine_strategies(specs: Sequence[Spec]) -> list[str]:
+    """The strategies that try each encoding in each of the three subroutines alone: to sample (in random search), to
+    perturb (in evolution) and, with the head that was named, to predict (in BANANAS); and the two without.
+
+    Raises:
+        ArchrankError: an encoder that is learned, or named with options.
+    """
+    named = dict.fromkeys(spec.info.name for spec in specs)
+    for spec in specs:
+        if spec.config or spec.info.learned:
+            raise ArchrankError(f"--subroutines takes fixed encodings without options, with a head; not {spec.label}")
+    return [
+        "random",
+        *(f"random[sample={name}]" for name in named),
+        "evolution",
+        *(f"evolution[perturb={name}]" for name in named),
+        "bananas",
+    ]
+
+
+def subroutine_of(label: str) -> tuple[str, str] | None:
+    """(subroutine, encoding) of a search's label, as `subroutine_strategies` has them; None of any other."""
+    for role, strategy in (("sample", "random"), ("perturb", "evolution")):
+        start = f"{strategy}[{role}="
+        if label.startswith(start) and label.endswith("]"):
+            return role, label[len(start) : -1]
+    start = "bananas / "
+    return ("predict", label[len(start) :].partition("+")[0]) if label.startswith(start) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ from archrank.eval.search.compare import (
     paired_differences,
     rounded,
 )
+from archrank.eval.search.guided import ROLES
 from archrank.eval.search.traces import Judge, Regret
 from archrank.eval.statistics.results import ALPHA
 
@@ -63,10 +64,11 @@ def sentences(standings: Sequence[Standing], differences: Sequence[Difference], 
 
 def strategy_order(judge: Judge, regrets: Sequence[Regret]) -> str:
     """Strategies by their mean log10 regret over predictors, best first: which follow each other with a significant
-    difference (`>`), and which without (`~`). Empty where there is one."""
+    difference (`>`), and which without (`~`). Those that an encoding guides are left out. Empty where there is one."""
     logs: dict[str, list[Floats]] = {}
     for regret in regrets:
-        logs.setdefault(parts_of(regret.label)[0], []).append(log_area(judge, regret.curve))
+        if not any(f"{role}=" in regret.label for role in ROLES):
+            logs.setdefault(parts_of(regret.label)[0], []).append(log_area(judge, regret.curve))
     means = {name: np.mean(found, 0) for name, found in logs.items()}
     order = sorted(means, key=lambda name: (float(means[name].mean()), name))
     if len(order) < 2:

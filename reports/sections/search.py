@@ -25,6 +25,7 @@ from archrank.eval.search.verdict import agreement, by_predictor, sentences, str
 from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.figures.search import RegretCurve, regret_curves
 from archrank.reports.sections import section
+from archrank.reports.sections.search_subroutines import subroutines
 from archrank.reports.study import Study
 from archrank.reports.style import Palette
 from archrank.reports.words import seconds
@@ -98,6 +99,8 @@ def _benchmark(table: Benchmark, found: Sequence[SearchRecord], number: int, fra
         )
     )
     blocks.append(_table(standings, table.name, unit, number))
+    if (apart := subroutines(standings, number)) is not None:
+        blocks.append(apart)
     if differences:
         blocks.append(Details("Every pair of searches", (_pairs(differences, number),)))
     return blocks

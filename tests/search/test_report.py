@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from archrank.datasets import load
+from archrank.datasets.errors import ArchrankError
+from archrank.eval.search.guided import subroutine_strategies
 from archrank.eval.search.plan import plan_searches
 from archrank.eval.search.run import run_searches
+from archrank.eval.trials.specs import parse_list
 from archrank.reports import build
 
 
@@ -35,3 +38,18 @@ def test_a_damaged_search_is_named(store, tmp_path):
     (store / "searches" / ("0" * 64 + ".json")).write_text("{}")
     build([store], tmp_path, formats=("md",))
     assert "left out, the same search makes it again" in (tmp_path / "report.md").read_text()
+
+
+def test_encodings_in_one_subroutine_alone(tmp_path):
+    bench = load("digits101").subset(np.arange(0, 6032, 40))
+    specs = parse_list("adjacency+gp,bag_of_ops+ridge")
+    strategies = subroutine_strategies(specs)
+    assert strategies[1:3] == ["random[sample=adjacency]", "random[sample=bag_of_ops]"] and len(strategies) == 7
+    (gp,) = parse_list("adjacency+gp")
+    plan = plan_searches([gp], benchmarks=[bench], strategies=subroutine_strategies([gp]), queries=20, repeats=3)
+    assert len(plan.tasks) == 5 and run_searches(plan, tmp_path, workers=0).done == 5
+    build([tmp_path], tmp_path, formats=("md",), load=lambda name: bench)
+    text = (tmp_path / "report.md").read_text()
+    assert "perturb (evolution)" in text and "random search" in text
+    with pytest.raises(ArchrankError, match="without options"):
+        subroutine_strategies(parse_list("gin"))
