@@ -40,6 +40,9 @@ def search(
     test: Annotated[
         str | None, typer.Option("--test", help="Metric that judges (default: the test score that belongs to it).")
     ] = None,
+    within: Annotated[
+        str, typer.Option("--within", help="Search among a protocol's test architectures, such as cate-outside.")
+    ] = "",
     recipe: Annotated[str, typer.Option("--recipe", help="How networks are trained.")] = "search",
     store: Annotated[Path, typer.Option("--store", help="Folder of results.")] = Path("results/store"),
     workers: Annotated[
@@ -72,6 +75,7 @@ def search(
         target=target,
         test=test,
         recipe=recipe,
+        within=within,
     )
     count = 0
 
@@ -89,7 +93,7 @@ def search(
         mine = [stored[task.key] for task in plan.tasks if task.benchmark == name and task.key in stored]
         if not mine:
             continue
-        judge = Judge.of(table, mine[0].planned.target, mine[0].planned.test)
+        judge = Judge.of(table, mine[0].planned)
         regrets = [judge.regret(record) for record in mine]
         standings, differences = compare_searches(judge, regrets)
         unit = table.unit(mine[0].planned.test)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError
-from archrank.datasets.splits import validation_pair
+from archrank.datasets.splits import PROTOCOLS, make_split, validation_pair
 from archrank.eval.engine.recipes import SEARCH, RecipeChoice
 from archrank.eval.search.guided import ROLES, split_guides
+from archrank.eval.search.pool import Pool
 from archrank.eval.search.strategies import STRATEGIES
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec, named_options
@@ -31,7 +32,8 @@ class SearchTask:
     else.
 
     encoder: the predictor's label, empty for a strategy that needs none. target: the metric that is queried; test: the
-    metric that judges what was found. queries: budget of each repeat. repeats: repeats, with seeds 0, 1, ...
+    metric that judges what was found. queries: budget of each repeat. repeats: repeats, with seeds 0, 1, ... within: a
+    protocol, of whose test architectures the search is (empty: of the whole table).
     """
 
     strategy: str
@@ -46,11 +48,19 @@ class SearchTask:
     repeats: int
     recipe: str
     version: int = SEARCH_VERSION
+    within: str = ""
 
     @cached_property
     def key(self) -> str:
-        """sha256 over the fields."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """sha256 over the fields; a search of a whole table has no `within`."""
+        fields = {name: value for name, value in asdict(self).items() if name != "within" or value}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+    def pool(self, benchmark: Benchmark) -> Pool:
+        """Its candidates: of the whole table, or the test architectures of a protocol's first split."""
+        scored = [oriented(benchmark, self.target), oriented(benchmark, self.test)]
+        tested = make_split(benchmark, self.within, 0, self.target).test if self.within else None
+        return Pool.of(benchmark, scored, tested)
 
     @property
     def own_options(self) -> dict[str, Any]:
@@ -86,6 +96,7 @@ def plan_searches(
     target: str | None = None,
     test: str | None = None,
     recipe: str | RecipeChoice = "search",
+    within: str = "",
 ) -> SearchPlan:
     """Every strategy on every benchmark, those that predict once for every predictor; checked before anything runs.
 
@@ -97,11 +108,14 @@ def plan_searches(
         target: the metric that is queried (default: the benchmark's validation score where it has one).
         test: the metric that judges (default: the test score of the same data set, else the target itself).
         recipe: how networks are trained: a name, a YAML file or a recipe.
+        within: a protocol whose test architectures are searched, such as `cate-outside`; empty: the whole table.
 
     Raises:
         ArchrankError: an unknown name, no predictor for a strategy that needs one, too many queries for a table.
     """
     choice = find_recipe(recipe)
+    if within:
+        PROTOCOLS.find(within)
     if queries < 2 or repeats < 2:
         raise ArchrankError(f"a search needs 2 queries and 2 repeats or more, not {queries} and {repeats}")
     if given := [spec.label for spec in specs if spec.additions]:
@@ -111,6 +125,8 @@ def plan_searches(
         benchmark = load(item) if isinstance(item, str) else item
         plan.benchmarks[benchmark.name] = benchmark
         queried, judged = metrics_of(benchmark, target, test)
+        if within:
+            make_split(benchmark, within, 0, queried)
         for text in strategies:
             name, options = named_options(text, "strategy")
             entry = STRATEGIES.find(name)
@@ -136,6 +152,7 @@ def plan_searches(
                         queries,
                         repeats,
                         choice.name if spec and spec.neural else "",
+                        within=within,
                     )
                 )
     if not plan.tasks:

@@ -31,10 +31,10 @@ class Pool:
     candidate: Ids
 
     @classmethod
-    def of(cls, benchmark: Benchmark, scored: Sequence[Scores] = ()) -> Pool:
-        """The candidates of a table whose `scored` columns [N] are all there. ArchrankError where fewer than two are
-        left."""
-        usable = np.ones(len(benchmark), bool)
+    def of(cls, benchmark: Benchmark, scored: Sequence[Scores] = (), within: Ids | None = None) -> Pool:
+        """The candidates of a table whose `scored` columns [N] are all there, of the rows `within` alone where some are
+        given. ArchrankError where fewer than two are left."""
+        usable = np.ones(len(benchmark), bool) if within is None else np.isin(np.arange(len(benchmark)), within)
         for column in scored:
             usable &= np.isfinite(column)
         kept = np.flatnonzero(usable)

@@ -19,7 +19,7 @@ from archrank.eval.engine.recipes import RecipeChoice
 from archrank.eval.runners.processes import environment, variables
 from archrank.eval.runners.worker import leave_with
 from archrank.eval.search.guided import ROLES
-from archrank.eval.search.plan import SearchPlan, SearchTask, oriented
+from archrank.eval.search.plan import SearchPlan, SearchTask
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.traces import read_searches, write_search
 from archrank.eval.trials.specs import Spec
@@ -176,10 +176,10 @@ def pretrain(job: Job, name: tuple[str, str, str]) -> str:
 
 def _pool(benchmark: Benchmark, task: SearchTask) -> Pool:
     """The pool of a task; its neighbours and encodings are computed once in a process."""
-    name = (benchmark.table, task.target, task.test)
+    name = (benchmark.table, task.target, task.test, task.within)
     if name not in _POOLS:
-        _POOLS[name] = Pool.of(benchmark, [oriented(benchmark, task.target), oriented(benchmark, task.test)])
+        _POOLS[name] = task.pool(benchmark)
     return _POOLS[name]
 
 
-_POOLS: dict[tuple[str, str, str], Pool] = {}
+_POOLS: dict[tuple[str, str, str, str], Pool] = {}

@@ -129,10 +129,9 @@ class Judge:
     test: Floats
 
     @classmethod
-    def of(cls, benchmark: Benchmark, target: str, test: str) -> Judge:
-        """For a queried metric and the one that judges."""
-        valid, tested = oriented(benchmark, target), oriented(benchmark, test)
-        return cls(Pool.of(benchmark, [valid, tested]), valid, tested)
+    def of(cls, benchmark: Benchmark, task: SearchTask) -> Judge:
+        """For searches that share the benchmark, the metrics and the pool of a task."""
+        return cls(task.pool(benchmark), oriented(benchmark, task.target), oriented(benchmark, task.test))
 
     @cached_property
     def optimum(self) -> float:

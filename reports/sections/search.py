@@ -62,12 +62,14 @@ def search_section(
             "note",
         )
     ]
-    comparable: dict[tuple[str, str, str, int, int], list[SearchRecord]] = {}
+    comparable: dict[tuple[str, str, str, str, int, int], list[SearchRecord]] = {}
     for record in records:
         task = record.planned
-        comparable.setdefault((task.benchmark, task.target, task.test, task.queries, task.repeats), []).append(record)
-    for number, ((benchmark, target, test, queries, repeats), found) in enumerate(sorted(comparable.items())):
-        blocks.append(Heading(f"{benchmark}: {target}, judged by {test}; {queries} queries, {repeats} repeats"))
+        group = (task.benchmark, task.within, task.target, task.test, task.queries, task.repeats)
+        comparable.setdefault(group, []).append(record)
+    for number, ((benchmark, within, target, test, queries, repeats), found) in enumerate(sorted(comparable.items())):
+        where = f"{benchmark}, test architectures of protocol {within}" if within else benchmark
+        blocks.append(Heading(f"{where}: {target}, judged by {test}; {queries} queries, {repeats} repeats"))
         try:
             table = load(benchmark)
             if {record.planned.table for record in found} != {table.table}:
@@ -81,7 +83,7 @@ def search_section(
 
 def _benchmark(table: Benchmark, found: Sequence[SearchRecord], number: int, frame: pd.DataFrame | None) -> list[Block]:
     task = found[0].planned
-    judge = Judge.of(table, task.target, task.test)
+    judge = Judge.of(table, task)
     newest = {record.label: record for record in found}
     regrets = {label: judge.regret(record) for label, record in newest.items()}
     standings, differences = compare_searches(judge, list(regrets.values()))

@@ -103,7 +103,7 @@ def test_expected_best_by_enumeration():
 
 
 def test_random_search_reaches_what_the_table_says(table, pool):
-    judge = Judge.of(table, "val_accuracy", "test_accuracy")
+    judge = Judge.of(table, task_of(table, "random"))
     task = plan_searches([], benchmarks=[table], strategies=["random"], queries=QUERIES, repeats=400).tasks[0]
     traces = run_search(task, pool, oriented(table, "val_accuracy")[pool.rows], None)
     curve = np.array(
@@ -234,7 +234,7 @@ def test_networks_guide_a_search_by_their_spread(table, pool, tmp_path):
 
 
 def test_standings_find_what_is_better(table):
-    judge = Judge.of(table, "val_accuracy", "test_accuracy")
+    judge = Judge.of(table, task_of(table, "random"))
     rng = np.random.default_rng(0)
     bad = judge.expected_random(50) * (1 + 0.1 * rng.random((12, 1)))
     good = bad * 0.3
@@ -323,4 +323,22 @@ def test_a_record_of_more_queries_than_the_table_has_rows_takes_no_memory(table,
     write_search(tmp_path, task, [[0, 1]] * task.repeats, 0.0, {})
     (record,), _ = read_searches([tmp_path])
     with pytest.raises(ArchrankError, match="more queries than the table has rows"):
-        Judge.of(table, task.target, task.test).regret(record)
+        Judge.of(table, task).regret(record)
+
+
+def test_a_search_outside_is_judged_by_the_pools_own_optimum(tmp_path):
+    bench = load("digits101")
+    plan = plan_searches([], benchmarks=[bench], strategies=["random"], queries=30, repeats=3, within="cate-outside")
+    assert run_searches(plan, tmp_path, workers=0).done == 1
+    (record,), _ = read_searches([tmp_path])
+    rows = np.concatenate(record.rows)
+    assert (bench.mask[rows].sum(1) == 6).all() and (bench.adj[rows].sum((1, 2)) >= 7).all()
+    judge = Judge.of(bench, record.planned)
+    outside = (bench.mask.sum(1) == 6) & (bench.adj.sum((1, 2)) >= 7)
+    assert judge.optimum == bench.target("test_accuracy")[outside].max()
+    assert judge.regret(record).curve.min() >= 0
+    # A search of a whole table has the key it had before there was `within`.
+    whole = plan_searches([], benchmarks=[bench], strategies=["random"], queries=30, repeats=3).tasks[0]
+    assert whole.key != record.key
+    with pytest.raises(ArchrankError, match="cate-outside|did you mean|unknown"):
+        plan_searches([], benchmarks=[bench], strategies=["random"], within="cate-outsid")
