@@ -30,7 +30,7 @@ class Search:
         study.best()                            # the row with the best score so far
 
     Args:
-        pool: a benchmark (own graphs: `Benchmark.from_graphs(graphs, scores=None)`), whose scores are not looked at; or
+        pool: a benchmark (own graphs: `Benchmark.from_graphs(graphs, scores)`), whose scores are not looked at; or
             a generator of candidates (`archrank.eval.search.generated.Generator`), such as
             `archrank.eval.search.spaces.darts.Darts()`.
             Isomorphic duplicates are one candidate.
