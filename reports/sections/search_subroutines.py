@@ -29,9 +29,9 @@ def subroutines(standings: Sequence[Standing], number: int) -> Table | None:
     for name in sorted(found, key=lambda name: min(item.log_regret.value for item in found[name].values())):
         cells = {"encoding": Cell(name)}
         for role in COLUMNS:
-            item = found[name].get(role)
-            value = item.at[last] if item else None
-            cells[role] = Cell(f"{rounded(value, digits)} {item.tier}", value.value) if item and value else Cell("")
+            tried = found[name].get(role)
+            value = tried.at[last] if tried else None
+            cells[role] = Cell(f"{rounded(value, digits)} {tried.tier}", value.value) if tried and value else Cell("")
         rows.append(cells)
     return Table(
         f"search-subroutines-{number}",
