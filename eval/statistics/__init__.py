@@ -14,6 +14,7 @@ from archrank.eval.statistics.coverage import Coverage, coverage
 from archrank.eval.statistics.efficiency import Efficiency, area_under_curve, label_efficiency
 from archrank.eval.statistics.friedman import Friedman, friedman
 from archrank.eval.statistics.means import values
+from archrank.eval.statistics.power import seeds_needed
 from archrank.eval.statistics.results import ALPHA, KINDS, ComparisonError, Interval, IntervalKind
 from archrank.eval.statistics.rounding import rounded
 from archrank.eval.statistics.tiers import as_family, compare, compare_each, leaderboard, pairs, tiers
@@ -44,6 +45,7 @@ __all__ = [
     "noise_ceiling",
     "pairs",
     "rounded",
+    "seeds_needed",
     "sentence",
     "tau_standard_error",
     "tiers",

@@ -72,9 +72,7 @@ class Joint:
 
         Several groups (spaces taken as fixed) are combined with Welch and Satterthwaite's degrees of freedom.
         """
-        estimate = float(weights @ self.estimate)
-        moved = weights @ self.factors  # [U]
-        variance = np.bincount(self.group, moved * moved, minlength=self.df.size)  # [G]
+        estimate, variance, _ = self.spread(weights)
         total = float(variance.sum())
         error = math.sqrt(total)
         if self.kind == "none" or error <= 1e-10 * self.scale:
@@ -84,6 +82,12 @@ class Joint:
         reach = float(stdtrit(freedom, 1 - ALPHA / 2)) * error
         p = math.nan if self.kind == "test size" else float(2 * stdtr(freedom, -abs(estimate) / error))
         return Interval(estimate, estimate - reach, estimate + reach, self.kind, self.units), p
+
+    def spread(self, weights: Floats) -> tuple[float, Floats, Floats]:
+        """``weights`` [E] @ entries, its variance by group [G], and the degrees of freedom each rests on [G]."""
+        moved = weights @ self.factors  # [U]
+        variance = np.bincount(self.group, moved * moved, minlength=self.df.size)
+        return float(weights @ self.estimate), variance, self.df
 
     def draw(self, count: int, seed: int) -> Floats:
         """[count, E] joint draws, mirrored in pairs so that every margin is symmetric about its estimate."""
