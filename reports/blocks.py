@@ -6,7 +6,7 @@ A section builds blocks once; every output format renders the same blocks, so th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +18,7 @@ __all__ = [
     "Block",
     "Bold",
     "Cell",
+    "Choice",
     "Code",
     "Column",
     "Details",
@@ -25,15 +26,18 @@ __all__ = [
     "Heading",
     "Inline",
     "Leaderboard",
+    "Link",
+    "Live",
     "Mono",
     "Panel",
     "Section",
     "Table",
     "Text",
+    "walk",
 ]
 
 
-FORMATS = ("html", "md", "tex", "json", "svg", "pdf")
+FORMATS = ("html", "md", "tex", "json", "csv", "parquet", "svg", "pdf")
 """What a report may be written as."""
 
 
@@ -51,7 +55,15 @@ class Mono:
     text: str
 
 
-Inline = str | Bold | Mono
+@dataclass(frozen=True)
+class Link:
+    """Words that lead to a place of the page: `to` is the id of a section, table or figure."""
+
+    text: str
+    to: str
+
+
+Inline = str | Bold | Mono | Link
 
 
 @dataclass(frozen=True)
@@ -79,14 +91,20 @@ class Code:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: what is printed, what it sorts by, and the predictor whose colour stands beside it."""
+    """One cell: what is printed, what it sorts by, and the predictor whose colour stands beside it.
+
+    low, high: ends of the value's interval. tone: `best` and `tied` mark the highest mean and what does not differ
+    significantly from it. shade: strength of the cell's ground, 0 to 1. tip: what a page says under the pointer.
+    """
 
     text: str
     sort: float | None = None
     label: str | None = None
     low: float | None = None
     high: float | None = None
-    tone: Literal["normal", "best", "hole", "bad"] = "normal"
+    tone: Literal["normal", "best", "tied", "hole", "bad"] = "normal"
+    shade: float | None = None
+    tip: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +120,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; `id` names it in files and links, `paper` says whether it is worth a LaTeX form."""
+    """A table; `id` names it in files and links, `paper` says whether it is worth a LaTeX form, `look` how a page draws
+    it."""
 
     id: str
     caption: str
@@ -111,36 +130,41 @@ class Table:
     sortable: bool = False
     paper: bool = False
     compact: bool = False
+    look: str = ""
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """A leaderboard: the table of every view (a budget, or all of them), and the draws it is recomputed from."""
+    """A leaderboard: the table of every view (a budget, or all of them), and the trials' values it is recomputed
+    from."""
 
     id: str
     caption: str
     views: tuple[tuple[str, Table], ...]
-    draws: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture, and the words for those who do not see it."""
+    """One picture, and the words for those who do not see it. label: the one predictor that it is about."""
 
     name: str
     picture: Drawing
     alt: str
     title: str = ""
+    label: str | None = None
 
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels under one caption; `width` is the least width of a panel in pixels before it wraps."""
+    """Panels under one caption; `width` is the least width of a panel in pixels before it wraps. pick: the first panel
+    and two others that a reader chooses are shown at a time."""
 
     id: str
     caption: str
     panels: tuple[Panel, ...]
     width: int = 320
+    pick: bool = False
 
     @property
     def across(self) -> int:
@@ -157,7 +181,30 @@ class Details:
     blocks: tuple[Block, ...]
 
 
-Block = Text | Heading | Code | Table | Leaderboard | Figure | Details
+@dataclass(frozen=True)
+class Choice:
+    """Blocks of which a reader sees one option at a time: (title, blocks) each; `title` says what is chosen."""
+
+    id: str
+    title: str
+    options: tuple[tuple[str, tuple[Block, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Live:
+    """Blocks that a page draws anew when a reader chooses a metric, a benchmark, a budget or predictors.
+
+    kind: `matrix` (predictors by benchmark and budget), `pairs` (all against all) or `duel` (two of them by setting).
+    board: id of the leaderboard whose values it is drawn from. table: id of the table that is drawn.
+    """
+
+    kind: Literal["matrix", "pairs", "duel"]
+    board: str
+    table: str
+    blocks: tuple[Block, ...]
+
+
+Block = Text | Heading | Code | Table | Leaderboard | Figure | Details | Choice | Live
 
 
 @dataclass(frozen=True)
@@ -168,3 +215,20 @@ class Section:
     title: str
     blocks: Sequence[Block]
     short: str = ""
+
+
+def _inner(block: Block) -> Sequence[Block]:
+    """The blocks that a block holds."""
+    match block:
+        case Details(_, blocks) | Live(blocks=blocks):
+            return blocks
+        case Choice(options=options):
+            return [one for _, blocks in options for one in blocks]
+    return ()
+
+
+def walk(blocks: Sequence[Block]) -> Iterator[Block]:
+    """Every block in order, those that others hold after these."""
+    for block in blocks:
+        yield block
+        yield from walk(_inner(block))

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from archrank.datasets import ArchrankError, Benchmark
 from archrank.datasets.errors import one_line
 from archrank.eval.trials.files import replace_bytes
 from archrank.eval.trials.store import Store
-from archrank.reports.blocks import FORMATS, Block, Details, Figure, Panel, Section, Text
+from archrank.reports.blocks import FORMATS, Figure, Panel, Section, Text, walk
+from archrank.reports.renderers.csv import render_csv
 from archrank.reports.renderers.html import render_html
 from archrank.reports.renderers.text import render_json, render_markdown, render_tables
 from archrank.reports.sections import SECTIONS
@@ -20,6 +22,7 @@ from archrank.reports.sections.search import search_section
 from archrank.reports.study import Study, read_study
 from archrank.reports.style import Palette
 from archrank.reports.svg import as_file
+from archrank.reports.trials_table import trials_csv, trials_parquet
 from archrank.reports.words import join, plural
 
 __all__ = ["sections_of", "write"]
@@ -75,7 +78,7 @@ def _write(
     load: Callable[[str], Benchmark] | None,
 ) -> list[Path]:
     content = _searches_alone(stores, title, load) if only is None else None
-    heading, subtitle, sections, palette, trials = content or _comparison(stores, only, title, load)
+    heading, subtitle, sections, palette, trials, frame = content or _comparison(stores, only, title, load, formats)
     panels = list(_panels(sections))
     pictures: dict[str, bytes] = {}
     files: dict[str, str] = {}
@@ -94,18 +97,26 @@ def _write(
         texts[f"{name}.tex"] = render_tables(sections).encode()
     if "json" in formats:
         texts[f"{name}.json"] = render_json(heading, subtitle, sections, trials).encode("utf-8", "backslashreplace")
+    if "csv" in formats:
+        texts |= ({} if frame is None else {"trials.csv": trials_csv(frame)}) | render_csv(sections)
+    if "parquet" in formats and frame is not None:
+        texts["trials.parquet"] = trials_parquet(frame)
     return [_written(out, path, data) for path, data in [*texts.items(), *sorted(pictures.items())]]
 
 
-Content = tuple[str, str, list[Section], Palette, list[Mapping[str, Any]]]
+Content = tuple[str, str, list[Section], Palette, list[Mapping[str, Any]], pd.DataFrame | None]
 
 
 def _comparison(
-    stores: Sequence[Path], only: Sequence[str] | None, title: str, load: Callable[[str], Benchmark] | None
+    stores: Sequence[Path],
+    only: Sequence[str] | None,
+    title: str,
+    load: Callable[[str], Benchmark] | None,
+    formats: Sequence[str],
 ) -> Content:
     """What a report on trials says: heading, subtitle, sections, colours and the trials themselves."""
-    study = read_study(stores, only=only, load=load)
-    return title or _title(study), _subtitle(study), sections_of(study), study.palette, _trials(study)
+    study = read_study(stores, only=only, load=load, formats=formats)
+    return title or _title(study), _subtitle(study), sections_of(study), study.palette, _trials(study), study.frame
 
 
 def _searches_alone(stores: Sequence[Path], title: str, load: Callable[[str], Benchmark] | None) -> Content | None:
@@ -117,7 +128,14 @@ def _searches_alone(stores: Sequence[Path], title: str, load: Callable[[str], Be
         or (section := search_section(stores, load or default_load)) is None
     ):
         return None
-    return title or "Architecture search", "Which search finds a good architecture soonest?", [section], Palette([]), []
+    return (
+        title or "Architecture search",
+        "Which search finds a good architecture soonest?",
+        [section],
+        Palette([]),
+        [],
+        None,
+    )
 
 
 def _title(study: Study) -> str:
@@ -136,15 +154,10 @@ def _subtitle(study: Study) -> str:
 
 
 def _panels(sections: Sequence[Section]) -> Iterator[Panel]:
-    def walk(blocks: Sequence[Block]) -> Iterator[Panel]:
-        for block in blocks:
+    for section in sections:
+        for block in walk(section.blocks):
             if isinstance(block, Figure):
                 yield from block.panels
-            elif isinstance(block, Details):
-                yield from walk(block.blocks)
-
-    for section in sections:
-        yield from walk(section.blocks)
 
 
 def _trials(study: Study) -> list[Mapping[str, Any]]:

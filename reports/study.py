@@ -47,9 +47,6 @@ __all__ = ["MAIN", "Group", "Study", "View", "grouped", "interval", "intervals",
 MAIN = "kendall"
 """The metric that orders everything."""
 
-MOST_DRAWS = 400
-"""Bootstrap draws that a page carries for each view."""
-
 ENOUGH = 0.5
 """Share of a group's settings a predictor must have results for to be ranked; below it the common settings of all would
 shrink too far."""
@@ -186,7 +183,7 @@ class Study:
 
     problems: a line for each file that was left out and each key with two results. suites: those that were run into
     these stores.
-    skipped: benchmark of a suite without any trial here -> (the suite, how to get it).
+    skipped: benchmark of a suite without any trial here -> (the suite, how to get it). formats: what is being written.
     """
 
     stores: tuple[Path, ...]
@@ -200,6 +197,7 @@ class Study:
     problems: list[str] = field(default_factory=list)
     suites: tuple[str, ...] = ()
     skipped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    formats: frozenset[str] = frozenset()
     _tables: dict[str, Benchmark | str] = field(default_factory=dict)
     _ceilings: dict[tuple[str, str], Interval | None] = field(default_factory=dict)
 
@@ -284,6 +282,7 @@ def read_study(
     *,
     only: Sequence[str] | None = None,
     load: Callable[[str], Benchmark] | None = None,
+    formats: Sequence[str] = (),
 ) -> Study:
     """Reads the stores and computes the statistics of every group.
 
@@ -333,6 +332,7 @@ def read_study(
         problems,
         tuple(sorted(suites)),
         left,
+        frozenset(formats),
     )
 
 
@@ -412,7 +412,7 @@ def _view(
         warnings.simplefilter("ignore", RuntimeWarning)
         board = leaderboard(frame, MAIN, labels, scope=scope)
         compared = tuple(pairs(frame, MAIN, labels, scope=scope)) if len(labels) > 1 else ()
-        boot = bootstrap(frame, MAIN, labels, scope=scope, draws=MOST_DRAWS)
+        boot = bootstrap(frame, MAIN, labels, scope=scope, draws=0)
         view = View(view_id, title, frame, board, boot, compared, coverage(frame, MAIN, labels), scope)
         return (
             view if title else replace(view, title="search spaces like these" if boot.kind == "spaces" else view.over)

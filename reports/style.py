@@ -32,6 +32,7 @@ __all__ = [
     "VARIABLES",
     "Drawing",
     "Palette",
+    "annotate",
     "canvas",
     "css_variables",
     "spread",
@@ -140,9 +141,10 @@ class Palette:
         shown = visible(bare if len(visible(label)) > most and self._bare[bare] == 1 else label)
         return shown if len(shown) <= most else shown[: most - 1] + "…"
 
-    def gid(self, label: str) -> str:
-        """The name that a drawn mark carries, so that the page can hide a predictor everywhere."""
-        return f"enc{self.place[label]}"
+    def gid(self, label: str, tip: str = "") -> str:
+        """The name that a drawn mark carries, so that a page can hide a predictor everywhere, and say `tip` where the
+        pointer is (`svg.minified` makes an attribute of it)."""
+        return f"enc{self.place[label]}" + (f"-tip-{visible(tip).encode().hex()}" if tip else "")
 
 
 @contextmanager
@@ -193,6 +195,13 @@ def css_variables() -> tuple[str, str]:
     light = [f"--c{i}:{pair[0]}" for i, pair in enumerate(COLOURS)] + [f"--{n}:{v}" for v, (n, _) in _CHROME.items()]
     dark = [f"--c{i}:{pair[1]}" for i, pair in enumerate(COLOURS)] + [f"--{n}:{v}" for n, v in _CHROME.values()]
     return ";".join(light), ";".join(dark)
+
+
+def annotate(ax: Any, text: str, *args: Any, gid: str, **look: Any) -> None:
+    """An annotation of which every part, its arrow too, carries the name `gid`."""
+    arrow = ax.annotate(text, *args, gid=gid, **look).arrow_patch
+    if arrow is not None:
+        arrow.set_gid(gid)
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from html import escape
 
 __all__ = ["as_file", "inlined", "minified"]
 
@@ -41,13 +42,19 @@ def minified(text: str) -> str:
 def _small(tag: str) -> str:
     tag = re.sub(r"\s+", " ", tag)
     tag = re.sub(r"-?\d+\.\d{2,}", lambda m: _short(float(m[0])), tag)
-    tag = re.sub(r'\bid="(enc\d+)[\w.]*"', r'class="\1"', tag)
+    tag = re.sub(r'\bid="(enc\d+)(?:-tip-([0-9a-f]+))?[\w.]*"', _mark, tag)
     tag = _NAMED.sub("", tag)
     tag = re.sub(r' transform="rotate\(-?0 [^"]*\)"', "", tag)
     tag = re.sub(r"stroke-linejoin: (?:miter|round);? ?|stroke-linecap: (?:butt|square);? ?", "", tag)
     tag = re.sub(r'style="([^"]*)"', lambda m: f'style="{_declarations(m[1])}"', tag)
     tag = re.sub(r' d="([^"]*)"', lambda m: f' d="{_path(m[1])}"', tag)
     return re.sub(r" (/?>)$", r"\1", tag)
+
+
+def _mark(match: re.Match[str]) -> str:
+    """A mark's predictor as a class, and what a page says of it under the pointer."""
+    tip = bytes.fromhex(match[2] or "").decode()
+    return f'class="{match[1]}"' + (f' data-tip="{escape(tip, quote=True)}"' if tip else "")
 
 
 def _short(value: float) -> str:
@@ -82,7 +89,8 @@ def _without_bare_groups(text: str) -> str:
 
 
 def as_file(text: str) -> bytes:
-    """A drawing as a file of its own."""
+    """A drawing as a file of its own, without what only a page shows."""
+    text = _in_tags(text, lambda tag: re.sub(r' data-tip="[^"]*"', "", tag))
     return ('<?xml version="1.0" encoding="UTF-8"?>\n' + text + "\n").encode()
 
 

@@ -56,9 +56,15 @@ class Prediction:
             places.append(float(np.mean(100 * (1 - trial.true[trial.predicted == trial.predicted.max()]))))
         return np.array(places)
 
+    def typical_seed(self) -> int:
+        """The seed whose predicted best has the median true place (of two in the middle the better one)."""
+        places = self.first_predicted()
+        order = np.argsort(places, kind="stable")
+        return int(np.unique(self.seed)[order[(len(order) - 1) // 2]])
+
     def place_of_best(self, share: float = 0.01) -> tuple[float, float]:
         """Where the truly best `share` of a test set stands in the predicted order: median and worst, in per cent from
-        the top (0 = predicted best), averaged over seeds."""
+        the top (0 = predicted best); of each the median over seeds."""
         medians, worsts = [], []
         for seed in np.unique(self.seed):
             at = self.seed == seed
@@ -67,7 +73,7 @@ class Prediction:
             from_top = 100 * (1 - self.predicted[at][best])
             medians.append(float(np.median(from_top)))
             worsts.append(float(from_top.max()))
-        return float(np.mean(medians)), float(np.mean(worsts))
+        return float(np.median(medians)), float(np.median(worsts))
 
 
 def predictions(

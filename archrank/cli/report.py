@@ -18,7 +18,9 @@ DEFAULT = [DEFAULT_STORE]
 def report(
     store: Stores = DEFAULT,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the report.")] = Path("results"),
-    formats: Annotated[str, typer.Option("--format", "-f", help="Any of html,md,tex,json,svg,pdf.")] = "html,md",
+    formats: Annotated[
+        str, typer.Option("--format", "-f", help="Any of html,md,tex,json,csv,parquet,svg,pdf.")
+    ] = "html,md",
     only: Annotated[str | None, typer.Option("--only", help="Compare only these labels or encoder names.")] = None,
     title: Annotated[str, typer.Option("--title", help="The heading.")] = "",
 ) -> None:
@@ -29,12 +31,12 @@ def report(
     chosen = _labels(only) if only else None
     wanted = [part.strip() for part in formats.split(",") if part.strip()]
     files = build(store, output, formats=wanted, only=chosen, title=title)
-    pictures = [path for path in files if path.parent != output]
+    folders = list(dict.fromkeys(path.parent for path in files if path.parent != output))
     for path in files:
         if path.parent == output:
             echo(f"{path}  {path.stat().st_size / 1000:,.0f} kB")
-    if pictures:
-        echo(f"{pictures[0].parent}/  {len(pictures)} figures")
+    for folder in folders:
+        echo(f"{folder}/  {sum(path.parent == folder for path in files)} files")
 
 
 def _labels(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from archrank.reports.figures.ranking import plain, short
-from archrank.reports.style import GRID, HATCH, INK, MUTED, PAPER, Drawing, Palette, canvas, style
+from archrank.reports.style import GRID, HATCH, INK, MUTED, PAPER, Drawing, Palette, annotate, canvas, style
 
 __all__ = ["Price", "encoding_map", "pareto"]
 
@@ -53,7 +53,9 @@ def pareto(
         for p in points:
             colour, gid = palette.colour(p.label), palette.gid(p.label)
             ax.plot([p.cost, p.cost], [p.low, p.high], color=colour, linewidth=2, alpha=0.45, gid=gid)
-            ax.plot([p.cost], [p.value], palette.mark(p.label), color=colour, markersize=6, gid=gid)
+            known = f" [{p.low:.3f}, {p.high:.3f}]" if p.high > p.low else ""
+            tip = palette.gid(p.label, f"{p.label}: {value} {p.value:.3f}{known} at {p.cost:.3g} {unit}".rstrip())
+            ax.plot([p.cost], [p.value], palette.mark(p.label), color=colour, markersize=6, gid=tip)
         _names(ax, points, palette)
         _ticks(ax, unit)
         ax.set_xlabel(axis, labelpad=2)
@@ -111,7 +113,8 @@ def _names(ax: Axes, points: Sequence[Price], palette: Palette) -> None:
             "shrinkA": 0,
             "shrinkB": 3,
         }
-        ax.annotate(
+        annotate(
+            ax,
             plain(name),
             (p.cost, p.value),
             (9 * side * 0.75, lift * 0.75),

@@ -10,7 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archrank.datasets.io.visible import visible
-from archrank.reports.style import BAD, GOOD, GRID, HATCH, INK, MUTED, PAPER, Drawing, Palette, canvas, spread, style
+from archrank.reports.style import (
+    BAD,
+    GOOD,
+    GRID,
+    HATCH,
+    INK,
+    MUTED,
+    PAPER,
+    Drawing,
+    Palette,
+    annotate,
+    canvas,
+    spread,
+    style,
+)
 
 __all__ = ["IntervalRow", "Published", "Series", "curves", "forest", "pairwise", "short"]
 
@@ -80,7 +94,10 @@ def forest(rows: Sequence[IntervalRow], palette: Palette) -> Drawing:
             ax.plot(
                 [row.low, row.high], [y, y], color=colour, linewidth=thick, alpha=0.45, gid=gid, solid_capstyle="round"
             )
-            ax.plot([row.value], [y], palette.mark(row.label), color=colour, markersize=6.5, gid=gid)
+            tip = f"{row.label}: {row.value:.3f} [{row.low:.3f}, {row.high:.3f}], tier {row.tier}"
+            ax.plot(
+                [row.value], [y], palette.mark(row.label), color=colour, markersize=6.5, gid=palette.gid(row.label, tip)
+            )
             beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "gid": gid}
             ax.text(
                 -10 / (460 * span),
@@ -135,12 +152,16 @@ def curves(
                 s.budgets,
                 s.value,
                 color=colour,
-                marker=palette.mark(s.label),
                 linestyle=palette.dash(s.label),
                 gid=gid,
                 clip_on=False,
                 zorder=3,
             )
+            for budget, value, low, high in zip(s.budgets, s.value, s.low, s.high):
+                if np.isfinite(value):
+                    known = f" [{low:.3f}, {high:.3f}]" if np.isfinite(low) else ""
+                    tip = palette.gid(s.label, f"{s.label}, {budget:g} labels: {value:.3f}{known}")
+                    ax.plot([budget], [value], palette.mark(s.label), color=colour, gid=tip, clip_on=False, zorder=3)
         _ends(ax, series[:NAMED_LINES], palette)
         if ceiling is not None:
             ax.axhline(ceiling, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
@@ -203,7 +224,8 @@ def _ends(ax: Any, series: Sequence[Series], palette: Palette) -> None:
     for (s, i), y in zip(ends, spread(wanted, gap, low + gap / 3, high - gap / 3)):
         colour, gid = palette.colour(s.label), palette.gid(s.label)
         arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
-        ax.annotate(
+        annotate(
+            ax,
             plain(palette.name(s.label)),
             (s.budgets[i], s.value[i]),
             (1.05, y),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archrank.reports.figures.ranking import NAMED_LINES, plain
-from archrank.reports.style import HATCH, INK, Drawing, Palette, canvas, spread, style
+from archrank.reports.style import HATCH, INK, Drawing, Palette, annotate, canvas, spread, style
 
 __all__ = ["RegretCurve", "regret_curves"]
 
@@ -74,7 +74,8 @@ def regret_curves(
         gap = (high - low) * 12.5 / 262
         for curve, at, y in zip(named, ends, spread(ends, gap, low + gap / 3, high - gap / 3)):
             colour = palette.colour(curve.label)
-            ax.annotate(
+            annotate(
+                ax,
                 plain(palette.name(curve.label, 34)),
                 (queries[-1], 10**at),
                 (1.03, 10**y),

@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 
 from archrank.reports.figures.ranking import plain, short
-from archrank.reports.style import GRID, INK, MUTED, Drawing, Palette, canvas, spread, style
+from archrank.reports.style import GRID, INK, MUTED, Drawing, Palette, annotate, canvas, spread, style
 
 __all__ = ["LARGEST_DRAWN", "architecture", "density", "residual_by_depth", "residual_by_op"]
 
@@ -71,7 +71,8 @@ def residual_by_depth(depths: NDArray[np.int64], mean: Mapping[str, NDArray[np.f
         for (label, i), y in zip(ends.items(), places):
             colour = palette.colour(label)
             arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
-            ax.annotate(
+            annotate(
+                ax,
                 plain(palette.name(label)),
                 (depths[i], mean[label][i]),
                 (1.05, y),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup, escape
 
 from archrank.datasets.io.visible import visible
-from archrank.reports.blocks import Inline, Leaderboard, Panel, Section
+from archrank.reports.blocks import Inline, Leaderboard, Panel, Section, Table, walk
+from archrank.reports.study import MAIN
 from archrank.reports.style import VARIABLES, Palette, css_variables
 from archrank.reports.svg import inlined
 
 __all__ = ["render_html"]
+
+SCRIPTS = ("stats.js", "table.js", "page.js")
 
 
 def render_html(
@@ -37,6 +41,8 @@ def render_html(
 
     environment.filters["kind"] = lambda block: type(block).__name__.lower()
     environment.filters["inline_kind"] = _inline_kind
+    environment.filters["breakable"] = _breakable
+    environment.filters["bars"] = _bars
     environment.filters["place"] = lambda label: palette.place.get(label, -1)
     light, dark = css_variables()
     source = environment.loader
@@ -49,7 +55,7 @@ def render_html(
         drawing=drawing,
         files=files,
         style=Markup(style),
-        script=Markup(source.get_source(environment, "page.js")[0]),
+        scripts=[Markup(source.get_source(environment, name)[0]) for name in SCRIPTS],
         data=Markup(_script_json(_data(sections, palette))),
     )
 
@@ -58,14 +64,30 @@ def _inline_kind(part: Inline) -> str:
     return "plain" if isinstance(part, str) else type(part).__name__.lower()
 
 
+def _breakable(text: str) -> Markup:
+    """Text whose names may break after their brackets, commas and underscores, and nowhere inside a word."""
+    parts = re.split(r"(?<=[\w\])][,+_/])(?=[^\W\d])|(?<=\w\[)", visible(text))
+    return Markup("<wbr>").join(parts)
+
+
+def _bars(table: Table) -> tuple[float, float] | None:
+    """What the interval bars of a table span: all its intervals."""
+    cells = [row["value"] for row in table.rows if "value" in row and row["value"].low is not None]
+    ends = [(cell.low, cell.high) for cell in cells if cell.low is not None and cell.high is not None]
+    low, high = min((e[0] for e in ends), default=0.0), max((e[1] for e in ends), default=0.0)
+    return (low, high) if high > low else None
+
+
 def _data(sections: Sequence[Section], palette: Palette) -> dict[str, Any]:
-    """What the script computes from: the draws of every leaderboard view, and the place of every label."""
-    boards = {}
-    for section in sections:
-        for block in section.blocks:
-            if isinstance(block, Leaderboard):
-                boards[block.id] = block.draws
-    return {"labels": sorted(palette.place, key=lambda label: palette.place[label]), "boards": boards}
+    """What the scripts compute from: the values of every leaderboard's trials, and the place of every label."""
+    boards = {
+        block.id: block.data
+        for section in sections
+        for block in walk(section.blocks)
+        if isinstance(block, Leaderboard) and block.data
+    }
+    labels = sorted(palette.place, key=lambda label: palette.place[label])
+    return {"labels": labels, "main": MAIN, "boards": boards}
 
 
 def _script_json(data: Mapping[str, Any]) -> str:

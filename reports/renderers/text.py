@@ -11,16 +11,20 @@ from archrank.datasets.io.visible import visible
 from archrank.reports.blocks import (
     Block,
     Bold,
+    Choice,
     Code,
     Details,
     Figure,
     Heading,
     Inline,
     Leaderboard,
+    Link,
+    Live,
     Mono,
     Section,
     Table,
     Text,
+    walk,
 )
 from archrank.reports.words import finite
 
@@ -65,6 +69,8 @@ def _md_inline(parts: Sequence[Inline]) -> str:
                 out.append(f"**{_md(text.rstrip())}**" + " " * (len(text) - len(text.rstrip())))
             case Mono(text):
                 out.append(_md_code(text))
+            case Link(text):
+                out.append(_md(text))
             case str():
                 out.append(_md(part) if out else _md_line(part))
     return "".join(out)
@@ -103,8 +109,17 @@ def _md_block(block: Block, files: Mapping[str, str]) -> list[str]:
         case Figure(_, caption, panels):
             pictures = [f"![{_md(p.alt)}]({files[p.name]})" for p in panels if files.get(p.name)]
             return ["", *pictures, "", f"*{_md(caption)}*", ""]
-        case Details(summary, inner):
-            body = [line for b in inner for line in _md_block(b, files)]
+        case Live(blocks=blocks):
+            return [line for b in blocks for line in _md_block(b, files)]
+        case Choice(options=options):
+            (first, blocks), *rest = options
+            return (
+                ["", f"### {_md(first)}", ""]
+                + [line for b in blocks for line in _md_block(b, files)]
+                + [line for title, more in rest for line in _md_block(Details(title, more), files)]
+            )
+        case Details(summary, blocks):
+            body = [line for b in blocks for line in _md_block(b, files)]
             return ["", f"<details><summary>{_md_entities(summary)}</summary>", "", *body, "</details>", ""]
     raise TypeError(type(block).__name__)
 
@@ -149,6 +164,8 @@ _TEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "…": r"\ldots{}",
+    "●": r"$\bullet$",
+    "○": r"$\circ$",
     "≤": r"$\leq$",
     "“": "``",
     "”": "''",
@@ -168,20 +185,13 @@ def _tex_row(cells: Iterable[str]) -> str:
 
 def tables_of(sections: Sequence[Section]) -> list[Table]:
     """Every table worth a place in a paper, in order, with unique ids."""
-    found: list[Table] = []
-
-    def walk(blocks: Sequence[Block]) -> None:
-        for block in blocks:
-            if isinstance(block, Table) and block.paper:
-                found.append(block)
-            elif isinstance(block, Leaderboard):
-                found.extend(table for _, table in block.views)
-            elif isinstance(block, Details):
-                walk(block.blocks)
-
-    for section in sections:
-        walk(section.blocks)
-    return found
+    blocks = [block for section in sections for block in walk(section.blocks)]
+    boards = {id(block): [table for _, table in block.views] for block in blocks if isinstance(block, Leaderboard)}
+    return [
+        table
+        for block in blocks
+        for table in boards.get(id(block), [block] if isinstance(block, Table) and block.paper else [])
+    ]
 
 
 def render_tables(sections: Sequence[Section]) -> str:
@@ -231,15 +241,24 @@ def _json_block(block: Block) -> dict[str, Any]:
             return {"leaderboard": name, "caption": caption, "views": {title: _json_table(t) for title, t in views}}
         case Figure(name, caption, panels):
             return {"figure": name, "caption": caption, "panels": {p.name: p.alt for p in panels}}
-        case Details(summary, inner):
-            return {"details": summary, "blocks": [_json_block(b) for b in inner]}
+        case Live(kind=kind, blocks=blocks):
+            return {"live": kind, "blocks": [_json_block(b) for b in blocks]}
+        case Choice(name, title, options):
+            return {
+                "choice": name,
+                "title": title,
+                "options": {t: [_json_block(b) for b in blocks] for t, blocks in options},
+            }
+        case Details(summary, blocks):
+            return {"details": summary, "blocks": [_json_block(b) for b in blocks]}
     raise TypeError(type(block).__name__)
 
 
 def _json_table(table: Table) -> dict[str, Any]:
     rows = [
         {
-            c.key: {"text": row[c.key].text} | ({"value": row[c.key].sort} if row[c.key].sort is not None else {})
+            c.key: {"text": (cell := row[c.key]).text}
+            | {n: v for n, v in (("value", cell.sort), ("low", cell.low), ("high", cell.high)) if v is not None}
             for c in table.columns
         }
         for row in table.rows

@@ -6,7 +6,7 @@ import math
 
 from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import KINDS
-from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Heading, Mono, Section, Table, Text
+from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Mono, Section, Table, Text
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Study, grouped, task_name
 from archrank.reports.words import count, hole, join, plural
@@ -19,13 +19,12 @@ MOST_TRIALS = 3000
 @section("appendix", order=100)
 def appendix(study: Study) -> Section:
     """Every trial, what differs in configuration, and how each number is computed."""
+    said, *listed = _trials(study)
     blocks: list[Block] = [
-        Heading("Every trial"),
-        *_trials(study),
-        Heading("Configurations"),
-        _configurations(study),
-        Heading("How each number is computed"),
-        *_method(),
+        said,
+        *listed,
+        Details("Configurations: what each label stands for", (_configurations(study),)),
+        Details("How each number is computed", tuple(_method())),
     ]
     return Section("appendix", "Appendix", blocks)
 
@@ -36,7 +35,12 @@ def _trials(study: Study) -> list[Block]:
         (
             f"{plural(len(frame), 'trial')}. One JSON file each in the store; ",
             Mono("archrank show KEY"),
-            " prints everything about one, and the command that repeats it; report.json lists every key.",
+            " prints everything about one, and the command that repeats it; ",
+            "report.json lists every key."
+            if "json" in study.formats
+            else "trials.csv lists every key."
+            if "csv" in study.formats
+            else "archrank report --format csv writes a table of all.",
         ),
         "note",
     )
@@ -61,8 +65,8 @@ def _trials(study: Study) -> list[Block]:
                 )
             rows.append(row)
         title = f"{task_name(benchmark, target)}, protocol {protocol}, recipe {recipe}: {plural(len(part), 'trial')}"
-        tables.append(Details(title, (Table("", title, columns, tuple(rows), compact=True),)))
-    return [said, *tables]
+        tables.append(Details(title, (Table(f"trials-{len(tables)}", title, columns, tuple(rows), compact=True),)))
+    return [said, Details("Every trial, benchmark by benchmark", tuple(tables))]
 
 
 def _summary(study: Study) -> Block:
@@ -91,7 +95,7 @@ def _summary(study: Study) -> Block:
         )
     return Table(
         "trials",
-        f"Trials by benchmark; with more than {MOST_TRIALS:,} of them they are listed in report.json only.",
+        f"Trials by benchmark; with more than {MOST_TRIALS:,} of them they are not listed here.",
         columns,
         tuple(rows),
         compact=True,
@@ -186,12 +190,6 @@ def _method() -> list[Block]:
                 "test architectures is itself known to about ±0.03, on 5,000 to about ±0.006.",
             ),
             "item",
-        ),
-        Text(
-            (
-                "The full account, with measured error rates, is in docs/statistics.md; how to read this page in docs/report.md.",
-            ),
-            "note",
         ),
     ]
     return out

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from archrank.eval.statistics import rounded
-from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
+from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.cost import Cost, costs_by_machine
 from archrank.reports.figures import cost_map as fig_cost_map
 from archrank.reports.sections import section
@@ -89,15 +89,13 @@ def _machine(
     ends = f"τ: {intervals(view.boot.kind)}"
     caption = f"On {machine}, {budget} labels, {group.title}. Dashed: Pareto front. {ends}"
     out: list[Block] = [Figure(f"cost-{group.id}-{number}", caption, tuple(panels), 400)] if panels else []
-    return [
-        *out,
-        Table(
-            f"cost-table-{group.id}-{number}",
-            f"Cost on {machine}, {budget} labels, {group.title}. {ends}",
-            columns,
-            tuple(rows),
-            sortable=True,
-            paper=True,
-            compact=True,
-        ),
-    ]
+    table = Table(
+        f"cost-table-{group.id}-{number}",
+        f"Cost on {machine}, {budget} labels, {group.title}. {ends}",
+        columns,
+        tuple(rows),
+        sortable=True,
+        paper=True,
+        compact=True,
+    )
+    return [*out, Details(f"The same as a table, {machine}", (table,))]

@@ -11,13 +11,27 @@ import pandas as pd
 from archrank.eval.statistics import (
     ComparisonError,
     area_under_curve,
+    compare_each,
     digits,
     friedman,
     label_efficiency,
     rounded,
     values,
 )
-from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
+from archrank.reports.blocks import (
+    Block,
+    Bold,
+    Cell,
+    Column,
+    Details,
+    Figure,
+    Heading,
+    Live,
+    Panel,
+    Section,
+    Table,
+    Text,
+)
 from archrank.reports.figures import ranking as fig_ranking
 from archrank.reports.figures.critical import critical_difference
 from archrank.reports.published import matching
@@ -95,7 +109,7 @@ def _tables(group: Group) -> list[Block]:
     budgets = sorted(int(b) for b in view.boot.budgets)
     out: list[Block] = []
     if len(budgets) > 1:
-        out.append(_needed(group, view, budgets))
+        out.append(Details("Area under the curves, and the labels others need", (_needed(group, view, budgets),)))
     means = values(group.frame[group.frame["label"].isin(view.order)], MAIN)
     tables = tuple(
         _points(means[(means["benchmark"] == b) & (means["target"] == t)], view, group, b, t, number)
@@ -190,9 +204,47 @@ def pairwise(study: Study) -> Section:
             f"{_significant(view)} of {plural(len(view.pairs), 'pair')} differ significantly{_where(view) if len(views) > 1 else ''}"
             for view in views
         )
-        blocks.append(Figure(f"pairwise-{group.id}", f"{caption}.", panels, 400))
+        board = f"board-{group.id}"
+        duel = _duel(group, here)
+        blocks.append(
+            Live("pairs", board, f"all-{group.id}", (Figure(f"pairwise-{group.id}", f"{caption}.", panels, 400),))
+        )
+        blocks.append(
+            Text(
+                (
+                    Bold("Two predictors, setting by setting. "),
+                    "Holm-adjusted over the settings; hatched: no significant difference.",
+                ),
+                "note",
+            )
+        )
+        blocks.append(Live("duel", board, duel.id, (duel,)))
         blocks.append(Details("Every pair", tuple(_pairs(group, view, number) for number, view in enumerate(views))))
     return Section("pairwise", "Pair by pair", blocks, "Pairs")
+
+
+def _duel(group: Group, view: View) -> Table:
+    """The first two predictors on each benchmark at each budget."""
+    a, b = view.order[:2]
+    found = {(f"{c.benchmarks[0]}", c.budgets[0]): c for c in compare_each(view.frame, a, b)}
+    budgets = sorted({budget for _, budget in found})
+    columns = (Column("task", "benchmark", numeric=False), *(Column(f"b{n}", f"{n} labels") for n in budgets))
+    rows = []
+    for task in sorted({task for task, _ in found}):
+        row = {"task": Cell(task)}
+        for n in budgets:
+            one = found.get((task, n))
+            row[f"b{n}"] = (
+                hole()
+                if one is None
+                else Cell(
+                    rounded(one.difference, signed=True),
+                    one.difference.estimate,
+                    tone="best" if one.significant else "normal",
+                )
+            )
+        rows.append(row)
+    return Table(f"duel-{group.id}", f"{a} minus {b}, mean Kendall τ.", columns, tuple(rows), compact=True)
 
 
 def _significant(view: View) -> int:

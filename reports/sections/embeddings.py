@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from archrank.datasets import Benchmark
-from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
+from archrank.reports.blocks import Block, Cell, Choice, Column, Details, Figure, Panel, Section, Table, Text
 from archrank.reports.encodings import MOST_POINTS, encoded, principal, smoothness, tsne
 from archrank.reports.figures import cost_map as fig_cost_map
 from archrank.reports.sections import section
@@ -33,6 +33,7 @@ def embeddings(study: Study) -> Section:
             "note",
         )
     ]
+    options: list[tuple[str, tuple[Block, ...]]] = []
     drawn = 0
     for group in [g for g in study.groups if g.views][:1]:
         tasks = group.tasks[:MOST_TASKS]
@@ -40,19 +41,21 @@ def embeddings(study: Study) -> Section:
         for number, (benchmark, target) in enumerate(tasks):
             table = study.table(benchmark)
             if isinstance(table, str):
-                blocks += [Heading(task_name(benchmark, target)), Text((table,), "note")]
+                options.append((task_name(benchmark, target), (Text((table,), "note"),)))
                 continue
             more = _task(study, group, table, benchmark, target, number, most_tsne)
             drawn += bool(more)
-            blocks += more
+            if more:
+                options.append((task_name(benchmark, target), tuple(more)))
     if not drawn:
         blocks = [
             Text(
                 ("The stores hold no encodings that can be drawn here (they are kept for the first seed of a run).",),
                 "note",
             ),
-            *[b for b in blocks[1:] if isinstance(b, Text)],
         ]
+    if options:
+        blocks.append(Choice("embeddings-by-benchmark", "Benchmark", tuple(options)))
     return Section("embeddings", "Embedding visualisation", blocks, "Embeddings")
 
 
@@ -99,7 +102,6 @@ def _task(
     )
     first = f" (the first {MOST_LABELS} predictors of {len(order)})" if len(order) > MOST_LABELS else ""
     blocks: list[Block] = [
-        Heading(name),
         Figure(
             f"pca-{number}",
             f"Principal components of the encodings on {name} after {budget} labels, first seed, with their smoothness ρ{first}.",
@@ -107,8 +109,9 @@ def _task(
             190,
         ),
     ]
+    folded: list[Block] = []
     if curved:
-        blocks.append(
+        folded.append(
             Figure(
                 f"tsne-{number}",
                 f"The same encodings by t-SNE ({name}). Distances between far clusters mean nothing here.",
@@ -116,7 +119,7 @@ def _task(
                 190,
             )
         )
-    blocks.append(
+    folded.append(
         Table(
             f"smooth-{number}",
             f"Smoothness of the encodings on {name} (one trial each, so no interval).",
@@ -126,4 +129,4 @@ def _task(
             compact=True,
         )
     )
-    return blocks
+    return [*blocks, Details("Smoothness as a table, and the same encodings by t-SNE", tuple(folded))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from archrank.datasets import Benchmark
-from archrank.reports.blocks import Block, Cell, Column, Figure, Heading, Panel, Section, Table, Text
+from archrank.reports.blocks import Block, Cell, Choice, Column, Details, Figure, Panel, Section, Table, Text
 from archrank.reports.figures import truth as fig_truth
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, task_name
@@ -33,13 +33,16 @@ def error_analysis(study: Study) -> Section:
                 "note",
             )
         )
+        options: list[tuple[str, tuple[Block, ...]]] = []
         for number, (benchmark, target) in enumerate(group.tasks[:MOST_TASKS]):
-            blocks.append(Heading(task_name(benchmark, target)))
             table = study.table(benchmark)
-            if isinstance(table, str):
-                blocks.append(Text((table,), "note"))
-                continue
-            blocks += _task(study, group, table, benchmark, target, number)
+            said = (
+                [Text((table,), "note")]
+                if isinstance(table, str)
+                else _task(study, group, table, benchmark, target, number)
+            )
+            options.append((task_name(benchmark, target), tuple(said)))
+        blocks.append(Choice("errors-by-benchmark", "Benchmark", tuple(options)))
         if len(group.tasks) > MOST_TASKS:
             blocks.append(
                 Text((f"{plural(len(group.tasks) - MOST_TASKS, 'more benchmark target')} not drawn here.",), "note")
@@ -66,7 +69,12 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         note = f"τ {tau[label]:.2f}"
         svg = fig_truth.density(p.true, p.predicted, label, study.palette, note)
         panels.append(
-            Panel(f"density-{number}-{i}", svg, f"{label}: predicted against true rank, mean tau {tau[label]:.2f}")
+            Panel(
+                f"density-{number}-{i}",
+                svg,
+                f"{label}: predicted against true rank, mean tau {tau[label]:.2f}",
+                label=label,
+            )
         )
     seeds = max(len(np.unique(p.seed)) for p in found.values())
     name = task_name(benchmark, target) + (f", tested on {tested}," if tested != target else "")
@@ -74,13 +82,14 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         Figure(
             f"density-{number}",
             f"Predicted against true rank on {name} at {budget} labels, "
-            f"{plural(seeds, 'seed')}. Darker is more architectures; the diagonal is perfect; the dashed "
-            "square holds the best tenth of both.",
+            f"{plural(seeds, 'seed')}. The stronger the colour, the more architectures; the diagonal is perfect; the "
+            "dashed square holds the best tenth of both.",
             tuple(panels),
-            190,
+            260 if len(panels) <= 3 else 190,
+            pick=True,
         )
     ]
-    blocks.append(_best(found, name, budget, number))
+    folded: list[Block] = []
     depths, by_depth = residual_by_depth(table, found)
     ops, by_op = op_slopes(table, found)
     residuals = []
@@ -92,7 +101,7 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         svg = fig_truth.residual_by_op(ops[:12], {label: v[:12] for label, v in chosen.items()}, study.palette)
         residuals.append(Panel(f"ops-{number}", svg, f"Residual per additional operation on {name}"))
     if residuals:
-        blocks.append(
+        folded.append(
             Figure(
                 f"residuals-{number}",
                 f"Residuals on {name}, in percentile points: mean by depth of the graph, and, in the same colours, slope on "
@@ -102,7 +111,11 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
                 400,
             )
         )
-    blocks += _graphs(table, next(iter(found.values())), tested, name, number)
+    blocks.append(Details("Where each predictor puts the best architectures", (_best(found, name, budget, number),)))
+    blocks.append(Details("Residuals by depth and by operation", tuple(folded)))
+    blocks.append(
+        Details("Four architectures", tuple(_graphs(table, next(iter(found.values())), tested, name, number)))
+    )
     return blocks
 
 
@@ -117,27 +130,27 @@ def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> 
             "first",
             "true place of the predicted best",
             "down",
-            help="per cent from the top: mean over seeds, and the range of the seeds",
+            help="per cent from the top: the median seed, and the range of the seeds",
         ),
     )
     rows = []
     for label, p in found.items():
         median, worst = p.place_of_best(0.01)
-        first = p.first_predicted()
+        first, middle = p.first_predicted(), float(p.trial(p.typical_seed()).first_predicted()[0])
         rows.append(
             {
                 "label": Cell(label, label=label),
                 "median": Cell(_top(median), median),
                 "worst": Cell(_top(worst), worst),
                 "first": Cell(
-                    _top(float(first.mean())) + (f" [{first.min():.1f}–{first.max():.1f}]" if len(first) > 1 else ""),
-                    float(first.mean()),
+                    _top(middle) + (f" [{first.min():.1f}–{first.max():.1f}]" if len(first) > 1 else ""),
+                    middle,
                 ),
             }
         )
     return Table(
         f"best-{number}",
-        f"The truly best architectures on {name} at {budget} labels: where each predictor puts them (means over seeds; in brackets the range of the seeds).",
+        f"The truly best architectures on {name} at {budget} labels: where each predictor puts them (the median of the seeds; in brackets their range).",
         columns,
         tuple(rows),
         sortable=True,
@@ -147,9 +160,9 @@ def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> 
 
 
 def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number: int) -> list[Block]:
-    """Four architectures as the first seed of the first predictor ranks them: its best, the true best, the most over-
-    and under-rated."""
-    seed = int(leader.seed.min())
+    """Four architectures as the first predictor ranks them: its best, the true best, the most over- and under-rated.
+    Of its seeds it is the one that the table of the best architectures names: with the median place."""
+    seed = leader.typical_seed()
     trial = leader.trial(seed)
     chosen = {
         "Predicted best": trial.predicted,
@@ -185,7 +198,7 @@ def _graphs(table: Benchmark, leader: Prediction, target: str, name: str, number
                      "predicted": Cell(predicted), "arch": Cell(str(table.arch[row]))})  # fmt: skip
     columns = (Column("which", "", "", False), Column("score", target), Column("true", "true rank"), Column("predicted", "predicted rank"),
                Column("arch", "architecture", "", False))  # fmt: skip
-    caption = f"Four architectures of {name} with their ranks in the test set of seed {seed}, as {leader.label} predicts them."
+    caption = f"Four architectures of {name} as {leader.label} ranks them in the test set of seed {seed}, the seed whose predicted best has the median true place."
     return [Figure(f"architectures-{number}", caption, tuple(panels), 200),
             Table(f"architecture-names-{number}", "", columns, tuple(rows), compact=True)]  # fmt: skip
 

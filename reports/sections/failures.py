@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archrank.datasets import PROTOCOLS
-from archrank.reports.blocks import Block, Bold, Cell, Column, Heading, Section, Table, Text
+from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Section, Table, Text
 from archrank.reports.sections import section
 from archrank.reports.stores import alike, cells
 from archrank.reports.study import MAIN, Study
@@ -17,7 +17,7 @@ MOST_ROWS = 60
 @section("failures", order=90)
 def failures(study: Study) -> Section:
     """Failed trials, undefined metrics, notes on deviations, recipes of their own and leaky protocols."""
-    blocks: list[Block] = [Heading("Failed trials")]
+    blocks: list[Block] = []
     failed = study.frame[study.frame["status"] != "done"]
     if failed.empty:
         blocks.append(Text(("No trial failed.",)))
@@ -37,9 +37,7 @@ def failures(study: Study) -> Section:
                 "warning",
             )
         )
-    blocks.append(Heading("Deviations and notes"))
     blocks += _notes(study)
-    blocks.append(Heading("Recipes of their own"))
     own = sorted(
         {
             (str(label), str(recipe))
@@ -58,7 +56,6 @@ def failures(study: Study) -> Section:
             else ("Every trial used the common recipe, so within a table the encoder is the only difference.",)
         )
     )
-    blocks.append(Heading("Protocols that leak"))
     leaky = [
         (name, PROTOCOLS[name].leaks)
         for name in sorted({g.protocol for g in study.groups})
@@ -120,4 +117,4 @@ def _notes(study: Study) -> list[Block]:
     ]
     if len(listed) > MOST_ROWS:
         out.append(Text((f"{len(listed) - MOST_ROWS} more notes are in the trials themselves.",), "note"))
-    return out
+    return [Details(f"{plural(len(listed), 'kind of note', 'kinds of notes')} on deviations and fallbacks", tuple(out))]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from archrank.eval.engine.recipes import QUICK_UPDATES
 from archrank.eval.statistics import (
     LEFT_OUT,
@@ -12,14 +10,19 @@ from archrank.eval.statistics import (
     rounded,
     values,
 )
-from archrank.reports.blocks import Block, Bold, Figure, Heading, Inline, Panel, Section, Text
+from archrank.reports.blocks import Block, Bold, Code, Details, Heading, Inline, Live, Section, Text
 from archrank.reports.cost import cheapest
-from archrank.reports.figures import ranking as fig_ranking
+from archrank.reports.matrix import matrix
 from archrank.reports.sections import section
-from archrank.reports.study import MAIN, Group, Study, View, interval, intervals, task_name
-from archrank.reports.words import bold_join, join, plural, share
+from archrank.reports.sections.run import repeat
+from archrank.reports.seeds import advice
+from archrank.reports.study import MAIN, Group, Study, View, interval, task_name
+from archrank.reports.words import bold_join, join, plural
 
-__all__ = ["baselines", "beyond", "findings", "headline"]
+__all__ = ["baselines", "beyond", "findings", "headline", "holds"]
+
+MOST_ITEMS = 5
+"""Sentences below the matrix; the rest is folded."""
 
 SIMPLE = ("baseline", "path", "adjacency")
 """Families a learned encoder has to beat."""
@@ -128,7 +131,6 @@ def _difference(view: View, a: str, b: str) -> str:
 
 
 def _full(study: Study, group: Group) -> list[Block]:
-    view = group.views[0]
     here = group.here
     blocks: list[Block] = [Text(headline(here), "lead")]
     if group.recipe == "quick":
@@ -140,67 +142,79 @@ def _full(study: Study, group: Group) -> list[Block]:
                 "warning",
             )
         )
-    if here.testable and len(view.order) > 1:
-        blocks.append(Text(beyond(view, here), "lead"))
-    for names in study.look_alikes(view.boot.spaces):
+    for names in study.look_alikes(group.views[0].boot.spaces):
         blocks.append(Text((f"The search spaces {join(names)} have the same operations and size. They count as {len(names)} spaces; if they are one, "
                             "import their tables again with one --space NAME.",), "warning"))  # fmt: skip
-    wide = {r["label"]: (r["low"], r["high"]) for r in view.board.to_dict("records")} if here is not view else {}
-    rows = [
-        fig_ranking.IntervalRow(
-            r["label"],
-            r["mean"],
-            r["low"],
-            r["high"],
-            r["tier"],
-            rounded(here.boot.value(r["label"]), bare=True),
-            wide.get(r["label"]),
+    table = matrix(group)
+    blocks.append(Live("matrix", f"board-{group.id}", table.id, (table,)))
+    items = _findings(study, group)
+    blocks += [Text(parts, "item") for parts in items[:MOST_ITEMS]]
+    more = advice(group)
+    if more is not None and more.seeds:
+        said = (Bold("More seeds would tell. "), more.sentence, " The command that adds them:")
+        blocks.append(
+            Details(
+                "".join(part if isinstance(part, str) else part.text for part in said),
+                (Code("\n".join(repeat(study, group, more.seeds))),),
+            )
         )
-        for r in here.board.to_dict("records")
-    ][:20]
-    alt = "; ".join(f"{r.label} {r.text}, tier {r.tier}" for r in rows)
-    ends = intervals(here.boot.kind)
-    if wide:
-        ends = f"Thick: {ends} Thin: {intervals('spaces')} They are cut at the edges."
-    caption = f"Mean Kendall τ over {here.over}; {group.title}. Predictors that share a letter do not differ significantly (paired tests at the 5 % level, Holm-adjusted over all pairs). {ends}"
-    panel = Panel(f"ranking-{group.id}", fig_ranking.forest(rows, study.palette), alt)
-    blocks.append(Figure("ranking", caption, (panel,), 380))
-    return blocks + [Text(parts, "item") for parts in _findings(study, group, here)]
+    elif more is not None:
+        blocks.append(Text((more.sentence,), "note"))
+    further = [*items[MOST_ITEMS:], *_per_view(group, "b", "At"), *_per_view(group, "t", "On")]
+    if further:
+        blocks.append(
+            Details(
+                "Further findings, each budget and benchmark on its own",
+                tuple(Text(parts, "item") for parts in further),
+            )
+        )
+    notes = [view for view in (here.covered.sentence(),) if here.covered.shared < here.covered.expected]
+    notes += [note for note in here.boot.notes if note.startswith(LEFT_OUT)] + list(group.left_out)
+    return blocks + [Text((note,), "note") for note in notes]
 
 
-def _findings(study: Study, group: Group, view: View) -> list[tuple[Inline, ...]]:
-    """Sentences below the headline, each with its number."""
-    leader = view.order[0]
-    row = view.board.iloc[0]
-    low, high = int(row["rank_low"]), int(row["rank_high"])
-    ranks = f"rank 1 [{low}–{high}]"
-    odds = f"; first in {share(row['first'])} of the resampled comparisons" if math.isfinite(row["first"]) else ""
-    out: list[tuple[Inline, ...]] = [
-        (Bold(leader), f": mean τ {rounded(view.boot.value(leader))}, {ranks} of {len(view.order)}{odds}.")
-    ]
-    if len(view.order) == 1:
-        out = [(Bold(leader), f": mean τ {rounded(view.boot.value(leader))}.")]
-    if len(view.order) > 2:
-        beaten = [label for label in view.order[1:] if view.comparison(leader, label).winner == leader]
-        rest = [label for label in view.order[1:] if label not in beaten]
-        if rest:
-            some = f"{len(beaten)} of the {len(view.order) - 1} others" if beaten else "none of the others"
-            out.append((f"It is significantly better than {some}; no significant difference from {join(rest, 5)}.",))
-    out += (
-        baselines(study, view)
-        + _per_view(group, "b", "At")
-        + _per_view(group, "t", "On")
-        + _labels_needed(study, view)
-        + _ceiling(study, group)
-    )
+def _findings(study: Study, group: Group) -> list[tuple[Inline, ...]]:
+    """Sentences below the matrix, the first ones first: what holds elsewhere, where it holds, the baselines, what the
+    lead is worth in labels, what is cheaper, and what the scores' own noise allows."""
+    view, wide = group.here, group.views[0]
+    several = len(view.order) > 1
+    out: list[tuple[Inline, ...]] = [beyond(wide, view)] if several and view.testable else []
+    if several and view.testable and (held := holds(group)):
+        out.append((held,))
+    found = baselines(study, view)
+    needed = _labels_needed(study, view)
     saving = cheapest(group, view)
-    if saving:
-        out.append((saving,))
-    if view.covered.shared < view.covered.expected:
-        out.append((view.covered.sentence(),))
-    out += [(note,) for note in view.boot.notes if note.startswith(LEFT_OUT)]
-    out += [(sentence,) for sentence in group.left_out]
+    out += found[:1] + needed[:1] + ([(saving,)] if saving else []) + _ceiling(study, group) + needed[1:] + found[1:]
     return out
+
+
+def holds(group: Group) -> str:
+    """At which budgets and on which benchmarks the first predictor ranks first, shares the top, or does not lead."""
+    leader = group.here.order[0]
+    parts: list[str] = []
+    for kind, word in (("b", "at"), ("t", "on")):
+        views = [view for view in group.views if view.id.startswith(kind) and view.testable and len(view.order) > 1]
+        first = [view.title for view in views if view.top == (leader,)]
+        shared = [view for view in views if view.order[0] == leader and len(view.top) > 1]
+        others = [view for view in views if view.order[0] != leader]
+        if first:
+            parts.append(f"ranks first {word} {_titles(first)}")
+        if shared:
+            parts.append(
+                f"has the highest mean without a significant difference from others {word} {_titles([v.title for v in shared])}"
+            )
+        parts += [
+            f"{'is behind' if leader not in view.top else 'does not differ significantly from'} {view.order[0]} {word} {view.title}"
+            for view in others[:3]
+        ]
+    return f"{leader} {'; '.join(parts)}." if parts else ""
+
+
+def _titles(titles: list[str]) -> str:
+    """20, 78 and 156 labels; benchmarks by name."""
+    if all(title.endswith(" labels") for title in titles):
+        return f"{join([title.removesuffix(' labels') for title in titles], 8)} labels"
+    return join(titles, 6)
 
 
 def baselines(study: Study, view: View) -> list[tuple[Inline, ...]]:

@@ -5,17 +5,32 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import Bootstrap, rounded
-from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Heading, Leaderboard, Section, Table, Text
+from archrank.reports.blocks import (
+    Block,
+    Bold,
+    Cell,
+    Column,
+    Details,
+    Figure,
+    Heading,
+    Leaderboard,
+    Panel,
+    Section,
+    Table,
+    Text,
+)
+from archrank.reports.browser import page_data
 from archrank.reports.cost import Cost, costs_by_machine
+from archrank.reports.figures.ranking import IntervalRow, forest
 from archrank.reports.sections import section
-from archrank.reports.study import MAIN, MOST_DRAWS, Group, Study, View, intervals
+from archrank.reports.study import MAIN, Group, Study, View, intervals
 from archrank.reports.words import count, hole, join, rate, seconds, share
 
 __all__ = ["boards"]
+
+MOST_ROWS = 20
 
 
 @section("leaderboard", order=30)
@@ -27,9 +42,9 @@ def boards(study: Study) -> Section:
                 "Predictors that share a letter ",
                 Bold("do not differ significantly"),
                 " (paired tests at the 5 % level, Holm-adjusted over all pairs in the table). "
-                "The rank interval holds every rank those tests leave open. Everything is over the settings present for all listed "
-                "predictors; hiding one recomputes ranks and tiers among the rest, with tests adjusted for those alone: choose whom to keep "
-                "before looking, or what is left differs by chance more often than in 5 % of tables.",
+                "The rank interval holds every rank those tests leave open. Another metric, benchmark or budget, or fewer predictors, "
+                "give a table of their own, with tests adjusted for it alone: choose before looking, or differences that are chance "
+                "turn up in more than 5 % of tables.",
             ),
             "note",
         )
@@ -44,14 +59,7 @@ def boards(study: Study) -> Section:
         tables = tuple((view.title, _table(study, group, view)) for view in views)
         first = views[0]
         caption = f"Ordered by mean {METRICS[MAIN].description}. {first.covered.sentence()}"
-        blocks.append(
-            Leaderboard(
-                f"board-{group.id}",
-                caption,
-                tables,
-                {v.id: _export(v, MOST_DRAWS if len(v.order) <= 16 else 100) for v in views},
-            )
-        )
+        blocks.append(Leaderboard(f"board-{group.id}", caption, tables, page_data(first)))
         notes = list(first.boot.notes)
         if first is not group.views[0]:
             notes = [
@@ -62,6 +70,7 @@ def boards(study: Study) -> Section:
         notes += group.left_out
         blocks += [Text((note,), "note") for note in notes]
         blocks.append(Details("Every metric", (_metrics(group, first),)))
+        blocks.append(Details("Every mean with its interval, as a figure", (_forest(study, group),)))
     return Section("leaderboard", "Leaderboard", blocks)
 
 
@@ -75,7 +84,6 @@ def _shown(view: View) -> list[str]:
 def _table(study: Study, group: Group, view: View) -> Table:
     shown = _shown(view)
     main = METRICS[MAIN]
-    bar_low, bar_high = _range(view)
     columns = (
         Column(
             "rank",
@@ -112,8 +120,8 @@ def _table(study: Study, group: Group, view: View) -> Table:
             "value": Cell(
                 rounded(value),
                 value.estimate,
-                low=_scaled(value.low, bar_low, bar_high),
-                high=_scaled(value.high, bar_low, bar_high),
+                low=value.low if math.isfinite(value.low) else None,
+                high=value.high if math.isfinite(value.low) else None,
             ),
             "win": Cell(_win(r), r["win_rate"]) if math.isfinite(r["win_rate"]) else hole(),
             "first": Cell(share(r["first"]), r["first"]) if math.isfinite(r["first"]) else hole(),
@@ -133,18 +141,6 @@ def _win(row: dict[Any, Any]) -> str:
     if math.isfinite(row["win_low"]):
         text += f" [{100 * row['win_low']:.0f}–{100 * row['win_high']:.0f}]"
     return text
-
-
-def _range(view: View) -> tuple[float, float]:
-    """What the interval bars span: all intervals of the table."""
-    low, high = view.board["low"].min(), view.board["high"].max()
-    if not math.isfinite(low):
-        low, high = view.board["mean"].min(), view.board["mean"].max()
-    return float(low), float(high)
-
-
-def _scaled(value: float, low: float, high: float) -> float | None:
-    return (value - low) / (high - low) if math.isfinite(value) and high > low else None
 
 
 def _metric(found: Bootstrap | str, label: str) -> Cell:
@@ -193,18 +189,27 @@ def _metrics(group: Group, view: View) -> Table:
     return Table(f"metrics-{group.id}", caption, columns, tuple(rows), sortable=True, compact=True)
 
 
-def _export(view: View, draws: int) -> dict[str, Any]:
-    """What the page recomputes from; draws as whole numbers of 1e-4, since tau is never printed finer."""
-    data = dict(view.boot.export(draws=draws, decimals=4))
-    numbers = np.asarray(data.pop("draws"), dtype=float)
-    if numbers.size and np.isfinite(numbers).all():
-        data["draws4"] = np.rint(numbers * 1e4).astype(int).ravel().tolist()
-    labels = list(data["labels"])
-    wins: list[list[float | None]] = [[None] * len(labels) for _ in labels]
-    for c in view.pairs:
-        a, b = labels.index(c.a), labels.index(c.b)
-        wins[a][b], wins[b][a] = round(c.win_rate, 4), round(1 - c.win_rate, 4)
-    data["wins"] = wins
-    data["p"] = [[None if p is None else float(f"{p:.4g}") for p in row] for row in data["p"]]
-    data["estimate"] = [round(float(v), 6) for v in data["estimate"]]
-    return data
+def _forest(study: Study, group: Group) -> Figure:
+    """Every mean with its interval for these benchmarks and, where there are several spaces, for spaces like them."""
+    here, view = group.here, group.views[0]
+    wide = {r["label"]: (r["low"], r["high"]) for r in view.board.to_dict("records")} if here is not view else {}
+    rows = [
+        IntervalRow(
+            r["label"],
+            r["mean"],
+            r["low"],
+            r["high"],
+            r["tier"],
+            rounded(here.boot.value(r["label"]), bare=True),
+            wide.get(r["label"]),
+        )
+        for r in here.board.to_dict("records")
+    ][:MOST_ROWS]
+    ends = intervals(here.boot.kind)
+    if wide:
+        ends = f"Thick: {ends} Thin: {intervals('spaces')} They are cut at the edges."
+    caption = f"Mean Kendall τ over {here.over}; {group.title}, with tier letters. {ends}"
+    alt = "; ".join(f"{r.label} {r.text}, tier {r.tier}" for r in rows)
+    return Figure(
+        f"ranking-{group.id}", caption, (Panel(f"ranking-{group.id}", forest(rows, study.palette), alt),), 380
+    )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from archrank import __version__
 from archrank.datasets import PROTOCOLS
 from archrank.datasets.card import MetricCard
 from archrank.eval.statistics import ComparisonError, coverage
-from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Details, Heading, Section, Table, Text
+from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Details, Section, Table, Text
+from archrank.reports.cite import bibtex, citations, finished
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, task_name
 from archrank.reports.words import count, hole, join, plural, replaced
@@ -42,31 +44,43 @@ def what_was_run(study: Study) -> Section:
         Text((Bold(f"Not run: {name}"), f" of suite {suite}, whose table was not available locally; {how}."), "warning")
         for name, (suite, how) in study.skipped.items()
     ]
+    blocks.append(Code("\n".join(line for group in study.groups for line in repeat(study, group))))
+    dates = f"Newest trial {newest} (UTC); " if (newest := finished(study)) else ""
+    blocks.append(Text((f"{dates}report written by archrank {__version__}.",), "note"))
+    for group in study.groups:
+        blocks += _coverage(group)
+    for name in sorted({g.protocol for g in study.groups}):
+        if name in PROTOCOLS and PROTOCOLS[name].leaks:
+            blocks.append(Text((Bold(f"protocol {name} leaks: "), f"{PROTOCOLS[name].leaks}."), "warning"))
     blocks += [
-        Heading("The command that repeats it"),
-        Code("\n".join(line for group in study.groups for line in repeat(study, group))),
+        Details("Protocols and recipes", tuple(_protocols(study))),
+        Details("Benchmarks, from their cards", (_cards(study),)),
+        Details("Machines and versions", (_machines(study),)),
+        Details("How to cite", tuple(_cite(study))),
     ]
-    blocks += [Heading("Protocols and recipes"), *_protocols(study)]
-    blocks += [Heading("Benchmarks"), _cards(study)]
-    blocks.append(Heading("Coverage: seeds done, by predictor and setting"))
-    blocks += [block for group in study.groups for block in _coverage(group)]
-    blocks += [Heading("Machines and versions"), _machines(study)]
     return Section("run", "What was run", blocks, "Run")
 
 
-def repeat(study: Study, group: Group) -> list[str]:
+def _cite(study: Study) -> list[Block]:
+    said: list[Block] = [Code(bibtex())]
+    return said + [Text((Bold(f"{name}: "), text), "item") for name, text in citations(study)]
+
+
+def repeat(study: Study, group: Group, seeds: str = "") -> list[str]:
     """The command lines that run the trials of a group: one for all benchmarks with the same budgets and targets, or
-    each with its default one."""
+    each with its default one. seeds: others than those of the trials, as `--seeds` takes them."""
     alike: dict[tuple[str, str], list[str]] = {}
     for name, part in group.frame.groupby("benchmark"):
         target, budgets = (",".join(map(str, sorted(part[column].unique()))) for column in ("target", "budget"))
         table = study.table(str(name))
         own = not isinstance(table, str) and target == table.default_target
         alike.setdefault(("" if own else target, budgets), []).append(str(name))
-    return [_command(study, group, benchmarks, target, budgets) for (target, budgets), benchmarks in alike.items()]
+    return [
+        _command(study, group, benchmarks, target, budgets, seeds) for (target, budgets), benchmarks in alike.items()
+    ]
 
 
-def _command(study: Study, group: Group, benchmarks: list[str], target: str, budgets: str) -> str:
+def _command(study: Study, group: Group, benchmarks: list[str], target: str, budgets: str, seeds: str) -> str:
     part = group.frame[group.frame["benchmark"].isin(benchmarks)]
     encoders = ",".join(sorted({study.records[key].command_name for key in part["key"]}))
     options = (
@@ -74,7 +88,7 @@ def _command(study: Study, group: Group, benchmarks: list[str], target: str, bud
         | ({"target": target} if target else {})
         | {"encoders": encoders, "budgets": budgets}
     )
-    options |= {"seeds": str(int(part["seed"].max()) + 1), "protocol": group.protocol, "recipe": group.recipe}
+    options |= {"seeds": seeds or str(int(part["seed"].max()) + 1), "protocol": group.protocol, "recipe": group.recipe}
     return shlex.join(["archrank", "run", *(word for name, value in options.items() for word in (f"--{name}", value))])
 
 
@@ -85,8 +99,6 @@ def _protocols(study: Study) -> list[Block]:
         out.append(
             Text((Bold(f"protocol {name}: "), f"{known.summary}." if known else "not one of archrank's own."), "item")
         )
-        if known and known.leaks:
-            out.append(Text((Bold(f"protocol {name} leaks: "), f"{known.leaks}."), "warning"))
     for name in sorted({g.recipe for g in study.groups}):
         keys = study.frame.loc[study.frame["recipe"] == name, "key"]
         forms: dict[str, set[str]] = {}

@@ -1,0 +1,68 @@
+"""Where the seeds are too few to separate the first predictors: how many would do, and the command that adds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archrank.eval.statistics import Bootstrap, seeds_needed
+from archrank.eval.statistics.power import MOST_SEEDS, POWER
+from archrank.reports.study import Group, View
+from archrank.reports.words import join
+
+__all__ = ["Advice", "advice", "span"]
+
+FIRST_SEEDS = 5
+"""Seeds that are worth beginning with, where there is one."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """sentence: what more seeds would tell. seeds: those to add, as `--seeds` takes them; empty where none would do."""
+
+    sentence: str
+    seeds: str
+
+
+def span(first: int, number: int) -> str:
+    """Seeds `first` .. `number` - 1 as `--seeds` takes them."""
+    return f"{first}-{number - 1}" if number - 1 > first else str(first)
+
+
+def advice(group: Group) -> Advice | None:
+    """What it takes to separate the two highest means, over all settings and wherever else they do not differ; None
+    where every first one ranks first."""
+    here = group.here
+    if len(here.order) < 2:
+        return None
+    stored = int(group.frame["seed"].max()) + 1
+    if not here.testable:
+        more = max(FIRST_SEEDS, stored + 1)
+        return Advice(
+            f"One split has no spread to plan from; {more} seeds are worth beginning with.", span(stored, more)
+        )
+    views = [here, *(view for kind in "tb" for view in group.views if view.id[0] == kind)]
+    open_views = [(view, _needed(view)) for view in views if len(view.top) > 1]
+    if not open_views:
+        return None
+    known = [(view, needed) for view, needed in open_views if needed is not None and needed > stored]
+    parts = [f"{needed} {_where(view, here)} ({view.order[0]} and {view.top[1]})" for view, needed in known[:4]]
+    never = [_where(view, here) for view, needed in open_views if needed is None]
+    if never:
+        parts.append(f"more than {MOST_SEEDS} {join(never, 4)}")
+    if not parts:
+        return None
+    sentence = f"Seeds that would separate the two highest means, by the measured spread and with a chance of {POWER:.0%}: {'; '.join(parts)}."
+    return Advice(sentence.replace("%", " %"), span(stored, max(needed for _, needed in known)) if known else "")
+
+
+def _needed(view: View) -> int | None:
+    return between(view.boot if view.boot.kind == "splits" else None, view.order[0], view.top[1], len(view.pairs))
+
+
+def between(boot: Bootstrap | None, a: str, b: str, family: int) -> int | None:
+    """`seeds_needed`, None where the units are no splits."""
+    return None if boot is None else seeds_needed(boot, a, b, family)
+
+
+def _where(view: View, here: View) -> str:
+    return "over all settings" if view is here else f"{'at' if view.id.startswith('b') else 'on'} {view.title}"
