@@ -57,7 +57,8 @@ class Mono:
 
 @dataclass(frozen=True)
 class Link:
-    """Words that lead to a place of the page: `to` is the id of a section, table or figure."""
+    """Words that lead somewhere: `to` is the id of a section, table or figure of the page, or another page of the
+    same site (`name.html`)."""
 
     text: str
     to: str
@@ -95,6 +96,7 @@ class Cell:
 
     low, high: ends of the value's interval. tone: `best` and `tied` mark the highest mean and what does not differ
     significantly from it. shade: strength of the cell's ground, 0 to 1. tip: what a page says under the pointer.
+    link: another page of the same site.
     """
 
     text: str
@@ -105,17 +107,20 @@ class Cell:
     tone: Literal["normal", "best", "tied", "hole", "bad"] = "normal"
     shade: float | None = None
     tip: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `better` says which way is better and becomes an arrow."""
+    """One column; `better` says which way is better and becomes an arrow. choose: a page lets a reader keep the rows of
+    one of its texts."""
 
     key: str
     title: str
     better: Literal["up", "down", ""] = ""
     numeric: bool = True
     help: str = ""
+    choose: bool = False
 
 
 @dataclass(frozen=True)

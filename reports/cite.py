@@ -15,10 +15,9 @@ YEAR = "2026"
 
 def bibtex() -> str:
     """The BibTeX entry of this version."""
-    return (
-        "@software{archrank,\\n  author  = {{" + AUTHORS + "}},\\n  title   = {{" + TITLE + "}},\\n"
-        f"  version = {{{__version__}}},\\n  year    = {{{YEAR}}}\\n}}"
-    ).replace("\\n", "\n")
+    fields = {"author": f"{{{AUTHORS}}}", "title": f"{{{TITLE}}}", "version": __version__, "year": YEAR}
+    lines = [f"  {name:<7} = {{{value}}}" for name, value in fields.items()]
+    return "\n".join(["@software{archrank,", ",\n".join(lines), "}"])
 
 
 def citations(study: Study) -> list[tuple[str, str]]:

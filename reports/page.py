@@ -90,7 +90,7 @@ def _write(
         pictures |= {f"figures/{panel.name}.pdf": panel.picture.pdf() for panel in panels}
     texts: dict[str, bytes] = {}
     if "html" in formats:
-        texts[f"{name}.html"] = render_html(heading, subtitle, sections, palette, files).encode()
+        texts[f"{name}.html"] = render_html(heading, subtitle, sections, palette).encode()
     if "md" in formats:
         texts[f"{name}.md"] = render_markdown(heading, subtitle, sections, files).encode()
     if "tex" in formats:

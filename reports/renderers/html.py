@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup, escape
 
 from archrank.datasets.io.visible import visible
-from archrank.reports.blocks import Inline, Leaderboard, Panel, Section, Table, walk
+from archrank.reports.blocks import Inline, Leaderboard, Link, Panel, Section, Table, walk
 from archrank.reports.study import MAIN
 from archrank.reports.style import VARIABLES, Palette, css_variables
 from archrank.reports.svg import inlined
@@ -22,9 +22,14 @@ SCRIPTS = ("stats.js", "table.js", "page.js")
 
 
 def render_html(
-    title: str, subtitle: str, sections: Sequence[Section], palette: Palette, files: Mapping[str, str]
+    title: str,
+    subtitle: str,
+    sections: Sequence[Section],
+    palette: Palette,
+    kicker: str = "archrank report",
+    pages: Sequence[Link] = (),
 ) -> str:
-    """The page. `files` maps the name of a panel to the picture file beside the page, empty where none was written."""
+    """The page. kicker: the small line above the title. pages: others of the same site, which the navigation names."""
     environment = Environment(
         loader=PackageLoader("archrank.reports", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -42,6 +47,8 @@ def render_html(
     environment.filters["kind"] = lambda block: type(block).__name__.lower()
     environment.filters["inline_kind"] = _inline_kind
     environment.filters["breakable"] = _breakable
+    environment.filters["place_of"] = _place
+    environment.filters["lines"] = lambda text: Markup("\n").join(map(_breakable, text.split("\n")))
     environment.filters["bars"] = _bars
     environment.filters["place"] = lambda label: palette.place.get(label, -1)
     light, dark = css_variables()
@@ -53,7 +60,8 @@ def render_html(
         subtitle=subtitle,
         sections=sections,
         drawing=drawing,
-        files=files,
+        kicker=kicker,
+        pages=pages,
         style=Markup(style),
         scripts=[Markup(source.get_source(environment, name)[0]) for name in SCRIPTS],
         data=Markup(_script_json(_data(sections, palette))),
@@ -62,6 +70,11 @@ def render_html(
 
 def _inline_kind(part: Inline) -> str:
     return "plain" if isinstance(part, str) else type(part).__name__.lower()
+
+
+def _place(to: str) -> str:
+    """Where a link leads: to another page of the site, or inside this one."""
+    return to if re.fullmatch(r"[a-z0-9-]+\.html", to) else f"#{to}"
 
 
 def _breakable(text: str) -> Markup:

@@ -150,16 +150,11 @@ def _full(study: Study, group: Group) -> list[Block]:
     items = _findings(study, group)
     blocks += [Text(parts, "item") for parts in items[:MOST_ITEMS]]
     more = advice(group)
-    if more is not None and more.seeds:
-        said = (Bold("More seeds would tell. "), more.sentence, " The command that adds them:")
-        blocks.append(
-            Details(
-                "".join(part if isinstance(part, str) else part.text for part in said),
-                (Code("\n".join(repeat(study, group, more.seeds))),),
-            )
-        )
-    elif more is not None:
+    if more is not None:
         blocks.append(Text((more.sentence,), "note"))
+    if more is not None and more.seeds:
+        command = Code("\n".join(repeat(study, group, more.seeds)))
+        blocks.append(Details(f"The command that adds seeds {more.seeds}", (command,)))
     further = [*items[MOST_ITEMS:], *_per_view(group, "b", "At"), *_per_view(group, "t", "On")]
     if further:
         blocks.append(

@@ -80,9 +80,9 @@
 
   const matrix = (group, box) => {
     const metric = metricOf(group), chosen = shown(group), columns = [];
-    if (!state.benchmark || !state.budget) columns.push(["mean", tasksOf(group)]);
-    for (const b of benchmarks(group)) if ((!state.benchmark || b === state.benchmark) && (benchmarks(group).length > 1 || !budgets(group)[1])) columns.push([b, tasksOf(group, b)]);
-    for (const n of budgets(group)) if (budgets(group).length > 1 && (!state.budget || n === state.budget)) columns.push([`${n} labels`, tasksOf(group, state.benchmark, n)]);
+    columns.push([state.benchmark || "mean", tasksOf(group)]);
+    if (!state.benchmark && benchmarks(group).length > 1) for (const b of benchmarks(group)) columns.push([b, tasksOf(group, b)]);
+    if (!state.budget && budgets(group).length > 1) for (const n of budgets(group)) columns.push([`${n} labels`, tasksOf(group, state.benchmark, n)]);
     const results = columns.map(([, tasks]) => Stats.joint(group, metric, tasks, false));
     const first = results.find((found) => found !== null);
     const table = make("table", {class: "matrix sortable", id: box.dataset.table});
@@ -99,13 +99,14 @@
       const row = body.appendChild(make("tr", {"data-e": place(group.labels[i])}, make("td", {class: "t"}, ...dotted(group.labels[i]))));
       columns.forEach(([title], k) => {
         if (!results[k]) { row.append(make("td", {class: "n hole"}, "–")); return; }
-        const value = Stats.contrast(results[k], i), {order, apart, p, shade} = looks[k], best = order[0] === i, tied = !best && !apart(order[0], i);
+        const value = Stats.contrast(results[k], i), {order, apart, p, shade} = looks[k], best = order[0] === i, tied = !best && ["spaces", "splits"].includes(results[k].kind) && !apart(order[0], i);
         const said = best ? "highest mean" : `${tied ? "no significant difference" : "differs significantly"} from ${group.labels[order[0]]} (${pText(p(order[0], i))})`;
         row.append(make("td", {class: `n heat${best ? " best" : tied ? " tied" : ""}`, style: `--s:${shade(i).toFixed(2)}`, "data-v": value.estimate.toPrecision(6), ...ends(value),
           "data-tip": `${group.labels[i]}, ${title}: ${Stats.rounded(value)}; ${said}`}, `${Stats.rounded(value, {bare: true})} ${best ? "●" : tied ? "○" : ""}`.trim()));
       });
     }
     box.querySelector("table").replaceWith(table);
+    box.querySelector(".caption").replaceChildren(`Now shown: ${chosenText()}; ${chosen.length} of ${group.labels.length} predictors. ● best of its column; ○ no significant difference from it.`);
   };
 
   // ---- the leaderboard ----
@@ -276,6 +277,7 @@
   followers.push(() => { marks.textContent = [...state.hide].map((label) => `.enc${place(label)}{display:none}`).join(""); });
 
   document.querySelectorAll("table[id]").forEach(Tables.dress);
+  document.querySelectorAll("table:has(th[data-choose])").forEach(Tables.filters);
   document.querySelectorAll("button.copy").forEach((button) => button.addEventListener("click", () => navigator.clipboard?.writeText(button.parentElement.querySelector("code").textContent)));
   unpack();
   followers.forEach((follow) => follow());

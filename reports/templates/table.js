@@ -72,6 +72,24 @@ const Tables = (() => {
     if (box && !box.querySelector(".csv")) (box.querySelector(".caption") ?? box.insertBefore(make("p", {class: "caption"}), box.firstChild)).append(" ", button(table));
   };
 
+  // ---- the rows of one text of a column ----
+
+  const filters = (table) => {
+    const heads = [...table.tHead.rows[0].cells], rows = [...table.tBodies[0].rows], chosen = new Map();
+    const bar = make("p", {class: "controls"});
+    heads.forEach((th, k) => {
+      if (th.dataset.choose === undefined) return;
+      const texts = [...new Set(rows.map((row) => row.cells[k].innerText.trim()))].sort();
+      if (texts.length < 2) return;
+      const list = make("select", {on: {change: () => {
+        chosen.set(k, list.value);
+        rows.forEach((row) => { row.hidden = [...chosen].some(([column, text]) => text && row.cells[column].innerText.trim() !== text); });
+      }}}, make("option", {value: ""}, "all"), ...texts.map((text) => make("option", {value: text}, text)));
+      bar.append(make("label", {}, `${th.dataset.t} `, list));
+    });
+    if (bar.childNodes.length) table.closest(".tablebox").prepend(bar);
+  };
+
   // ---- what is under the pointer ----
 
   const note = document.body.appendChild(make("div", {id: "tip", role: "status", hidden: true}));
@@ -96,5 +114,5 @@ const Tables = (() => {
     note.style.top = `${event.clientY + 18 + note.offsetHeight > innerHeight ? event.clientY - note.offsetHeight - 8 : event.clientY + 18}px`;
   });
   document.addEventListener("pointerleave", () => { note.hidden = true; });
-  return {csv, dress};
+  return {csv, dress, filters};
 })();

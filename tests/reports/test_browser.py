@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from archrank.eval.statistics import bootstrap, leaderboard, tiers
+from archrank.eval.statistics import bootstrap, compare_each, leaderboard, rounded, tiers
 from archrank.eval.trials.results import read_results
 from archrank.reports import build
 
@@ -48,8 +49,7 @@ def opened(browser: Any, address: str, width: int = 1280, scheme: str = "light")
     return page, said
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_opens_offline_without_a_word_and_fits(browser: Any, address: str, width: int, scheme: str) -> None:
     page, said = opened(browser, address, width, scheme)
     assert said == []
@@ -58,72 +58,111 @@ def test_opens_offline_without_a_word_and_fits(browser: Any, address: str, width
     assert (sum(map(int, ground.strip("rgb()").split(","))) > 380) == (scheme == "light")
 
 
-def rows(page: Any, key: str, view: int = 0) -> list[str]:
-    """Visible cells of one column of a view of the first leaderboard."""
+def rows(page: Any, key: str) -> list[str]:
+    """Visible cells of one column of the first leaderboard."""
     return page.evaluate(
-        """([key, view]) => { const table = document.querySelector(`.board .view[data-view="${view}"] table`);
+        """(key) => { const table = document.querySelector(".board table");
         const at = [...table.tHead.rows[0].cells].findIndex((c) => c.dataset.k === key);
         return [...table.tBodies[0].rows].filter((r) => !r.hidden).map((r) => r.cells[at].innerText.trim()); }""",
-        [key, view],
+        key,
     )
 
 
-def test_a_click_on_a_head_sorts(browser: Any, address: str) -> None:
+def test_a_click_on_a_head_sorts_and_a_table_saves_itself(browser: Any, address: str) -> None:
     page, said = opened(browser, address)
     names = rows(page, "label")
-    page.click('.board .view[data-view="0"] th[data-k="label"] button')
+    page.click('.board th[data-k="label"] button')
     assert rows(page, "label") == sorted(names)
-    page.click('.board .view[data-view="0"] th[data-k="label"] button')
+    page.click('.board th[data-k="label"] button')
     assert rows(page, "label") == sorted(names, reverse=True)
-    page.click('.board .view[data-view="0"] th[data-k="value"] button')
+    page.click('.board th[data-k="value"] button')
     values = [float(text.split()[0]) for text in rows(page, "value")]
     assert values == sorted(values, reverse=True)
+    text = page.evaluate("Tables.csv(document.querySelector('.board table'))").splitlines()
+    assert (
+        text[0].startswith("rank,predictor,Kendall τ,Kendall τ low,Kendall τ high,tier") and len(text) == len(names) + 1
+    )
+    assert page.evaluate(
+        "[...document.querySelectorAll('table')].every((t) => t.closest('.tablebox').querySelector('.csv'))"
+    )
+    page.hover(".matrix td.best")
+    assert "highest mean" in page.locator("#tip").inner_text() and "[" in page.locator("#tip").inner_text()
     assert said == []
 
 
-def test_views_show_one_budget(browser: Any, address: str, suite) -> None:
-    page, said = opened(browser, address)
-    page.get_by_role("button", name="78 labels", exact=True).click()
-    shown = page.locator(".board .view:not([hidden])")
-    assert shown.count() == 1
-    frame = read_results([suite.store])
-    expected = list(leaderboard(frame[frame["budget"] == 78])["label"])
-    assert rows(page, "label", int(shown.get_attribute("data-view"))) == expected
-    assert said == []
+CHOICES = [
+    ({"hide": ["flowerformer"]}, {}),
+    ({"hide": ["parameter-count", "gcn", "path[kind=truncated]"], "scope": "spaces"}, {}),
+    ({"metric": "spearman", "budget": "78"}, {"budget": 78}),
+    ({"metric": "p@10%", "benchmark": "other/accuracy", "hide": ["dagnn", "adjacency"]}, {"benchmark": "other"}),
+]
 
 
-@pytest.mark.parametrize(
-    "hidden", [["flowerformer"], ["dagnn", "adjacency"], ["parameter-count", "gcn", "path[kind=truncated]"]]
-)
-@pytest.mark.parametrize("view", [0, 1, 2])
-def test_hiding_predictors_recomputes_as_the_statistics_do(
-    browser: Any, address: str, suite, hidden: list[str], view: int
+@pytest.mark.parametrize(("choice", "only"), CHOICES)
+def test_what_a_reader_chooses_is_computed_as_the_statistics_do(
+    browser: Any, address: str, suite, choice: dict[str, Any], only: dict[str, Any]
 ) -> None:
-    page, said = opened(browser, address)
-    whole = [rows(page, key, view) for key in ("rank", "tier", "win", "first")]
-    page.click(".chooser summary")
-    for label in hidden:
-        page.locator(".choices label", has_text=label).first.click()
+    state = {
+        key: ",".join(map(quote, value)) if key == "hide" else quote(value, safe="") for key, value in choice.items()
+    }
+    page, said = opened(browser, f"{address}#leaderboard?{'&'.join(f'{key}={value}' for key, value in state.items())}")
     frame = read_results([suite.store])
-    frame = frame[frame["budget"] == 20] if view == 2 else frame
-    scope = "auto" if view == 1 else "splits"
-    left = [label for label in sorted(frame["label"].unique()) if label not in hidden]
-    # Complete data: leaving labels out changes no cell, so the library's own numbers for the subset are the oracle.
-    expected = tiers(bootstrap(frame, scope=scope), left)
-    board = leaderboard(frame, labels=left, scope=scope)
-    assert rows(page, "label", view) == list(expected)
-    assert rows(page, "tier", view) == list(expected.values())
+    for column, value in only.items():
+        frame = frame[frame[column] == value]
+    metric, scope = choice.get("metric", "kendall"), "spaces" if "scope" in choice else "splits"
+    left = [label for label in sorted(frame["label"].unique()) if label not in choice.get("hide", [])]
+    # Complete data: leaving labels out changes no setting, so the library's own numbers for the subset are the oracle.
+    result = bootstrap(frame, metric, scope=scope)
+    expected, board = tiers(result, left), leaderboard(frame, metric, labels=left, scope=scope)
+    assert rows(page, "label") == list(expected)
+    assert rows(page, "tier") == list(expected.values())
+    assert rows(page, "value") == [rounded(result.value(label)) for label in expected]
     spans = [f"{rank} [{low}–{high}]" for rank, low, high in zip(board["rank"], board["rank_low"], board["rank_high"])]
-    assert rows(page, "rank", view) == spans
-    wins = [float(text.split()[0]) / 100 for text in rows(page, "win", view)]
+    assert rows(page, "rank") == spans
+    wins = [float(text.split()[0]) / 100 for text in rows(page, "win")]
     assert wins == pytest.approx(list(board["win_rate"]), abs=0.0051)
-    first = [float(text.split()[0]) / 100 for text in rows(page, "first", view)]
-    assert first == pytest.approx(list(board["first"]), abs=0.08)  # 400 draws against 4,000
-    drawn = page.evaluate("getComputedStyle(document.querySelector('svg .enc0')).display")
-    assert (drawn == "none") == ("adjacency" in hidden)
-    page.get_by_role("button", name="show all").click()
-    assert [rows(page, key, view) for key in ("rank", "tier", "win", "first")] == whole
-    assert said == []
+    first = [float(text.split()[0]) / 100 for text in rows(page, "first")]
+    assert first == pytest.approx(list(board["first"]), abs=0.05)  # 2,000 draws against 4,000
+    hidden = page.evaluate("getComputedStyle(document.querySelector('svg .enc0')).display")
+    assert (hidden == "none") == ("adjacency" in choice.get("hide", []))
+    matrix = page.evaluate("document.querySelectorAll('.matrix tbody tr').length")
+    assert matrix == len(left) and said == []
+    page.locator(".board .tools button").click()
+    assert len(rows(page, "label")) == 6 and "?" not in page.url
+
+
+def test_two_predictors_setting_by_setting(browser: Any, address: str, suite) -> None:
+    page, said = opened(browser, f"{address}#pairwise?a=gcn&b=adjacency")
+    cells = page.evaluate(
+        "[...document.querySelectorAll('.duel tbody tr')].flatMap((r) => [...r.cells].slice(1).map((c) => [c.innerText, !c.classList.contains('tie')]))"
+    )
+    expected = compare_each(read_results([suite.store]), "gcn", "adjacency")
+    assert [text for text, _ in cells] == [rounded(one.difference, signed=True) for one in expected]
+    assert [sure for _, sure in cells] == [one.significant for one in expected]
+    assert len(cells) == 6 and said == []
+
+
+def test_one_benchmark_and_three_predictors_at_a_time(browser: Any, address: str) -> None:
+    page, said = opened(browser, f"{address}#density-0")
+    shown = "[...document.querySelectorAll('#errors .panel')].filter((p) => p.offsetParent).length"
+    assert page.locator("#density-0").is_visible() and not page.locator("#density-1").is_visible()
+    assert page.evaluate(shown) == 3
+    page.locator("#errors-by-benchmark > .controls select").select_option("toy-a/accuracy")
+    assert page.locator("#density-1").is_visible() and not page.locator("#density-0").is_visible()
+    assert page.evaluate(shown) == 3 and said == []
+
+
+def test_names_break_between_words_alone_on_a_phone(browser: Any, address: str) -> None:
+    page, _ = opened(browser, address, 390)
+    broken = page.evaluate(
+        """() => { const out = [], walk = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+        while (walk.nextNode()) { const node = walk.currentNode; if (!node.parentElement.offsetParent || node.parentElement.closest("svg,script")) continue;
+          for (const word of node.data.matchAll(/[A-Za-z]{3,}/g)) { const range = document.createRange();
+            range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map((r) => Math.round(r.top))).size > 1) out.push(word[0]); } }
+        return out; }"""
+    )
+    assert broken == []
 
 
 def test_a_label_that_is_a_tag_stays_text(browser: Any, ragged, tmp_path: Path) -> None:

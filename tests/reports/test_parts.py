@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archrank.reports.blocks import Bold, Cell, Code, Column, Section, Table, Text
+from archrank.reports.blocks import Bold, Cell, Code, Column, Details, Section, Table, Text
 from archrank.reports.encodings import Encoded, principal, smoothness
-from archrank.reports.figures.cost_map import Price, _front
+from archrank.reports.figures.cost_map import Price, _front, pareto
+from archrank.reports.figures.ranking import Series, curves
 from archrank.reports.figures.truth import architecture
 from archrank.reports.published import matching, published
+from archrank.reports.renderers.csv import render_csv
 from archrank.reports.renderers.text import render_markdown, render_tables
 from archrank.reports.style import COLOURS, Palette, spread
+from archrank.reports.svg import as_file
 from archrank.reports.truth import Prediction, op_slopes, percentile, residual_by_depth
 from archrank.reports.words import count, join, plural, rate, seconds
 
@@ -128,6 +131,41 @@ def test_pareto_front_has_no_beaten_point() -> None:
     ]
     assert [p.label for p in _front(points, "low")] == ["fast bad", "slow good"]
     assert [p.label for p in _front(points, "high")] == ["slow good"]
+
+
+def test_no_line_of_a_predictor_is_drawn_outside_its_marks() -> None:
+    palette, ends = Palette(["a", "b"]), np.array([20.0, 78.0])
+    series = [
+        Series(label, ends, np.array([0.5, 0.6001]), np.array([0.4, 0.5]), np.array([0.6, 0.7])) for label in "ab"
+    ]
+    prices = [Price("a", 0.9, 0.9, 0.9, 100), Price("b", 0.9, 0.9, 0.9, 101)]
+    for drawing in (curves(series, palette, "t"), pareto(prices, palette, "t", "x", cheap="low")):
+        tree = ElementTree.fromstring(drawing.svg)
+        marks = {
+            id(inner) for group in tree.iter() if (group.get("class") or "").startswith("enc") for inner in group.iter()
+        }
+        for element in tree.iter():
+            if any(palette.colour(label) in (element.get("style") or "") for label in "ab"):
+                assert id(element) in marks, ElementTree.tostring(element)
+
+
+def test_a_mark_says_what_it_is_on_a_page_and_not_in_a_file() -> None:
+    label = '<b> & "q"'
+    series = [Series(label, np.array([20.0]), np.array([0.5]), np.array([0.4]), np.array([0.6]))]
+    svg = curves(series, Palette([label]), "t").svg
+    tips = [element.get("data-tip") for element in ElementTree.fromstring(svg).iter() if element.get("data-tip")]
+    assert tips == [f"{label}, 20 labels: 0.500 [0.400, 0.600]"]
+    assert b"data-tip" not in as_file(svg)
+
+
+def test_a_table_is_csv_with_the_ends_of_intervals_and_no_formulas() -> None:
+    columns = (Column("a", "name", numeric=False), Column("v", "τ"))
+    rows = (
+        {"a": Cell("=1+1"), "v": Cell("0.50 [0.40, 0.60]", 0.5, low=0.4, high=0.6)},
+        {"a": Cell("-0.5, x"), "v": Cell("–")},
+    )
+    found = render_csv([Section("s", "S", [Details("d", (Table("t", "", columns, rows),))])])
+    assert found == {"tables/t.csv": 'name,τ,τ low,τ high\n\'=1+1,0.5,0.4,0.6\n"-0.5, x",–,,\n'.encode()}
 
 
 def test_published_rows_are_primary_sourced_and_strict() -> None:

@@ -1,0 +1,195 @@
+"""A store as one file that others can check: its trials, what they predicted, and a manifest of digests. No torch here.
+
+The file is a zip archive of `manifest.json`, `trials/<key>.json` and, unless left out, `predictions/<key>.parquet`, in
+a fixed order and with fixed dates: the same trials give the same bytes. It holds data only. Reading it unpacks no other
+member, nothing larger than a trial can be, and runs no code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from archrank.datasets.errors import ArchrankError
+from archrank.datasets.io.bounded import zip_members
+from archrank.datasets.io.visible import visible
+from archrank.eval.trials.fields import Count, Name, Sha256, Text
+from archrank.eval.trials.files import TABLE_LIMIT, replace
+from archrank.eval.trials.results import Reading, read_stores
+from archrank.eval.trials.store import Store
+
+__all__ = ["Manifest", "Publication", "Submitter", "digest_of", "opened", "publish"]
+
+MEMBER = re.compile(r"(?:trials/[0-9a-f]{64}\.json|predictions/[0-9a-f]{64}\.parquet)")
+MANIFEST = "manifest.json"
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, use_attribute_docstrings=True)
+
+
+class Submitter(_Part):
+    """Who publishes, and how they want to be cited."""
+
+    name: Name = ""
+    """a person or a group"""
+    url: Name = ""
+    """a page about the results; `https://` only"""
+    citation: Text = ""
+    """BibTeX, or a sentence"""
+
+
+class Manifest(_Part):
+    """What a publication says of itself."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    """version of this form"""
+    title: Name
+    """what the results are called"""
+    submitter: Submitter = Submitter()
+    """who publishes them"""
+    archrank: Name = ""
+    """version that packed the file"""
+    finished: Name = ""
+    """when the newest trial was done, UTC"""
+    trials: Count
+    """number of trials"""
+    files: dict[Name, Sha256]
+    """sha256 of every other member"""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """An opened publication: its manifest, the store it was unpacked to, its trials, and the sha256 of the file."""
+
+    manifest: Manifest
+    store: Store
+    reading: Reading
+    sha256: str
+
+
+def publish(stores: Iterable[Path], file: Path, title: str, submitter: Submitter, predictions: bool = True) -> Manifest:
+    """Pack the trials of some stores into one file.
+
+    Args:
+        stores: folders of results; their trials are taken together.
+        file: where it goes; a file of that name is replaced.
+        title: what the results are called.
+        submitter: who publishes them, and how to cite.
+        predictions: with what every trial predicted, so that its metrics can be computed again.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ArchrankError: no trial, damaged files, two results for one trial, or a place that cannot be written.
+    """
+    from archrank import __version__
+
+    reading = read_stores(stores)
+    if reading.damaged or reading.conflicts:
+        raise ArchrankError(
+            f"{reading.problems()[0]}: publish a store without damaged files and without two results for a trial"
+        )
+    if not reading.records:
+        raise ArchrankError("no trial to publish; `archrank run` makes them")
+    if submitter.url and not re.fullmatch(r"https://[\w.~:/?#@!$&*+,;=%-]+", submitter.url):
+        raise ArchrankError(f"--url {submitter.url}: give an address that begins with https://")
+    paths: dict[str, Path] = {}
+    for record in reading.records:
+        store = Store(reading.store_of[record.key])
+        paths[f"trials/{record.key}.json"] = store.path(record.key)
+        if predictions and store.has_predictions(record.key):
+            paths[f"predictions/{record.key}.parquet"] = store.path(record.key, "predictions")
+    digests = {name: digest_of(path) for name, path in sorted(paths.items())}
+    newest = max((record.provenance.finished or "" for record in reading.records), default="")
+    manifest = Manifest(
+        schema=1,
+        title=visible(title),
+        submitter=submitter,
+        archrank=__version__,
+        finished=newest,
+        trials=len(reading.records),
+        files=digests,
+    )
+
+    def write(scratch: Path) -> None:
+        with zipfile.ZipFile(scratch, "w") as archive:
+            _add(archive, MANIFEST, (manifest.model_dump_json(by_alias=True, indent=1) + "\n").encode())
+            for name in digests:
+                _add(archive, name, paths[name].read_bytes())
+
+    replace(file, write)
+    return manifest
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    member = zipfile.ZipInfo(name, _DATE)
+    member.compress_type = zipfile.ZIP_DEFLATED
+    member.external_attr = 0o644 << 16
+    archive.writestr(member, data)
+
+
+def digest_of(path: Path) -> str:
+    """sha256 of a file, read in parts."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[Publication]:
+    """A publication, unpacked into a temporary folder while it is used.
+
+    Raises:
+        ArchrankError: no such archive, larger than a store can be, a member that is no part of a publication, a digest
+            that is not that of the manifest, or a trial that is not what a run wrote.
+    """
+    with tempfile.TemporaryDirectory(prefix="archrank-") as folder:
+        store = Store(folder)
+        manifest: Manifest | None = None
+        found: dict[str, str] = {}
+        for name, data in zip_members(file, "", TABLE_LIMIT):
+            if name == MANIFEST:
+                manifest = _manifest(file, data)
+            elif MEMBER.fullmatch(name) and name not in found:
+                found[name] = hashlib.sha256(data).hexdigest()
+                path = store.folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            else:
+                raise ArchrankError(f"{file}: member '{visible(name)[:80]}' is no part of published results")
+        if manifest is None:
+            raise ArchrankError(f"{file}: it has no {MANIFEST}; `archrank publish` makes such files")
+        if found != manifest.files:
+            name = min(set(found.items()) ^ set(manifest.files.items()))[0]
+            raise ArchrankError(
+                f"{file}: '{visible(name)[:80]}' is missing, or is not what the manifest names; get the file again"
+            )
+        reading = read_stores([store.folder])
+        if reading.damaged:
+            raise ArchrankError(f"{file}: {reading.damaged[0].removeprefix(folder + os.sep)}")
+        if len(reading.records) != manifest.trials or not reading.records:
+            raise ArchrankError(
+                f"{file}: it holds {len(reading.records):,} trials, its manifest says {manifest.trials:,}"
+            )
+        yield Publication(manifest, store, reading, digest_of(file))
+
+
+def _manifest(file: Path, data: bytes) -> Manifest:
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(visible(str(part))[:60] for part in first["loc"])
+        raise ArchrankError(f"{file}: its {MANIFEST} is not valid: {place}: {visible(first['msg'])[:120]}") from None
