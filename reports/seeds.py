@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archrank.eval.statistics import Bootstrap, seeds_needed
 from archrank.eval.statistics.power import MOST_SEEDS, POWER
-from archrank.reports.study import Group, View
+from archrank.eval.trials.records import TrialRecord
+from archrank.eval.trials.results import as_frame, latest
+from archrank.reports.study import Group, View, make_group
 from archrank.reports.words import join
 
-__all__ = ["Advice", "advice", "span"]
+__all__ = ["Advice", "advice", "of_trials", "span"]
 
 FIRST_SEEDS = 5
 """Seeds that are worth beginning with, where there is one."""
@@ -53,6 +56,16 @@ def advice(group: Group) -> Advice | None:
         return None
     sentence = f"Seeds that would separate the two highest means, by the measured spread and with a chance of {POWER:.0%}: {'; '.join(parts)}."
     return Advice(sentence.replace("%", " %"), span(stored, max(needed for _, needed in known)) if known else "")
+
+
+def of_trials(records: Sequence[TrialRecord]) -> Advice | None:
+    """The same from the trials of one protocol and recipe, whatever else a store holds; None where they tell
+    nothing."""
+    frame = as_frame(latest(records)[0])
+    if not len(frame) or frame["label"].nunique() < 2:
+        return None
+    group = make_group(str(frame["protocol"].iloc[0]), str(frame["recipe"].iloc[0]), frame)
+    return advice(group) if group.views else None
 
 
 def _needed(view: View) -> int | None:

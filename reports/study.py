@@ -42,7 +42,18 @@ from archrank.reports.stores import read
 from archrank.reports.style import Palette
 from archrank.reports.words import join, slug
 
-__all__ = ["MAIN", "Group", "Study", "View", "grouped", "interval", "intervals", "read_study", "task_name"]
+__all__ = [
+    "MAIN",
+    "Group",
+    "Study",
+    "View",
+    "grouped",
+    "interval",
+    "intervals",
+    "make_group",
+    "read_study",
+    "task_name",
+]
 
 MAIN = "kendall"
 """The metric that orders everything."""
@@ -304,7 +315,7 @@ def read_study(
     frame = frame.sort_values(
         ["label", "benchmark", "target", "protocol", "recipe", "budget", "seed"], ignore_index=True
     )
-    groups = [_group(protocol, recipe, part) for (protocol, recipe), part in grouped(frame, "protocol", "recipe")]
+    groups = [make_group(protocol, recipe, part) for (protocol, recipe), part in grouped(frame, "protocol", "recipe")]
     groups = [
         replace(group, id=f"{group.id}-{number}") if group.id in {g.id for g in groups[:number]} else group
         for number, group in enumerate(groups)
@@ -355,7 +366,8 @@ def _table(load: Callable[[str], Benchmark], name: str) -> Benchmark | str:
         return f"the table of {name} is not available locally ({error})"
 
 
-def _group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:
+def make_group(protocol: str, recipe: str, frame: pd.DataFrame) -> Group:
+    """The trials of one protocol and one recipe with their statistics: over all, by budget and by benchmark."""
     frame = frame.reset_index(drop=True)
     name = slug(f"{protocol}-{recipe}")
     try:

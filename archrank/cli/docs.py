@@ -68,11 +68,17 @@ def _tests(source: Path) -> str:
 
 
 def docs(folder: Annotated[Path, typer.Option("--output", "-o", help="The docs folder.")] = Path("docs")) -> None:
-    """Write the generated documentation pages: docs/encoders.md, and the schema in docs/store.md."""
+    """Write the generated documentation pages: docs/encoders.md and the schema of a trial."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "encoders.md"
     path.write_text(encoders_page(), encoding="utf-8")
     echo(f"wrote {path}")
+    from archrank.reports.trials_table import record_schema
+
+    schema = folder / "schema" / "trial.json"
+    schema.parent.mkdir(exist_ok=True)
+    schema.write_text(record_schema(), encoding="utf-8")
+    echo(f"wrote {schema}")
     if (store := folder / "store.md").is_file():
         store.write_text(store_page(store.read_text(encoding="utf-8")), encoding="utf-8")
         echo(f"wrote the schema in {store}")

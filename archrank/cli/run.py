@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -166,6 +167,8 @@ def plan(
             f"roughly {sum(needed.values()):.1f} h of one core to train the learned encoders, without evaluation; fixed and "
             "pre-trained encodings are not timed"
         )
+    if stored:
+        _more_seeds(Store(store), stored)
 
 
 def _hours(planned: Plan, stored: set[str]) -> dict[tuple[str, str, str], float]:
@@ -180,6 +183,15 @@ def _hours(planned: Plan, stored: set[str]) -> dict[tuple[str, str, str], float]
     return {
         name: training_seconds(Part(items, planned.benchmarks, planned.splits)) / 3600 for name, items in parts.items()
     }
+
+
+def _more_seeds(store: Store, stored: Mapping[str, str]) -> None:
+    """Say how many seeds would separate the first predictors, as far as the stored trials of the plan tell."""
+    from archrank.reports.seeds import of_trials
+
+    found = of_trials([record for key in sorted(stored) if (record := store.read(key)) is not None])
+    if found is not None:
+        echo(found.sentence + (f" The same command with --seeds {found.seeds} adds them." if found.seeds else ""))
 
 
 def run(
@@ -211,6 +223,10 @@ def run(
     timeout: Annotated[
         float | None, typer.Option("--timeout", help="Seconds that one ensemble may train; then its trials fail.")
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option("--log", help="Tell a tracker of every trial: mlflow, wandb, tensorboard; comma-separated."),
+    ] = None,
     shard: Annotated[
         str | None, typer.Option("--shard", metavar="K/N", help="Only the K-th of N parts of the plan, for job arrays.")
     ] = None,
@@ -226,8 +242,11 @@ def run(
     )
     from archrank.cli.progress import progress
     from archrank.eval.runners.run import run as run_plan
+    from archrank.eval.runners.trackers import tracked
     from archrank.eval.trials.store import Store
     from archrank.eval.trials.suite import note_skipped
+
+    callback = tracked([name.strip() for name in log.split(",")] if log else [], store, progress())
 
     if suite and not benchmark:
         note_skipped(store, suite, skipped)
@@ -241,7 +260,7 @@ def run(
         runner=runner,
         timeout=timeout,
         shard=part,
-        callback=progress(),
+        callback=callback,
     )
     shared = f"{summary.shared} trained by another run, " if summary.shared else ""
     echo(

@@ -68,7 +68,9 @@ def _mlflow(module: Any, store: Path) -> Log:
 
 def _wandb(module: Any, store: Path) -> Log:
     def log(record: TrialRecord) -> None:
-        run = module.init(project=PROJECT, name=_named(record), group=record.label, config=_parameters(record), reinit=True)
+        run = module.init(
+            project=PROJECT, name=_named(record), group=record.label, config=_parameters(record), reinit=True
+        )
         try:
             run.log(_values(record))
             run.summary["status"] = record.status
@@ -123,7 +125,9 @@ class Tracked(ProgressCallback):
                     log(record)
                 except Exception as error:
                     del self.logs[name]
-                    warnings.warn(f"--log {name} stopped: {one_line(error)}; the run goes on", ArchrankWarning, stacklevel=2)
+                    warnings.warn(
+                        f"--log {name} stopped: {one_line(error)}; the run goes on", ArchrankWarning, stacklevel=2
+                    )
 
     def end(self) -> None:
         """Passed on."""

@@ -144,7 +144,7 @@ def test_two_predictors_setting_by_setting(browser: Any, address: str, suite) ->
 
 def test_one_benchmark_and_three_predictors_at_a_time(browser: Any, address: str) -> None:
     page, said = opened(browser, f"{address}#density-0")
-    shown = "[...document.querySelectorAll('#errors .panel')].filter((p) => p.offsetParent).length"
+    shown = "[...document.querySelectorAll('#errors figure[data-pick] .panel')].filter((p) => p.offsetParent).length"
     assert page.locator("#density-0").is_visible() and not page.locator("#density-1").is_visible()
     assert page.evaluate(shown) == 3
     page.locator("#errors-by-benchmark > .controls select").select_option("toy-a/accuracy")

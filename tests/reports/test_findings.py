@@ -11,7 +11,7 @@ import pytest
 
 from archrank.eval.statistics.multiplier_bootstrap import joint
 from archrank.reports.sections.findings import beyond, headline
-from archrank.reports.study import Group, Study, View, _group
+from archrank.reports.study import Group, Study, View, make_group
 from archrank.reports.truth import Prediction
 
 
@@ -29,7 +29,7 @@ def words(parts: tuple[object, ...]) -> str:
 
 
 def grouped(frame: pd.DataFrame) -> Group:
-    return _group("clean", "common", frame)
+    return make_group("clean", "common", frame)
 
 
 def test_the_top_group_is_everyone_who_shares_any_letter_with_the_first() -> None:

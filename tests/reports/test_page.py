@@ -24,7 +24,7 @@ from archrank.eval.trials.results import read_results
 from archrank.eval.trials.trial import key_of
 from archrank.reports import build
 from archrank.reports.sections.findings import _per_view, baselines, beyond, headline
-from archrank.reports.study import _group, read_study
+from archrank.reports.study import make_group, read_study
 from tests.stores import rewrite
 
 
@@ -175,7 +175,7 @@ def words(parts: tuple[object, ...]) -> str:
 
 def test_whom_only_one_pair_alone_sets_apart_does_not_beat_a_baseline() -> None:
     frame = trials_of({"a": (0.57, 0.60, 0.63), "b": (0.565, 0.63, 0.61), "count": (0.5, 0.5, 0.5)})
-    view = _group("clean", "common", frame).views[0]
+    view = make_group("clean", "common", frame).views[0]
     assert not view.comparison("a", "count").difference.covers(0) and not view.comparison("a", "count").significant
     said = words(baselines(SimpleNamespace(frame=frame), view)[0])
     assert (
@@ -193,7 +193,7 @@ def test_whom_only_one_pair_alone_sets_apart_does_not_beat_a_baseline() -> None:
     ],
 )
 def test_it_holds_on_average_only_where_the_same_one_ranks_first_here(first: tuple[float, ...], said: str) -> None:
-    group = _group("clean", "common", trials_of({"a": first, "b": (0.5, 0.5, 0.5)}, ("u", "v", "w", "x", "y")))
+    group = make_group("clean", "common", trials_of({"a": first, "b": (0.5, 0.5, 0.5)}, ("u", "v", "w", "x", "y")))
     assert said in words(beyond(group.views[0], group.here))
 
 
@@ -201,7 +201,7 @@ def test_who_ranks_first_at_each_budget_is_said_of_these_benchmarks() -> None:
     spread = (-0.01, 0.0, 0.012, 0.004)
     parts = [trials_of({"a": tuple(a + x for x in spread), "b": tuple(0.5 - x for x in spread)}, ("u", "v")).assign(budget=budget)
              for a, budget in ((0.7, 390), (0.5, 78))]  # fmt: skip
-    group = _group("clean", "common", pd.concat(parts))
+    group = make_group("clean", "common", pd.concat(parts))
     assert [(view.id, view.scope) for view in group.views if view.id.startswith("b")] == [
         ("b78", "splits"),
         ("b390", "splits"),
@@ -215,14 +215,14 @@ def test_means_say_which_budgets_dropped_out() -> None:
     full = pd.concat(
         [trials_of({"a": (0.6, 0.61, 0.62), "b": (0.5, 0.52, 0.51)}).assign(budget=budget) for budget in (20, 78)]
     )
-    assert _group("clean", "common", full).here.over == "all budgets and benchmarks"
+    assert make_group("clean", "common", full).here.over == "all budgets and benchmarks"
     for failed, more in (({0, 1, 2}, False), ({0, 1}, True)):
         lost = full.assign(
             kendall=full["kendall"].where(
                 ~((full["label"] == "b") & (full["budget"] == 20) & full["seed"].isin(failed))
             )
         )
-        view = _group("clean", "common", lost).here
+        view = make_group("clean", "common", lost).here
         assert view.over == view.title == "78 labels, all benchmarks"
         assert any(note.startswith(LEFT_OUT) for note in view.boot.notes) is more
 

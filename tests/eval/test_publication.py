@@ -1,0 +1,121 @@
+"""Published results: one file, read as data, trained again to the bit, and a forged number found."""
+
+from __future__ import annotations
+
+import json
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import archrank
+from archrank.datasets.errors import ArchrankError
+from archrank.eval.trials.publication import Submitter, opened, publish
+from archrank.eval.trials.store import Store
+from archrank.eval.trials.verified import read_verified, write_verified
+from archrank.eval.verification import verify
+from tests.stores import rewrite
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("published") / "store"
+    archrank.run("adjacency,parameters", budgets=(20, 40), seeds=2, recipe="quick", store=folder, workers=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def file(store, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("file") / "results.zip"
+    publish([store], out, "Ours", Submitter(name="us", url="https://example.org", citation="@misc{us}"))
+    return out
+
+
+def copied(source: Path, out: Path, change=lambda name, data: data, more: dict[str, bytes] | None = None) -> Path:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            if (data := change(name, old.read(name))) is not None:
+                new.writestr(name, data)
+        for name, data in (more or {}).items():
+            new.writestr(name, data)
+    return out
+
+
+def test_a_store_is_one_file_and_comes_back_whole(store, file, tmp_path) -> None:
+    again = tmp_path / "again.zip"
+    publish([store], again, "Ours", Submitter(name="us", url="https://example.org", citation="@misc{us}"))
+    assert again.read_bytes() == file.read_bytes()
+    with opened(file) as found:
+        assert found.manifest.trials == 8 and found.manifest.submitter.name == "us"
+        assert [record.plain() for record in found.reading.records] == [
+            record.plain() for record in Store(store).records()
+        ]
+        assert all(found.store.has_predictions(record.key) for record in found.reading.records)
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "said"),
+    [
+        (
+            lambda name, data: data.replace(b"0.", b"1.") if name.startswith("trials/") else data,
+            None,
+            "is not what the manifest names",
+        ),
+        (lambda name, data: None if name.startswith("predictions/") else data, None, "is missing, or is not what"),
+        (
+            lambda name, data: data,
+            {"encoder.py": b"raise SystemExit"},
+            "member 'encoder.py' is no part of published results",
+        ),
+        (lambda name, data: data, {"../../evil.json": b"{}"}, "points outside the archive"),
+        (lambda name, data: None if name == "manifest.json" else data, None, "it has no manifest.json"),
+        (lambda name, data: b"{}" if name == "manifest.json" else data, None, "its manifest.json is not valid"),
+    ],
+)
+def test_what_was_changed_is_refused_in_one_line(file, tmp_path, change, more, said) -> None:
+    out = copied(file, tmp_path / "changed.zip", change, more)
+    with pytest.raises(ArchrankError) as error, opened(out):
+        pass
+    assert said in str(error.value) and "\n" not in str(error.value)
+    assert not list(tmp_path.rglob("evil.json"))
+
+
+def test_a_sample_is_trained_again_to_the_bit(file, tmp_path) -> None:
+    with opened(file) as found:
+        said = []
+        result = verify(found, sample=2, draw=1, by="them", on_check=said.append)
+    drawn = random.Random(1).sample(sorted(record.key for record in found.reading.records), 2)
+    assert set(drawn) <= {check.key for check in result.checks} and said == result.checks
+    assert [check.verdict for check in result.checks] == ["equal"] * len(result.checks) and result.holds
+    write_verified(tmp_path / "v.json", result)
+    assert read_verified(tmp_path / "v.json") == result
+
+
+def test_forged_numbers_and_foreign_programs_are_told(store, tmp_path) -> None:
+    forged = tmp_path / "store"
+    for path in sorted(store.rglob("*.*")):
+        (forged / path.relative_to(store)).parent.mkdir(parents=True, exist_ok=True)
+        (forged / path.relative_to(store)).write_bytes(path.read_bytes())
+    evil = tmp_path / "evil.py"
+    evil.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
+    for number, path in enumerate(sorted((forged / "trials").glob("*.json"))):
+        record = json.loads(path.read_text())
+        if record["label"] == "parameters":
+            record["metrics"]["kendall"] += 0.01
+        else:
+            record["label"] = record["reference"] = f"{evil}:Evil"
+            if number % 2:
+                record["trial"]["encoder"] = "Evil"
+        rewrite(path, record)
+    file = tmp_path / "forged.zip"
+    for path in (forged / "predictions").glob("*"):
+        if not (forged / "trials" / f"{path.stem}.json").exists():
+            path.unlink()
+    publish([forged], file, "Theirs", Submitter())
+    with opened(file) as found:
+        result = verify(found, sample=None)
+    assert {check.label: (check.verdict, "not that of its predictions" in check.remark) for check in result.checks} == {
+        "parameters": ("outside", True)
+    }
+    assert sum(result.unchecked.values()) == 4 and not result.holds and not (tmp_path / "ran").exists()
