@@ -180,10 +180,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks folded away under one line."""
+    """Blocks folded away under one line; `id` names it in links."""
 
     summary: str
     blocks: tuple[Block, ...]
+    id: str = ""
 
 
 @dataclass(frozen=True)

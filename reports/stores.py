@@ -87,7 +87,9 @@ def find(records: Sequence[TrialRecord], key: str) -> TrialRecord:
     """The one trial whose key starts with `key`; ArchrankError if there is none or several."""
     found = [record for record in records if record.key.startswith(key)]
     if not found:
-        raise ArchrankError(f"no trial's key starts with '{key}'; report.json and `archrank failures` list keys")
+        raise ArchrankError(
+            f"no trial's key starts with '{key}'; `archrank report --format csv` and `archrank failures` list keys"
+        )
     if len(found) > 1:
         some = ", ".join(record.key[:16] for record in found[:4])
         raise ArchrankError(f"{len(found)} trials have a key that starts with '{key}' ({some}, ...); give more of it")

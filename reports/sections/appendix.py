@@ -24,7 +24,7 @@ def appendix(study: Study) -> Section:
         said,
         *listed,
         Details("Configurations: what each label stands for", (_configurations(study),)),
-        Details("How each number is computed", tuple(_method())),
+        Details("How each number is computed", tuple(_method()), "method"),
     ]
     return Section("appendix", "Appendix", blocks)
 

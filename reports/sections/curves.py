@@ -26,6 +26,7 @@ from archrank.reports.blocks import (
     Details,
     Figure,
     Heading,
+    Link,
     Live,
     Panel,
     Section,
@@ -52,7 +53,15 @@ def sample_efficiency(study: Study) -> Section:
             blocks.append(Text((f"No curves: {group.problem}",), "warning"))
             continue
         if len(group.budgets) < 2:
-            blocks.append(Text(("One budget only, so there is no curve; the points are in the leaderboard.",)))
+            blocks.append(
+                Text(
+                    (
+                        "One budget only, so there is no curve; the points are in the ",
+                        Link("leaderboard", f"board-{group.id}"),
+                        ".",
+                    )
+                )
+            )
             continue
         panels, sources = [], list[str]()
         for number, (benchmark, target) in enumerate(group.tasks):

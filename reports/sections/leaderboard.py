@@ -16,6 +16,7 @@ from archrank.reports.blocks import (
     Figure,
     Heading,
     Leaderboard,
+    Link,
     Panel,
     Section,
     Table,
@@ -44,7 +45,9 @@ def boards(study: Study) -> Section:
                 " (paired tests at the 5 % level, Holm-adjusted over all pairs in the table). "
                 "The rank interval holds every rank those tests leave open. Another metric, benchmark or budget, or fewer predictors, "
                 "give a table of their own, with tests adjusted for it alone: choose before looking, or differences that are chance "
-                "turn up in more than 5 % of tables.",
+                "turn up in more than 5 % of tables. See ",
+                Link("how each number is computed", "method"),
+                ".",
             ),
             "note",
         )

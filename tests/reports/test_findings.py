@@ -11,6 +11,7 @@ import pytest
 
 from archrank.eval.statistics.multiplier_bootstrap import joint
 from archrank.reports.sections.findings import beyond, headline
+from archrank.reports.seeds import advice, span
 from archrank.reports.study import Group, Study, View, make_group
 from archrank.reports.truth import Prediction
 
@@ -138,3 +139,15 @@ def test_the_multiplier_bootstrap_is_its_formula_term_by_term(over_spaces: bool)
                             unit += weight[t] * (x[e, t, s] - means[t]) / np.sqrt(n * (n - 1))
                     expected.append(unit / 2)
         assert got.factors[e] == pytest.approx(expected)
+
+
+def test_how_many_seeds_would_separate_is_said_with_the_seeds_to_add() -> None:
+    steps = np.array([0.0, 0.02, -0.02, 0.015])
+    found = advice(grouped(trials({"a": tuple(0.81 + steps), "b": tuple(0.80 - steps[::-1])})))
+    assert found is not None and "over all settings (a and b)" in found.sentence
+    number = int(found.sentence.split(": ")[1].split()[0])
+    assert 4 < number <= 200 and found.seeds == f"4-{number - 1}"
+    assert advice(grouped(trials({"a": tuple(0.9 + steps / 10), "b": tuple(0.5 - steps / 10)}))) is None
+    single = advice(grouped(trials({"a": (0.8,), "b": (0.7,)})))
+    assert single is not None and single.seeds == "1-4"
+    assert span(5, 6) == "5" and span(5, 20) == "5-19"

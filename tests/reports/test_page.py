@@ -89,6 +89,61 @@ def test_ids_are_unique(built: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_every_pointer_leads_to_a_part_of_the_page_and_every_part_has_one(built: Path) -> None:
+    page = Page((built / "report.html").read_text())
+    ids = {a["id"] for _, a in page.tags if a.get("id")}
+    pointers = {a["href"] for tag, a in page.tags if tag == "a"}
+    assert pointers <= {f"#{name}" for name in ids}
+    parts = {f"#{a.get('id')}" for tag, a in page.tags if tag in ("section", "table", "figure")}
+    assert parts - pointers <= {"#duel-clean-common", "#all-clean-common"} | {
+        p for p in parts if p.startswith("#architecture-names")
+    }
+    for word in ("report.json", "docs/"):
+        assert word not in page.text or word == "report.json"
+
+
+def test_the_default_page_names_no_file_that_is_not_there(suite, tmp_path: Path) -> None:
+    build([suite.store], tmp_path, formats=("html", "csv", "parquet"), load=suite.load)
+    said = Page((tmp_path / "report.html").read_text()).text
+    assert "report.json" not in said and "trials.csv lists every key" in said and "@software{archrank," in said
+    frame = read_results([suite.store])
+    assert list(pd.read_csv(tmp_path / "trials.csv")["key"]) == list(
+        read_study([suite.store], load=suite.load).frame["key"]
+    )
+    table = pd.read_parquet(tmp_path / "trials.parquet")
+    assert len(table) == len(frame) and table["kendall"].mean() == pytest.approx(frame["kendall"].mean())
+    board = pd.read_csv(tmp_path / "tables" / "clean-common-here.csv")
+    expected = leaderboard(frame, scope="splits")
+    assert list(board["Kendall τ"]) == pytest.approx(list(expected["mean"]))
+    assert list(board["Kendall τ low"]) == pytest.approx(list(expected["low"]))
+
+
+def test_the_first_screen_marks_the_best_and_the_tied_as_the_letters_do(built: Path, suite) -> None:
+    document = json.loads((built / "report.json").read_text())
+    blocks = next(s for s in document["sections"] if s["id"] == "findings")["blocks"]
+    assert sum(b.get("tone") == "item" for b in blocks) <= 5 and sum(b.get("tone") == "lead" for b in blocks) == 1
+    table = next(b for b in blocks if "live" in b)["blocks"][0]["table"]
+    frame = read_results([suite.store])
+    for key, title in table["columns"].items():
+        if key == "label":
+            continue
+        part = (
+            frame
+            if title == "mean"
+            else frame[frame["budget"] == int(title.split()[0])]
+            if title.endswith(" labels")
+            else frame[frame["benchmark"] == title.split("/")[0]]
+        )
+        board = leaderboard(part, scope="splits")
+        first = set(board["tier"].iloc[0])
+        tied = [label for label, tier in zip(board["label"], board["tier"]) if set(tier) & first]
+        marked = [row["label"]["text"] for row in table["rows"] if row[key]["text"][-1] in "●○"]
+        assert sorted(marked) == sorted(tied)
+        assert [row["label"]["text"] for row in table["rows"] if row[key]["text"].endswith("●")] == [
+            board["label"].iloc[0]
+        ]
+
+
 def test_leaderboard_repeats_the_statistics(suite, built: Path) -> None:
     document = json.loads((built / "report.json").read_text())
     section = next(s for s in document["sections"] if s["id"] == "leaderboard")

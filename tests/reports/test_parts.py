@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archrank.reports.blocks import Bold, Cell, Code, Column, Details, Section, Table, Text
+from archrank.reports.cite import AUTHORS, TITLE, YEAR, bibtex
 from archrank.reports.encodings import Encoded, principal, smoothness
 from archrank.reports.figures.cost_map import Price, _front, pareto
 from archrank.reports.figures.ranking import Series, curves
@@ -212,3 +214,9 @@ def test_words() -> None:
         and join([str(i) for i in range(12)], 4) == "0, 1, 2 and 9 more"
     )
     assert plural(1, "seed") == "1 seed" and plural(2, "seed") == "2 seeds"
+
+
+def test_citations_are_those_of_the_repository() -> None:
+    text = (Path(__file__).resolve().parents[2] / "CITATION.cff").read_text()
+    assert f'title: "{TITLE}"' in text and f"- name: {AUTHORS}" in text and f"date-released: {YEAR}-" in text
+    assert bibtex().count("{") == bibtex().count("}") and "\n  author  = {{" in bibtex()
