@@ -79,7 +79,7 @@ def _place(to: str) -> str:
 
 def _breakable(text: str) -> Markup:
     """Text whose names may break after their brackets, commas and underscores, and nowhere inside a word."""
-    parts = re.split(r"(?<=[\w\])][,+_/])(?=[^\W\d])|(?<=\w\[)", visible(text))
+    parts = re.split(r"(?<=[\w\])][,+_/=])(?=[^\W\d])|(?<=\w\[)", visible(text))
     return Markup("<wbr>").join(parts)
 
 
