@@ -40,8 +40,8 @@ def build(
     Args:
         stores: folders in the form of docs/store.md; their trials are taken together.
         out: the folder for `report.html`, `report.md`, `report.tex`, `report.json`; pictures go to `figures/` in it.
-        formats: any of `FORMATS`. `md` brings the pictures as SVG files with it, `svg` and `pdf` write them alone. `csv`
-            writes every table into `tables/` and all trials into `trials.csv`, `parquet` these into `trials.parquet`.
+        formats: any of `FORMATS`. `md` brings the pictures as SVG files with it, `svg` and `pdf` write them alone.
+            `csv` writes every table to `tables/` and all trials to `trials.csv`, `parquet` these to `trials.parquet`.
         only: labels or encoder names to compare; everything is computed among those alone.
         title: the heading; by default made from the benchmarks.
         name: stem of the file names.
