@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from archrank.eval.statistics import Bootstrap, seeds_needed
+from archrank.eval.statistics import seeds_needed
 from archrank.eval.statistics.power import MOST_SEEDS, POWER
 from archrank.eval.trials.records import TrialRecord
 from archrank.eval.trials.results import as_frame, latest
@@ -44,7 +44,11 @@ def advice(group: Group) -> Advice | None:
             f"One split has no spread to plan from; {more} seeds are worth beginning with.", span(stored, more)
         )
     views = [here, *(view for kind in "tb" for view in group.views if view.id[0] == kind)]
-    open_views = [(view, _needed(view)) for view in views if len(view.top) > 1]
+    open_views = [
+        (view, seeds_needed(view.boot, view.order[0], view.top[1], len(view.pairs)))
+        for view in views
+        if len(view.top) > 1
+    ]
     if not open_views:
         return None
     known = [(view, needed) for view, needed in open_views if needed is not None and needed > stored]
@@ -54,8 +58,8 @@ def advice(group: Group) -> Advice | None:
         parts.append(f"more than {MOST_SEEDS} {join(never, 4)}")
     if not parts:
         return None
-    sentence = f"Seeds that would separate the two highest means, by the measured spread and with a chance of {POWER:.0%}: {'; '.join(parts)}."
-    return Advice(sentence.replace("%", " %"), span(stored, max(needed for _, needed in known)) if known else "")
+    sentence = f"Seeds that would separate the two highest means, by the measured spread and with a chance of {100 * POWER:.0f} %: {'; '.join(parts)}."
+    return Advice(sentence, span(stored, max(needed for _, needed in known)) if known else "")
 
 
 def of_trials(records: Sequence[TrialRecord]) -> Advice | None:
@@ -66,15 +70,6 @@ def of_trials(records: Sequence[TrialRecord]) -> Advice | None:
         return None
     group = make_group(str(frame["protocol"].iloc[0]), str(frame["recipe"].iloc[0]), frame)
     return advice(group) if group.views else None
-
-
-def _needed(view: View) -> int | None:
-    return between(view.boot if view.boot.kind == "splits" else None, view.order[0], view.top[1], len(view.pairs))
-
-
-def between(boot: Bootstrap | None, a: str, b: str, family: int) -> int | None:
-    """`seeds_needed`, None where the units are no splits."""
-    return None if boot is None else seeds_needed(boot, a, b, family)
 
 
 def _where(view: View, here: View) -> str:

@@ -25,14 +25,11 @@ def trials_csv(frame: pd.DataFrame) -> bytes:
 
 
 def trials_parquet(frame: pd.DataFrame) -> bytes:
-    """The same as a Parquet table: texts, whole numbers and numbers."""
-    columns = {name: frame[name].astype("string") if name in _texts(frame) else frame[name] for name in frame.columns}
-    return table_bytes(
-        {
-            name: column.to_numpy(dtype=object, na_value=None) if name in _texts(frame) else column.to_numpy()
-            for name, column in columns.items()
-        }
-    )
+    """The same as a Parquet table: texts, whole numbers and numbers; what is missing is null."""
+    import pyarrow as pa
+
+    kinds = {name: pa.string() if name in _texts(frame) else None for name in frame.columns}
+    return table_bytes({name: pa.array(frame[name], kind, from_pandas=True) for name, kind in kinds.items()})
 
 
 def _texts(frame: pd.DataFrame) -> set[str]:
