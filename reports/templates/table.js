@@ -69,7 +69,10 @@ const Tables = (() => {
   const button = (table) => make("button", {type: "button", class: "csv", title: "save this table as CSV", on: {click: () => save(table)}}, "CSV");
   const dress = (table) => {
     const box = table.closest(".tablebox");
-    if (box && !box.querySelector(".csv")) (box.querySelector(".caption") ?? box.insertBefore(make("p", {class: "caption"}), box.firstChild)).append(" ", button(table));
+    if (!box || box.querySelector(".csv")) return;
+    const caption = box.querySelector(".caption") ?? box.insertBefore(make("p", {class: "caption"}), box.firstChild);
+    if (table.id && !caption.querySelector(".anchor")) caption.append(" ", make("a", {class: "anchor", href: `#${table.id}`, title: "link to this"}, "#"));
+    caption.append(" ", button(table));
   };
 
   // ---- the rows of one text of a column ----

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import archrank
+from archrank.cli import main
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.trials.publication import Submitter, opened, publish
 from archrank.eval.trials.store import Store
@@ -119,3 +120,23 @@ def test_forged_numbers_and_foreign_programs_are_told(store, tmp_path) -> None:
         "parameters": ("outside", True)
     }
     assert sum(result.unchecked.values()) == 4 and not result.holds and not (tmp_path / "ran").exists()
+
+
+def test_the_three_commands_from_a_store_to_a_verified_entry(store, tmp_path, capfd) -> None:
+    def said(*words: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main(list(words))
+        return int(stopped.value.code or 0), capfd.readouterr().out
+
+    file, site = tmp_path / "in" / "ours.zip", tmp_path / "site"
+    code, text = said(
+        "publish", "--store", str(store), "-o", str(file), "--title", "Ours", "--by", "us", "--no-predictions"
+    )
+    assert code == 0 and "8 trials, sha256" in text
+    code, text = said("verify-results", str(file), "--sample", "1", "--by", "them")
+    assert code == 0 and text.startswith("equal ") and "equal; drawn with --draw" in text
+    code, text = said("leaderboard", str(tmp_path / "in"), "-o", str(site))
+    assert code == 0 and "2 pages" in text and "✓ equal" in (site / "index.html").read_text()
+    assert "by them" in (site / "index.html").read_text()
+    assert said("publish", "--store", str(store), "-o", str(file), "--url", "javascript:alert(1)")[0] == 2
+    assert said("verify-results", str(store / "trials"))[0] == 2
