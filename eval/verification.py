@@ -21,7 +21,7 @@ import numpy as np
 from archrank import __version__
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.encoders import catalog
-from archrank.eval.metrics import METRICS, score, tau_standard_error
+from archrank.eval.metrics import METRICS, Direction, score, tau_standard_error
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.execute import execute
 from archrank.eval.trials.groups import Group
@@ -252,7 +252,8 @@ def _rescored(record: TrialRecord, item: Planned, ensemble: _Ensemble, publicati
     if tested != (split.test_target or record.trial.target):
         return f"it says it was tested on {tested}"
     truth = benchmark.target(tested)[index]
-    for name, value in score(truth, predictions, benchmark.direction(record.trial.target)).items():
+    direction: Direction = "max" if benchmark.direction(record.trial.target) == "max" else "min"
+    for name, value in score(truth, predictions, direction).items():
         stored = record.metrics.get(name)
         if stored is not None and METRICS[name].default and abs(stored - value) > ROUNDING * max(1.0, abs(value)):
             return f"its {name} {stored:.6g} is not that of its predictions, {value:.6g}"

@@ -30,8 +30,12 @@ def page_data(view: View) -> dict[str, Any]:
     """
     whole = paired_results(view.covered)
     tasks = [
-        {"benchmark": task_name(row.benchmark, row.target), "space": str(row.space), "budget": int(row.budget)}
-        for row in whole.tasks.itertuples()
+        {
+            "benchmark": task_name(str(row["benchmark"]), str(row["target"])),
+            "space": str(row["space"]),
+            "budget": int(row["budget"]),
+        }
+        for row in whole.tasks.to_dict("records")
     ]
     if whole.x.size > MOST_VALUES:
         return {}

@@ -292,7 +292,7 @@ def _index(rows: Sequence[dict[str, Cell]], entries: Sequence[Entry]) -> list[Se
     for entry in entries:
         if entry.manifest.submitter.citation:
             cite += [Heading(entry.manifest.title), Code(entry.manifest.submitter.citation.strip())]
-    add = [
+    add: list[Block] = [
         Text(
             (
                 "Pack a store, let a sample be trained again, and put both files into the folder that the site is made of:",

@@ -30,7 +30,7 @@ def _named(record: TrialRecord) -> str:
     return f"{record.label} {trial.benchmark}/{trial.target} {trial.budget} labels seed {trial.seed}"
 
 
-def _parameters(record: TrialRecord) -> dict[str, str | int]:
+def _parameters(record: TrialRecord) -> dict[str, object]:
     trial = record.trial
     options = {f"option.{name}": str(value) for name, value in trial.config.items()}
     return {

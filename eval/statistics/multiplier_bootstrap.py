@@ -86,7 +86,7 @@ class Joint:
     def spread(self, weights: Floats) -> tuple[float, Floats, Floats]:
         """``weights`` [E] @ entries, its variance by group [G], and the degrees of freedom each rests on [G]."""
         moved = weights @ self.factors  # [U]
-        variance = np.bincount(self.group, moved * moved, minlength=self.df.size)
+        variance: Floats = np.bincount(self.group, moved * moved, minlength=self.df.size).astype(np.float64)
         return float(weights @ self.estimate), variance, self.df
 
     def draw(self, count: int, seed: int) -> Floats:

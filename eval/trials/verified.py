@@ -83,7 +83,7 @@ class Verified(_Part):
 
     def sentence(self) -> str:
         """One line for a person."""
-        parts = [f"{n} {word}" for word in ("equal", "within", "outside", "failed") if (n := self.count(word))]  # type: ignore[arg-type]
+        parts = [f"{n} {word}" for word in ("equal", "within", "outside", "failed") if (n := self.count(word))]
         return f"{len(self.checks)} of {self.trials:,} trials trained again: {', '.join(parts) or 'none'}"
 
 

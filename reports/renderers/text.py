@@ -112,11 +112,11 @@ def _md_block(block: Block, files: Mapping[str, str]) -> list[str]:
         case Live(blocks=blocks):
             return [line for b in blocks for line in _md_block(b, files)]
         case Choice(options=options):
-            (first, blocks), *rest = options
+            (first, blocks), *others = options
             return (
                 ["", f"### {_md(first)}", ""]
                 + [line for b in blocks for line in _md_block(b, files)]
-                + [line for title, more in rest for line in _md_block(Details(title, more), files)]
+                + [line for title, more in others for line in _md_block(Details(title, more), files)]
             )
         case Details(summary, blocks):
             body = [line for b in blocks for line in _md_block(b, files)]

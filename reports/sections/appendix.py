@@ -46,7 +46,7 @@ def _trials(study: Study) -> list[Block]:
     )
     if len(frame) > MOST_TRIALS:
         return [said, _summary(study)]
-    tables = []
+    tables: list[Block] = []
     for (protocol, recipe, benchmark, target), part in grouped(frame, "protocol", "recipe", "benchmark", "target"):
         seeds = sorted(int(v) for v in part["seed"].unique())
         columns = (
