@@ -134,8 +134,10 @@ def _planned(records: Sequence[TrialRecord]) -> tuple[dict[str, tuple[Planned, P
             continue
         here = {(item.trial.budget, item.trial.seed): item for item in plan.trials}
         for record in group:
-            item = here[record.trial.budget, record.trial.seed]
-            if item.trial.table != record.trial.table:
+            item = here.get((record.trial.budget, record.trial.seed))
+            if item is None:
+                unchecked[f"{label} is left out of {benchmark} here"] += 1
+            elif item.trial.table != record.trial.table:
                 unchecked[f"the table of {benchmark} here is not the one they were made on"] += 1
             elif item.trial.split != record.trial.split:
                 unchecked[f"protocol {protocol} draws other splits of {benchmark} here"] += 1
