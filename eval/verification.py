@@ -18,14 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from archrank import __version__
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.encoders import catalog
 from archrank.eval.metrics import METRICS, Direction, score, tau_standard_error
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.execute import execute
 from archrank.eval.trials.groups import Group
-from archrank.eval.trials.provenance import provenance
+from archrank.eval.trials.provenance import own_version, provenance
 from archrank.eval.trials.publication import Publication
 from archrank.eval.trials.records import Damaged, TrialRecord
 from archrank.eval.trials.specs import parse
@@ -94,7 +93,7 @@ def verify(
         sha256=publication.sha256,
         by=by,
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        archrank=__version__,
+        archrank=own_version(),
         hardware=str(provenance(device, 1).get("hardware") or "unknown"),
         draw=draw,
         trials=len(records),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archrank import __version__
+from archrank.eval.trials.provenance import own_version
 from archrank.reports.study import Study
 
 __all__ = ["AUTHORS", "TITLE", "YEAR", "bibtex", "citations", "finished"]
@@ -15,7 +15,7 @@ YEAR = "2026"
 
 def bibtex() -> str:
     """The BibTeX entry of this version."""
-    fields = {"author": f"{{{AUTHORS}}}", "title": f"{{{TITLE}}}", "version": __version__, "year": YEAR}
+    fields = {"author": f"{{{AUTHORS}}}", "title": f"{{{TITLE}}}", "version": own_version(), "year": YEAR}
     lines = [f"  {name:<7} = {{{value}}}" for name, value in fields.items()]
     return "\n".join(["@software{archrank,", ",\n".join(lines), "}"])
 

@@ -43,6 +43,14 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def own_version() -> str:
+    """Version of archrank, `unknown` where it is not installed."""
+    try:
+        return version("archrank")
+    except PackageNotFoundError:
+        return "unknown"
+
+
 def provenance(device: str, threads: int) -> dict[str, Any]:
     """What docs/store.md lists under `provenance`."""
     hardware = processor()

@@ -25,6 +25,7 @@ from archrank.datasets.io.bounded import zip_members
 from archrank.datasets.io.visible import visible
 from archrank.eval.trials.fields import Count, Name, Sha256, Text
 from archrank.eval.trials.files import TABLE_LIMIT, replace
+from archrank.eval.trials.provenance import own_version
 from archrank.eval.trials.results import Reading, read_stores
 from archrank.eval.trials.store import Store
 
@@ -95,8 +96,6 @@ def publish(stores: Iterable[Path], file: Path, title: str, submitter: Submitter
     Raises:
         ArchrankError: no trial, damaged files, two results for one trial, or a place that cannot be written.
     """
-    from archrank import __version__
-
     reading = read_stores(stores)
     if reading.damaged or reading.conflicts:
         raise ArchrankError(
@@ -118,7 +117,7 @@ def publish(stores: Iterable[Path], file: Path, title: str, submitter: Submitter
         schema=1,
         title=visible(title),
         submitter=submitter,
-        archrank=__version__,
+        archrank=own_version(),
         finished=newest,
         trials=len(reading.records),
         files=digests,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from archrank import __version__
 from archrank.datasets import PROTOCOLS
 from archrank.datasets.card import MetricCard
 from archrank.eval.statistics import ComparisonError, coverage
+from archrank.eval.trials.provenance import own_version
 from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Details, Section, Table, Text
 from archrank.reports.cite import bibtex, citations, finished
 from archrank.reports.sections import section
@@ -46,7 +46,7 @@ def what_was_run(study: Study) -> Section:
     ]
     blocks.append(Code("\n".join(line for group in study.groups for line in repeat(study, group))))
     dates = f"Newest trial {newest} (UTC); " if (newest := finished(study)) else ""
-    blocks.append(Text((f"{dates}report written by archrank {__version__}.",), "note"))
+    blocks.append(Text((f"{dates}report written by archrank {own_version()}.",), "note"))
     for group in study.groups:
         blocks += _coverage(group)
     for name in sorted({g.protocol for g in study.groups}):
