@@ -74,7 +74,7 @@ def run(
     *,
     benchmarks: str | Benchmark | Sequence[str | Benchmark] = "digits101",
     budgets: int | Sequence[int] = (20, 78, 156, 390),
-    seeds: int | Sequence[int] = 5,
+    seeds: int | str | Sequence[int] = 5,
     targets: str | Sequence[str] | None = None,
     protocol: str = "clean",
     recipe: str = "common",
@@ -85,21 +85,24 @@ def run(
     retry_failed: bool = False,
     timeout: float | None = None,
     shard: tuple[int, int] | None = None,
+    progress: bool = True,
 ) -> Results:
     """Train and test encoders on identical splits; always resumes from the store.
 
     encoders: names, globs, `file.py:Class`, `package.module:Class`, or classes (defined in a file, so that their source
     is known).
-    benchmarks: names or `Benchmark` objects. Other arguments as on the command line. workers: processes; 0 trains in
-    this one.
+    benchmarks: names or `Benchmark` objects. seeds: how many, from 0, or which: a list, or text such as `3-5,8`. Other
+    arguments as on the command line. workers: processes; 0 trains in this one.
     compiled: compile the training step, as `--compile` does. retry_failed: train failed trials again.
     timeout: seconds that one ensemble may train; then its trials fail. shard: (k, n): only the k-th of n parts of the
-    plan, as `--shard k/n`. A script that runs worker processes must guard its entry with `if __name__ == "__main__":`,
-    as Python's multiprocessing asks. ArchrankError for anything unknown or impossible, before anything is trained; a
-    warning for an encoder that cannot hold a benchmark's architectures and is left out of it, and for trials that
-    failed.
+    plan, as `--shard k/n`. progress: bars on a terminal, lines elsewhere, as the command prints them. A script that
+    runs worker processes must guard its entry with `if __name__ == "__main__":`, as Python's multiprocessing asks.
+    ArchrankError for anything unknown or impossible, before anything is trained; a warning for an encoder that cannot
+    hold a benchmark's architectures and is left out of it, and for trials that failed.
     """
+    from archrank.cli.progress import progress as callback
     from archrank.eval.runners.run import run as run_plan
+    from archrank.eval.trials.seeds import parse_seeds
     from archrank.eval.trials.specs import parse_list
     from archrank.eval.trials.trial import make_plan
 
@@ -107,7 +110,7 @@ def run(
         parse_list(encoders, "here" if workers == 0 else "apart"),
         benchmarks=_several(benchmarks),
         budgets=_several(budgets),
-        seeds=seeds,
+        seeds=parse_seeds(seeds) if isinstance(seeds, str) else seeds,
         targets=None if targets is None else _several(targets),
         protocol=protocol,
         recipe=recipe,
@@ -123,6 +126,7 @@ def run(
         retry_failed=retry_failed,
         timeout=timeout,
         shard=shard,
+        callback=callback() if progress else None,
     )
     if summary.failed:
         warnings.warn(

@@ -6,7 +6,6 @@ They need no data and no GPU: architectures are random cells (`archrank.eval.syn
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from archrank.datasets.space import SearchSpace
 from archrank.encoders.catalog import confirm, where
 from archrank.encoders.catalog.apart import apart
 from archrank.encoders.views import build as build_encoder
+from archrank.eval.bench.clock import peak_memory
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.network import Network, parameters
@@ -346,7 +346,7 @@ def _cost(s: _Subject) -> tuple[Verdict, str]:
     with torch.no_grad():
         ensemble.call(graphs[torch.arange(len(graphs))[None]], "embed")
     rate = len(graphs) / (time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_memory() / 2**20
     return (
         "fact",
         f"{parameters(network):,} parameters, {rate:,.0f} architectures/s, peak memory of this process {peak:,.0f} MiB",

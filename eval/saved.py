@@ -33,7 +33,7 @@ class Strict(BaseModel):
 
 
 class SpaceHeader(Strict):
-    """The search space of a predictor, without its `support`."""
+    """The search space of a predictor, without its `support` and `constant`, which are tensors."""
 
     name: str = Field(max_length=200)
     ops: list[str] = Field(min_length=1)
@@ -128,11 +128,13 @@ def encoder_of(path: Path | str, header: Header, given: Any) -> EncoderInfo:
 def space_of(path: Path | str, header: Header, tensors: Mapping[str, Tensor]) -> SearchSpace:
     """The search space in a file."""
     said = header.space
-    support = tensors.get("space/support")
-    if support is not None and (support.dtype != torch.bool or list(support.shape) != [said.max_nodes, said.max_nodes]):
-        raise ArchrankError(
-            f"{path} is damaged: 'space/support' is no table of {said.max_nodes} x {said.max_nodes} truth values"
-        )
+    edges = {name: tensors.get(f"space/{name}") for name in ("support", "constant")}
+    for name, table in edges.items():
+        if table is not None and (table.dtype != torch.bool or list(table.shape) != [said.max_nodes, said.max_nodes]):
+            raise ArchrankError(
+                f"{path} is damaged: 'space/{name}' is no table of {said.max_nodes} x {said.max_nodes} truth values"
+            )
+    support, constant = (None if table is None else table.numpy() for table in edges.values())
     try:
         return SearchSpace(
             said.name,
@@ -140,8 +142,8 @@ def space_of(path: Path | str, header: Header, tensors: Mapping[str, Tensor]) ->
             said.max_nodes,
             said.roles,
             said.cells,
-            None if support is None else support.numpy(),
-            None,
+            support,
+            constant,
             tuple(said.attrs),
         )
     except DataError as error:

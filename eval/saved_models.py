@@ -42,8 +42,9 @@ def described(
         tensors |= graph_tensors("known", model.encoding.known)
         tensors["known/features"] = torch.from_numpy(np.ascontiguousarray(model.encoding.features))
         tensors["known/labels"] = torch.from_numpy(model.labels)
-    if job.space.support is not None:
-        tensors["space/support"] = torch.from_numpy(job.space.support)
+    for name, table in (("support", job.space.support), ("constant", job.space.constant)):
+        if table is not None:
+            tensors[f"space/{name}"] = torch.from_numpy(table)
     header = {
         "kind": "encoded" if isinstance(model, Encoded) else "networks",
         "encoder": spec.info.name,

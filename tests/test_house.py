@@ -162,9 +162,10 @@ def test_every_package_is_listed():
 
 
 def test_generated_pages_are_up_to_date():
-    from archrank.cli.docs import encoders_page
+    from archrank.cli.docs import encoders_page, suite_schema
 
     assert (ROOT / "docs" / "encoders.md").read_text() == encoders_page(), "run `archrank docs`"
+    assert (ROOT / "docs" / "schema" / "suite.json").read_text() == suite_schema(), "run `archrank docs`"
 
 
 def test_the_readmes_encoder_works(tmp_path):

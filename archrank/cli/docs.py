@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -61,6 +62,13 @@ def store_page(text: str) -> str:
     return f"{head}{mark}\n{schema_tables()}\n\n{end}{tail}" if mark and end else text
 
 
+def suite_schema() -> str:
+    """docs/schema/suite.json as text: what a suite file may hold, for editors."""
+    from archrank.eval.trials.suite import Suite
+
+    return json.dumps(Suite.model_json_schema(), indent=1) + "\n"
+
+
 def _tests(source: Path) -> str:
     """The tests of an encoder, where the repository has some of its own for it."""
     own = Path("tests/encoders") / f"test_{source.stem}.py"
@@ -68,17 +76,15 @@ def _tests(source: Path) -> str:
 
 
 def docs(folder: Annotated[Path, typer.Option("--output", "-o", help="The docs folder.")] = Path("docs")) -> None:
-    """Write the generated documentation pages: docs/encoders.md and the schema of a trial."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "encoders.md"
-    path.write_text(encoders_page(), encoding="utf-8")
-    echo(f"wrote {path}")
+    """Write the generated documentation: docs/encoders.md, the schema in docs/store.md, and docs/schema."""
     from archrank.reports.trials_table import record_schema
 
-    schema = folder / "schema" / "trial.json"
-    schema.parent.mkdir(exist_ok=True)
-    schema.write_text(record_schema(), encoding="utf-8")
-    echo(f"wrote {schema}")
+    pages = {"encoders.md": encoders_page(), "schema/trial.json": record_schema(), "schema/suite.json": suite_schema()}
+    for name, text in pages.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        echo(f"wrote {path}")
     if (store := folder / "store.md").is_file():
         store.write_text(store_page(store.read_text(encoding="utf-8")), encoding="utf-8")
         echo(f"wrote the schema in {store}")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from archrank.cli.console import echo, is_terminal
 from archrank.datasets.io.visible import visible
 from archrank.eval.runners.run import ProgressCallback
 from archrank.eval.trials.groups import Group
+from archrank.eval.trials.rates import Rates, duration
+
+TOLD_EVERY_S = 30.0
 
 
 def progress() -> ProgressCallback:
@@ -15,26 +19,76 @@ def progress() -> ProgressCallback:
     return Bars() if is_terminal() else Lines()
 
 
+class Work:
+    """How much of a run is done, and how long the rest takes.
+
+    Ensembles count by the seconds that their like took on this machine, where that is known, otherwise by their
+    members, at the mean of the known ones.
+    """
+
+    def __init__(self, groups: list[Group]) -> None:
+        self.groups, self.shares, self.begun = groups, dict[int, float](), time.monotonic()
+        rates = Rates.read()
+        seconds = [rates.of(group.members) for group in groups]
+        known = [(value, len(group.members)) for value, group in zip(seconds, groups) if value is not None]
+        each = sum(value for value, _ in known) / sum(count for _, count in known) if known else 1.0
+        self.costs = [len(group.members) * each if value is None else value for value, group in zip(seconds, groups)]
+        self.each = each
+
+    def on_event(self, number: int, event: str, value: Any) -> None:
+        """Take in what happened to a group."""
+        if event == "progress":
+            self.shares[number] = max(self.shares.get(number, 0.0), min(float(value), 1.0))
+        elif event in ("finished", "shared"):
+            self.shares[number] = 1.0
+        elif event in ("retried", "lost"):
+            self.shares.pop(number, None)
+
+    @property
+    def done(self) -> float:
+        """The share of the work that is done, 0 to 1."""
+        # The list of groups grows when one is split.
+        self.costs += [len(group.members) * self.each for group in self.groups[len(self.costs) :]]
+        whole = sum(self.costs)
+        return sum(self.costs[number] * share for number, share in self.shares.items()) / whole if whole else 1.0
+
+    @property
+    def left(self) -> str:
+        """How long the rest takes, from what is done so far; empty where nothing is."""
+        done = self.done
+        if done <= 0:
+            return ""
+        return f"about {duration((time.monotonic() - self.begun) * (1 - done) / done)} left"
+
+
 class Lines(ProgressCallback):
-    """One line for each ensemble that ends."""
+    """One line for each ensemble that ends, and every half minute how far the run is."""
 
     def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
         """Say what will be done."""
         self.groups, self.done, self.total = groups, kept, planned
         self.holders: set[str] = set()
+        self.work, self.told = Work(groups), time.monotonic()
         if groups:
             echo(f"{planned} trials, {kept} stored, {planned - kept} to train in {len(groups)} ensembles")
 
     def on_event(self, number: int, event: str, value: Any) -> None:
         """Count what is stored, and say which ensemble ended, or did not."""
+        self.work.on_event(number, event, value)
         if event == "stored":
             self.done += 1
         elif event == "shared":
             self.done += value
         if event == "finished":
-            echo(f"[{self.done}/{self.total}] {self.name(number)}")
+            left = self.work.left if self.done < self.total else ""
+            echo(f"[{self.done}/{self.total}] {self.name(number)}{left and f', {left}'}")
         elif note := self.note(number, event, value):
             echo(f"[{self.done}/{self.total}] {note}")
+        elif time.monotonic() - self.told > TOLD_EVERY_S and self.work.left:
+            echo(f"[{self.done}/{self.total}] {100 * self.work.done:.0f} % of the work is done, {self.work.left}")
+        else:
+            return
+        self.told = time.monotonic()
 
     def name(self, number: int) -> str:
         """An ensemble, for a person."""
@@ -57,43 +111,39 @@ class Lines(ProgressCallback):
 
 
 class Bars(Lines):
-    """A bar for all trials and one for each ensemble that trains."""
+    """A bar for the whole run, which moves with every step, and one for each ensemble that trains."""
 
     def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
-        """Show the bar of all trials."""
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        """Show the bar of the whole run."""
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self.groups, self.bar, self.holders = groups, None, set()
+        self.done, self.total, self.work = kept, planned, Work(groups)
         self.tasks: dict[int, Any] = {}
         if groups:
             self.bar = Progress(
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
-                MofNCompleteColumn(),
+                TextColumn("{task.percentage:>3.0f} %", markup=False),
                 TimeElapsedColumn(),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}", markup=False),
             )
             self.bar.start()
-            self.trials = self.bar.add_task("trials", total=planned, completed=kept)
+            self.whole = self.bar.add_task(self._counted(), total=1.0, left="")
 
     def on_event(self, number: int, event: str, value: Any) -> None:
         """Move the bars."""
         assert self.bar is not None
+        self.work.on_event(number, event, value)
         if event == "started":
-            self.tasks[number] = self.bar.add_task(visible(f"  {self.name(number)}"), total=100)
+            self.tasks[number] = self.bar.add_task(visible(f"  {self.name(number)}"), total=1.0, left="")
         elif event == "progress":
-            self.bar.update(self.tasks[number], completed=round(100 * value))
+            self.bar.update(self.tasks[number], completed=value)
         elif event in ("stored", "shared"):
-            self.bar.advance(self.trials, value if event == "shared" else 1)
-        elif event in ("finished", "lost", "retried") and number in self.tasks:
+            self.done += value if event == "shared" else 1
+        if event in ("finished", "lost", "retried") and number in self.tasks:
             self.bar.remove_task(self.tasks.pop(number))
+        self.bar.update(self.whole, completed=self.work.done, description=self._counted(), left=self.work.left)
         if note := self.note(number, event, value):
             self.bar.console.print(visible(note), markup=False)
 
@@ -101,3 +151,6 @@ class Bars(Lines):
         """Leave the terminal as it was."""
         if self.bar is not None:
             self.bar.stop()
+
+    def _counted(self) -> str:
+        return f"{self.done}/{self.total} trials"

@@ -29,7 +29,9 @@ Benchmarks = Annotated[
     typer.Option("--benchmark", "--benchmarks", "-b", help="Names, comma-separated (default digits101)."),
 ]
 Budgets = Annotated[list[str] | None, typer.Option("--budgets", help="Labelled architectures, e.g. 20,78,156,390.")]
-Seeds = Annotated[int | None, typer.Option("--seeds", min=1, help="How many seeds (splits), from 0.")]
+Seeds = Annotated[
+    str | None, typer.Option("--seeds", help="How many seeds (splits), from 0, or which: 5; 3-5,8.", metavar="SEEDS")
+]
 Targets = Annotated[
     list[str] | None, typer.Option("--target", "--targets", help="Metrics to predict (default: the benchmark's own).")
 ]
@@ -62,7 +64,7 @@ def _plan(
     encoders: list[str] | None,
     benchmark: list[str] | None,
     budgets: list[str] | None,
-    seeds: int | None,
+    seeds: str | None,
     target: list[str] | None,
     protocol: str | None,
     recipe: str | None,
@@ -71,6 +73,7 @@ def _plan(
     """The plan, and the suite's optional benchmarks that are not available locally (name -> how to get it), each said
     in one line."""
     from archrank.datasets.errors import ArchrankError
+    from archrank.eval.trials.seeds import parse_seeds
     from archrank.eval.trials.specs import parse_list
     from archrank.eval.trials.suite import read_suite
     from archrank.eval.trials.trial import make_plan
@@ -103,7 +106,7 @@ def _plan(
         parse_list(chosen, reach),
         benchmarks=[name.strip() for name in names],
         budgets=numbers,
-        seeds=seeds or base.get("seeds", 5),
+        seeds=base.get("seeds", 5) if seeds is None else parse_seeds(seeds),
         targets=targets.split(",") if targets else base.get("targets"),
         protocol=protocol or base.get("protocol", "clean"),
         recipe=recipe or base.get("recipe", "common"),
@@ -124,14 +127,15 @@ def plan(
     protocol: ProtocolName = None,
     recipe: RecipeName = None,
     store: StoreFolder = DEFAULT_STORE,
-    as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
-    hours: Annotated[
-        bool,
-        typer.Option("--hours", help="Also say roughly how long: times a few steps of every learned encoder first."),
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Time a few steps of what no run has timed here (imports torch).")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For a machine.")] = False,
 ) -> None:
-    """Show the trials of a run: which are stored, which would be trained. Writes nothing; without --hours imports no
-    torch."""
+    """Show the trials of a run: which are stored, which would be trained, and how long that takes on this machine.
+
+    Stores nothing. Hours come from what runs noted of ensembles like these.
+    """
     from archrank.eval.trials.store import Store
 
     planned, _ = _plan(suite, encoders, benchmark, budgets, seeds, target, protocol, recipe)
@@ -141,7 +145,6 @@ def plan(
             err=True,
         )
     stored = Store(store).settled(item.trial.key for item in planned.trials)
-    needed = _hours(planned, set(stored)) if hours else {}
     rows: dict[tuple[str, str, str], list[int]] = {}
     for item in planned.trials:
         row = rows.setdefault((item.spec.label, item.trial.benchmark, item.trial.target), [0, 0])
@@ -151,38 +154,20 @@ def plan(
         emit(
             [
                 {"encoder": label, "benchmark": name, "target": metric, "trials": total, "stored": done}
-                | ({"hours": needed.get((label, name, metric))} if hours else {})
                 for (label, name, metric), (total, done) in rows.items()
             ]
         )
         return
     width = max(len(label) for label, *_ in rows)
     for (label, name, metric), (total, done) in rows.items():
-        took = f", roughly {spent:.2f} h" if (spent := needed.get((label, name, metric))) is not None else ""
-        echo(f"{label:<{width}}  {name} {metric}: {total} trials, {done} stored, {total - done} to train{took}")
+        echo(f"{label:<{width}}  {name} {metric}: {total} trials, {done} stored, {total - done} to train")
     total, done = (sum(row[i] for row in rows.values()) for i in (0, 1))
     echo(f"{total} trials, {done} stored, {total - done} to train")
-    if hours:
-        echo(
-            f"roughly {sum(needed.values()):.1f} h of one core to train the learned encoders, without evaluation; fixed and "
-            "pre-trained encodings are not timed"
-        )
+    if total > done:
+        pending = [item for item in planned.trials if item.trial.key not in stored]
+        echo(_expected(planned, pending, measure))
     if stored:
         _more_seeds(Store(store), stored)
-
-
-def _hours(planned: Plan, stored: set[str]) -> dict[tuple[str, str, str], float]:
-    """Hours of one core that what is not stored of each learned (encoder, benchmark, target) will train."""
-    from archrank.eval.trials.estimate import training_seconds
-    from archrank.eval.trials.trial import Plan as Part
-
-    parts: dict[tuple[str, str, str], list[Planned]] = {}
-    for item in planned.trials:
-        if item.spec.info.learned and item.trial.key not in stored:
-            parts.setdefault((item.spec.label, item.trial.benchmark, item.trial.target), []).append(item)
-    return {
-        name: training_seconds(Part(items, planned.benchmarks, planned.splits)) / 3600 for name, items in parts.items()
-    }
 
 
 def _more_seeds(store: Store, stored: Mapping[str, str]) -> None:
@@ -192,6 +177,37 @@ def _more_seeds(store: Store, stored: Mapping[str, str]) -> None:
     found = of_trials([record for key in sorted(stored) if (record := store.read(key)) is not None])
     if found is not None:
         echo(found.sentence + (f" The same command with --seeds {found.seeds} adds them." if found.seeds else ""))
+
+
+def _expected(plan: Plan, pending: list[Planned], measure: bool) -> str:
+    """How long training the pending trials takes, as far as it is known here."""
+    import os
+
+    from archrank.eval.trials.groups import compose
+    from archrank.eval.trials.rates import Rates, duration, wall_seconds
+
+    rates = Rates.read()
+    ensembles = compose(pending, rates.device)
+    if measure:
+        from archrank.eval.trials.estimate import ensemble_seconds
+
+        for members in ensembles:
+            if rates.of(members) is None:
+                rates.note(members, rates.device, ensemble_seconds(plan, members, rates.device))
+        rates.write()
+    seconds = [rates.of(members) for members in ensembles]
+    known = [value for value in seconds if value is not None]
+    workers = 1 if rates.device.startswith("cuda") else min(len(ensembles), os.cpu_count() or 1)
+    unknown = sorted({members[0].spec.label for members, value in zip(ensembles, seconds) if value is None})
+    lacking = (
+        f"; not timed here yet: {', '.join(unknown[:4])}{', ...' if len(unknown) > 4 else ''} (--measure times a few steps)"
+        if unknown
+        else ""
+    )
+    if not known:
+        return f"how long that takes is not known here{lacking}"
+    there = f"{workers} worker process{'es' if workers > 1 else ''}"
+    return f"about {duration(wall_seconds(known, workers))} on {there} of this machine{lacking}"
 
 
 def run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ def peak_memory() -> int:
     """The most bytes of memory that this process has had resident.
 
     From the kernel's own mark of the process where there is one: `getrusage` hands on the peak of the process that
-    started this one.
+    started this one. 0 where the system does not say.
     """
     try:
         for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
@@ -37,5 +36,9 @@ def peak_memory() -> int:
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

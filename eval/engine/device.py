@@ -22,6 +22,8 @@ def chosen_device(device: str) -> str:
 
 def check_device(device: str) -> None:
     """ArchrankError unless it is `cpu`, or `cuda` (with a number or without) where torch finds a GPU."""
+    if device.split(":")[0] == "mps":
+        raise ArchrankError("device mps is not supported, since it has no double precision; use cpu")
     if device.split(":")[0] not in ("cpu", "cuda"):
         raise ArchrankError(f"unknown device '{device}': known: cpu, cuda")
     if device != "cpu" and accelerator() == "cpu":

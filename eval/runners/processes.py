@@ -259,4 +259,8 @@ class Processes:
 @runner("processes")
 def processes(setup: Setup) -> Runner:
     """In worker processes of one thread each; the default."""
+    if not hasattr(os, "fork"):
+        raise ArchrankError(
+            "worker processes need a POSIX system (Linux, macOS, WSL); elsewhere train in this process: --workers 0"
+        )
     return Processes(setup.context, setup.workers, setup.timeout, setup.named)

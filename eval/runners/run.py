@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from archrank.datasets.errors import ArchrankError, is_interrupt
 from archrank.encoders.catalog.apart import apart
 from archrank.eval.engine.device import chosen_device
 from archrank.eval.runners import RUNNERS, Setup
-from archrank.eval.runners.base import Runner
+from archrank.eval.runners.base import OnEvent, Runner
 from archrank.eval.runners.queue import Queue
 from archrank.eval.trials.claims import Claims, sweep_claims
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.groups import Group, compose, in_shard, make_groups
+from archrank.eval.trials.rates import Rates
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import Plan, Planned
 
@@ -37,6 +39,24 @@ class Summary:
     failed: int
     shared: int = 0
     missing: int = 0
+
+
+class Timed:
+    """Notes how long groups train, for later plans, and hands every event on."""
+
+    def __init__(self, groups: list[Group], device: str, on_event: OnEvent) -> None:
+        self.groups, self.device, self.notify, self.began = groups, device, on_event, dict[int, float]()
+        self.rates = Rates.read()
+
+    def on_event(self, number: int, event: str, value: Any) -> None:
+        """See `OnEvent`."""
+        if event == "started":
+            self.began[number] = time.monotonic()
+        elif event == "finished" and number in self.began:
+            self.rates.note(self.groups[number].members, self.device, time.monotonic() - self.began.pop(number))
+        elif event in ("retried", "lost"):
+            self.began.pop(number, None)
+        self.notify(number, event, value)
 
 
 class ProgressCallback:
@@ -112,7 +132,8 @@ def run(
     if groups:
         context = Context(folder.folder, device, compiled=compiled)
         with Claims(folder.folder) as claims:
-            queue = Queue(groups, plan.benchmarks, context, claims, failed_before, callback.on_event)
+            timed = Timed(groups, device, callback.on_event)
+            queue = Queue(groups, plan.benchmarks, context, claims, failed_before, timed.on_event)
             try:
                 _runner(runner, context, plan, workers, len(groups), timeout).run(queue)
             except OSError as error:
@@ -121,6 +142,7 @@ def run(
                 raise
             finally:
                 callback.end()
+                timed.rates.write()
                 _sweep(folder)
         status |= queue.status | folder.settled(queue.shared)
         trained, shared = sum(state == "done" for state in queue.status.values()), queue.shared

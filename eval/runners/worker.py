@@ -54,7 +54,10 @@ def keep(training: int, runner: int) -> None:
             break
         if os.getppid() != runner:
             os.killpg(0, signal.SIGKILL)
-        signal.sigtimedwait({signal.SIGCHLD}, 0.2)
+        if hasattr(signal, "sigtimedwait"):
+            signal.sigtimedwait({signal.SIGCHLD}, 0.2)
+        else:  # macOS
+            time.sleep(0.05)
     code = os.waitstatus_to_exitcode(status)
     if code < 0:
         if -code != signal.SIGKILL:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from archrank.datasets.catalog import available
 from archrank.datasets.errors import ArchrankError, DataError, unknown
@@ -16,28 +16,40 @@ from archrank.datasets.io.bounded import read_bytes
 from archrank.datasets.io.paths import is_file
 from archrank.eval.trials.fields import Name, Text
 from archrank.eval.trials.plain_yaml import read_plain_file
+from archrank.eval.trials.seeds import parse_seeds
 
 SHIPPED = Path(__file__).parent / "suites"
 MOST_NOTE = 1 << 20
 
 
 class Suite(BaseModel):
-    """Fields of a suite file.
+    """A declared set of trials: every encoder on every benchmark, target, budget and seed."""
 
-    benchmarks: always run; one that is not available locally stops the run. optional: run where their tables are
-    available locally, skipped with a line elsewhere.
-    seeds: how many, from 0, or a list. targets: none means each benchmark's default.
-    """
-
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
     benchmarks: list[str] = Field(min_length=1)
+    """always run; one that is not available locally stops the run"""
     optional: list[str] = []
+    """run where their tables are available locally, skipped with a line elsewhere"""
     encoders: list[str | dict[str, Any]] = Field(min_length=1)
+    """as on the command line (`gin[layers=3]`, `path+gp`, `my_file.py:MyEncoder`), or `{name: ..., option: value}`"""
     budgets: list[int] = Field(min_length=1)
-    seeds: int | list[int] = 5
+    """numbers of labelled architectures"""
+    seeds: int | list[int] | str = 5
+    """how many, from 0; or which: a list, or text such as `3-5,8`"""
     targets: list[str] | None = None
+    """metrics to predict; none means each benchmark's default"""
     protocol: str = "clean"
+    """how splits are drawn"""
     recipe: str = "common"
+    """how predictors are trained: a name, or a YAML file"""
+
+    @field_validator("seeds")
+    @classmethod
+    def _which(cls, seeds: int | list[int] | str) -> int | list[int]:
+        try:
+            return parse_seeds(seeds) if isinstance(seeds, str) else seeds
+        except ArchrankError as error:
+            raise ValueError(str(error)) from None
 
     def at_hand(self) -> tuple[list[str], dict[str, str]]:
         """The benchmarks to run here, and those to skip: name -> how to get it. ArchrankError for an optional name
@@ -71,6 +83,8 @@ def read_suite(name: str) -> Suite:
         return Suite.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "extra_forbidden":
+            raise unknown(f"field of suite {path}", str(first["loc"][0]), Suite.model_fields) from None
         raise ArchrankError(f"suite {path}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from None
 
 

@@ -42,21 +42,6 @@ def test_options_given_often_add_up(tmp_path):
     assert done.stdout.strip().endswith("6 trials, 0 stored, 6 to train")
 
 
-def test_plan_says_roughly_how_long(monkeypatch, tmp_path, capsys):
-    from archrank.cli import main
-    from archrank.eval.trials import estimate
-
-    timed = []
-    monkeypatch.setattr(estimate, "training_seconds", lambda plan: timed.append(len(plan.trials)) or 1800.0)
-    words = ["plan", "-e", "path,gin", "--budgets", "20,78", "--seeds", "3", "--hours", "--store", str(tmp_path)]
-    with pytest.raises(SystemExit) as done:
-        main(words)
-    out = capsys.readouterr().out
-    assert done.value.code == 0
-    assert timed == [6] and "gin" in out and "6 to train, roughly 0.50 h" in out
-    assert "roughly 0.5 h of one core" in out and out.count("roughly") == 2
-
-
 def test_plan_and_run_agree_on_what_is_stored(tmp_path):
     words = ("-e", "path+ridge", "--budgets", "20", "--seeds", "4", "--store", "s")
     assert archrank("run", *words, "--workers", "0", cwd=tmp_path).returncode == 0

@@ -1,0 +1,101 @@
+"""How long ensembles take on this machine: noted by runs, read by plans and progress bars. No torch here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from archrank.datasets.catalog import cache_folder
+from archrank.datasets.errors import DataError
+from archrank.datasets.io.bounded import read_bytes
+from archrank.eval.trials.groups import shape
+from archrank.eval.trials.trial import Planned
+
+MOST_BYTES = 4 << 20
+MOST_KINDS = 5_000
+
+
+@dataclass
+class Rates:
+    """Seconds that ensembles of a kind took, the newest last.
+
+    path: the file they are kept in. device: what runs trained on last.
+    """
+
+    path: Path
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: str = "cpu"
+
+    @classmethod
+    def read(cls) -> Rates:
+        """Those of this machine, from the cache folder; none where there is no file, or one that is not whole."""
+        path = cache_folder() / f"rates-{platform.node() or 'here'}.json"
+        try:
+            kept = json.loads(read_bytes(path, MOST_BYTES))
+            seconds = {str(kind): float(value) for kind, value in kept["seconds"].items()}
+            device = str(kept["device"])
+        except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return cls(path)
+        return cls(path, {kind: value for kind, value in seconds.items() if 0 < value < math.inf}, device)
+
+    def note(self, members: Sequence[Planned], device: str, seconds: float) -> None:
+        """An ensemble took so many seconds: the mean with what was noted of its kind before."""
+        kind = json.dumps([*_family(members, device), *_size(members)])
+        before = self.seconds.pop(kind, seconds)
+        self.device, self.seconds[kind] = device, (before + seconds) / 2
+
+    def of(self, members: Sequence[Planned], device: str | None = None) -> float | None:
+        """The seconds that an ensemble will take; None where nothing like it was noted.
+
+        Of an ensemble of another size, they are those of the one nearest in size, in proportion.
+        """
+        family, (batch, count) = _family(members, device or self.device), _size(members)
+        alike = {}
+        for kind, seconds in self.seconds.items():
+            *noted, size, width = json.loads(kind)
+            if noted == family:
+                alike[size * width] = seconds
+        if not alike:
+            return None
+        wanted = batch * count
+        nearest = min(alike, key=lambda size: abs(math.log(size / wanted)))
+        return alike[nearest] * wanted / nearest
+
+    def write(self) -> None:
+        """Keep them, if the cache folder lets us."""
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = self.path.with_suffix(f".{os.getpid()}")
+            newest = dict([*self.seconds.items()][-MOST_KINDS:])
+            scratch.write_text(json.dumps({"device": self.device, "seconds": newest}), encoding="utf-8")
+            scratch.replace(self.path)
+
+
+def wall_seconds(ensembles: Sequence[float], workers: int) -> float:
+    """How long so many workers take for ensembles of so many seconds."""
+    return max(sum(ensembles) / max(workers, 1), max(ensembles, default=0.0))
+
+
+def duration(seconds: float) -> str:
+    """A length of time for a person: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _family(members: Sequence[Planned], device: str) -> list[str]:
+    """What ensembles have in common whose seconds can be compared."""
+    trial, spec = members[0].trial, members[0].spec
+    return [spec.label, trial.benchmark, trial.training, device.partition(":")[0]]
+
+
+def _size(members: Sequence[Planned]) -> tuple[int, int]:
+    """Architectures in a batch, or labels of a regressor; and members."""
+    budgets = [shape(item) if item.spec.neural else item.trial.budget for item in members]
+    return max(budgets), len(members)
