@@ -42,7 +42,7 @@ class Pace(nn.Module):
     sqrt(dim) times unit size. One-cell spaces only.
 
     Departures: it learns from labels, like the other encoders here; as published it is pre-trained in the way of
-    `cate`, to guess hidden operations of pairs, and frozen. The canonical order is by generation and refined colour,
+    `cate` (`pretext=computation_pairs`) and then frozen. The canonical order is by generation and refined colour,
     for the code's is that of a library (BLISS), recomputed as operations are hidden. No published recipe, for the same
     reason.
     """
@@ -89,7 +89,7 @@ class Pace(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]."""
-        states = self.passed(graphs, graphs.derive("pace/places", canonical_places))
+        states = self.states(graphs)
         if self.faithful:
             return states[..., -1, :]
         # The output stands last, unless something dead stands behind it.
@@ -97,6 +97,10 @@ class Pace(nn.Module):
         ends = [(late * (graphs.mask & (graphs.cell == cell))).amax(-1) % graphs.nodes for cell in range(self.cells)]
         rows = torch.stack(ends, -1).unsqueeze(-1).expand(*graphs.ops.shape[:-1], self.cells, self.dim)
         return states.gather(-2, rows).flatten(-2)
+
+    def states(self, graphs: Graphs) -> Tensor:
+        """State of every node [B, V, dim], for pretexts that ask about nodes."""
+        return self.passed(graphs, graphs.derive("pace/places", canonical_places))
 
     def passed(self, graphs: Graphs, places: Tensor) -> Tensor:
         """The network with the nodes at given places, int64 [B, V]: states [B, V, dim]."""
