@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,6 +27,8 @@ class Graphs:
     mask: bool [B, V], real nodes.
     cell: int64 [B, V], which cell a node belongs to (all 0 in one-cell spaces).
     attrs: float32 [B, V, F] numeric node attributes, or None.
+    columns: [B] each, what a benchmark's table says of the architectures and an encoding has declared that it reads
+        (`@encoding(..., columns=...)`), by name; never a label.
 
     Structure that follows from the graph alone (`depth`, `reach`, ..., or anything an encoder asks for through
     `derive`) is computed once for a space and gathered with every batch.
@@ -37,6 +39,7 @@ class Graphs:
     mask: Tensor
     cell: Tensor
     attrs: Tensor | None = None
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
     _derived: dict[str, tuple[Tensor, Derivation]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -73,7 +76,11 @@ class Graphs:
         base: dict[str, Any] = {
             name: None if (value := getattr(self, name)) is None else function(value) for name in BASE
         }
-        return Graphs(**base, _derived={name: (function(t), f) for name, (t, f) in self._derived.items()})
+        return Graphs(
+            **base,
+            columns={name: function(column) for name, column in self.columns.items()},
+            _derived={name: (function(t), f) for name, (t, f) in self._derived.items()},
+        )
 
     def __getitem__(self, index: Tensor | slice | list[int]) -> Graphs:
         """The graphs at `index` with everything derived so far: gathers, never recomputes. `index` may have any
@@ -88,17 +95,26 @@ class Graphs:
 
     def plain(self) -> Graphs:
         """The same graphs without anything derived on them."""
-        return Graphs(self.ops, self.adj, self.mask, self.cell, self.attrs)
+        return Graphs(self.ops, self.adj, self.mask, self.cell, self.attrs, self.columns)
+
+    def with_columns(self, columns: Mapping[str, Tensor]) -> Graphs:
+        """The same graphs with these columns [B] and nothing derived."""
+        return replace(self.plain(), columns=columns)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor by name, base and derived: what `vmap` maps over."""
+        """Every tensor by name, base, columns and derived: what `vmap` maps over."""
         base = {name: value for name in BASE if (value := getattr(self, name)) is not None}
-        return base | {name: tensor for name, (tensor, _) in self._derived.items()}
+        columns = {f"column/{name}": column for name, column in self.columns.items()}
+        return base | columns | {name: tensor for name, (tensor, _) in self._derived.items()}
 
     def with_tensors(self, tensors: Mapping[str, Tensor]) -> Graphs:
         """Graphs made of `tensors` (as named by `tensors()`), with this object's derivations."""
         base: dict[str, Any] = {name: tensors.get(name) for name in BASE}
-        return Graphs(**base, _derived={name: (tensors[name], f) for name, (_, f) in self._derived.items()})
+        return Graphs(
+            **base,
+            columns={name: tensors[f"column/{name}"] for name in self.columns},
+            _derived={name: (tensors[name], f) for name, (_, f) in self._derived.items()},
+        )
 
     def pad(self, nodes: int) -> Graphs:
         """The same graphs with padding up to `nodes` nodes; derived structure is dropped."""
@@ -113,6 +129,7 @@ class Graphs:
             last(self.mask, (0, extra)),
             last(self.cell, (0, extra)),
             attrs,
+            self.columns,
         )
 
     def relabel(self, order: Tensor) -> Graphs:
@@ -121,7 +138,7 @@ class Graphs:
         rows = torch.arange(len(self), device=self.device)[:, None]
         adj = self.adj[rows[:, :, None], order[:, :, None], order[:, None, :]]
         attrs = None if self.attrs is None else self.attrs[rows, order]
-        return Graphs(self.ops[rows, order], adj, self.mask[rows, order], self.cell[rows, order], attrs)
+        return Graphs(self.ops[rows, order], adj, self.mask[rows, order], self.cell[rows, order], attrs, self.columns)
 
     # ---- structure every encoder may ask for ----
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,8 +13,8 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class Mark:
     """What a decorator leaves on an encoder: its registered name, whether it is learned, its family in tables, whether
-    a fixed encoding comes out of a pre-training or is a ranking by itself, and what says which architectures it cannot
-    hold."""
+    a fixed encoding comes out of a pre-training or is a ranking by itself, what says which architectures it cannot
+    hold, and which columns of a table it reads."""
 
     name: str
     learned: bool
@@ -24,6 +24,7 @@ class Mark:
     supports: Callable[..., str | None] | None = None
     head: str = ""
     blocks: Callable[[Any, Any], list[tuple[int, float]]] | None = None
+    columns: tuple[str, ...] = ()
 
 
 def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
@@ -54,6 +55,7 @@ def encoding(
     supports: Callable[..., str | None] | None = None,
     head: str = "",
     blocks: Callable[[Any, Any], list[tuple[int, float]]] | None = None,
+    columns: Sequence[str] = (),
 ) -> Callable[[T], T]:
     """Register a fixed encoding: a function `(graphs, space, *, ...) -> float [B, F]` that learns nothing from labels.
 
@@ -64,14 +66,22 @@ def encoding(
     module without torch, for planning asks it. head: the head it has where none is named (`mlp`).
     blocks: `(features, space) -> [(width, weight), ...]`, for an encoding made of parts in different units, side by
     side: a regressor sees each part scaled to a total variance of weight**2 over its training rows.
+    columns: metrics of a benchmark's table that it reads, such as `parameters`, and that are no labels. It finds them
+    in `graphs.columns`, float64 [B] each, where the table has them without holes and they are not the target.
     """
-    return _mark(Mark(name, False, family, pretrained, ranks, supports, head, blocks))
+    return _mark(Mark(name, False, family, pretrained, ranks, supports, head, blocks, tuple(columns)))
 
 
 def blocks_of(encoding: Any, features: Any, space: Any) -> list[tuple[int, float]] | None:
     """The blocks of an encoding's features [N, F]; None where it has but one."""
     blocks = getattr(getattr(encoding, MARK, None), "blocks", None)
     return blocks(features, space) if blocks else None
+
+
+def columns_of(encoding: Any) -> tuple[str, ...]:
+    """The columns of a table that an encoding reads."""
+    mark: Mark | None = getattr(encoding, MARK, None)
+    return mark.columns if mark else ()
 
 
 def _mark(mark: Mark) -> Callable[[T], T]:

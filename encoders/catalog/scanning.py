@@ -105,7 +105,7 @@ def _mark(path: Path, node: Definition, reading: _Reading) -> tuple[Mark, str | 
             try:
                 if name == "supports":
                     limits = _function(path, ast.unparse(given))
-                elif name != "blocks":  # a function, which planning does not ask
+                elif name not in ("blocks", "columns"):  # which planning does not ask
                     words[name] = value(path, given)
             except Unknown:
                 reading.open.append(f"the {name} it is registered with")

@@ -12,7 +12,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.cross_attention.limits import NODES, supports
 from archrank.encoders.layers.attention import absent
-from archrank.encoders.layers.complexity import cost
+from archrank.encoders.layers.complexity import COSTS, cost
 from archrank.encoders.layers.masked_operators import GraphEncoder, PairModel, corrupt, guess_loss
 from archrank.encoders.layers.pretraining import decayed, fit, in_chunks, seeded
 from archrank.encoders.registry import encoding
@@ -21,7 +21,7 @@ RATE = 0.2
 WARMUP = 100
 
 
-@encoding("cate", family="cross attention", pretrained=True, supports=supports)
+@encoding("cate", family="cross attention", pretrained=True, supports=supports, columns=COSTS)
 def cate(
     graphs: Graphs,
     space: SearchSpace,

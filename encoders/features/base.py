@@ -12,7 +12,7 @@ from archrank.datasets.canonical import canonicalize, contract, vocabulary
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.features.graf import set_features
-from archrank.encoders.layers.complexity import cost
+from archrank.encoders.layers.complexity import COSTS, cost
 from archrank.encoders.paths.canonical_path import canonical_path
 from archrank.encoders.paths.limits import path_letters, supports_base
 from archrank.encoders.registry import encoding
@@ -29,7 +29,7 @@ def blocks(features: Tensor, space: SearchSpace) -> list[tuple[int, float]]:
     return [(paths, 1.0), *((width, 1.0) for width in graph), (2, COST_WEIGHT)]
 
 
-@encoding("base", family="features", supports=supports_base, head="gp", blocks=blocks)
+@encoding("base", family="features", supports=supports_base, head="gp", blocks=blocks, columns=COSTS)
 def base(graphs: Graphs, space: SearchSpace) -> Tensor:
     """The baseline that every encoder has to beat: counted paths, graph features and costs, for a Gaussian process.
 

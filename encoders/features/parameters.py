@@ -8,11 +8,11 @@ from torch import Tensor
 
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.layers.complexity import cost
+from archrank.encoders.layers.complexity import COSTS, cost
 from archrank.encoders.registry import encoding
 
 
-@encoding("parameters", family="baseline", ranks=True)
+@encoding("parameters", family="baseline", ranks=True, columns=COSTS)
 def parameters(
     graphs: Graphs,
     space: SearchSpace,

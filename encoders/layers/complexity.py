@@ -4,7 +4,7 @@ not."""
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 
 Metric = Literal["parameters", "flops"]
+COSTS: tuple[str, ...] = get_args(Metric)
 CHANNELS = 16
 FREE_ROLES = ("input", "output", "none", "skip")
 FREE_WORDS = (
@@ -74,11 +75,13 @@ def complexity(graphs: Graphs, space: SearchSpace, metric: Metric = "parameters"
 
 
 def cost(graphs: Graphs, space: SearchSpace, metric: Metric = "parameters") -> Tensor:
-    """Parameters or FLOPs float64 [B]: the table's own column, which the harness leaves on a benchmark's graphs, or
-    else `complexity`.
+    """Parameters or FLOPs float64 [B]: the table's own column where the graphs have it, or else `complexity`.
 
-    The unit is the table's; nothing may depend on it.
+    An encoding that asks declares both (`@encoding(..., columns=COSTS)`). The unit is the table's; nothing may depend
+    on it.
     """
+    if metric in graphs.columns:
+        return graphs.columns[metric]
     return graphs.derive(f"cost/{metric}", lambda these: complexity(these, space, metric))
 
 

@@ -61,8 +61,8 @@ def pretext(
         states: it calls `encoder.states(graphs)`, [B, V, dim]; encoders without that hook are left out.
         hidden_op: `space` has one more operation at the end, which stands for a hidden one. The encoder is built for
             that space and cut to its own afterwards.
-        proxy: its option `proxy` names a column of the table, which the harness leaves on the graphs as derivation
-            `proxy`, float64 [N]. Only columns that cost no training are given, and never the target.
+        proxy: its option `proxy` names a column of the table, which it finds in `graphs.columns["proxy"]`,
+            float64 [N]. Only columns that cost no training are given, and never the target.
     """
 
     def attach(objective: Callable[..., nn.Module]) -> Pretext:

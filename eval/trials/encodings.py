@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from archrank.datasets import Benchmark
 from archrank.datasets.graphs import Graphs
-from archrank.encoders.layers.complexity import Metric
+from archrank.encoders.registry import columns_of
 from archrank.eval.trials.job import TrainingJob
 from archrank.eval.trials.pretrained import read_pretrained, write_pretrained
 from archrank.eval.trials.trial import NUMERICS
@@ -29,20 +29,21 @@ def encode_all(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path
     Args:
         job: with the encoding and its options.
         benchmark: whose architectures are encoded.
-        target: what will be predicted; a cost itself is then hidden from the encoding.
+        target: what will be predicted; the encoding is not given it as a column.
         folder: the store.
 
     Raises:
         ValueError: what the encoding's function gave is not a finite, real number for each architecture and feature.
     """
     info = job.spec.info
-    hidden = target if target in get_args(Metric) else None
+    columns = columns_of(job.encoder)
+    hidden = target if target in columns else None
     identity = json.dumps([info.name, job.config, info.source, benchmark.table, hidden, NUMERICS], sort_keys=True)
     path = folder / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
     if info.pretrained and (stored := read_pretrained(path, len(benchmark))) is not None:
         return stored[0].astype(np.float64), stored[1]
     start = time.perf_counter()
-    features = checked_features(info.name, job.encode(with_costs(benchmark, hidden)), len(benchmark))
+    features = checked_features(info.name, job.encode(with_columns(benchmark, columns, target)), len(benchmark))
     seconds = time.perf_counter() - start
     if info.pretrained:
         write_pretrained(path, features.numpy(), seconds)
@@ -64,21 +65,18 @@ def checked_features(name: str, features: Any, count: int) -> torch.Tensor:
     return found
 
 
-def with_costs(benchmark: Benchmark, hidden: str | None = None) -> Graphs:
-    """The benchmark's graphs, told what its table says of their static cost, for encodings that ask
-    (`layers.complexity.cost`).
+def with_columns(benchmark: Benchmark, names: Iterable[str], hidden: str = "") -> Graphs:
+    """A benchmark's graphs and what its table says of them in some of its columns.
 
-    hidden: the target, where it is such a cost itself: no label of a test architecture may reach an encoding. The
-    graphs are others than `benchmark.graphs`, which learned encoders are given whatever their target. A column with
-    holes is left out: costs of two kinds must not be mixed.
+    The graphs are others than `benchmark.graphs`, which learned encoders are given whatever their target. A column with
+    holes is left out: what stands in for it must not be mixed with it.
+
+    Args:
+        benchmark: whose table is read.
+        names: of columns; those that the table lacks are left out.
+        hidden: the target, which is left out: no label of a test architecture may reach an encoding.
     """
-    graphs = benchmark.graphs.plain()
-    for metric in get_args(Metric):
-        if metric != hidden and metric in benchmark.targets and np.isfinite(counts := benchmark.target(metric)).all():
-            graphs.derive(f"cost/{metric}", partial(column_of, counts))
-    return graphs
-
-
-def column_of(values: NDArray[np.float64], _: Graphs) -> torch.Tensor:
-    """A column of the table [N] as a derivation of the graphs of all its rows."""
-    return torch.tensor(np.array(values))
+    columns = {name: benchmark.target(name) for name in names if name != hidden and name in benchmark.targets}
+    return benchmark.graphs.with_columns(
+        {name: torch.tensor(np.array(column)) for name, column in columns.items() if np.isfinite(column).all()}
+    )

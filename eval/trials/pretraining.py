@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +21,14 @@ from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.datasets.union import union
-from archrank.encoders.layers.complexity import Metric, cost
+from archrank.encoders.layers.complexity import COSTS, cost
 from archrank.encoders.views import build as build_encoder
 from archrank.eval.engine.batching import Member, derive_seed
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.pretraining import COMPARED, cut, load_weights, prepared, pretrain
 from archrank.eval.engine.training import fit
 from archrank.eval.trials.additions import Additions, SideInput, Source
-from archrank.eval.trials.encodings import column_of, encode_all, with_costs
+from archrank.eval.trials.encodings import encode_all, with_columns
 from archrank.eval.trials.job import Given, TrainingJob, make_job
 from archrank.eval.trials.pretrained import read_weights, write_weights
 from archrank.eval.trials.specs import parse
@@ -82,7 +82,7 @@ def _from_pretext(
 ) -> tuple[Weights, float]:
     task = added.task
     assert task is not None
-    hidden = target if target in get_args(Metric) else None
+    hidden = target if target in COSTS else None
     rows = unlabelled_rows(split) if added.unlabelled == "train" else None
     seen = "all" if rows is None else hashlib.sha256(rows.tobytes()).hexdigest()
     own = {name: value for name, value in job.config.items() if name not in ("pretext", "unlabelled", "side")}
@@ -90,10 +90,10 @@ def _from_pretext(
     path = _path(folder, [*encoder, task.text, task.source, benchmark.table, hidden, seen, NUMERICS])
 
     def train() -> Weights:
-        graphs = with_costs(benchmark, hidden)
+        graphs = with_columns(benchmark, COSTS, target)
         if task.needs("proxy"):
             name = str(task.own.get("proxy", task.entry.options["proxy"].default))
-            graphs.derive("proxy", partial(column_of, benchmark.target(name)))
+            graphs = graphs.with_columns({**graphs.columns, "proxy": torch.tensor(np.array(benchmark.target(name)))})
         graphs = graphs if rows is None else graphs[torch.from_numpy(rows)]
         return pretrain(partial(_made, job, start), task, graphs, benchmark.space, device)[0]
 
@@ -174,7 +174,6 @@ def _side_inputs(
 ) -> tuple[NDArray[np.float64] | None, float]:
     """The numbers [N, K] of all side inputs, and the seconds that pre-training those took that need one."""
     parts, seconds = [], 0.0
-    hidden = target if target in get_args(Metric) else None
     for one in sides:
         if one.encoding is not None:
             other = make_job(parse(one.name)[0], job.recipe, benchmark.space, benchmark.graphs)
@@ -185,7 +184,7 @@ def _side_inputs(
             parts.append(np.stack([benchmark.target(name) for name in columns], 1))
         else:
             metric: Any = one.name
-            counts = cost(with_costs(benchmark, hidden), benchmark.space, metric).double().numpy()
+            counts = cost(with_columns(benchmark, COSTS, target), benchmark.space, metric).double().numpy()
             parts.append(np.log(np.maximum(counts, 1e-9))[:, None])
     return (np.concatenate(parts, 1), seconds) if parts else (None, 0.0)
 

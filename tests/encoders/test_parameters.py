@@ -7,10 +7,10 @@ import torch
 from archrank import datasets
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders.features.parameters import parameters
-from archrank.encoders.layers.complexity import complexity
+from archrank.encoders.layers.complexity import COSTS, complexity
 from archrank.eval.metrics import kendall
 from archrank.eval.runners.run import run
-from archrank.eval.trials.encodings import with_costs
+from archrank.eval.trials.encodings import with_columns
 from archrank.eval.trials.results import read_results
 from archrank.eval.trials.specs import parse, parse_list
 from archrank.eval.trials.store import Store
@@ -26,14 +26,14 @@ def counted(cells, column):
 def test_the_table_counts_and_where_it_does_not_the_operations_do(cells):
     column = np.random.default_rng(0).permutation(len(cells)).astype(float)
     table = counted(cells, column)
-    assert np.array_equal(parameters(with_costs(table), table.space)[:, 0].numpy(), column)
+    assert np.array_equal(parameters(with_columns(table, COSTS), table.space)[:, 0].numpy(), column)
     assert np.array_equal(
-        parameters(with_costs(table)[[3, 1]], table.space, better="smaller")[:, 0].numpy(), -column[[3, 1]]
+        parameters(with_columns(table, COSTS)[[3, 1]], table.space, better="smaller")[:, 0].numpy(), -column[[3, 1]]
     )
-    flops = parameters(with_costs(table), table.space, metric="flops")[:, 0]
+    flops = parameters(with_columns(table, COSTS), table.space, metric="flops")[:, 0]
     assert torch.equal(flops, complexity(table.graphs, table.space, "flops"))
     for without in (cells, counted(cells, np.where(np.arange(len(cells)) == 7, np.nan, column))):
-        found = parameters(with_costs(without), without.space)[:, 0]
+        found = parameters(with_columns(without, COSTS), without.space)[:, 0]
         assert torch.equal(found, complexity(without.graphs, without.space, "parameters"))
 
 
@@ -70,7 +70,7 @@ def test_what_does_not_rank_by_itself_needs_a_head():
 def test_tau_over_the_whole_of_nasbench201():
     benchmark = datasets.load("nasbench201")
     for graphs in (
-        with_costs(benchmark),
+        with_columns(benchmark, COSTS),
         benchmark.graphs.plain(),
     ):  # the stand-in orders this space as the true count does
         found = kendall(benchmark.target("cifar10_val"), parameters(graphs, benchmark.space)[:, 0].numpy())

@@ -9,7 +9,7 @@ import pytest
 from archrank.datasets.card import as_card
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.runners.run import run
-from archrank.eval.trials.encodings import with_costs
+from archrank.eval.trials.encodings import with_columns
 from archrank.eval.trials.results import read_results
 from archrank.eval.trials.specs import parse_list
 from archrank.eval.trials.store import Store
@@ -149,18 +149,42 @@ def test_broken_plugins_stop_before_anything_is_written(cells, tmp_path, body, s
 
 
 def test_a_target_that_is_a_cost_is_hidden_from_encodings(cells):
-    from archrank.encoders.layers.complexity import cost
+    from archrank.encoders.layers.complexity import COSTS, cost
 
     table = cells.subset(range(len(cells)))
     secret = np.random.default_rng(0).permutation(len(table)).astype(float)
     table.scores = table.scores.assign(parameters=secret)
     table.card = table.card.with_metrics({"parameters": {"unit": "", "direction": "min", "description": "made up"}})
-    assert np.array_equal(cost(with_costs(table), table.space, "parameters").numpy(), secret)
-    assert not np.array_equal(cost(with_costs(table, hidden="parameters"), table.space, "parameters").numpy(), secret)
-    assert not np.array_equal(
-        cost(table.graphs, table.space, "parameters").numpy(), secret
-    )  # what learned encoders are given, whoever came before
-    assert np.array_equal(cost(with_costs(table), table.space, "parameters").numpy(), secret)
+
+    def reads(graphs):
+        return np.array_equal(cost(graphs, table.space, "parameters").numpy(), secret)
+
+    assert reads(with_columns(table, COSTS)) and reads(with_columns(table, COSTS).plain().pad(20)[:])
+    assert not reads(with_columns(table, COSTS, hidden="parameters"))
+    assert not reads(with_columns(table, ["flops"]))
+    assert not reads(table.graphs)  # what learned encoders are given, whoever came before
+
+
+def test_an_encoding_is_given_the_columns_that_it_declares(cells, tmp_path):
+    table = cells.subset(range(60))
+    table.scores = table.scores.assign(price=np.arange(60.0), secret=np.arange(60.0))
+    metric = {"unit": "", "direction": "min", "description": "made up"}
+    table.card = table.card.with_metrics({"price": metric, "secret": metric})
+    path = tmp_path / "priced.py"
+    path.write_text(
+        "from archrank import encoding\n@encoding('priced', ranks=True, columns=['price', 'absent'])\n"
+        "def priced(graphs, space):\n    assert 'secret' not in graphs.columns\n"
+        "    return graphs.columns.get('price', graphs.ops.double().sum(1))[:, None]\n"
+    )
+    targets = ["price", table.default_target]
+    plan = plan_of(table, f"{path}:priced", budgets=[12], seeds=1, targets=targets)
+    store = Store(tmp_path / "store")
+    assert run(plan, store.folder, workers=0).failed == 0
+    predicted = {record.trial.target: store.predictions(record) for record in store.records()}
+    rows, values = predicted[table.default_target]
+    assert np.array_equal(rows, values)
+    rows, values = predicted["price"]  # the target itself is hidden
+    assert np.array_equal(table.graphs.ops.double().sum(1)[rows], values)
 
 
 def test_prediction_of_a_fixed_encoding_counts_the_encoding(cells, tmp_path):
