@@ -9,12 +9,11 @@ import pickle
 import signal
 import struct
 import sys
-import threading
-import time
 from collections.abc import Generator
 from typing import Any, BinaryIO
 
 from archrank.datasets.errors import ArchrankError, one_line
+from archrank.datasets.io.leaving import leave_with
 
 
 def main(pipe: int, parent: int) -> None:
@@ -24,7 +23,7 @@ def main(pipe: int, parent: int) -> None:
     os.dup2(nothing, 0)  # a plug-in that reads from the terminal shall not read calls
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable(all_threads=False)
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    leave_with(parent)
     while (call := _next(calls)) is not None:
         try:
             function, arguments = pickle.loads(call)
@@ -52,12 +51,6 @@ def send(pipe: int, answer: dict[str, Any]) -> None:
 def _next(calls: BinaryIO) -> bytes | None:
     head = calls.read(8)
     return calls.read(struct.unpack("<Q", head)[0]) if len(head) == 8 else None
-
-
-def _follow(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
 
 
 if __name__ == "__main__":

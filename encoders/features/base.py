@@ -12,6 +12,7 @@ from archrank.datasets.canonical import canonicalize, contract, vocabulary
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.features.graf import set_features
+from archrank.encoders.layers.arrays import arrays
 from archrank.encoders.layers.complexity import COSTS, cost
 from archrank.encoders.paths.canonical_path import canonical_path
 from archrank.encoders.paths.limits import path_letters, supports_base
@@ -19,7 +20,6 @@ from archrank.encoders.registry import encoding
 
 # Weight of the two costs: they carry much where channels are divided among branches, and mislead where a skip wins.
 COST_WEIGHT = 0.5
-_AT_ONCE = 20_000_000
 
 
 def blocks(features: Tensor, space: SearchSpace) -> list[tuple[int, float]]:
@@ -60,12 +60,9 @@ def _forms(space: SearchSpace) -> list[tuple[SearchSpace, tuple[int, ...]]]:
 
 def _graph_block(graphs: Graphs, space: SearchSpace, letters: tuple[int, ...]) -> Tensor:
     words = vocabulary(space)
-    ops, adj, mask, cell = (tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
-    chunk = max(1, _AT_ONCE // graphs.nodes**2)
     parts = []
-    for i in range(0, max(len(graphs), 1), chunk):
-        part = slice(i, i + chunk)
-        form = canonicalize(space, ops[part], adj[part], mask[part], cell[part])
+    for ops, adj, mask, cell in arrays(graphs):
+        form = canonicalize(space, ops, adj, mask, cell)
         sums = form.mask & np.isin(form.ops, words.sums)
         links = contract(form.links, sums) > 0
         parts.append(set_features(space, form.ops, links, form.mask & ~sums, form.cell, letters))

@@ -12,13 +12,12 @@ from torch import Tensor
 from archrank.datasets.canonical import contract, ends, vocabulary
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.layers.arrays import arrays
 from archrank.encoders.registry import encoding
 
 # All subsets of up to 7 operations; of more operations, or on graphs of many nodes, sets of one, two and all.
 MOST_SETS = 127
 MOST_STEPS = 1 << 18
-# Node pairs of the architectures that are worked on at once.
-_AT_ONCE = 20_000_000
 
 
 @encoding("graf", family="features", head="gp")
@@ -48,15 +47,12 @@ def graf(graphs: Graphs, space: SearchSpace, *, redundant: bool = False) -> Tens
     has features of its own.
     """
     words = vocabulary(space)
-    ops, adj, mask, cell = (tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
-    chunk = max(1, _AT_ONCE // graphs.nodes**2)
     parts = []
-    for i in range(0, max(len(graphs), 1), chunk):
-        part = slice(i, i + chunk)
-        edges = adj[part] & mask[part, :, None] & mask[part, None, :]
-        sums = mask[part] & np.isin(ops[part], words.sums)
+    for ops, adj, mask, cell in arrays(graphs):
+        edges = adj & mask[:, :, None] & mask[:, None, :]
+        sums = mask & np.isin(ops, words.sums)
         links = contract(edges.astype(np.int32), sums) > 0
-        parts.append(set_features(space, ops[part], links, mask[part] & ~sums, cell[part], words.letters, redundant))
+        parts.append(set_features(space, ops, links, mask & ~sums, cell, words.letters, redundant))
     return torch.from_numpy(np.concatenate(parts)).to(graphs.device)
 
 

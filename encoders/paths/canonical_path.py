@@ -9,12 +9,12 @@ from torch import Tensor
 from archrank.datasets.canonical import canonicalize, contract, vocabulary
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.layers.arrays import arrays
 from archrank.encoders.paths.limits import limit_of, path_letters, supports_canonical
 from archrank.encoders.paths.path import check_seen, count
 from archrank.encoders.registry import encoding
 
 MOST = 1e6
-_AT_ONCE = 20_000_000
 
 
 @encoding("canonical_path", family="path", supports=supports_canonical)
@@ -36,12 +36,9 @@ def canonical_path(graphs: Graphs, space: SearchSpace, *, longest: int | None = 
     words = vocabulary(space)
     letters = path_letters(space, canonical=True)
     limit = limit_of(space, len(letters), longest)
-    ops, adj, mask, cell = (tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
-    chunk = max(1, _AT_ONCE // graphs.nodes**2)
     parts = []
-    for i in range(0, max(len(graphs), 1), chunk):
-        part = slice(i, i + chunk)
-        form = canonicalize(space, ops[part], adj[part], mask[part], cell[part])
+    for ops, adj, mask, cell in arrays(graphs):
+        form = canonicalize(space, ops, adj, mask, cell)
         links = contract(form.links, form.mask & np.isin(form.ops, words.sums))
         # Identities alone may now lead from input to output, whatever edges the space has.
         parts.append(torch.cat(count(space, form.ops, links, form.mask, form.cell, letters, limit, direct=True), 1))

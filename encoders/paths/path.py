@@ -18,6 +18,7 @@ from archrank.datasets.canonical import contract, ends, vocabulary
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.layers.arrays import arrays
 from archrank.encoders.paths.limits import (
     WIDEST,
     allowed,
@@ -111,16 +112,13 @@ def path_counts(graphs: Graphs, space: SearchSpace, longest: int | None = None, 
     """How many paths from input to output read as each sequence of operations: float32 [B, F] per block."""
     words = vocabulary(space)
     limit = limit_of(space, len(words.letters), longest)
-    ops, adj, mask, cell = (tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
-    chunk = max(1, _AT_ONCE // graphs.nodes**2)
     parts = []
-    for i in range(0, max(len(graphs), 1), chunk):
-        part = slice(i, i + chunk)
-        edges = adj[part] & mask[part, :, None] & mask[part, None, :]
+    for ops, adj, mask, cell in arrays(graphs):
+        edges = adj & mask[:, :, None] & mask[:, None, :]
         if faithful:
-            edges = _as_naslib_reads(edges, space, ops[part], mask[part], cell[part], words.letters)
-        links = contract(edges.astype(np.int32), mask[part] & np.isin(ops[part], words.sums))
-        parts.append(count(space, ops[part], links, mask[part], cell[part], words.letters, limit))
+            edges = _as_naslib_reads(edges, space, ops, mask, cell, words.letters)
+        links = contract(edges.astype(np.int32), mask & np.isin(ops, words.sums))
+        parts.append(count(space, ops, links, mask, cell, words.letters, limit))
     blocks = [torch.cat(block).to(graphs.device) for block in zip(*parts)]
     check_seen(blocks, space, limit)
     return blocks

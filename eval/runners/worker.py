@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from archrank.datasets.io.leaving import leave_with
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.groups import ensemble_id
 
@@ -40,7 +41,7 @@ def work(pipe: Connection, context: Context, runner: int) -> None:
     if training := os.fork():
         pipe.close()
         keep(training, runner)
-    threading.Thread(target=leave_with, args=(keeper,), daemon=True).start()
+    leave_with(keeper)
     serve(pipe, context)
 
 
@@ -64,13 +65,6 @@ def keep(training: int, runner: int) -> None:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code if code >= 0 else 1)
-
-
-def leave_with(keeper: int) -> None:
-    """End this process when its keeper was killed."""
-    while os.getppid() == keeper:
-        time.sleep(0.5)
-    os._exit(1)
 
 
 def serve(pipe: Connection, context: Context) -> None:
