@@ -42,8 +42,16 @@ class Edges:
 class Slots(Edges):
     """One slot for every edge the space has room for: who sends and who receives is a matrix that all graphs share.
 
-    Products with it are one call for all members, without scattering, and the same sum in the same order every time; in
-    a compiled program tables take their place.
+    With `start` and `end` [E, V] the one-hot rows of where a slot's edge starts and ends, and `there` [B, E] the slots
+    that a graph fills:
+
+        senders(x)[b, e] = x[b, source of e] = (start @ x[b])[e]
+        pair(s, t)[b, e] = s[b, source of e] + t[b, target of e] = ([start, end] @ [s[b]; t[b]])[e]
+        sum_in(y)[b, v]  = sum over e into v, there, of y[b, e]  = ((end * there[b])^T @ y[b])[v]
+
+    A product with a matrix of zeros and ones is one call for all members, without scattering, and sums in the same
+    order every time. In a compiled program the same rows are looked up in tables instead, `source` and `target` of a
+    slot, and `leaving` and `entering`, the slots of a node, by which the derivative is a look-up too (`row_sums`).
     """
 
     def __init__(self, graphs: Graphs, ends: Tensor, at: Tensor, both_ways: bool) -> None:

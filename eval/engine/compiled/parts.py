@@ -181,43 +181,45 @@ def _places(module: nn.Module, named: Iterable[tuple[str, Tensor]]) -> list[tupl
 
 
 class _Slot(int):
-    """Stands for a tensor of a taken-apart value."""
+    """Stands for a tensor of a taken-apart value: its place in the list of tensors."""
 
 
 def _take_apart(value: Any, tensors: list[Tensor], structure: list[Any]) -> Any:
     """`value` with its tensors moved to `tensors` and replaced by slots; `structure` gets what else tells two values
     apart."""
-    if isinstance(value, Tensor):
-        tensors.append(value)
-        structure.append("tensor")
+
+    def slot(tensor: Tensor) -> _Slot:
+        tensors.append(tensor)
         return _Slot(len(tensors) - 1)
-    structure.append(type(value))
-    if isinstance(value, Mapping):
-        structure.append(tuple(value))
-        return {name: _take_apart(part, tensors, structure) for name, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        structure.append(len(value))
-        parts = [_take_apart(part, tensors, structure) for part in value]
-        return parts if isinstance(value, list) else type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    if hasattr(value, "__dict__") and not isinstance(value, (type, nn.Module)) and not callable(value):
-        shell = copy.copy(value)
-        object.__setattr__(shell, "__dict__", _take_apart(vars(value), tensors, structure))
-        return shell
-    structure.append(getattr(value, "__qualname__", None) or repr(value))
-    return value
+
+    return _rebuilt(value, slot, structure.append)
 
 
 def _put_together(value: Any, tensors: Any) -> Any:
     """The inverse of `_take_apart`, with other tensors."""
-    if isinstance(value, _Slot):
-        return tensors[value]
-    if isinstance(value, dict):
-        return {name: _put_together(part, tensors) for name, part in value.items()}
+    return _rebuilt(value, lambda slot: tensors[slot], lambda _: None)
+
+
+def _rebuilt(value: Any, leaf: Callable[[Any], Any], note: Callable[[Any], None]) -> Any:
+    """`value` with `leaf(...)` in place of every tensor or slot in it, through mappings, sequences and attributes of
+    objects. note: called with what tells two values apart: types, keys, lengths and plain values, in order.
+
+    `torch.utils._pytree` stops at objects that nobody registered, such as `layers.edges.Edges`; this goes into them.
+    """
+    if isinstance(value, (Tensor, _Slot)):
+        note("tensor")
+        return leaf(value)
+    note(type(value))
+    if isinstance(value, Mapping):
+        note(tuple(value))
+        return {name: _rebuilt(part, leaf, note) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        parts = [_put_together(part, tensors) for part in value]
+        note(len(value))
+        parts = [_rebuilt(part, leaf, note) for part in value]
         return parts if isinstance(value, list) else type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     if hasattr(value, "__dict__") and not isinstance(value, (type, nn.Module)) and not callable(value):
         shell = copy.copy(value)
-        object.__setattr__(shell, "__dict__", _put_together(vars(value), tensors))
+        object.__setattr__(shell, "__dict__", _rebuilt(vars(value), leaf, note))
         return shell
+    note(getattr(value, "__qualname__", None) or repr(value))
     return value
