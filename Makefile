@@ -38,7 +38,7 @@ test: env
 lint: env links
 	$(BIN)/ruff check archrank datasets encoders eval reports tests tools
 	$(BIN)/ruff format --check --quiet archrank datasets encoders eval reports tests tools
-	$(BIN)/mypy .links/archrank tools
+	$(BIN)/mypy .links/archrank tools tests
 
 # mypy and editors follow real folders only: a git-ignored tree of links shows them the package as it installs.
 links:

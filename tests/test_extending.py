@@ -80,7 +80,7 @@ def archrank(tmp_path_factory):
             [sys.executable, "-m", "archrank", *words], cwd=place, env=environment, capture_output=True, text=True
         )
 
-    call.place = place
+    vars(call)["place"] = place
     return call
 
 

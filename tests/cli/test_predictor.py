@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_damaged_and_hostile_files_are_one_line(cells, tmp_path):
 
     refused("from another version", text="[" * 100_000)
     refused("from another version", text="null")
-    for field, values in {
+    wrong: dict[str, list[Any]] = {
         "encoder": [3, None],
         "options": [[], {"nonsense": 1}],
         "config": [{"dim": "x"}, {"dim": 10**7}, {"dim": -1}],
@@ -183,7 +184,8 @@ def test_damaged_and_hostile_files_are_one_line(cells, tmp_path):
         "space": [None, {"name": "x"}],
         "direction": ["up"],
         "version": [2],
-    }.items():
+    }
+    for field, values in wrong.items():
         for value in values:
             if not (field == "layers" and value == {}) and not (field == "head" and value == "nonsense["):
                 refused("p.safetensors|option of encoder|encoder gcn", header={field: value})

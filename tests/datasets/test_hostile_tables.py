@@ -23,7 +23,7 @@ from archrank.datasets import catalog
 from archrank.datasets.benchmark import read_benchmark, write_benchmark
 from archrank.datasets.custom.files import read_custom
 from archrank.datasets.errors import ArchrankError, DataError
-from archrank.datasets.io import bounded, pair, safe_pickle
+from archrank.datasets.io import bounded, safe_pickle
 from tests.datasets.test_benchmark import table
 
 
@@ -174,7 +174,7 @@ def test_an_import_that_is_killed_leaves_the_old_table_or_the_new_one(tmp_path, 
             raise KeyboardInterrupt
         real(source, target)
 
-    monkeypatch.setattr(pair.os, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(KeyboardInterrupt):
         write_benchmark(tmp_path, frame.assign(accuracy=[3.0, 2.0, 1.0]), card)
     monkeypatch.undo()

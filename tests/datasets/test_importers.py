@@ -15,6 +15,7 @@ from archrank.datasets.canonical import isomorphism_key
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers import deepnets1m, hwnasbench, nasbench101, nnlqp
 from archrank.datasets.io import bounded
+from archrank.datasets.io.onnx import parse_onnx
 from tests.datasets.test_made_releases import NETWORK, deepnets, onnx
 from tests.datasets.test_nats_hw import ARCHS, hardware
 
@@ -151,7 +152,7 @@ def test_networks_outside_the_folder_and_data_outside_a_network_are_not_opened(t
     path = b"\x0a\x08location\x12\x0b/etc/passwd"
     tensor = b"\x42\x01w" + b"\x6a" + bytes([len(path)]) + path + b"\x70\x01"
     plain = onnx(NETWORK)
-    assert nnlqp.parse_onnx(plain, "a") == nnlqp.parse_onnx(_with_initializer(plain, tensor), "a")
+    assert parse_onnx(plain, "a") == parse_onnx(_with_initializer(plain, tensor), "a")
 
 
 def _with_initializer(model, tensor):

@@ -30,7 +30,8 @@ def bias(rows: int, code: int) -> Tensor:
 def fill(tensor: Tensor, code: int) -> None:
     """Fill a matrix (out x in) or a bias by the rule of its rank."""
     with torch.no_grad():
-        tensor.copy_(weight(*tensor.shape, code) if tensor.dim() == 2 else bias(len(tensor), code))
+        width = tensor.shape[-1]
+        tensor.copy_(weight(len(tensor), width, code) if tensor.dim() == 2 else bias(len(tensor), code))
 
 
 def fill_linear(layer: torch.nn.Linear, code: int) -> None:

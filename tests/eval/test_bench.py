@@ -25,8 +25,8 @@ from archrank.eval.bench.results import Results, read, read_all
 from archrank.eval.bench.subject import prepare
 from archrank.eval.bench.summary import growth, ratios, spread
 from archrank.eval.bench.worker import Worker
+from archrank.eval.engine.heads.layers import Head
 from archrank.eval.engine.network import Network
-from archrank.eval.engine.recipes import Head
 from archrank.reports.bench_page import write_page
 from tests.tool import tool
 

@@ -1,4 +1,5 @@
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,7 +146,7 @@ def test_values_are_taken_apart_and_put_together():
             self.tensor, self.count = tensor, 3
 
     a, b = torch.zeros(2), torch.ones(3)
-    value = ({"x": [a, None], "y": Held(b)}, "word", 2.5)
+    value: Any = ({"x": [a, None], "y": Held(b)}, "word", 2.5)
     tensors, structure = [], []
     apart = parts._take_apart(value, tensors, structure)
     assert tensors == [a, b] and value[1] in str(structure)

@@ -26,6 +26,7 @@ WITH_STD = {"gp", "dngo", "forest", "quantile_forest", "knn"}
 
 def installed(name):
     head = HEADS[name]
+    assert isinstance(head, Regressor)
     if head.requires and importlib.util.find_spec(head.requires) is None:
         pytest.skip(f"{head.requires} is not installed (extra archrank[boosting])")
 
@@ -65,8 +66,10 @@ def test_far_from_the_labels_a_head_is_less_sure(name):
 def test_a_forests_deviation_is_that_of_the_mixture_of_its_leaves():
     features, labels = problem(40)
     fitted = fit_regressor("forest", features, labels, 0, {"trees": 7})
-    model = fitted.model
-    assert isinstance(model, RandomForestRegressor) and len(model.estimators_) == 7
+    model = vars(fitted)["model"]
+    assert (
+        isinstance(fitted, FittedWithStd) and isinstance(model, RandomForestRegressor) and len(model.estimators_) == 7
+    )
     row, pooled = problem(1, seed=5)[0], []
     for tree in model.estimators_:
         leaf = tree.apply(row.astype(np.float32))[0]
@@ -81,6 +84,7 @@ def test_nearest_neighbours_by_hand():
     fitted = fit_regressor("knn", features, labels, 0, {"neighbours": 3})
     weights = np.array([1 / 2, 1 / 1, 1 / 1]) / 2.5
     mean = weights @ [1, 2, 4]
+    assert isinstance(fitted, FittedWithStd)
     assert fitted.predict(np.array([[2.0], [3.0]])) == pytest.approx([mean, 4.0])
     assert fitted.std(np.array([[2.0], [3.0]])) == pytest.approx(
         [np.sqrt(weights @ (np.array([1, 2, 4]) - mean) ** 2), 0.0]
@@ -91,7 +95,9 @@ def test_nearest_neighbours_by_hand():
 def test_few_labels_are_enough_for_every_head():
     features, labels = problem(8)
     for name in REGRESSORS:
-        if name != "none" and (not HEADS[name].requires or importlib.util.find_spec(HEADS[name].requires)):
+        head = HEADS[name]
+        assert isinstance(head, Regressor)
+        if name != "none" and (not head.requires or importlib.util.find_spec(head.requires)):
             assert np.isfinite(fit_regressor(name, features, labels, 0).predict(features)).all()
 
 

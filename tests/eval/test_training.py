@@ -67,6 +67,7 @@ class Stateful(TwoWay):
     def __init__(self, space):
         super().__init__(space)
         self.project = torch.randn(16, 4)
+        self.scale: torch.Tensor
         self.register_buffer("scale", torch.ones(4))
 
     def forward(self, graphs):

@@ -4,6 +4,7 @@ predictions are means."""
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ def trials(taus: dict[str, tuple[float, ...]], spaces: tuple[str, ...] = ("u",))
     )  # fmt: skip
 
 
-def words(parts: tuple[object, ...]) -> str:
+def words(parts: tuple[Any, ...]) -> str:
     return "".join(part if isinstance(part, str) else part.text for part in parts)
 
 

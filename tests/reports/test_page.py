@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -233,7 +234,7 @@ def trials_of(taus: dict[str, tuple[float, ...]], spaces: tuple[str, ...] = ("u"
     return pd.DataFrame(rows)
 
 
-def words(parts: tuple[object, ...]) -> str:
+def words(parts: tuple[Any, ...]) -> str:
     return "".join(part if isinstance(part, str) else part.text for part in parts)
 
 

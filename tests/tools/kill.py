@@ -120,7 +120,7 @@ class Forked:
         os.dup2(file, 1)
         os.dup2(file, 2)
         torch.set_num_threads(1)
-        processes.get_context = lambda _: get_context("fork")  # type: ignore[assignment]
+        processes.get_context = lambda _: get_context("fork")  # type: ignore[attr-defined]
         try:
             os.write(1, f"{run(plan, store, workers=2, retry_failed=True).failed} failed".encode())
             return 0

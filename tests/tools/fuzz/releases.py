@@ -176,7 +176,7 @@ def spoil(path: Path, rng: random.Random) -> None:
                 data = zipped(other(members, rng))
             case ".tar" | ".gz":
                 with tarfile.open(path) as archive:
-                    members = {member.name: archive.extractfile(member).read() for member in archive if member.isreg()}  # type: ignore[union-attr]
+                    members = {member.name: archive.extractfile(member).read() for member in archive if member.isreg()}
                 data = tarred(
                     other(members, rng),
                     "w:gz" if path.suffix == ".gz" else "w",
