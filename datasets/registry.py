@@ -10,9 +10,6 @@ is imported when its entry is first used.
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +20,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from archrank.datasets.errors import ArchrankError, one_line, unknown
 from archrank.datasets.io.paths import is_file
+from archrank.datasets.plugins.identity import source_hash
+from archrank.datasets.plugins.loading import import_file, import_module
 from archrank.datasets.source_text import Definition, Option, checked_options, definitions, module_file
 
 T = TypeVar("T")
@@ -56,9 +55,9 @@ class Entry:
 
     @property
     def source(self) -> str:
-        """sha256 of its source file; empty for a built-in one, for which archrank's version stands, and where there is
-        no file."""
-        return "" if self.built_in or self.path is None else hashlib.sha256(self.path.read_bytes()).hexdigest()
+        """sha256 of its source file and of what that is built on (`plugins.identity`); empty for a built-in one, for
+        which archrank's version stands, and where there is no file."""
+        return "" if self.built_in or self.path is None else source_hash(self.path)
 
     def validate(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """`options` with values of the declared types, without those that equal their default; ArchrankError names what
@@ -69,7 +68,7 @@ class Entry:
         """Import its module and return the object. ArchrankError, one line, if that fails."""
         module, _, name = self.place.rpartition(":")
         try:
-            loaded = import_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
+            loaded = import_file(Path(module).resolve()) if module.endswith(".py") else import_module(module)
             return getattr(loaded, name)
         except ArchrankError:
             raise
@@ -201,19 +200,3 @@ class Registry(Mapping[str, T], Generic[T]):
 @cache
 def _points(group: str) -> tuple[EntryPoint, ...]:
     return tuple(sorted(entry_points(group=group), key=lambda point: (point.name, point.value)))
-
-
-def import_file(path: Path) -> Any:
-    """The module of a file outside any package, imported once for every content that it has."""
-    name = f"archrank_file_{hashlib.sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:24]}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]

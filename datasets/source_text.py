@@ -7,7 +7,7 @@ import ast
 import json
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, Literal, Union
 from archrank.datasets.errors import ArchrankError, unknown
 from archrank.datasets.io.paths import is_file, is_folder
 
-PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": None}
+PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
 MOST_BYTES = 8 << 20
 SUMMARIES = ("summary", "description", "title")
 
@@ -176,31 +176,61 @@ def keyword_options(node: ast.ClassDef | ast.FunctionDef, constants: Mapping[str
             except ValueError:
                 text = ast.unparse(default)
                 value = constants.get(text, text)
-        options[argument.arg] = Option(plain_type(argument.annotation), value, default is None)
+        try:
+            kind = annotated(argument.annotation)
+        except Unknown:
+            kind = None
+        options[argument.arg] = Option(kind, value, default is None)
     return options
 
 
-def plain_type(node: ast.expr | None) -> Any:
-    """The Python type an annotation stands for, or None where it is not made of int, float, bool, str, Literal, tuple,
-    list and `|`."""
-    if isinstance(node, ast.Name) and node.id in PLAIN:
-        return PLAIN[node.id]
-    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        if node.value.id == "Literal":
+class Unknown(Exception):
+    """What an expression stands for cannot be told from the text."""
+
+
+def annotated(node: ast.expr | None, value: Callable[[ast.expr], Any] = ast.literal_eval) -> Any:
+    """The type that an annotation stands for: int, float, bool, str, None, Literal, tuple, list, Optional, Union and
+    `|` of these.
+
+    value: gives the literals inside `Literal[...]`, of an expression; where it knows constants, by their names too.
+    None for no annotation. Raises Unknown for any other.
+    """
+    if node is None:
+        return None
+    if isinstance(node, ast.Constant):
+        if node.value is None:
+            return type(None)
+        if isinstance(node.value, str):
             try:
-                return Literal[tuple(ast.literal_eval(item) for item in inner)]
-            except ValueError:  # a name, whose value stands elsewhere
-                return None
-        if node.value.id in ("tuple", "list") and (item := plain_type(inner[0])) is not None:
-            return tuple[item, ...] if node.value.id == "tuple" else list[item]  # type: ignore[valid-type]
+                return annotated(ast.parse(node.value, mode="eval").body, value)
+            except SyntaxError:
+                raise Unknown from None
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        parts = [
-            type(None) if isinstance(part, ast.Constant) and part.value is None else plain_type(part)
-            for part in (node.left, node.right)
-        ]
-        return None if None in parts else Union[tuple(parts)]  # noqa: UP007
-    return None
+        return Union[annotated(node.left, value), annotated(node.right, value)]  # noqa: UP007
+    name = ast.unparse(node.value if isinstance(node, ast.Subscript) else node).rpartition(".")[2]
+    if not isinstance(node, ast.Subscript):
+        if name in PLAIN:
+            return PLAIN[name]
+        raise Unknown
+    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if name == "Literal":
+        try:
+            values = [value(item) for item in inner]
+        except ValueError:  # a name, whose value stands elsewhere
+            raise Unknown from None
+        return Literal[tuple(item for one in values for item in (one if isinstance(one, tuple) else [one]))]
+    if name == "Optional":
+        return Union[annotated(inner[0], value), None]  # noqa: UP007
+    if name == "Union":
+        return Union[tuple(annotated(item, value) for item in inner)]  # noqa: UP007
+    if name.lower() == "list":
+        return list[annotated(inner[0], value)]  # type: ignore[misc]
+    if name.lower() == "tuple":
+        ends = isinstance(inner[-1], ast.Constant) and inner[-1].value is Ellipsis
+        if ends:
+            return tuple[annotated(inner[0], value), ...]  # type: ignore[misc]
+        return tuple[tuple(annotated(item, value) for item in inner)]  # type: ignore[misc]
+    raise Unknown
 
 
 def checked_options(what: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:

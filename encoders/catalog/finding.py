@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from archrank.datasets.errors import ArchrankError, unknown
+from archrank.datasets.plugins.syntax import ENCODERS
 from archrank.datasets.source_text import module_file
 from archrank.encoders.catalog.info import EncoderInfo, Reach
 from archrank.encoders.catalog.reading import read
 from archrank.encoders.catalog.scanning import named, scan
-from archrank.encoders.catalog.syntax import ENCODERS
 
 
 @lru_cache(maxsize=1)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from archrank.datasets.errors import ArchrankError, one_line
+from archrank.datasets.plugins.identity import source_hash
+from archrank.datasets.plugins.loading import import_file, import_module
 from archrank.datasets.source_text import Option, checked_options
-from archrank.encoders.catalog.identity import source_hash
-from archrank.encoders.catalog.loading import import_file, import_module
 from archrank.encoders.reserved import RESERVED
 
 HOOKS = ("paper_recipe", "paper_config", "twins", "auxiliary_loss", "compare", "states", "supports")

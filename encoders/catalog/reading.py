@@ -11,11 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import ArchrankError, one_line
-from archrank.datasets.source_text import Option, summary
+from archrank.datasets.source_text import Option, Unknown, annotated, summary
 from archrank.encoders.catalog.apart import apart
 from archrank.encoders.catalog.info import HOOKS, EncoderInfo, where
 from archrank.encoders.catalog.scanning import optional
-from archrank.encoders.catalog.syntax import Unknown, annotated
 from archrank.encoders.registry import MARK, Mark
 
 if TYPE_CHECKING:
@@ -91,12 +90,19 @@ def confirm(info: EncoderInfo) -> None:
 def unsupported(info: EncoderInfo, config: dict[str, Any], benchmark: Benchmark) -> str | None:
     """Why an encoder cannot hold a benchmark's architectures, in its own words (its `supports`), or None.
 
-    A plug-in is asked only where its code may run (`info.reach`).
+    A plug-in is asked only where its code may run (`info.reach`); a built-in encoder always, without importing the
+    module it lies in where its `supports` is a function of another one.
     """
-    if info.limits and info.origin == "built-in":
-        module, _, function = info.limits.partition(":")
-        return asked(getattr(import_module(module), function), config, benchmark)
-    if info.origin == "built-in" or info.reach == "text" or not (info.limits or "supports" in info.hooks):
+    if not (info.limits or "supports" in info.hooks):
+        return None
+    if info.origin == "built-in":
+        module, _, function = (info.limits or "").partition(":")
+        return (
+            asked(getattr(import_module(module), function), config, benchmark)
+            if module
+            else ask(info, config, benchmark)
+        )
+    if info.reach == "text":
         return None
     return (
         ask(info, config, benchmark)
@@ -162,7 +168,7 @@ def _type_text(annotation: Any) -> str:
 
 def _type(text: str) -> Any:
     try:
-        return None if text == "_empty" else annotated(None, ast.parse(text, mode="eval").body)
+        return None if text == "_empty" else annotated(ast.parse(text, mode="eval").body)
     except (Unknown, SyntaxError):
         return None
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from archrank.datasets.errors import unknown
-from archrank.datasets.source_text import Option, summary
+from archrank.datasets.plugins.syntax import Definition, bindings, lookup, tree, value
+from archrank.datasets.source_text import Option, Unknown, annotated, summary
 from archrank.encoders.catalog.info import HOOKS, EncoderInfo
-from archrank.encoders.catalog.syntax import Definition, Unknown, annotated, bindings, lookup, tree, value
 from archrank.encoders.registry import Mark
 
 # Bases that bring neither options nor hooks, and decorators that leave both alone.
@@ -31,6 +32,7 @@ class _Reading:
     options: dict[str, Option] = field(default_factory=dict)
     hooks: dict[str, bool] = field(default_factory=dict)
     open: list[str] = field(default_factory=list)
+    limits: str | None = None  # where the function lies that its `supports` names
     passes_on: bool = True  # whether keyword arguments still reach the next class's `__init__`
 
 
@@ -66,6 +68,7 @@ def _describe(path: Path, node: Definition, module: str | None, origin: str) -> 
     reading = _Reading()
     mark, limits = _mark(path, node, reading)
     _read(path, node, reading, 16)
+    limits = limits or reading.limits or None
     doc = (ast.get_docstring(node) or "").strip()
     hooks = tuple(hook for hook in HOOKS if reading.hooks.get(hook))
     return EncoderInfo(
@@ -123,7 +126,18 @@ def _mark(path: Path, node: Definition, reading: _Reading) -> tuple[Mark, str | 
 def _function(path: Path, name: str) -> str:
     """`module:name` of a function that a file imports from a module by its whole name; `:name` of any other."""
     statement = bindings(path).get(name)
-    return f"{statement.module if isinstance(statement, ast.ImportFrom) and not statement.level else ''}:{name}"
+    if not isinstance(statement, ast.ImportFrom) or statement.level:
+        return f":{name}"
+    original = next((alias.name for alias in statement.names if alias.asname == name), name)
+    return f"{statement.module}:{original}"
+
+
+def _named_function(path: Path, given: ast.expr | None) -> str:
+    """The same of `staticmethod(name)`, which a class assigns; empty where it does otherwise, and is asked itself."""
+    if not (isinstance(given, ast.Call) and ast.unparse(given.func) == "staticmethod" and len(given.args) == 1):
+        return ""
+    place = _function(path, ast.unparse(given.args[0]))
+    return "" if place.startswith(":") else place
 
 
 def _read(path: Path, node: Definition, reading: _Reading, depth: int) -> None:
@@ -139,6 +153,8 @@ def _read(path: Path, node: Definition, reading: _Reading, depth: int) -> None:
             reading.hooks.setdefault(
                 name, given is None or not (isinstance(given, ast.Constant) and given.value is None)
             )
+            if name == "supports" and reading.limits is None:
+                reading.limits = _named_function(path, given)
         if name == "__init__" and reading.passes_on:
             init = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == name), None)
             if init is None or init.decorator_list:
@@ -183,7 +199,7 @@ def _options(path: Path, function: ast.FunctionDef, reading: _Reading) -> None:
         kind: Any = None
         given: Any = None
         try:
-            kind = annotated(path, argument.annotation)
+            kind = annotated(argument.annotation, partial(value, path))
         except Unknown:
             reading.open.append(f"the type of option {argument.arg}")
         try:

@@ -108,10 +108,12 @@ def variant(name: str, /, **fields: Any) -> Recipe:
 
 
 def content_hash(recipe: Recipe) -> str:
-    """sha256 over every field but the name."""
-    return hashlib.sha256(
-        json.dumps(recipe.model_dump(mode="json", exclude={"name"}), sort_keys=True).encode()
-    ).hexdigest()
+    """sha256 over every field but the name, and over the source of a loss or label transform from outside archrank."""
+    fields = recipe.model_dump(mode="json", exclude={"name"})
+    sources = [entry.source for entry in (LOSSES.find(recipe.loss), LABELS.find(recipe.labels))]
+    if any(sources):
+        fields["sources"] = sources
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def training_hash(choice: RecipeChoice, head: Head | None) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 
 from archrank.datasets import Benchmark, Split, load, make_split
 from archrank.datasets.errors import ArchrankError, message_of, one_line, without_surrogates
+from archrank.datasets.plugins.loading import effects
+from archrank.datasets.plugins.process_state import unchanged
 from archrank.encoders.catalog import confirm, where
-from archrank.encoders.catalog.loading import effects
-from archrank.encoders.catalog.process_state import unchanged
 from archrank.eval import metrics
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.recipes import Recipe, common_recipe

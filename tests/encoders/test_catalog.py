@@ -4,9 +4,9 @@ import pytest
 
 from archrank import encoder
 from archrank.datasets.errors import ArchrankError
+from archrank.datasets.plugins.identity import built_on
+from archrank.datasets.plugins.syntax import ENCODERS
 from archrank.encoders import catalog
-from archrank.encoders.catalog.identity import built_on
-from archrank.encoders.catalog.syntax import ENCODERS
 
 ENCODER = "\nraise RuntimeError('nobody may run this')\ndef E(graphs, space):\n    return graphs\n"
 

@@ -1,6 +1,7 @@
 """What a plan is told about an encoder and a space is what the encoder itself says there."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,22 @@ PAIRS = ("adjacency", "adjacency_categorical", "adjacency_continuous")
 def unfit(name, config, table):
     """Why a plan leaves a built-in encoder out of a table."""
     return catalog.unsupported(catalog.find(name)[0], config, table)
+
+
+def test_a_built_in_class_is_asked_too(tmp_path):
+    """Where its `supports` is a method of its own; where it is a function of another module, only that is imported."""
+    (tmp_path / "mine.py").write_text(SUPPORTS)
+    info = replace(catalog.find(f"{tmp_path}/mine.py:Narrow")[0], origin="built-in")
+    table = chains([9], 2)
+    assert catalog.unsupported(info, {"most": 3}, table) == "11 nodes are more than 3"
+    assert catalog.unsupported(info, {"most": 11}, table) is None
+    (tmp_path / "bare.py").write_text(
+        "from archrank import encoder\nfrom archrank.encoders.cross_attention.limits import supports as fits\n"
+        "@encoder('bare')\nclass Bare:\n    supports = staticmethod(fits)\n    raise RuntimeError('imported')\n"
+    )
+    info = replace(catalog.find(f"{tmp_path}/bare.py:Bare")[0], origin="built-in")
+    assert info.limits == "archrank.encoders.cross_attention.limits:supports"
+    assert "128" in catalog.unsupported(info, {}, chains([150], 2))
 
 
 SUPPORTS = """

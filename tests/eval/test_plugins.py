@@ -8,9 +8,9 @@ import time
 import pytest
 
 from archrank.datasets.errors import ArchrankError, one_line
+from archrank.datasets.plugins.loading import effects
 from archrank.encoders import catalog
 from archrank.encoders.catalog.apart import Apart
-from archrank.encoders.catalog.loading import effects
 from archrank.eval.runners.run import run
 from archrank.eval.trials.execute import probe
 from archrank.eval.trials.specs import parse
@@ -170,7 +170,7 @@ NAMES = (
 
 
 def test_the_process_is_as_it_was_after_a_plug_in_was_imported(tmp_path):
-    from archrank.encoders.catalog.process_state import _states
+    from archrank.datasets.plugins.process_state import _states
 
     before = [(name, get()) for name, get, _ in _states()]
     lay(tmp_path, {"enc.py": STATE + "change()\n" + ENCODER.format(name="e", value="1")})
@@ -201,10 +201,10 @@ def test_a_plug_in_that_trained_before_changes_nobodys_numbers(cells, tmp_path, 
         and after.read(mine.key).metrics == mine.metrics
         and after.read(mine.key).notes == mine.notes
     )
-    (loud,) = (record for record in after.records() if record.label == "loud")
-    assert loud.status == status, loud.error
+    (noisy,) = (record for record in after.records() if record.label == "loud")
+    assert noisy.status == status, noisy.error
     assert status == "failed" or any(
-        note.startswith("training it changed the process (threads, NumPy's") for note in loud.notes
+        note.startswith("training it changed the process (threads, NumPy's") for note in noisy.notes
     )
 
 

@@ -1,10 +1,21 @@
 """Recipes: by name and from a YAML file, whose content is part of a trial's key; every wrong field is one line."""
 
+import numpy as np
 import pytest
 
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders.catalog import find
-from archrank.eval.engine.recipes import COMMON, RECIPES, Recipe, check_hooks, make_recipe, resolve_recipe, variant
+from archrank.eval.engine.losses import LOSSES
+from archrank.eval.engine.recipes import (
+    COMMON,
+    RECIPES,
+    Recipe,
+    check_hooks,
+    content_hash,
+    make_recipe,
+    resolve_recipe,
+    variant,
+)
 from archrank.eval.runners.run import run
 from archrank.eval.trials.groups import shape
 from archrank.eval.trials.recipe_files import find_recipe
@@ -88,6 +99,30 @@ def test_an_edited_recipe_trains_again_and_an_equal_one_does_not(mine, cells, tm
     record = Store(tmp_path / "store").read(plan.trials[0].trial.key)
     told = record["recipe"] if isinstance(record, dict) else record.recipe
     assert told["updates"] == 3 and told["name"] == plan.trials[0].trial.recipe
+
+
+def test_a_loss_of_ones_own_is_in_the_key_by_its_source(cells, tmp_path):
+    """Also where the edit is in a file beside it, which it imports."""
+    (tmp_path / "scale.py").write_text("FACTOR = 1.0\n")
+    text = "from scale import FACTOR\nfrom archrank.eval.engine.losses import loss\n@loss('mine')\n"
+    (tmp_path / "mine.py").write_text(
+        text + "def mine(scores, labels):\n    return FACTOR * (scores - labels).mean(-1)\n"
+    )
+    place = f"{tmp_path}/mine.py:mine"
+
+    def key():
+        recipe = variant("own", loss=place, updates=2)
+        return (
+            make_plan(parse_list("gin"), benchmarks=[cells], budgets=[12], seeds=1, recipe=recipe).trials[0].trial.key
+        )
+
+    before = key()
+    assert key() == before and LOSSES[place](np.ones((1, 2)), np.zeros((1, 2))).tolist() == [1.0]
+    (tmp_path / "scale.py").write_text("FACTOR = 2.0  # edited\n")
+    assert key() != before
+    assert content_hash(COMMON) == (
+        "be279c8767e457759c20369a8ee82382fff03e71abc82cf926d8cded79399bd4"
+    )  # built-in ones are named, and change no key
 
 
 def test_batches_of_a_recipe_in_epochs_depend_on_the_budget(mine, cells):

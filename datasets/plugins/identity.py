@@ -1,4 +1,5 @@
-"""What an encoder is: a hash over its file and the files that it is built on, as their text says it. Nothing is run."""
+"""What an encoder, or anything else of a user's, is: a hash over its file and the files that it is built on, as their
+text says it. Nothing is run."""
 
 from __future__ import annotations
 
@@ -8,14 +9,22 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from archrank.encoders.catalog.syntax import ENCODERS, HOMES, module_file, package_root, split, tree
+from archrank.datasets.plugins.syntax import DATASETS, ENCODERS, HOMES, module_file, package_root, split, tree
 
-# Nothing that an encoder computes depends on these, whoever imports them: the decorators, this catalogue, and errors.
-NEUTRAL = frozenset([ENCODERS / "registry.py", *(ENCODERS / "catalog").glob("*.py"), HOMES["datasets"] / "errors.py"])
+# Nothing that an encoder computes depends on these, whoever imports them: the decorators, the catalogue, this package,
+# and errors.
+NEUTRAL = frozenset(
+    [
+        ENCODERS / "registry.py",
+        *(ENCODERS / "catalog").glob("*.py"),
+        *(DATASETS / "plugins").glob("*.py"),
+        DATASETS / "errors.py",
+    ]
+)
 
 
 def source_hash(path: Path) -> str:
-    """sha256 over an encoder's file and every file it is built on (see `built_on`)."""
+    """sha256 over a file and every file it is built on (see `built_on`)."""
     return _hash(tuple((part, part.stat().st_mtime_ns) for part in built_on(path)))
 
 

@@ -6,17 +6,17 @@ import ast
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any
 
-import archrank.datasets
 from archrank.datasets.io.paths import is_file
-from archrank.datasets.source_text import parsed
+from archrank.datasets.source_text import Unknown, parsed
 
-ENCODERS = Path(__file__).resolve().parent.parent
+# They lie side by side in the repository and as installed.
+DATASETS = Path(__file__).resolve().parent.parent
+ENCODERS = DATASETS.parent / "encoders"
 # Packages of archrank whose modules an encoder may be built on.
-HOMES = {"encoders": ENCODERS, "datasets": Path(archrank.datasets.__file__).resolve().parent}
+HOMES = {"encoders": ENCODERS, "datasets": DATASETS}
 INSTALLED = ("site-packages", "dist-packages")
-PLAIN = {"int": int, "float": float, "bool": bool, "str": str, "None": type(None)}
 Definition = ast.ClassDef | ast.FunctionDef
 
 
@@ -126,10 +126,6 @@ def _changes_path(path: Path) -> bool:
     )
 
 
-class Unknown(Exception):
-    """What an expression stands for cannot be told from the text."""
-
-
 def value(path: Path, node: ast.expr) -> Any:
     """The literal that an expression of a file is, or that a name in it was given there or in a followed file. Raises
     Unknown."""
@@ -141,42 +137,3 @@ def value(path: Path, node: ast.expr) -> Any:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         raise Unknown from None
-
-
-def annotated(path: Path | None, node: ast.expr | None) -> Any:
-    """The type that an annotation stands for: int, float, bool, str, None, Literal, tuple, list, Optional, Union and
-    `|` of these.
-
-    None for no annotation. Raises Unknown for any other. path: the file, in which names of constants are looked up.
-    """
-    if node is None:
-        return None
-    if isinstance(node, ast.Constant):
-        if node.value is None:
-            return type(None)
-        if isinstance(node.value, str):
-            try:
-                return annotated(path, ast.parse(node.value, mode="eval").body)
-            except SyntaxError:
-                raise Unknown from None
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return Union[annotated(path, node.left), annotated(path, node.right)]  # noqa: UP007
-    name = ast.unparse(node.value if isinstance(node, ast.Subscript) else node).rpartition(".")[2]
-    if not isinstance(node, ast.Subscript):
-        if name in PLAIN:
-            return PLAIN[name]
-        raise Unknown
-    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    if name == "Literal":
-        values = [ast.literal_eval(item) if path is None else value(path, item) for item in inner]
-        return Literal[tuple(item for one in values for item in (one if isinstance(one, tuple) else [one]))]
-    if name == "Optional":
-        return Union[annotated(path, inner[0]), None]  # noqa: UP007
-    if name == "Union":
-        return Union[tuple(annotated(path, item) for item in inner)]  # noqa: UP007
-    if name.lower() == "list":
-        return list[annotated(path, inner[0])]  # type: ignore[misc]
-    if name.lower() == "tuple":
-        ends = isinstance(inner[-1], ast.Constant) and inner[-1].value is Ellipsis
-        return tuple[annotated(path, inner[0]), ...] if ends else tuple[tuple(annotated(path, item) for item in inner)]  # type: ignore[misc]
-    raise Unknown

@@ -21,9 +21,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from archrank.encoders.catalog.identity import built_on, source_hash
-from archrank.encoders.catalog.process_state import unchanged
-from archrank.encoders.catalog.syntax import INSTALLED, package_root
+from archrank.datasets.plugins.identity import built_on, source_hash
+from archrank.datasets.plugins.process_state import unchanged
+from archrank.datasets.plugins.syntax import INSTALLED, package_root
 
 PREFIX = "archrank_plugin_"
 
