@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+# Its name, how it is read, and how it is put back.
+State = tuple[str, Callable[[], Any], Callable[[Any], Any]]
 OF_PYTORCH = ("TORCHINDUCTOR_CACHE_DIR",)  # variables that PyTorch sets by itself when it is first used
 
 
@@ -21,8 +23,8 @@ def unchanged() -> Iterator[list[str]]:
     changed.
 
     That is: PyTorch's default dtype and device, gradient and anomaly mode, threads, matmul precision, deterministic and
-    cuDNN flags; NumPy's error state; warning filters, `sys.path`, the environment, the working directory, signal
-    handlers, the recursion limit and the standard streams.
+    cuDNN flags, where PyTorch is imported before the block; NumPy's error state; warning filters, `sys.path`, the
+    environment, the working directory, signal handlers, the recursion limit and the standard streams.
     """
     changed: list[str] = []
     before = [(name, get(), get, put) for name, get, put in _states()]
@@ -36,12 +38,29 @@ def unchanged() -> Iterator[list[str]]:
                     put(value)
 
 
-def _states() -> list[tuple[str, Callable[[], Any], Callable[[Any], Any]]]:
+def _states() -> list[State]:
     import numpy as np
+
+    states: list[State] = [
+        *(_states_of_torch() if "torch" in sys.modules else []),
+        ("NumPy's error state", np.geterr, lambda value: np.seterr(**value)),
+        ("warning filters", _filters, _put_filters),
+        ("sys.path", lambda: [*sys.path], lambda value: sys.path.__setitem__(slice(None), value)),
+        ("environment", _environment, _put_environment),
+        ("working directory", _folder, os.chdir),
+        ("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+        ("standard streams", lambda: (sys.stdin, sys.stdout, sys.stderr), _put_streams),
+    ]
+    if threading.current_thread() is threading.main_thread():  # only it may set a handler
+        states.append(("signal handlers", _handlers, _put_handlers))
+    return states
+
+
+def _states_of_torch() -> list[State]:
     import torch
 
     cudnn = torch.backends.cudnn
-    states: list[tuple[str, Callable[[], Any], Callable[[Any], Any]]] = [
+    return [
         ("default dtype", torch.get_default_dtype, torch.set_default_dtype),
         # Set to None, and not to "cpu", there is no default device at all, as in a fresh process.
         (
@@ -62,17 +81,7 @@ def _states() -> list[tuple[str, Callable[[], Any], Callable[[Any], Any]]]:
             lambda value: torch.use_deterministic_algorithms(value[0], warn_only=value[1]),
         ),
         ("cuDNN flags", lambda: (cudnn.enabled, cudnn.benchmark, cudnn.deterministic), _put_cudnn),
-        ("NumPy's error state", np.geterr, lambda value: np.seterr(**value)),
-        ("warning filters", _filters, _put_filters),
-        ("sys.path", lambda: [*sys.path], lambda value: sys.path.__setitem__(slice(None), value)),
-        ("environment", _environment, _put_environment),
-        ("working directory", _folder, os.chdir),
-        ("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
-        ("standard streams", lambda: (sys.stdin, sys.stdout, sys.stderr), _put_streams),
     ]
-    if threading.current_thread() is threading.main_thread():  # only it may set a handler
-        states.append(("signal handlers", _handlers, _put_handlers))
-    return states
 
 
 def _put_cudnn(flags: tuple[bool, bool, bool]) -> None:

@@ -56,6 +56,8 @@ class EncoderInfo:
 
     def load(self) -> Any:
         """Import the encoder's module and return the class or function. ArchrankError, one line, if that fails."""
+        import torch  # noqa: F401  # before a plug-in: what that changes of PyTorch's state is then put back
+
         try:
             return getattr(import_module(self.module) if self.module else import_file(self.path), self.object)
         except (ArchrankError, KeyboardInterrupt):
