@@ -57,16 +57,24 @@ def main() -> int:
 
 
 def _python(version: str) -> str | None:
-    """A Python of that version: this one, or one on the PATH."""
+    """A Python of that version: this one, one on the PATH, or one of pyenv's."""
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
-    return shutil.which(f"python{version}")
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [shutil.which(f"python{version}"), *map(str, pyenv.glob(f"{version}.*/bin/python"))]
+    return next((python for python in candidates if python and _runs(python)), None)
+
+
+def _runs(python: str) -> bool:
+    """Whether it is a Python, and not a shim for one that pyenv has switched off."""
+    return subprocess.run([python, "--version"], capture_output=True).returncode == 0
 
 
 def _tried(version: str, python: str, wheel: Path) -> bool:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ARCHRANK"))}
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([python, "-m", "venv", f"{folder}/env"], check=True)
+        # Its own packages only, also where this Python itself runs in a virtual environment.
+        subprocess.run([python, "-m", "venv", f"{folder}/env"], check=True, env=clean)
         own = f"{folder}/env/bin/python"
         for arguments in (["--no-deps", str(wheel)], LIGHT):
             subprocess.run(
