@@ -46,7 +46,7 @@ class EncoderInfo:
 
     @property
     def source(self) -> str:
-        """sha256 over the encoder's file and every file it is built on, however deep (`catalog.identity`)."""
+        """sha256 over the encoder's file and every file it is built on, however deep (`plugins.identity`)."""
         return source_hash(self.path)
 
     @property

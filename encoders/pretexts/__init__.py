@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import ArchrankError
+from archrank.datasets.plugins.identity import source_hash
 from archrank.datasets.registry import Entry, Registry
 from archrank.datasets.source_text import Option, checked_options
-from archrank.encoders.catalog.identity import source_hash
 
 if TYPE_CHECKING:
     from torch import nn
