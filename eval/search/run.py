@@ -15,9 +15,9 @@ from pathlib import Path
 
 from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError, one_line
+from archrank.datasets.io.leaving import leave_with
 from archrank.eval.engine.recipes import RecipeChoice
 from archrank.eval.runners.processes import environment, variables
-from archrank.eval.runners.worker import leave_with
 from archrank.eval.search.guided import ROLES
 from archrank.eval.search.plan import SearchPlan, SearchTask
 from archrank.eval.search.pool import Pool

@@ -1,5 +1,7 @@
 """Heads of searches: the fast fits are the models that a run fits."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -28,7 +30,7 @@ def regression(data, head, seed=0, labels=60):
 def test_the_process_is_that_of_the_head(data):
     item = regression(data, "gp")
     (fast,) = regress("gp", {}, [item])
-    slow = fit_regressor("gp", data[0][item.rows], item.labels, 0)
+    slow: Any = fit_regressor("gp", data[0][item.rows], item.labels, 0)
     assert np.abs(fast.mean - slow.predict(data[0])).max() < 0.05
     assert np.abs(fast.std / slow.std(data[0]) - 1).max() < 0.1
 
@@ -70,10 +72,10 @@ def test_the_written_gradient_of_dngo_is_that_of_its_loss(monkeypatch):
         def __init__(self, parameters, rate, fused):
             super().__init__(parameters, 0.0)
 
-        def step(self):
+        def step(self, closure=None):
             seen.append([parameter.grad.clone() for group in self.param_groups for parameter in group["params"]])
 
-    monkeypatch.setattr(dngo.torch.optim, "Adam", Watched)
+    monkeypatch.setattr(torch.optim, "Adam", Watched)
     dngo._train(parameters, inputs, goals.float(), [np.random.default_rng(m) for m in range(2)], 1)
     at = inputs
     for k in range(3):

@@ -297,8 +297,8 @@ def summarise(done: list[dict[str, object]], files: int) -> int:
     """Print what the rounds found; 1 if any of it is wrong."""
     kills: collections.Counter[str] = collections.Counter()
     for result in done:
-        kills.update(result["kills"])  # type: ignore[call-overload]
-    totals = {name: sum(result[name] for result in done) for name in ("lost", "doubled", "different")}  # type: ignore[misc]
+        kills.update(result["kills"])
+    totals = {name: sum(result[name] for result in done) for name in ("lost", "doubled", "different")}
     stays, wrong = ([item for result in done for item in result[name]] for name in ("stays", "wrong"))  # type: ignore[attr-defined]
     print(
         f"{len(done)} stores of {files} files, {sum(kills.values())} kills: "

@@ -146,7 +146,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
 def tarred(members: dict[str, bytes], mode: str, kind: bytes = tarfile.REGTYPE) -> bytes:
     """A tar archive."""
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode) as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=out, mode=mode) as archive:
         for name, data in members.items():
             member = tarfile.TarInfo(name)
             member.size, member.type, member.linkname = len(data), kind, "/etc/passwd"
