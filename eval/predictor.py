@@ -18,8 +18,9 @@ from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.eval import saved, saved_models
-from archrank.eval.engine.batching import Member, derive_seed
+from archrank.eval.engine.batching import Member
 from archrank.eval.engine.device import chosen_device
+from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.fitted import Encoded, Encoding, Model, Networks, joined
 from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall

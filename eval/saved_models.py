@@ -16,10 +16,11 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders import catalog
 from archrank.eval import saved
-from archrank.eval.engine.batching import Member, derive_seed
+from archrank.eval.engine.batching import Member
 from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.heads.layers import Head
 from archrank.eval.engine.network import Network
+from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.fitted import Encoded, Encoding, Model, Networks
 from archrank.eval.trials.job import TrainingJob, make_job
 from archrank.eval.trials.recipe_files import find_recipe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -12,7 +13,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.ensembling.noise import Dropout
 from archrank.encoders.layers.attention import masked_softmax
-from archrank.encoders.layers.norm import MaskedBatchNorm
+from archrank.encoders.layers.norm import MaskedBatchNorm, RealNodes
 from archrank.encoders.layers.pool import mean_pool
 from archrank.encoders.layers.sweep import Sweep, nodes_first
 from archrank.encoders.registry import encoder
@@ -116,14 +117,13 @@ class FlowerFormer(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, dim], or [B, 2 * dim] where architectures have two cells."""
-        order = torch.tensor(self.order, device=graphs.device)
-        ordered = Graphs(graphs.ops, graphs.adj, graphs.mask[..., order], graphs.cell[..., order])
-        return mean_pool(self._passed(graphs).transpose(-3, -2), ordered, self.cells)
+        ops, mask, cell = self._rows(graphs)
+        return mean_pool(self._passed(graphs).transpose(-3, -2), Graphs(ops, graphs.adj, mask, cell), self.cells)
 
     def states(self, graphs: Graphs) -> Tensor:
         """State of every node [B, V, dim], for pretexts that ask about nodes."""
-        places = torch.tensor(self.order, device=graphs.device).argsort()
-        return self._passed(graphs).transpose(-3, -2)[..., places, :]
+        found = self._passed(graphs)
+        return torch.stack([found[..., self.order.index(node), :, :] for node in range(len(self.order))], -2)
 
     def _passed(self, graphs: Graphs) -> Tensor:
         """States [V, B, dim], nodes in the order of the sweep."""
@@ -132,19 +132,27 @@ class FlowerFormer(nn.Module):
         allowed = graphs.derive("flowerformer/attend", self._attend)
         down = nodes_first(graphs.derive(f"flowerformer/{mode}/down", self._down), dtype)
         up = graphs.derive(f"flowerformer/{mode}/up", self._up)
-        order = torch.tensor(self.order, device=graphs.device)
-        ops, mask, cell = (tensor[..., order].transpose(-2, -1) for tensor in (graphs.ops, graphs.mask, graphs.cell))
+        ops, mask, cell = (row.transpose(-2, -1) for row in self._rows(graphs))
         real = [mask] if self.cells == 1 else [mask & (cell == number) for number in range(self.cells)]
+        nodes = [RealNodes(part, dtype) for part in real]
         sinks = graphs.derive("flowerformer/sinks", self._sinks) if self.cells > 1 else None
         onehot = nn.functional.one_hot(ops, self.ops).to(dtype)
-        x = torch.relu(per_cell(self.norm, self.embed(onehot), real))
+        x = torch.relu(per_cell(self.norm, self.embed(onehot), nodes))
         x = nn.functional.normalize(x, dim=-1)
         flow = Flow(down, up if mode == "ancestor" else nodes_first(up, dtype), self.groups, mode == "ancestor", sinks)
         for layer in self.layers:
-            x = layer(x, flow, allowed, real)
+            x = layer(x, flow, allowed, nodes)
         return x
 
     # ---- structure that depends on the graph alone, laid out in the order of the sweep ----
+
+    def _rows(self, graphs: Graphs) -> list[Tensor]:
+        """Operations int64, real nodes bool and cells int64, [B, V] each."""
+
+        def row(name: str) -> Callable[[Graphs], Tensor]:
+            return lambda own: getattr(own, name)[..., torch.tensor(self.order, device=own.device)]
+
+        return [graphs.derive(f"flowerformer/{name}", row(name)) for name in ("ops", "mask", "cell")]
 
     def _laid_out(self, matrix: Tensor) -> Tensor:
         order = torch.tensor(self.order, device=matrix.device)
@@ -231,7 +239,7 @@ class Layer(nn.Module):
         self.wide, self.narrow = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
         self.inert = nn.Linear(dim, 2 * dim, bias=False) if faithful else None
 
-    def forward(self, x: Tensor, flow: Flow, allowed: Tensor, real: list[Tensor]) -> Tensor:
+    def forward(self, x: Tensor, flow: Flow, allowed: Tensor, real: list[RealNodes]) -> Tensor:
         """x [V, B, dim], nodes first -> [V, B, dim]."""
         both = per_cell(self.norm_flow, x + self.sweep(x, flow), real) + per_cell(
             self.norm_attention, x + self.attention(x, allowed), real
@@ -268,10 +276,10 @@ class Layer(nn.Module):
         return self.out((self.drop(weights) @ split(self.value(x))).movedim(-2, -4).flatten(-2))
 
 
-def per_cell(norm: MaskedBatchNorm, x: Tensor, real: list[Tensor]) -> Tensor:
+def per_cell(norm: MaskedBatchNorm, x: Tensor, real: list[RealNodes]) -> Tensor:
     """Normalise each cell's nodes by that cell's own statistics, one cell after the other, as the official code calls
     its norms."""
     out = norm(x, real[0])
-    for mask in real[1:]:
-        out = torch.where(mask.unsqueeze(-1), norm(x, mask), out)
+    for nodes in real[1:]:
+        out = torch.where(nodes.mask.unsqueeze(-1), norm(x, nodes), out)
     return out

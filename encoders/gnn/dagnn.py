@@ -52,6 +52,10 @@ class DAGNN(nn.Module):
         # Nodes are laid out group by group, so that a sweep's groups are contiguous.
         self.order = [v for group in space.generations for v in group]
         self.groups = [len(group) for group in space.generations]
+        if faithful:
+            self.place: Tensor
+            place = nn.functional.one_hot(torch.tensor(self.order), self.places)
+            self.register_buffer("place", place.float(), persistent=False)
         sizes = [self.ops + self.places] + [dim] * (layers - 1)
         self.down, self.up = (nn.ModuleList(Sweep(size, dim) for size in sizes) for _ in range(2))
         self.out = nn.Linear(2 * layers * dim, dim)
@@ -78,14 +82,12 @@ class DAGNN(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, cells * dim]."""
-        order = torch.tensor(self.order, device=graphs.device)
-        adj = graphs.derive("dagnn/laid-out", self._laid_out)
+        adj, ops = graphs.derive("dagnn/laid-out", self._laid_out), graphs.derive("dagnn/ops", self._ops)
         first, last = graphs.derive("dagnn/first", self._first), graphs.derive("dagnn/last", self._last)
         dtype = self.out.weight.dtype
-        x = nn.functional.one_hot(graphs.ops[..., order], self.ops).to(dtype)
+        x = nn.functional.one_hot(ops, self.ops).to(dtype)
         if self.places:
-            place = nn.functional.one_hot(order % self.places, self.places).to(dtype)
-            x = torch.cat([x, place.expand(*x.shape[:-1], -1)], -1)
+            x = torch.cat([x, self.place.to(dtype).expand(*x.shape[:-1], -1)], -1)
         along, against = nodes_first(adj.transpose(-1, -2), dtype), nodes_first(adj, dtype)
         down = up = x.transpose(-3, -2)
         ends, starts = [], []
@@ -102,6 +104,10 @@ class DAGNN(nn.Module):
         return torch.cat(found, -1)
 
     # ---- structure that depends on the graph alone, laid out in the order of the sweep ----
+
+    def _ops(self, graphs: Graphs) -> Tensor:
+        """int64 [B, V]."""
+        return graphs.ops[..., torch.tensor(self.order, device=graphs.device)]
 
     def _laid_out(self, graphs: Graphs) -> Tensor:
         order = torch.tensor(self.order, device=graphs.device)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from archrank.encoders.ensembling.stacked import over_members
+from archrank.encoders.layers.linear import linear
 
 
 class GRU(nn.Module):
@@ -25,11 +26,11 @@ class GRU(nn.Module):
 
     def input_half(self, x: Tensor) -> Tensor:
         """The part that depends on the input [..., inputs] alone: [..., 3 * dim]."""
-        return nn.functional.linear(x, self.weight_ih, self.bias_ih)
+        return linear(x, self.weight_ih, self.bias_ih)
 
     def step(self, half: Tensor, hidden: Tensor) -> Tensor:
         """New state [..., dim] from `input_half(x)` and the state before."""
-        gates = nn.functional.linear(hidden, self.weight_hh, self.bias_hh)
+        gates = linear(hidden, self.weight_hh, self.bias_hh)
         found: Tensor = Gated.apply(half, gates, hidden)[0]
         return found
 

@@ -8,8 +8,26 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from archrank.encoders.ensembling.launches import launch_bound
 from archrank.encoders.ensembling.noise import Dropout, uniform
 from archrank.encoders.ensembling.stacked import over_members
+
+
+class RealNodes:
+    """What normalisation asks of a mask, once for all layers that normalise over the same nodes.
+
+    mask: bool [...]. weight: [N], 1 for a real entry and 0 for padding. lack: minus the number of real ones [1]. share:
+    weight over that number [1, N]. bessel: n / (n - 1) of that number n [1].
+    """
+
+    def __init__(self, mask: Tensor, dtype: torch.dtype) -> None:
+        """dtype: of what is normalised."""
+        self.mask = mask
+        self.weight = mask.reshape(-1).to(dtype)
+        count = self.weight.sum(-1, keepdim=True)
+        self.lack = -count
+        self.share = (self.weight / count).unsqueeze(-2)
+        self.bessel = count / (count - 1).clamp(min=1)
 
 
 class MaskedBatchNorm(nn.Module):
@@ -29,26 +47,31 @@ class MaskedBatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(dim))
         self.register_buffer("running_var", torch.ones(dim))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """x [..., dim], mask bool [...] of real entries (None: all). Padding comes out as it may; mask it before
-        use."""
+    def forward(self, x: Tensor, mask: Tensor | RealNodes | None = None) -> Tensor:
+        """x [..., dim], mask bool [...] of real entries (None: all), or what `RealNodes` made of one. Padding comes out
+        as it may; mask it before use."""
         if not self.training:
             scale = self.weight * torch.rsqrt(self.running_var + self.eps)
             return x * scale + (self.bias - self.running_mean * scale)
         return self._normalised(x, mask, False, None, 0.0)
 
-    def activated(self, x: Tensor, mask: Tensor | None, drop: Dropout) -> Tensor:
+    def activated(self, x: Tensor, mask: Tensor | RealNodes | None, drop: Dropout) -> Tensor:
         """What `drop(relu(self(x, mask)))` gives, in training as one function that moves the numbers half as often."""
         if not self.training:
             return torch.relu(self(x, mask))
         return self._normalised(x, mask, True, uniform(x) if drop.p else None, drop.p)
 
-    def _normalised(self, x: Tensor, mask: Tensor | None, relu: bool, drawn: Tensor | None, rate: float) -> Tensor:
+    def _normalised(
+        self, x: Tensor, mask: Tensor | RealNodes | None, relu: bool, drawn: Tensor | None, rate: float
+    ) -> Tensor:
         flat = x.reshape(-1, x.shape[-1])
-        weight = flat.new_ones(flat.shape[0]) if mask is None else mask.reshape(-1).to(x.dtype)
-        out, _, mean, var = Normalise.apply(
+        if not isinstance(mask, RealNodes):
+            mask = RealNodes(flat.new_ones(flat.shape[0], dtype=torch.bool) if mask is None else mask, x.dtype)
+        out, _, mean, var, _ = Normalise.apply(
             flat,
-            weight,
+            mask.weight,
+            mask.lack,
+            mask.share,
             self.weight,
             self.bias,
             self.eps,
@@ -57,17 +80,19 @@ class MaskedBatchNorm(nn.Module):
             rate,
         )
         with torch.no_grad():
-            count = weight.sum()
-            bessel = count / (count - 1).clamp(min=1)
-            self.running_mean.mul_(1 - self.momentum).add_(self.momentum * mean)
-            self.running_var.mul_(1 - self.momentum).add_(self.momentum * (var * bessel))
+            if launch_bound(x):
+                self.running_mean.mul_(1 - self.momentum).add_(mean, alpha=self.momentum)
+                self.running_var.mul_(1 - self.momentum).add_(var * mask.bessel, alpha=self.momentum)
+            else:
+                self.running_mean.mul_(1 - self.momentum).add_(self.momentum * mean)
+                self.running_var.mul_(1 - self.momentum).add_(self.momentum * (var * mask.bessel))
         return out.view(x.shape)
 
 
 @over_members
 class Normalise(torch.autograd.Function):
-    """x [*, N, dim], weight [*, N] (1: real, 0: padding), scale and shift [*, dim] -> out and centred x [*, N, dim],
-    mean and variance [*, dim].
+    """x [*, N, dim]; weight [*, N] (1: real, 0: padding), lack [*, 1] and share [*, 1, N] of `RealNodes`; scale and
+    shift [*, dim] -> out and centred x [*, N, dim], mean and variance [*, dim], and 1 / deviation [*, 1, dim].
 
     relu: the positive part of it. drawn: uniform numbers in [0, 1) like x; where they are below `rate`, out is dropped
     (only after a ReLU).
@@ -77,53 +102,59 @@ class Normalise(torch.autograd.Function):
     def forward(
         x: Tensor,
         weight: Tensor,
+        lack: Tensor,
+        share: Tensor,
         scale: Tensor,
         shift: Tensor,
         eps: float,
         relu: bool,
         drawn: Tensor | None,
         rate: float,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """The value, and what its derivative needs."""
-        share = (weight / weight.sum(-1, keepdim=True)).unsqueeze(-2)  # [*, 1, N]
         mean = share @ x
         centred = x - mean
         var = share @ centred.square()
+        steep = torch.rsqrt(var + eps)
         kept = 1 / (1 - rate)
-        out = torch.addcmul(
-            (shift * kept).unsqueeze(-2), centred, (scale * kept).unsqueeze(-2) * torch.rsqrt(var + eps)
-        )
+        shift, factor = shift.unsqueeze(-2), scale.unsqueeze(-2)
+        if kept != 1:
+            shift, factor = shift * kept, factor * kept
+        out = torch.addcmul(shift, centred, factor * steep)
         if relu:
             out.relu_()
         if drawn is not None:
             out.masked_fill_(drawn < rate, 0.0)
-        return out, centred, mean.squeeze(-2), var.squeeze(-2)
+        return out, centred, mean.squeeze(-2), var.squeeze(-2), steep
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         """Keep what the derivative needs."""
-        _, weight, scale, _, eps, relu, _, rate = inputs
-        out, centred, mean, var = output
-        ctx.mark_non_differentiable(centred, mean, var)
+        _, weight, lack, _, scale, _, _, relu, _, rate = inputs
+        out, centred, mean, var, steep = output
+        ctx.mark_non_differentiable(centred, mean, var, steep)
         ctx.set_materialize_grads(False)
         # What a ReLU or dropout set to zero shows in the result.
-        ctx.save_for_backward(centred, var, weight, scale, *([out] if relu else []))
-        ctx.eps, ctx.kept = eps, 1 / (1 - rate)
+        ctx.save_for_backward(centred, steep, weight, lack, scale, *([out] if relu else []))
+        ctx.kept = 1 / (1 - rate)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         """The derivative."""
-        centred, var, weight, scale, *activated = ctx.saved_tensors
+        centred, steep, weight, lack, scale, *activated = ctx.saved_tensors
         if activated:
             grad = torch.ops.aten.threshold_backward(grad, activated[0], 0)
-        steep = torch.rsqrt(var + ctx.eps).unsqueeze(-2)
-        grad_shift = grad.sum(-2, keepdim=True) * ctx.kept
-        grad_scale = (grad * centred).sum(-2, keepdim=True) * (steep * ctx.kept)
+        grad_shift = grad.sum(-2, keepdim=True)
+        grad_scale = (grad * centred).sum(-2, keepdim=True)
+        if ctx.kept == 1:
+            grad_scale = grad_scale * steep
+        else:
+            grad_shift, grad_scale = grad_shift * ctx.kept, grad_scale * (steep * ctx.kept)
         factor = scale.unsqueeze(-2) * steep
-        share = factor / weight.sum(-1)[..., None, None]
+        share = factor / lack.unsqueeze(-1)
         through = torch.addcmul(
-            -grad_shift * share, centred, -grad_scale * steep * share
+            grad_shift * share, centred, grad_scale * steep * share
         )  # what flows through mean and variance
         through.mul_(weight.unsqueeze(-1)).addcmul_(grad, factor, value=ctx.kept)
-        return through, None, grad_scale.squeeze(-2), grad_shift.squeeze(-2), None, None, None, None
+        return through, None, None, None, grad_scale.squeeze(-2), grad_shift.squeeze(-2), None, None, None, None

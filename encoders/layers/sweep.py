@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from archrank.encoders.ensembling.launches import launch_bound
 from archrank.encoders.ensembling.stacked import over_members
 from archrank.encoders.layers.gru import GRU, gate, gate_slopes
+from archrank.encoders.layers.short_sweep import ShortSwept
 
 # Logits are cut to +-LIMIT, beyond which a softmax of float32 gives 0 or 1 anyway.
 LIMIT = 60.0
@@ -41,7 +43,8 @@ class Sweep(nn.Module):
         half = self.gru.input_half(x)
         bounds = [sum(groups[:number]) for number in range(len(groups) + 1)]
         steps = [slice(start, stop) for start, stop in pairwise(bounds)]
-        found: Tensor = Swept.apply(half, senders, self.key, self.gru.weight_hh, self.gru.bias_hh, steps, backward)[0]
+        parts = half, senders, self.key, self.gru.weight_hh, self.gru.bias_hh, steps, backward
+        found: Tensor = (ShortSwept.apply(*parts, LIMIT) if launch_bound(x) else Swept.apply(*parts))[0]
         return found
 
 

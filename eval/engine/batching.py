@@ -3,9 +3,9 @@ numbers."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -14,9 +14,12 @@ from torch import Tensor
 
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.ensembling.noise import Source
+from archrank.eval.engine.random_numbers import Noise, derive_seed, noise_on
 from archrank.eval.engine.recipes import Recipe
 
 Rows = NDArray[np.int64]
+# Positions in batches that are sent to the device at once.
+MOST_SENT = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,33 +87,34 @@ class Feed:
     ) -> None:
         # What is trained on is laid close together: a whole space does not fit into a processor's caches.
         used, places = np.unique(np.concatenate([member.train for member in members]), return_inverse=True)
-        self.rows = np.split(places, np.cumsum([len(member.train) for member in members])[:-1])
         self.spaces = [space[torch.from_numpy(used).to(space.device)] for space in spaces]
         self.members, self.numbers = members, numbers
         self.device, self.dtype = spaces[0].device, torch.get_default_dtype()
-        self.noise = Noise([member.seed for member in members], self.device)
+        rows = np.split(places, np.cumsum([len(member.train) for member in members])[:-1])
+        self.rows = _side_by_side(rows).to(self.device)
+        self.labels = _side_by_side([member.labels for member in members]).to(self.device, self.dtype)
+        self.noise = self._noise()
         self.matched = recipe.pairs_per_item is not None or recipe.difference > 0
 
-    def __call__(self, chosen: Sequence[Rows]) -> Batch:
-        """The batch of the training architectures at each member's `chosen` positions [B]."""
+    def __call__(self, chosen: Tensor) -> Batch:
+        """The batch of the training architectures at each member's `chosen` positions, int64 [M, B] on the device."""
         return self._batch(chosen, self.noise)
 
     def sample(self, count: int) -> Batch:
         """A batch of each member's first `count` training architectures, which takes nothing from the random numbers of
         training."""
-        return self._batch(
-            [np.arange(count)] * len(self.members), Noise([member.seed for member in self.members], self.device)
-        )
+        return self._batch(torch.arange(count, device=self.device).expand(len(self.members), -1), self._noise())
 
-    def _batch(self, chosen: Sequence[Rows], noise: Noise) -> Batch:
-        index = np.stack([rows[positions] for rows, positions in zip(self.rows, chosen)])
-        labels = np.stack([member.labels[positions] for member, positions in zip(self.members, chosen)])
-        rows, count = torch.from_numpy(index).to(self.device), index.shape[1]
+    def _noise(self) -> Noise:
+        return noise_on(self.device, [member.seed for member in self.members])
+
+    def _batch(self, chosen: Tensor, noise: Noise) -> Batch:
+        rows, count = self.rows.gather(1, chosen), chosen.shape[1]
         views = (
             View(space[rows], self._drawn(noise, count), noise.fine(count, count) if self.matched else None)
             for space in self.spaces
         )
-        return Batch(torch.from_numpy(labels).to(self.device, self.dtype), tuple(views))
+        return Batch(self.labels.gather(1, chosen), tuple(views))
 
     def _drawn(self, noise: Noise, count: int) -> Tensor | Sequence[Source] | None:
         if self.numbers is None:
@@ -118,65 +122,10 @@ class Feed:
         return noise.coarse(self.numbers[count]) if self.numbers[count] else None
 
 
-class Noise:
-    """Every member's own stream of uniform numbers in [0, 1)."""
-
-    def __init__(self, seeds: Sequence[int], device: torch.device | str) -> None:
-        self.device = torch.device(device)
-        self.streams = [torch.Generator(device).manual_seed(derive_seed(seed, "noise")) for seed in seeds]
-        self.words = (
-            [np.random.SFC64(derive_seed(seed, "coarse noise")) for seed in seeds] if self.device.type == "cpu" else []
-        )
-
-    def fine(self, *shape: int) -> Tensor:
-        """float [M, *shape], of single precision's 2^24 values."""
-        return torch.stack([torch.rand(shape, generator=stream, device=self.device) for stream in self.streams])
-
-    def coarse(self, count: int) -> Tensor:
-        """float [M, count]: on a CPU multiples of 2^-16, four to a random word. Dropout takes so many that PyTorch's
-        would be a tenth of a small network's time."""
-        if not self.words:
-            return self.fine(count)
-        return _uniform(np.stack([_quarters(words, count) for words in self.words])[:, :count])
-
-    def sources(self) -> list[Source]:
-        """For one step a source for each member, which draws what is asked of it: on a CPU the numbers that `coarse`
-        gives."""
-        return [_Words(words) for words in self.words] or [_Fine(stream) for stream in self.streams]
-
-
-class _Words:
-    """A member's coarse numbers for one step, drawn when they are taken; what is left of the last word is not used
-    again."""
-
-    def __init__(self, words: np.random.SFC64) -> None:
-        self.words, self.left = words, np.empty(0, np.int16)
-
-    def take(self, like: Tensor) -> Tensor:
-        count = math.prod(like.shape)
-        if count > len(self.left):
-            self.left = np.concatenate([self.left, _quarters(self.words, count - len(self.left))])
-        part, self.left = self.left[:count], self.left[count:]
-        return _uniform(part).reshape(like.shape)
-
-
-class _Fine:
-    """A member's numbers from a torch generator."""
-
-    def __init__(self, stream: torch.Generator) -> None:
-        self.stream = stream
-
-    def take(self, like: Tensor) -> Tensor:
-        return torch.rand(like.shape, generator=self.stream, device=self.stream.device, dtype=torch.get_default_dtype())
-
-
-def _quarters(words: np.random.SFC64, count: int) -> NDArray[np.int16]:
-    """At least `count` random numbers of 16 bits, as many as whole words of 64 hold."""
-    return words.random_raw(-(-count // 4)).view(np.int16)
-
-
-def _uniform(drawn: NDArray[np.int16]) -> Tensor:
-    return torch.from_numpy(drawn).to(torch.get_default_dtype()).add_(2**15).mul_(2**-16)
+def _side_by_side(rows: Sequence[NDArray]) -> Tensor:
+    """Rows of any lengths as [M, longest], filled with zeros."""
+    longest = max(map(len, rows))
+    return torch.from_numpy(np.stack([np.pad(row, (0, longest - len(row))) for row in rows]))
 
 
 def batches(size: int, recipe: Recipe, seed: int) -> Iterator[Rows]:
@@ -203,6 +152,15 @@ def batches(size: int, recipe: Recipe, seed: int) -> Iterator[Rows]:
                 yield order[start : start + batch]
 
 
+def positions(members: Sequence[Member], recipe: Recipe, device: torch.device) -> Iterator[Tensor]:
+    """The `batches` of all members, int64 [M, B] each, sent to the device many steps at a time."""
+    walk = zip(*(batches(len(member.train), recipe, member.seed) for member in members))
+    together = max(1, MOST_SENT // (len(members) * recipe.batch))
+    while portion := list(islice(walk, together)):
+        sizes = [len(step[0]) for step in portion]
+        yield from torch.from_numpy(np.concatenate([np.stack(step) for step in portion], 1)).to(device).split(sizes, 1)
+
+
 def steps_per_epoch(size: int, recipe: Recipe) -> int:
     """Batches in one epoch of `size` architectures."""
     batch = min(recipe.batch, size)
@@ -221,9 +179,3 @@ def sizes(size: int, recipe: Recipe) -> list[int]:
     """Architectures in a batch, all numbers that occur: of a full one, and of a last partial one."""
     batch = min(recipe.batch, size)
     return [batch, size % batch] if recipe.updates is None and size % batch > 1 else [batch]
-
-
-def derive_seed(seed: int, purpose: str) -> int:
-    """A seed of its own for every purpose (63 bits), the same on every machine."""
-    entropy = [seed, *purpose.encode()]
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)

@@ -21,9 +21,10 @@ from torch.func import stack_module_state, vmap
 from archrank.datasets.errors import one_line
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.ensembling.noise import Counter, Source, Vector, noise
-from archrank.eval.engine.batching import View, derive_seed
+from archrank.eval.engine.batching import View
 from archrank.eval.engine.compiled.parts import Parts
 from archrank.eval.engine.network import stateless
+from archrank.eval.engine.random_numbers import derive_seed
 
 
 class NotVmapped(RuntimeError):

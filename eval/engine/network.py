@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.ensembling.noise import Dropout, own_dropout
+from archrank.encoders.layers.linear import own_linear
 from archrank.eval.engine.heads.layers import Head
 
 
@@ -20,7 +21,7 @@ class Network(nn.Module):
 
     def __init__(self, encoder: nn.Module, head: Head, probe: Graphs, pairs: bool = False) -> None:
         super().__init__()
-        self.encoder = own_tensors(own_dropout(encoder))
+        self.encoder = own_tensors(own_linear(own_dropout(encoder)))
         with torch.no_grad():
             was = encoder.training
             shape = encoder.eval()(probe).shape
@@ -28,7 +29,7 @@ class Network(nn.Module):
         if len(shape) != 2 or shape[0] != len(probe):
             raise ValueError(f"forward must give [B, dim]; for {len(probe)} architectures it gave {list(shape)}")
         self.dim = int(shape[1])
-        self.head = None if pairs else make_head(self.dim, head)
+        self.head = None if pairs else own_linear(make_head(self.dim, head))
         self.sigmoid = head.output == "sigmoid"
 
     def forward(self, graphs: Graphs | Tensor, task: str = "score", other: Tensor | None = None) -> Any:

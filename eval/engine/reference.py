@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from archrank.datasets.graphs import Graphs
-from archrank.eval.engine.batching import Member, batches, derive_seed, steps_per_epoch
+from archrank.eval.engine.batching import Member, batches, steps_per_epoch
 from archrank.eval.engine.network import Network
+from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.supervised import compared, supervised
 from archrank.eval.engine.training import learning_rate

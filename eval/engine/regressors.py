@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.engine.batching import Member, derive_seed
+from archrank.eval.engine.batching import Member
 from archrank.eval.engine.heads import HEADS, Fitted, Regressor
+from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.training import Outcome
 
 

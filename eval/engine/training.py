@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
-from archrank.eval.engine.batching import Feed, Member, Rows, batches, derive_seed, sizes, steps, steps_per_epoch
+from archrank.eval.engine.batching import Feed, Member, Rows, positions, sizes, steps, steps_per_epoch
 from archrank.eval.engine.compiled.step import compiled_update
 from archrank.eval.engine.ensemble import Ensemble, NotVmapped
 from archrank.eval.engine.network import Network, parameters
+from archrank.eval.engine.packed import PackedUpdate
+from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.update import Update
 from archrank.eval.engine.verify import compiled_differs, verify
@@ -221,13 +223,15 @@ def _fitted(
     if compiled and not sequential:
         update, note = compiled_update(ensemble, recipe, task, [feed.sample(count) for count in sizes(size, recipe)])
         notes.append(note)
-    else:
+    elif device.type == "cpu" or sequential:
         update = Update(ensemble, recipe, task)
+    else:
+        update = PackedUpdate(ensemble, recipe, task)
     total, per_epoch = steps(size, recipe), steps_per_epoch(size, recipe)
     finite = torch.ones(len(members), dtype=torch.bool, device=device)
     synchronize(device)
     start = time.perf_counter()
-    for step, chosen in enumerate(zip(*(batches(len(member.train), recipe, member.seed) for member in members))):
+    for step, chosen in enumerate(positions(members, recipe, device)):
         loss = update(feed(chosen), recipe.lr * learning_rate(recipe, step, total, per_epoch))
         finite &= loss.isfinite()
         if progress is not None and step % 10 == 0:

@@ -45,12 +45,17 @@ class Update:
     def __init__(self, ensemble: Ensemble, recipe: Recipe, task: str) -> None:
         self.ensemble, self.recipe, self.task = ensemble, recipe, task
         self.weights = self._weights()
-        self.average = (
-            {name: weight.detach().clone() for name, weight in ensemble.parameters.items()} if recipe.ema else None
-        )
+        self.average: dict[str, Tensor] | None = None
+        if recipe.ema:
+            self.average = {name: weight.detach().clone() for name, weight in ensemble.parameters.items()}
         kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
         self.optimizer = kind(
-            self.weights, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, weight_decay=recipe.weight_decay, fused=True
+            self.weights,
+            lr=recipe.lr,
+            betas=recipe.betas,
+            eps=recipe.eps,
+            weight_decay=recipe.weight_decay,
+            fused=True,
         )
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:
@@ -61,11 +66,14 @@ class Update:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        if self.average is not None:
-            with torch.no_grad():
-                for name, value in self.average.items():
-                    value.lerp_(self.ensemble.parameters[name], 1 - self.recipe.ema)
+        self._move_average()
         return loss
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        if self.average is not None:
+            for name, value in self.average.items():
+                value.lerp_(self.ensemble.parameters[name], 1 - self.recipe.ema)
 
     def _weights(self) -> list[Tensor]:
         return [weight for weight in self.ensemble.parameters.values() if weight.requires_grad]

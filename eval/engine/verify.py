@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
-from archrank.eval.engine.batching import Batch, Feed, Member, derive_seed, sizes
+from archrank.eval.engine.batching import Batch, Feed, Member, sizes
 from archrank.eval.engine.ensemble import Ensemble
+from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.update import Update, losses
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import BayesianRidge
 from torch import Tensor
 
-from archrank.eval.engine.batching import derive_seed
+from archrank.eval.engine.random_numbers import derive_seed
 
 Floats = NDArray[np.float64]
 WIDTH, LAYERS, BATCH, RATE, DECAY = 50, 3, 10, 0.01, 1e-4

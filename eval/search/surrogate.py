@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders.registry import blocks_of
-from archrank.eval.engine.batching import Member, derive_seed
+from archrank.eval.engine.batching import Member
+from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import SEARCH, RecipeChoice
 from archrank.eval.engine.regressors import block_scales
 from archrank.eval.search.pool import Pool

@@ -23,9 +23,10 @@ from archrank.datasets.space import SearchSpace
 from archrank.datasets.union import union
 from archrank.encoders.layers.complexity import COSTS, cost
 from archrank.encoders.views import build as build_encoder
-from archrank.eval.engine.batching import Member, derive_seed
+from archrank.eval.engine.batching import Member
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.pretraining import COMPARED, cut, load_weights, prepared, pretrain
+from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.training import fit
 from archrank.eval.trials.additions import Additions, SideInput, Source
 from archrank.eval.trials.encodings import encode_all, with_columns

@@ -11,7 +11,9 @@ from archrank.encoders.ensembling.fused import row_sums
 from archrank.encoders.ensembling.noise import Dropout, Vector, noise
 from archrank.encoders.layers.attention import masked_softmax
 from archrank.encoders.layers.gru import GRU, Gated
-from archrank.encoders.layers.norm import MaskedBatchNorm, Normalise
+from archrank.encoders.layers.linear import Affine
+from archrank.encoders.layers.norm import MaskedBatchNorm, Normalise, RealNodes
+from archrank.encoders.layers.short_sweep import ShortSwept
 from archrank.encoders.layers.sweep import Sweep, Swept, nodes_first
 
 
@@ -44,7 +46,8 @@ def swept_arguments(backward):
 
 
 def rows():
-    return drawn(7, 3), torch.tensor([1.0, 1, 0, 1, 1, 0, 1]).double(), drawn(3), drawn(3, seed=1)
+    real = RealNodes(torch.tensor([1, 1, 0, 1, 1, 0, 1], dtype=torch.bool), torch.float64)
+    return drawn(7, 3), real.weight, real.lack, real.share, drawn(3), drawn(3, seed=1)
 
 
 def tables():
@@ -66,8 +69,11 @@ CASES = {
         masked_softmax,
         lambda: (drawn(2, 3, 4), torch.rand(2, 1, 4, generator=torch.Generator().manual_seed(0)) < 0.5),
     ),
+    "affine": (Affine.apply, lambda: (drawn(5, 3), drawn(2, 3), drawn(2))),
     "forward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(False)),
     "backward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(True)),
+    "short forward sweep": (lambda *a: ShortSwept.apply(*a, 60.0)[0], lambda: swept_arguments(False)),
+    "short backward sweep": (lambda *a: ShortSwept.apply(*a, 60.0)[0], lambda: swept_arguments(True)),
 }
 
 

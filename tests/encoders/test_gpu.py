@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from archrank.eval.engine import batching as feed
+from archrank.eval.engine import batching
+from archrank.eval.engine.random_numbers import HostNoise
 from archrank.eval.trials.job import make_job
 from archrank.eval.trials.specs import parse
 from tests.encoders.test_members import LEARNED, SHORT
@@ -14,11 +15,11 @@ pytestmark = pytest.mark.gpu
 DEVICE = "cuda"
 
 
-class SameNumbers(feed.Noise):
-    """Random numbers of a CPU, whatever the device."""
+class SameNumbers(HostNoise):
+    """Random numbers of a CPU, on another device."""
 
     def __init__(self, seeds, device):
-        super().__init__(seeds, "cpu")
+        super().__init__(seeds)
         self.goal = device
 
     def fine(self, *shape):
@@ -48,7 +49,7 @@ def assert_alike(found, expected):
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_it_trains_to_the_predictor_of_a_cpu(cells, name, monkeypatch):
-    monkeypatch.setattr(feed, "Noise", SameNumbers)
+    monkeypatch.setattr(batching, "noise_on", lambda device, seeds: SameNumbers(seeds, device))
     assert_alike(trained(cells, name, DEVICE), trained(cells, name, "cpu"))
 
 

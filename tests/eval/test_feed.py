@@ -1,15 +1,16 @@
 import numpy as np
 import torch
 
+from archrank.eval.engine import batching
 from archrank.eval.engine.batching import Feed
 from archrank.eval.engine.recipes import COMMON
-from tests.eval.test_training import members
+from tests.eval.test_training import SHORT, members
 
 DRAWING = COMMON.model_copy(update={"pairs_per_item": 0.5, "consistency": 0.5})
 
 
 def test_a_batch_holds_each_members_own_architectures(cells):
-    company, positions = members(cells, 3), [np.array([4, 0, 7]), np.array([1, 1, 2]), np.array([11, 3, 5])]
+    company, positions = members(cells, 3), torch.tensor([[4, 0, 7], [1, 1, 2], [11, 3, 5]])
     other = cells.graphs[torch.arange(len(cells.graphs)).roll(1)]
     batch = Feed(company, [cells.graphs, other], DRAWING, {3: 8})(positions)
     for m, (member, chosen) in enumerate(zip(company, positions)):
@@ -22,7 +23,7 @@ def test_a_batch_holds_each_members_own_architectures(cells):
 
 
 def test_a_sample_takes_nothing_from_the_training(cells):
-    company, positions = members(cells, 2), [np.array([0, 1]), np.array([2, 3])]
+    company, positions = members(cells, 2), torch.tensor([[0, 1], [2, 3]])
     one, other = (Feed(company, [cells.graphs], DRAWING, {2: 8, 5: 20}) for _ in range(2))
     shape = one.sample(5).labels.shape
     found, expected = one(positions), other(positions)
@@ -38,3 +39,12 @@ def test_a_batch_is_made_again_from_its_tensors(cells):
     assert torch.equal(doubled.views[0].graphs.ops, 2 * batch.views[0].graphs.ops)
     without = Feed(members(cells, 2), [cells.graphs], COMMON, {4: 0}).sample(4)
     assert without.views[0].drawn is None and without.with_tensors(without.tensors()).views[0].matches is None
+
+
+def test_positions_are_every_members_batches_however_many_are_sent_at_once(cells, monkeypatch):
+    monkeypatch.setattr(batching, "MOST_SENT", 50)
+    company = members(cells, 3)
+    for recipe in (SHORT, SHORT.model_copy(update={"updates": None, "epochs": 3})):
+        expected = zip(*(batching.batches(len(member.train), recipe, member.seed) for member in company))
+        found = batching.positions(company, recipe, torch.device("cpu"))
+        assert [step.tolist() for step in found] == [np.stack(step).tolist() for step in expected]

@@ -7,10 +7,11 @@ from torch.nn.functional import dropout
 
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.gnn.gcn import NeuralPredictorGCN
-from archrank.eval.engine.batching import Member, Noise, batches, steps_per_epoch
+from archrank.eval.engine.batching import Member, batches, steps_per_epoch
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.losses.pairwise import hinge, pair_mask, relation
 from archrank.eval.engine.network import FixedEncoding
+from archrank.eval.engine.random_numbers import HashedNoise, HostNoise
 from archrank.eval.engine.recipes import COMMON, make_recipe
 from archrank.eval.engine.supervised import supervised
 from archrank.eval.engine.training import fit, learning_rate, train
@@ -292,16 +293,24 @@ def test_label_transforms():
     assert transform(values, "unit", "min", "ms").tolist() == [0, 1, 0.5, 0.5]
 
 
-def test_noise_is_each_members_own_and_uniform():
-    together = Noise([3, 4], "cpu")
+@pytest.mark.parametrize("kind", [HostNoise, lambda seeds: HashedNoise(seeds, "cpu")], ids=["host", "hashed"])
+def test_noise_is_each_members_own_and_uniform(kind):
+    together = kind([3, 4])
     first, second = together.coarse(4001), together.coarse(5)
     assert first.shape == (2, 4001) and second.shape == (2, 5)
     for member, seed in enumerate([3, 4]):
-        alone = Noise([seed], "cpu")
+        alone = kind([seed])
         assert torch.equal(alone.coarse(4001)[0], first[member]) and torch.equal(alone.coarse(5)[0], second[member])
     assert not torch.equal(first[0], first[1]) and not torch.equal(first[0, :5], second[0])
     assert first.min() >= 0 and first.max() < 1
     # The mean of 8,002 uniform numbers has a standard error of 0.0032, their shares below a tenth one of 0.0034.
     assert abs(first.mean() - 0.5) < 0.016 and abs((first < 0.1).float().mean() - 0.1) < 0.017
-    fine = Noise([3], "cpu").fine(6, 7)
-    assert fine.shape == (1, 6, 7) and torch.equal(fine, Noise([3], "cpu").fine(6, 7))
+    # So have correlations of neighbours, and of members.
+    centred = first - first.mean(1, keepdim=True)
+    assert (
+        abs((centred[:, 1:] * centred[:, :-1]).mean() * 12) < 0.07 and abs((centred[0] * centred[1]).mean() * 12) < 0.08
+    )
+    sources = [kind([3, 4]).sources()[1].take(torch.empty(2, 3)) for _ in range(2)]
+    assert torch.equal(*sources) and torch.equal(sources[0].flatten(), kind([3, 4]).coarse(6)[1])
+    fine = HostNoise([3]).fine(6, 7)
+    assert fine.shape == (1, 6, 7) and torch.equal(fine, HostNoise([3]).fine(6, 7))

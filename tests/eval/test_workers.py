@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.engine.batching import derive_seed
+from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.runners.processes import start
 from archrank.eval.runners.run import ProgressCallback, run
 from archrank.eval.runners.worker import LARGEST_LOG

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from archrank.datasets.errors import one_line
 from archrank.eval.engine.batching import Batch
 from archrank.eval.engine.compiled.build import build, operations, signature
 from archrank.eval.engine.ensemble import Ensemble
+from archrank.eval.engine.packed import PackedUpdate
 from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.update import Update, losses
 
@@ -39,28 +40,12 @@ def compiled_update(ensemble: Ensemble, recipe: Recipe, task: str, samples: Sequ
     return update, f"compiled: whole steps, {time.perf_counter() - start:.0f} s to build, not counted in training"
 
 
-class CompiledUpdate(Update):
-    """Loss and gradient by one program per shape of batch, of which `samples` holds one each.
-
-    All weights that learn lie in one row per member, of which the ensemble's parameters become views: so what follows
-    the gradient is done to all weights at once.
-    """
+class CompiledUpdate(PackedUpdate):
+    """Loss and gradient by one program per shape of batch, of which `samples` holds one each."""
 
     def __init__(self, ensemble: Ensemble, recipe: Recipe, task: str, samples: Sequence[Batch]) -> None:
-        learnt = {name: weight for name, weight in ensemble.parameters.items() if weight.requires_grad}
-        self.fixed = {name: weight for name, weight in ensemble.parameters.items() if name not in learnt}
-        self.shapes = {name: weight.shape for name, weight in learnt.items()}
-        self.row = self._joined(learnt).requires_grad_()
         super().__init__(ensemble, recipe, task)
         self.programs = {sample.labels.shape: self._program(sample) for sample in samples}
-        ensemble.parameters |= self._parted(self.row.detach())
-
-    def _weights(self) -> list[Tensor]:
-        return [self.row]
-
-    def gradients(self) -> dict[str, Tensor]:
-        """See `Update`."""
-        return {} if self.row.grad is None else self._parted(self.row.grad)
 
     def differentiate(self, batch: Batch) -> Tensor:
         """See `Update`."""
@@ -70,15 +55,6 @@ class CompiledUpdate(Update):
 
     def _state(self) -> list[Tensor]:
         return [self.row.detach(), *self.fixed.values(), *self.ensemble.buffers.values()]
-
-    def _joined(self, named: Mapping[str, Tensor]) -> Tensor:
-        """Weights [M, ...] side by side: [M, P]."""
-        return torch.cat([named[name].detach().flatten(1) for name in self.shapes], 1)
-
-    def _parted(self, row: Tensor) -> dict[str, Tensor]:
-        """Weights [M, ...] as views of a row [M, P]."""
-        parts = row.split([shape[1:].numel() for shape in self.shapes.values()], 1)
-        return {name: part.view(shape) for part, (name, shape) in zip(parts, self.shapes.items())}
 
     def _program(self, sample: Batch) -> Callable[..., tuple[Tensor, ...]]:
         tensors = [*self._state(), *sample.tensors()]
@@ -119,9 +95,9 @@ class CompiledUpdate(Update):
                 loss = losses(ensemble, recipe, task, batch, constant | weights, moved)
                 return loss.sum(), (loss, moved)
 
-            found, (_, (loss, moved)) = grad_and_value(objective, has_aux=True)(self._parted(row))
+            found, (_, (loss, moved)) = grad_and_value(objective, has_aux=True)(self.parted(row))
             for name, buffer in kept.items():
                 buffer.copy_(moved[name])
-            return loss, self._joined(found)
+            return loss, self.joined(found)
 
         return gradient

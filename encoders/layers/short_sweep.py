@@ -1,0 +1,141 @@
+"""The sweep of `layers.sweep` in the form of few launches, for devices on which launches are what a step costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from archrank.encoders.ensembling.stacked import over_members
+from archrank.encoders.layers.gru import gate_slopes
+
+# Up to so many receivers a group's messages are sent back one receiver after the other.
+MOST_ONE_BY_ONE = 3
+
+
+@over_members
+class ShortSwept(torch.autograd.Function):
+    """What `Swept` computes, to rounding, from the same tensors; `limit` is the cut of the logits.
+
+    Every group has one sender more, whose state is 0 and whose weight is 1 where a receiver has no other, so that no
+    sum is divided by 0. It stands where a sweep begins: before all nodes, or behind them where `backward`.
+    """
+
+    @staticmethod
+    def forward(
+        half: Tensor,
+        senders: Tensor,
+        key: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        steps: list[slice],
+        backward: bool,
+        limit: float,
+    ) -> tuple[Tensor, ...]:
+        """The value, and what its derivative needs."""
+        lead, dim, nodes = half.shape[:-1], key.shape[-1], half.shape[-3]
+        states, new = half.new_empty(*lead, dim + 1), half.new_empty(*lead, dim)
+        both, gates = half.new_empty(*lead, 2 * dim), half.new_empty(*lead, 3 * dim)
+        heard, messages = half.new_empty(*lead, dim + 1), half.new_zeros(*lead, dim)
+        told = half.new_zeros(*lead[:-2], nodes + 1, lead[-1], dim + 1)  # e h and e of each node
+        states[..., dim:] = 1.0
+        told.narrow(-3, nodes if backward else 0, 1)[..., dim:] = 1.0
+        none = (senders.sum(-2, keepdim=True) == 0).to(senders.dtype)
+        sending = torch.cat([senders, none] if backward else [none, senders], -2)
+        for here, known in walk(steps, nodes, backward):
+            own, message, both_here, gates_here = (_at(part, here) for part in (half, messages, both, gates))
+            state, told_here = _at(states, here)[..., :dim], _at(told, _moved(here, backward))
+            if known is None:
+                gates_here.copy_(bias[..., None, None, :])
+                _at(heard, here).fill_(1.0)
+            else:
+                of_senders = _at(sending, here).narrow(-2, known.start, known.stop - known.start)
+                total = torch.sum(of_senders.unsqueeze(-1) * _at(told, known).unsqueeze(-4), -3, out=_at(heard, here))
+                torch.div(total[..., :dim], total[..., dim:], out=message)
+                flat, out = message.flatten(-3, -2), gates_here.flatten(-3, -2)
+                if flat.dim() == 2:
+                    torch.addmm(bias, flat, weight.mT, out=out)
+                else:
+                    torch.baddbmm(bias.unsqueeze(-2), flat, weight.mT, out=out)
+            torch.add(own[..., : 2 * dim], gates_here[..., : 2 * dim], out=both_here).sigmoid_()
+            fresh = torch.addcmul(
+                own[..., 2 * dim :], both_here[..., :dim], gates_here[..., 2 * dim :], out=_at(new, here)
+            ).tanh_()
+            torch.lerp(fresh, message, both_here[..., dim:], out=state)
+            logit = (state.flatten(-3, -2) @ key.unsqueeze(-1)).clamp_(-limit, limit).exp_()
+            torch.mul(_at(states, here), logit.view(*state.shape[:-1], 1), out=told_here)
+        return states[..., :dim], messages, both, new, gates, told, heard, sending
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        """Keep what the derivative needs."""
+        _, _, key, weight, _, ctx.steps, ctx.backward_sweep, _ = inputs
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(key, weight, *output)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        """The derivative."""
+        key, weight, states, messages, both, new, gates, told, heard, sending = ctx.saved_tensors
+        dim, lead, nodes = key.shape[-1], messages.shape[:-1], messages.shape[-3]
+        slopes, slope_new = gate_slopes(both, new, gates[..., 2 * dim :], messages)
+        # By the hidden half, and by the message that stands in for the state before.
+        slopes = torch.cat([slopes, both[..., dim:]], -1).unflatten(-1, (4, dim))
+        through = torch.cat(
+            [weight, torch.eye(dim, dtype=weight.dtype, device=weight.device).expand(*weight.shape[:-2], dim, dim)], -2
+        )
+        inverse = heard[..., dim:].reciprocal()
+        debit = -messages
+        of_all, total = torch.empty_like(slopes), grad.new_empty(*lead, dim)
+        logits, grad_told = grad.new_empty(*lead, 1), torch.zeros_like(told)
+        of_heard = grad.new_empty(*lead, dim + 1)
+        for here, known in reversed(walk(ctx.steps, nodes, ctx.backward_sweep)):
+            place = _moved(here, ctx.backward_sweep)
+            of_told, told_here = _at(grad_told, place), _at(told, place)
+            of_state, of_logit, of_gates = _at(total, here), _at(logits, here), _at(of_all, here, 4)
+            torch.sum(of_told * told_here, -1, keepdim=True, out=of_logit)
+            torch.addcmul(_at(grad, here), of_told[..., :dim], told_here[..., dim:], out=of_state)
+            of_state.addcmul_(of_logit, key[..., None, None, :])
+            torch.mul(of_state.unsqueeze(-2), _at(slopes, here, 4), out=of_gates)
+            if known is not None:
+                of_message = (of_gates.flatten(-2).flatten(-3, -2) @ through).view(of_state.shape)
+                given = _at(of_heard, here)
+                torch.mul(of_message, _at(inverse, here), out=given[..., :dim])
+                torch.sum(given[..., :dim] * _at(debit, here), -1, keepdim=True, out=given[..., dim:])
+                weights, back = (
+                    _at(sending, here).narrow(-2, known.start, known.stop - known.start),
+                    _at(grad_told, known),
+                )
+                if weights.shape[-3] > MOST_ONE_BY_ONE:
+                    back.add_((weights.unsqueeze(-1) * given.unsqueeze(-3)).sum(-4))
+                else:
+                    for receiver in range(weights.shape[-3]):
+                        back.addcmul_(weights.select(-3, receiver).unsqueeze(-1), given.narrow(-3, receiver, 1))
+        of_gates = of_all[..., :3, :].flatten(-2)
+        flat = of_gates.flatten(-3, -2)
+        of_weight, of_bias = flat.mT @ messages.flatten(-3, -2), flat.sum(-2)
+        of_key = (logits.flatten(-3, -2).mT @ states.flatten(-3, -2)).squeeze(-2)
+        of_half = torch.cat([of_gates[..., : 2 * dim], total * slope_new], -1)
+        return of_half, None, of_key, of_weight, of_bias, None, None, None
+
+
+def walk(steps: list[slice], nodes: int, backward: bool) -> list[tuple[slice, slice | None]]:
+    """Each group's nodes, and among nodes and the sender that has no state those that were updated before it, in the
+    order of the sweep; None: no node was."""
+    if backward:
+        return [(here, slice(here.stop, nodes + 1) if here.stop < nodes else None) for here in reversed(steps)]
+    return [(here, slice(0, here.start + 1) if here.start else None) for here in steps]
+
+
+def _moved(here: slice, backward: bool) -> slice:
+    """Where a group's nodes stand beside the sender that has no state."""
+    return here if backward else slice(here.start + 1, here.stop + 1)
+
+
+def _at(tensor: Tensor, nodes: slice, from_end: int = 3) -> Tensor:
+    """Some nodes of [*, V, B, D]."""
+    return tensor.narrow(-from_end, nodes.start, nodes.stop - nodes.start)

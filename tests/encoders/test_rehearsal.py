@@ -1,0 +1,104 @@
+"""Training steps rehearsed on torch's `meta` device: nothing waits for a GPU, nothing is sent to it, and no more is
+launched than budgeted.
+
+`python -m tests.encoders.test_rehearsal` prints the launches of today, to be committed in launches.json where they fell.
+"""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+import torch
+
+from archrank.encoders import catalog
+from archrank.encoders.ensembling.launches import few_launches
+from archrank.eval.engine import training
+from archrank.eval.engine.packed import PackedUpdate
+from archrank.eval.engine.recipes import COMMON, resolve_recipe
+from archrank.eval.engine.training import fit
+from archrank.eval.engine.update import Update
+from archrank.eval.synthetic import synthetic
+from archrank.eval.trials.specs import parse
+from tests.eval.test_training import members
+from tests.launches import Launches, OneLaunch
+
+BUDGETS = Path(__file__).with_name("launches.json")
+LEARNED = [name for name in catalog.builtin() if parse(name)[0].info.learned]
+
+
+def rehearsed(spec, cells, recipe, company):
+    """What so many members' training launches."""
+    info = parse(spec)[0].info
+    encoder = info.load()
+    recipe, config = resolve_recipe(recipe, encoder, dict(parse(spec)[0].config), None, cells.space)
+    twins = encoder.twins(cells.graphs) if recipe.consistency else None
+    with patch.multiple(torch.optim, Adam=OneLaunch, AdamW=OneLaunch), Launches() as launches:
+        trained = fit(
+            lambda member, probe: encoder(cells.space, **config),
+            cells.graphs,
+            members(cells, company),
+            recipe,
+            device="meta",
+            twins=twins,
+            pairs="compare" in info.hooks,
+        )
+    assert trained.ensemble.fallback is None
+    return launches
+
+
+def step(spec, cells, company=2, **fields):
+    """Launches and faults of one step: what a training of three has more than one of two."""
+    two, three = (
+        rehearsed(spec, cells, COMMON.model_copy(update=fields | {"updates": updates, "batch": 8}), company)
+        for updates in (2, 3)
+    )
+    return sum((three.count - two.count).values()), three.faults - two.faults
+
+
+@pytest.fixture(scope="module")
+def few():
+    return synthetic(24)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_step_waits_for_nothing_and_launches_no_more_than_budgeted(name, few):
+    launched, faults = step(name, few)
+    assert not faults
+    assert launched <= json.loads(BUDGETS.read_text())[name], f"{name}: {launched} launches a step"
+
+
+def test_launches_do_not_grow_with_members(few):
+    assert step("gcn[dim=8,layers=1]", few, 2) == step("gcn[dim=8,layers=1]", few, 7)
+
+
+def test_recipes_parts_wait_for_nothing(few):
+    drawn = {"pairs_per_item": 0.5, "difference": 0.1, "ema": 0.9, "clip": None}
+    assert not step("gin[dim=8]", few, **drawn)[1]
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_the_form_of_few_launches_computes_the_same(name, few):
+    """Loss, gradients, clipping, weights, averages and running statistics of two steps, in double precision."""
+    info = parse(name)[0].info
+    encoder, pairs = info.load(), "compare" in info.hooks
+    recipe = COMMON.model_copy(update={"updates": 4, "warmup": 0.25, "batch": 8, "ema": 0.5})
+    torch.set_default_dtype(torch.float64)
+    found = []
+    try:
+        for way, kind in ((nullcontext, Update), (few_launches, PackedUpdate)):
+            with way(), patch.object(training, "Update", kind):
+                trained = fit(
+                    lambda member, probe: encoder(few.space), few.graphs, members(few, 2), recipe, pairs=pairs
+                )
+            found.append({**trained.ensemble.parameters, **trained.ensemble.buffers, **(trained.average or {})})
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for weight, value in found[0].items():
+        assert torch.allclose(found[1][weight], value, atol=1e-7), weight
+
+
+if __name__ == "__main__":
+    cells = synthetic(24)
+    print(json.dumps({name: step(name, cells)[0] for name in LEARNED}, indent=1))
