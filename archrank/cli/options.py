@@ -29,3 +29,12 @@ Stores = Annotated[
         metavar="PATH",
     ),
 ]
+
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="auto|HOST:PORT", help="Of the Ray cluster, with --runner ray (default: here)."),
+]
+GpusPerTask = Annotated[
+    float,
+    typer.Option("--gpus-per-task", min=0.01, help="Share of a GPU that an ensemble gets, with --runner ray."),
+]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archrank.cli.console import echo, emit, only_json, print_table
-from archrank.cli.options import DEFAULT_STORE, StoreFolder
+from archrank.cli.options import DEFAULT_STORE, Address, StoreFolder
 
 if TYPE_CHECKING:
     from archrank.eval.trials.specs import Spec
@@ -32,6 +32,10 @@ def reproduce(
     workers: Annotated[
         int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")
     ] = None,
+    runner: Annotated[
+        str | None, typer.Option("--runner", help="Who trains (see `archrank list runners`), as `archrank run` has it.")
+    ] = None,
+    address: Address = None,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the training step, as `archrank run --compile` does.")
     ] = False,
@@ -42,6 +46,7 @@ def reproduce(
     published values."""
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.engine.device import chosen_device
+    from archrank.eval.runners import RUNNERS
     from archrank.eval.trials.specs import parse_list
     from archrank.reports.published import published
     from archrank.reports.reproduce import claims, outcomes, tasks
@@ -70,13 +75,16 @@ def reproduce(
             else f"no published value of {spec.info.name} can be compared here"
         )
     plans = [_plan(spec, task, seeds) for task in runs]
-    device = chosen_device(device)
+    elsewhere = runner is not None and RUNNERS[runner].elsewhere
+    device = "cpu" if elsewhere and device == "auto" else chosen_device(device, here=not elsewhere)
     for task, plan in zip(runs, plans):
         echo(_announcement(spec, task, plan, store, seeds, device, workers), err=as_json)
     results, failed = [], 0
     if not dry:
         with only_json(as_json):  # progress is no part of the document
-            failed = _run(plans, store, device, workers, compiled)
+            failed = _run(
+                plans, store, device=device, workers=workers, compiled=compiled, runner=runner, address=address
+            )
         results = outcomes(found, _rows(plans, store))
     if as_json:
         told = {
@@ -148,15 +156,12 @@ def _duration(seconds: float) -> str:
     return f"roughly {seconds / 60:.0f} min" if seconds < 5400 else f"roughly {seconds / 3600:.1f} h"
 
 
-def _run(plans: list[Plan], store: Path, device: str, workers: int | None, compiled: bool) -> int:
+def _run(plans: list[Plan], store: Path, **how: Any) -> int:
     """Train what is not stored; the number of failed trials."""
     from archrank.cli.progress import progress
     from archrank.eval.runners.run import run
 
-    return sum(
-        run(plan, store, device=device, workers=workers, compiled=compiled, callback=progress()).failed
-        for plan in plans
-    )
+    return sum(run(plan, store, callback=progress(), **how).failed for plan in plans)
 
 
 def _rows(plans: list[Plan], store: Path) -> Any:

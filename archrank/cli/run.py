@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archrank.cli.console import echo, emit
-from archrank.cli.options import DEFAULT_STORE, StoreFolder
+from archrank.cli.options import DEFAULT_STORE, Address, GpusPerTask, StoreFolder
 
 if TYPE_CHECKING:
     from archrank.encoders.catalog import Reach
@@ -228,6 +228,8 @@ def run(
         str | None,
         typer.Option("--runner", help="Who trains (see `archrank list runners`; default: as --workers says)."),
     ] = None,
+    address: Address = None,
+    gpus_per_task: GpusPerTask = 1.0,
     compiled: Annotated[
         bool,
         typer.Option(
@@ -274,6 +276,8 @@ def run(
         retry_failed=retry_failed,
         compiled=compiled,
         runner=runner,
+        address=address,
+        gpus_per_task=gpus_per_task,
         timeout=timeout,
         shard=part,
         callback=callback,

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.eval.engine.batching import Feed, Member, Rows, positions, sizes, steps, steps_per_epoch
+from archrank.eval.engine.captured import CapturedSteps, PlainSteps
 from archrank.eval.engine.compiled.step import compiled_update
 from archrank.eval.engine.ensemble import Ensemble, NotVmapped
 from archrank.eval.engine.network import Network, parameters
@@ -229,15 +230,17 @@ def _fitted(
         update = PackedUpdate(ensemble, recipe, task)
     total, per_epoch = steps(size, recipe), steps_per_epoch(size, recipe)
     finite = torch.ones(len(members), dtype=torch.bool, device=device)
+    captured = type(update) is PackedUpdate and device.type == "cuda"
+    advance = CapturedSteps(update, feed, finite) if captured else PlainSteps(update, feed, finite)
     synchronize(device)
     start = time.perf_counter()
     for step, chosen in enumerate(positions(members, recipe, device)):
-        loss = update(feed(chosen), recipe.lr * learning_rate(recipe, step, total, per_epoch))
-        finite &= loss.isfinite()
+        advance(chosen, recipe.lr * learning_rate(recipe, step, total, per_epoch))
         if progress is not None and step % 10 == 0:
             progress(step / total)
     synchronize(device)
     seconds = time.perf_counter() - start
+    notes += advance.notes
     return Trained(ensemble.train(False), spaces[0], update.average, task == "pairs", seconds, finite, notes)
 
 

@@ -60,11 +60,15 @@ class Update:
 
     def __call__(self, batch: Batch, rate: float) -> Tensor:
         """The next step, at learning rate `rate`; returns the loss [M] that it started from."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return self.advance(batch)
+
+    def advance(self, batch: Batch) -> Tensor:
+        """The next step at the learning rate that is set; returns the loss [M] that it started from."""
         loss = self.differentiate(batch)
         if self.recipe.clip is not None:
             clip([weight.grad for weight in self.weights if weight.grad is not None], self.recipe.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         self.optimizer.step()
         self._move_average()
         return loss

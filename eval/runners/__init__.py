@@ -21,29 +21,35 @@ class Setup:
 
     context: where and on what groups run. workers: how many processes were asked for, or are worth having. timeout:
     seconds that one ensemble may train, or None. named: benchmarks that a worker finds by their names, so that they
-    need not be sent to it.
+    need not be sent to it. asked: how many workers were asked for, if any number was. address: of a cluster.
+    gpus_per_task: share of a GPU that an ensemble gets there.
     """
 
     context: Context
     workers: int
     timeout: float | None = None
     named: frozenset[str] = frozenset()
+    asked: int | None = None
+    address: str | None = None
+    gpus_per_task: float = 1.0
 
 
 @dataclass(frozen=True)
 class RunnerKind:
-    """A way to train by its name, as `@runner` makes it."""
+    """A way to train by its name, as `@runner` makes it. elsewhere: on machines whose devices cannot be seen from here,
+    so that `auto` is a CPU."""
 
     name: str
     make: Callable[[Setup], Runner]
+    elsewhere: bool = False
 
 
-def runner(name: str) -> Callable[[Callable[[Setup], Runner]], RunnerKind]:
+def runner(name: str, *, elsewhere: bool = False) -> Callable[[Callable[[Setup], Runner]], RunnerKind]:
     """Register a way to train: a function `(setup) -> Runner` (see `archrank.eval.runners.base`), for `archrank run
-    --runner NAME`."""
+    --runner NAME`. elsewhere: see `RunnerKind`."""
 
     def attach(make: Callable[[Setup], Runner]) -> RunnerKind:
-        return RunnerKind(name, make)
+        return RunnerKind(name, make, elsewhere)
 
     return attach
 

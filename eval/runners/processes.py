@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.engine.device import gpus
 from archrank.eval.runners import Setup, runner
 from archrank.eval.runners.base import IDLE_S, Again, Runner, Task, Tasks
 from archrank.eval.runners.worker import BEGAN, log_path, work
@@ -84,6 +85,7 @@ def _interrupts_later() -> Iterator[None]:
 class _Worker:
     process: Any
     pipe: Connection
+    gpu: str | None = None
     task: Task | None = None
     since: float = 0.0
     began: bool = False
@@ -205,11 +207,21 @@ class Processes:
     def _hire(self) -> _Worker:
         ours, theirs = get_context("spawn").Pipe()
         process = get_context("spawn").Process(target=work, args=(theirs, self.context, os.getpid()), daemon=True)
-        start(process, self.context.threads)
+        gpu = self._free_gpu()
+        start(process, self.context.threads, **({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}))
         theirs.close()
-        worker = _Worker(process, ours)
+        worker = _Worker(process, ours, gpu)
         self.workers.append(worker)
         return worker
+
+    def _free_gpu(self) -> str | None:
+        """The GPU that the fewest workers have, as CUDA_VISIBLE_DEVICES names it; None where workers share what there
+        is."""
+        if self.context.device != "cuda" or self.size == 1:
+            return None
+        names = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+        names = names or [str(number) for number in range(gpus())]
+        return min(names, key=lambda name: sum(worker.gpu == name for worker in self.workers))
 
     def _bury(self, worker: _Worker, tasks: Tasks) -> None:
         """Say what became of the task of a worker that died."""

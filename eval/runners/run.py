@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError, is_interrupt
 from archrank.encoders.catalog.apart import apart
-from archrank.eval.engine.device import chosen_device
+from archrank.eval.engine.device import chosen_device, gpus
 from archrank.eval.runners import RUNNERS, Setup
-from archrank.eval.runners.base import OnEvent, Runner
+from archrank.eval.runners.base import OnEvent
 from archrank.eval.runners.queue import Queue
 from archrank.eval.trials.claims import Claims, sweep_claims
 from archrank.eval.trials.context import Context
@@ -83,6 +83,8 @@ def run(
     timeout: float | None = None,
     shard: tuple[int, int] | None = None,
     runner: str | None = None,
+    address: str | None = None,
+    gpus_per_task: float = 1.0,
     callback: ProgressCallback | None = None,
 ) -> Summary:
     """Train and store the trials of a plan that the store does not have. Always resumes. Several runs on one store
@@ -99,6 +101,8 @@ def run(
             processes.
         shard: (k, n): only the k-th of n parts of the plan, of whole ensembles, the same whatever is stored.
         runner: who trains, a name of `RUNNERS` (None: worker processes, or this process where workers is 0).
+        address: of the cluster, for a runner that trains on one (`ray`: `auto` or `HOST:PORT`).
+        gpus_per_task: share of a GPU that an ensemble gets on a cluster.
         callback: called as the run goes on.
 
     Raises:
@@ -108,15 +112,22 @@ def run(
     callback = callback or ProgressCallback()
     folder = Store(store)
     _check(workers, timeout, shard)
-    if runner is not None:
-        RUNNERS.find(runner)
+    kind = RUNNERS[runner or ("inline" if workers == 0 else "processes")]
+    if kind.elsewhere:
+        device = "cpu" if device == "auto" else device
+        if workers == 0:
+            raise ArchrankError(
+                f"workers=0 trains in this process, runner {kind.name} elsewhere; leave one of them out"
+            )
+    elif address is not None:
+        raise ArchrankError(f"runner {kind.name} trains on this machine and knows no address; use --runner ray")
     _sweep(folder)
     settled = folder.settled(item.trial.key for item in plan.trials)
     failed_before = {key for key, status in settled.items() if status == "failed"}
     stored = set(settled) - (failed_before if retry_failed else set())
     some_pending = any(item.trial.key not in stored for item in plan.trials)
     # Looking for a GPU takes importing torch, for which a run that has nothing to do does not wait.
-    device = "cpu" if device == "auto" and not some_pending else chosen_device(device)
+    device = "cpu" if device == "auto" and not some_pending else chosen_device(device, here=not kind.elsewhere)
     planned = (
         [item for members in in_shard(compose(plan.trials, device), *shard) for item in members]
         if shard
@@ -135,7 +146,8 @@ def run(
             timed = Timed(groups, device, callback.on_event)
             queue = Queue(groups, plan.benchmarks, context, claims, failed_before, timed.on_event)
             try:
-                _runner(runner, context, plan, workers, len(groups), timeout).run(queue)
+                setup = _setup(context, plan, workers, len(groups), timeout)
+                kind.make(replace(setup, address=address, gpus_per_task=gpus_per_task)).run(queue)
             except OSError as error:
                 if is_interrupt(error):
                     raise KeyboardInterrupt from None
@@ -184,13 +196,12 @@ def _check(workers: int | None, timeout: float | None, shard: tuple[int, int] | 
         )
 
 
-def _runner(
-    name: str | None, context: Context, plan: Plan, workers: int | None, groups: int, timeout: float | None
-) -> Runner:
-    if workers is None:
-        workers = 1 if context.device.startswith("cuda") else min(groups, os.cpu_count() or 1)
+def _setup(context: Context, plan: Plan, workers: int | None, groups: int, timeout: float | None) -> Setup:
+    if (size := workers) is None:
+        cores = gpus() if context.device == "cuda" else 1 if context.device != "cpu" else os.cpu_count() or 1
+        size = min(groups, cores)
     named = frozenset(name for name, benchmark in plan.benchmarks.items() if _loads(benchmark))
-    return RUNNERS[name or ("inline" if workers == 0 else "processes")].make(Setup(context, workers, timeout, named))
+    return Setup(context, size, timeout, named, asked=workers)
 
 
 def _loads(benchmark: Benchmark) -> bool:

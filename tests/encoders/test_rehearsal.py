@@ -1,11 +1,11 @@
 """Training steps rehearsed on torch's `meta` device: nothing waits for a GPU, nothing is sent to it, and no more is
 launched than budgeted.
 
-`python -m tests.encoders.test_rehearsal` prints the launches of today, to be committed in launches.json where they fell.
+`python -m tests.encoders.test_rehearsal` prints the launches of today, for launches.json where they fell.
 """
 
 import json
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
@@ -48,6 +48,17 @@ def rehearsed(spec, cells, recipe, company):
     return launches
 
 
+@contextmanager
+def own_precision(dtype):
+    """What is computed inside is so in another precision."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def step(spec, cells, company=2, **fields):
     """Launches and faults of one step: what a training of three has more than one of two."""
     two, three = (
@@ -84,17 +95,11 @@ def test_the_form_of_few_launches_computes_the_same(name, few):
     info = parse(name)[0].info
     encoder, pairs = info.load(), "compare" in info.hooks
     recipe = COMMON.model_copy(update={"updates": 4, "warmup": 0.25, "batch": 8, "ema": 0.5})
-    torch.set_default_dtype(torch.float64)
     found = []
-    try:
-        for way, kind in ((nullcontext, Update), (few_launches, PackedUpdate)):
-            with way(), patch.object(training, "Update", kind):
-                trained = fit(
-                    lambda member, probe: encoder(few.space), few.graphs, members(few, 2), recipe, pairs=pairs
-                )
-            found.append({**trained.ensemble.parameters, **trained.ensemble.buffers, **(trained.average or {})})
-    finally:
-        torch.set_default_dtype(torch.float32)
+    for way, kind in ((nullcontext, Update), (few_launches, PackedUpdate)):
+        with own_precision(torch.float64), way(), patch.object(training, "Update", kind):
+            trained = fit(lambda member, probe: encoder(few.space), few.graphs, members(few, 2), recipe, pairs=pairs)
+        found.append({**trained.ensemble.parameters, **trained.ensemble.buffers, **(trained.average or {})})
     for weight, value in found[0].items():
         assert torch.allclose(found[1][weight], value, atol=1e-7), weight
 

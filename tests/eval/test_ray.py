@@ -1,0 +1,104 @@
+"""Runs on a Ray cluster of three nodes: equal to the local runner's to the bit, whatever dies."""
+
+import os
+
+import pytest
+
+from archrank.datasets.errors import ArchrankError
+from archrank.encoders.catalog.identity import source_hash
+from archrank.eval.runners.run import ProgressCallback, run
+from archrank.eval.runners.travelling import pack, unpack
+from archrank.eval.trials.groups import make_groups
+from archrank.eval.trials.specs import parse
+from archrank.eval.trials.store import Store
+from tests.eval.runs import PLUGIN, content, plan_of
+
+ENCODERS = "path+ridge,bag_of_ops+ridge"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'archrank[ray]'")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster
+
+    small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=small)
+    made.small = small
+    for _ in range(2):
+        made.add_node(**small)
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory):
+    """An encoder of a user's file, which takes its layer from a module beside it."""
+    folder = tmp_path_factory.mktemp("user")
+    (folder / "layer.py").write_text("from torch import nn\nLayer = nn.Linear\n")
+    text = PLUGIN.replace("nn.Linear(", "Layer(").replace("from archrank", "from layer import Layer\nfrom archrank")
+    (folder / "mine.py").write_text(text)
+    return folder / "mine.py"
+
+
+@pytest.fixture(scope="module")
+def expected(cells, plugin, tmp_path_factory):
+    store = tmp_path_factory.mktemp("local") / "store"
+    run(plan_of(cells, f"{plugin}:Mine,{ENCODERS}", recipe="quick"), store, workers=1)
+    return content(store)
+
+
+class KillsANode(ProgressCallback):
+    """Takes a node out of the cluster when the first ensemble trains, and adds another."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+
+    def on_event(self, number, event, value):
+        if event == "started" and (cluster := self.cluster) is not None:
+            self.cluster = None
+            cluster.remove_node(sorted(cluster.worker_nodes, key=str)[0], allow_graceful=False)
+            cluster.add_node(**cluster.small)
+
+
+def test_a_run_with_a_node_killed_is_the_local_runs_to_the_bit(cluster, cells, plugin, expected, tmp_path):
+    plan = plan_of(cells, f"{plugin}:Mine,{ENCODERS}", recipe="quick")
+    summary = run(plan, tmp_path, runner="ray", address=cluster.address, callback=KillsANode(cluster))
+    assert (summary.trained, summary.failed) == (len(plan.trials), 0)
+    assert content(tmp_path) == expected
+    assert not [*tmp_path.glob("claims/*"), *tmp_path.glob("ensembles/*")]
+    assert run(plan, tmp_path, runner="ray", address=cluster.address).kept == len(plan.trials)
+
+
+def test_an_encoder_that_kills_its_worker_fails_alone(cluster, cells, tmp_path):
+    (tmp_path / "dying.py").write_text(
+        PLUGIN.replace(
+            "x = self.embed",
+            "import os\n        if self.training and len(graphs) > 2: os.abort()\n        x = self.embed",
+        )
+    )
+    plan = plan_of(cells, f"{tmp_path / 'dying.py'}:Mine,path+ridge", budgets=(12,), seeds=1)
+    summary = run(plan, tmp_path / "store", runner="ray", address=cluster.address)
+    assert (summary.trained, summary.failed) == (1, 1)
+    (failed,) = [record for record in Store(tmp_path / "store").records() if record.status == "failed"]
+    assert failed.error.type == "WorkerLost" and "Ray gave it up" in failed.error.message
+
+
+def test_a_users_source_travels_and_is_what_was_planned(cells, plugin, tmp_path):
+    (group,) = make_groups(plan_of(cells, f"{plugin}:Mine", budgets=(12,)).trials, set(), Store(tmp_path / "store"))
+    luggage = pack(group.members[0].spec.info)
+    there = unpack(group, luggage, tmp_path / "there").members[0].spec.info
+    assert there.path != plugin and source_hash(there.path) == source_hash(plugin) and there.load().__name__ == "Mine"
+    (tmp_path / "there" / "layer.py").write_text("from torch import nn\nLayer = nn.Identity\n")
+    changed = type(luggage)(luggage.main, luggage.files | {"layer.py": b"Layer = None"})
+    with pytest.raises(ArchrankError, match="is not the one that was planned"):
+        unpack(group, changed, tmp_path / "elsewhere")
+    assert pack(parse("gcn")[0].info) is None
+
+
+def test_what_makes_no_sense_is_said(cells, tmp_path):
+    plan = plan_of(cells, "path+ridge", budgets=(12,), seeds=1)
+    with pytest.raises(ArchrankError, match="runner processes trains on this machine"):
+        run(plan, tmp_path, address="auto")
+    with pytest.raises(ArchrankError, match="leave one of them out"):
+        run(plan, tmp_path, runner="ray", workers=0)
