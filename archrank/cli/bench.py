@@ -33,7 +33,8 @@ def bench(
         typer.Option("--repeats", min=1, help="Samples of each way, taken in turn (default 5; 3 for --growth)."),
     ] = None,
     ways: Annotated[
-        str | None, typer.Option("--ways", help="Some of ensemble,compiled,alone,loop,torch-geometric (default: all).")
+        str | None,
+        typer.Option("--ways", help="Some of ensemble,eager,compiled,alone,loop,torch-geometric (default: all)."),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option("--threads", min=1, help="PyTorch threads of each measuring process.")] = 1,
@@ -72,7 +73,7 @@ def bench(
 
         check_device(device)
         parts, chosen = _parts(growth), _labels(encoders or ([] if growth or plan else DEFAULT))
-        drawn_ways, numbers = _ways(ways), _numbers(sizes, parts)
+        drawn_ways, numbers = _ways(ways, device), _numbers(sizes, parts)
         if against or not (parts or plan) or {"members", "budget"} & set(parts):
             load(benchmark)
         typed = shlex.join(["archrank", *sys.argv[1:]])
@@ -148,14 +149,15 @@ def _parts(growth: str | None) -> list[str]:
     return parts
 
 
-def _ways(ways: str | None) -> list[str]:
+def _ways(ways: str | None, device: str) -> list[str]:
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.bench.case import VARIANTS
 
-    chosen = [way.strip() for way in ways.split(",")] if ways else list(VARIANTS)
+    known = [way for way in VARIANTS if way != "eager" or device != "cpu"]
+    chosen = [way.strip() for way in ways.split(",")] if ways else known
     for way in chosen:
-        if way not in VARIANTS:
-            raise unknown("way", way, VARIANTS)
+        if way not in known:
+            raise unknown("way", way, known)
     if "ensemble" not in chosen:
         raise ArchrankError(
             f"--ways {ways}: the ensemble is what the others are compared with; say --ways ensemble,{ways}"

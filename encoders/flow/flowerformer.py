@@ -139,7 +139,9 @@ class FlowerFormer(nn.Module):
         onehot = nn.functional.one_hot(ops, self.ops).to(dtype)
         x = torch.relu(per_cell(self.norm, self.embed(onehot), nodes))
         x = nn.functional.normalize(x, dim=-1)
-        flow = Flow(down, up if mode == "ancestor" else nodes_first(up, dtype), self.groups, mode == "ancestor", sinks)
+        flow = Flow(
+            down, up if mode == "ancestor" else nodes_first(up, dtype, True), self.groups, mode == "ancestor", sinks
+        )
         for layer in self.layers:
             x = layer(x, flow, allowed, nodes)
         return x

@@ -88,7 +88,7 @@ class DAGNN(nn.Module):
         x = nn.functional.one_hot(ops, self.ops).to(dtype)
         if self.places:
             x = torch.cat([x, self.place.to(dtype).expand(*x.shape[:-1], -1)], -1)
-        along, against = nodes_first(adj.transpose(-1, -2), dtype), nodes_first(adj, dtype)
+        along, against = nodes_first(adj.transpose(-1, -2), dtype), nodes_first(adj, dtype, True)
         down = up = x.transpose(-3, -2)
         ends, starts = [], []
         for forward, backward in zip(self.down, self.up):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from archrank.encoders.ensembling.launches import launch_bound
 from archrank.encoders.ensembling.noise import Dropout
 from archrank.encoders.ensembling.stacked import over_members
 
@@ -61,6 +62,9 @@ def attend(
 def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
     """Softmax over the last dimension of scores [..., K] where bool `allowed` (broadcast) holds, 0 elsewhere; all 0 in
     a row without any."""
+    if launch_bound(scores):
+        barred = ~allowed
+        return torch.softmax(scores.masked_fill(barred, ABSENT), -1).masked_fill(barred, 0.0)
     found: Tensor = MaskedSoftmax.apply(scores, allowed.expand(torch.broadcast_shapes(scores.shape, allowed.shape)))
     return found
 

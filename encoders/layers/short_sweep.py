@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from archrank.encoders.ensembling.stacked import over_members
-from archrank.encoders.layers.gru import gate_slopes
 
 # Up to so many receivers a group's messages are sent back one receiver after the other.
 MOST_ONE_BY_ONE = 3
@@ -20,7 +19,8 @@ class ShortSwept(torch.autograd.Function):
     """What `Swept` computes, to rounding, from the same tensors; `limit` is the cut of the logits.
 
     Every group has one sender more, whose state is 0 and whose weight is 1 where a receiver has no other, so that no
-    sum is divided by 0. It stands where a sweep begins: before all nodes, or behind them where `backward`.
+    sum is divided by 0. It stands where a sweep begins: before all nodes, or behind them where `backward`. Senders may
+    have it already (`with_nobody`).
     """
 
     @staticmethod
@@ -42,8 +42,7 @@ class ShortSwept(torch.autograd.Function):
         told = half.new_zeros(*lead[:-2], nodes + 1, lead[-1], dim + 1)  # e h and e of each node
         states[..., dim:] = 1.0
         told.narrow(-3, nodes if backward else 0, 1)[..., dim:] = 1.0
-        none = (senders.sum(-2, keepdim=True) == 0).to(senders.dtype)
-        sending = torch.cat([senders, none] if backward else [none, senders], -2)
+        sending = senders if senders.shape[-2] > nodes else with_nobody(senders, backward)
         for here, known in walk(steps, nodes, backward):
             own, message, both_here, gates_here = (_at(part, here) for part in (half, messages, both, gates))
             state, told_here = _at(states, here)[..., :dim], _at(told, _moved(here, backward))
@@ -82,9 +81,7 @@ class ShortSwept(torch.autograd.Function):
         """The derivative."""
         key, weight, states, messages, both, new, gates, told, heard, sending = ctx.saved_tensors
         dim, lead, nodes = key.shape[-1], messages.shape[:-1], messages.shape[-3]
-        slopes, slope_new = gate_slopes(both, new, gates[..., 2 * dim :], messages)
-        # By the hidden half, and by the message that stands in for the state before.
-        slopes = torch.cat([slopes, both[..., dim:]], -1).unflatten(-1, (4, dim))
+        slopes, slope_new = _slopes(both, new, gates[..., 2 * dim :], messages)
         through = torch.cat(
             [weight, torch.eye(dim, dtype=weight.dtype, device=weight.device).expand(*weight.shape[:-2], dim, dim)], -2
         )
@@ -115,12 +112,32 @@ class ShortSwept(torch.autograd.Function):
                 else:
                     for receiver in range(weights.shape[-3]):
                         back.addcmul_(weights.select(-3, receiver).unsqueeze(-1), given.narrow(-3, receiver, 1))
-        of_gates = of_all[..., :3, :].flatten(-2)
+        of_gates = of_all.flatten(-2)[..., : 3 * dim]
         flat = of_gates.flatten(-3, -2)
         of_weight, of_bias = flat.mT @ messages.flatten(-3, -2), flat.sum(-2)
         of_key = (logits.flatten(-3, -2).mT @ states.flatten(-3, -2)).squeeze(-2)
         of_half = torch.cat([of_gates[..., : 2 * dim], total * slope_new], -1)
         return of_half, None, of_key, of_weight, of_bias, None, None, None
+
+
+def with_nobody(senders: Tensor, backward: bool) -> Tensor:
+    """Senders float [*, V, V, B] with the one that has no state: [*, V, V + 1, B]."""
+    none = (senders.sum(-2, keepdim=True) == 0).to(senders.dtype)
+    return torch.cat([senders, none] if backward else [none, senders], -2)
+
+
+def _slopes(both: Tensor, new: Tensor, last: Tensor, messages: Tensor) -> tuple[Tensor, Tensor]:
+    """Derivative of the state by the hidden half's three thirds and by the message that stands in for the state before
+    [..., 4, dim], and by the input half's last third [..., dim]; see `gate_slopes`."""
+    dim = new.shape[-1]
+    reset, update = both[..., :dim], both[..., dim:]
+    slopes = new.new_empty(*new.shape[:-1], 4, dim)
+    by_new = torch.ops.aten.tanh_backward(1 - update, new)
+    torch.mul(reset, by_new, out=slopes[..., 2, :])
+    torch.ops.aten.sigmoid_backward.grad_input(by_new * last, reset, grad_input=slopes[..., 0, :])
+    torch.ops.aten.sigmoid_backward.grad_input(messages - new, update, grad_input=slopes[..., 1, :])
+    slopes[..., 3, :] = update
+    return slopes, by_new
 
 
 def walk(steps: list[slice], nodes: int, backward: bool) -> list[tuple[slice, slice | None]]:

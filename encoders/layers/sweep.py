@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from archrank.encoders.ensembling.launches import launch_bound
 from archrank.encoders.ensembling.stacked import over_members
 from archrank.encoders.layers.gru import GRU, gate, gate_slopes
-from archrank.encoders.layers.short_sweep import ShortSwept
+from archrank.encoders.layers.short_sweep import ShortSwept, with_nobody
 
 # Logits are cut to +-LIMIT, beyond which a softmax of float32 gives 0 or 1 anyway.
 LIMIT = 60.0
@@ -48,10 +48,11 @@ class Sweep(nn.Module):
         return found
 
 
-def nodes_first(senders: Tensor, dtype: torch.dtype) -> Tensor:
+def nodes_first(senders: Tensor, dtype: torch.dtype, backward: bool = False) -> Tensor:
     """bool [B, V(receiver), V(sender)] -> float [V, V, B]: in this layout a group of nodes is one run of memory for the
-    whole batch."""
-    return senders.movedim(-3, -1).to(dtype).contiguous()
+    whole batch. backward: for which direction, so that sweeps of few launches find what they share."""
+    found = senders.movedim(-3, -1).to(dtype).contiguous()
+    return with_nobody(found, backward) if launch_bound(found) else found
 
 
 @over_members

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 # Name -> what it is, as tables say it.
 VARIANTS: dict[str, str] = {
     "ensemble": "all members as one program",
+    "eager": "the ensemble on a GPU without captured steps, operation after operation",
     "compiled": "the ensemble with its steps compiled (`archrank run --compile`); building the programs is not counted",
     "alone": "one member by itself, an ensemble of one",
     "loop": "the same stacked members one after another within each step (`fit(one_program=False)`)",
     "torch-geometric": "one member at a time, torch-geometric's `DataLoader` and layers",
 }
 # Ways that train all members of a case, not one.
-WHOLE = ("ensemble", "compiled", "loop")
+WHOLE = ("ensemble", "eager", "compiled", "loop")
 
 
 @dataclass(frozen=True)

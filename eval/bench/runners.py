@@ -8,6 +8,7 @@ Every runner has `train(steps, began)`, which runs at least `steps` optimiser st
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Protocol
 
@@ -15,6 +16,7 @@ import torch
 
 from archrank.datasets.graphs import Graphs
 from archrank.eval.bench.subject import Subject
+from archrank.eval.engine.captured import no_capture
 from archrank.eval.engine.training import Trained, predict, synchronize
 from archrank.eval.trials.job import TrainingJob
 
@@ -38,8 +40,11 @@ class Runner(Protocol):
 class Engine:
     """archrank's own harness."""
 
-    def __init__(self, subject: Subject, members: int, one_program: bool = True, compiled: bool = False) -> None:
+    def __init__(
+        self, subject: Subject, members: int, one_program: bool = True, compiled: bool = False, eager: bool = False
+    ) -> None:
         self.subject, self.members, self.one_program, self.compiled = subject, members, one_program, compiled
+        self.launching = no_capture if eager else nullcontext
         self.job = subject.job.with_members(subject.job.members[:members])
         self.trained: Trained | None = None
 
@@ -54,7 +59,10 @@ class Engine:
                 synchronize(device)
                 began()
 
-        self.trained = job.fit(device=device, progress=progress, one_program=self.one_program, compiled=self.compiled)
+        with self.launching():
+            self.trained = job.fit(
+                device=device, progress=progress, one_program=self.one_program, compiled=self.compiled
+            )
         # What was derived for the whole space stays, so that setting up again costs nothing.
         self.job = replace(self.job, graphs=self.trained.graphs)
         return heard[0]
@@ -99,4 +107,4 @@ def make_runner(subject: Subject, variant: str) -> Runner:
         return Conventional(subject)
     if variant == "alone":
         return Engine(subject, 1)
-    return Engine(subject, len(subject.job.members), variant != "loop", variant == "compiled")
+    return Engine(subject, len(subject.job.members), variant != "loop", variant == "compiled", variant == "eager")

@@ -7,7 +7,9 @@ in place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import torch
@@ -23,6 +25,22 @@ WARM_UP = 3
 # Replayed and ordinary steps may differ by this share of the largest weight: they run the same kernels.
 ROUNDING = 1e-5
 Step = Callable[[], None]
+_captures: ContextVar[bool] = ContextVar("captures", default=True)
+
+
+@contextmanager
+def no_capture() -> Iterator[None]:
+    """Training inside launches its steps operation after operation, on a GPU too; for measuring."""
+    token = _captures.set(False)
+    try:
+        yield
+    finally:
+        _captures.reset(token)
+
+
+def captures(update: Update, device: torch.device) -> bool:
+    """Whether an update's steps are captured on a device."""
+    return device.type == "cuda" and type(update) is PackedUpdate and _captures.get()
 
 
 def capture(step: Step) -> Step:

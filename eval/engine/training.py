@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.eval.engine.batching import Feed, Member, Rows, positions, sizes, steps, steps_per_epoch
-from archrank.eval.engine.captured import CapturedSteps, PlainSteps
+from archrank.eval.engine.captured import CapturedSteps, PlainSteps, captures
 from archrank.eval.engine.compiled.step import compiled_update
 from archrank.eval.engine.ensemble import Ensemble, NotVmapped
 from archrank.eval.engine.network import Network, parameters
@@ -230,8 +230,8 @@ def _fitted(
         update = PackedUpdate(ensemble, recipe, task)
     total, per_epoch = steps(size, recipe), steps_per_epoch(size, recipe)
     finite = torch.ones(len(members), dtype=torch.bool, device=device)
-    captured = type(update) is PackedUpdate and device.type == "cuda"
-    advance = CapturedSteps(update, feed, finite) if captured else PlainSteps(update, feed, finite)
+    kind = CapturedSteps if captures(update, device) else PlainSteps
+    advance = kind(update, feed, finite)
     synchronize(device)
     start = time.perf_counter()
     for step, chosen in enumerate(positions(members, recipe, device)):

@@ -2,6 +2,7 @@
 
     python -m tests.tools.kill --rounds 100
     python -m tests.tools.kill --rounds 100 --forked
+    python -m tests.tools.kill --rounds 100 --ray --folder results/kills-ray
 
 A round starts a run with two worker processes on a fresh store and kills something of it (the run itself, one of its
 workers, or the whole process group) with SIGTERM, SIGINT or SIGKILL, several times, each time starting the same run
@@ -32,7 +33,7 @@ import time
 import traceback
 from multiprocessing import get_context
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.runners.run import run
@@ -43,13 +44,15 @@ from archrank.eval.trials.trial import Plan, make_plan
 from tests.eval.runs import content
 
 ENCODERS = "gcn[dim=8,layers=1],path+ridge,bag_of_ops+ridge,adjacency+ridge"
-TARGETS = ("run", "worker", "group")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 LEFT_OVER = ("ensembles", "claims")
 
 
 class Command:
     """`archrank run` as a user starts it, the leader of a process group, so that the group can be killed."""
+
+    targets: ClassVar[tuple[str, ...]] = ("run", "worker", "group")
+    more: ClassVar[list[str]] = ["--workers", "2"]
 
     def __init__(self, store: Path, seeds: int, log: Path) -> None:
         self.log = log
@@ -70,11 +73,10 @@ class Command:
             "quick",
             "--store",
             str(store),
-            "--workers",
-            "2",
             "--device",
             "cpu",
             "--retry-failed",
+            *self.more,
         ]
         with log.open("wb") as file:
             self._process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
@@ -92,6 +94,7 @@ class Command:
 class Forked:
     """The same in a process forked from this one, its workers too."""
 
+    targets: ClassVar[tuple[str, ...]] = Command.targets
     plans: ClassVar[dict[int, Plan]] = {}
 
     def __init__(self, store: Path, seeds: int, log: Path) -> None:
@@ -146,6 +149,44 @@ class Forked:
         return True
 
 
+class OnRay(Command):
+    """`archrank run --runner ray` on a cluster of three nodes on this machine, of which tasks and nodes are killed."""
+
+    targets: ClassVar[tuple[str, ...]] = ("run", "task", "node")
+    cluster: ClassVar[Any] = None
+
+    @classmethod
+    def start(cls) -> None:
+        """Make the cluster."""
+        from ray.cluster_utils import Cluster
+
+        small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+        cls.cluster = Cluster(initialize_head=True, head_node_args=small)
+        for _ in range(2):
+            cls.cluster.add_node(**small)
+        cls.more = ["--runner", "ray", "--address", cls.cluster.address]
+
+    def strike(self, target: str, rng: random.Random) -> bool:
+        """Kill a process in which a task trains, or all of a node, for which another one joins."""
+        if target == "node":
+            node = rng.choice(sorted(self.cluster.worker_nodes, key=str))
+            self.cluster.remove_node(node, allow_graceful=False)
+            self.cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20, include_dashboard=False)
+            return True
+        tasks = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _trains(path)]
+        if tasks:
+            os.kill(rng.choice(tasks), signal.SIGKILL)
+        return bool(tasks)
+
+
+def _trains(path: Path) -> bool:
+    """Whether a process, by its command line, is a worker of Ray's in which a task runs."""
+    try:
+        return path.read_bytes().startswith(b"ray::train")
+    except OSError:
+        return False
+
+
 def prepare() -> None:
     """Import and ask, before anything is forked, what every run would import and ask for itself."""
     for module in (
@@ -186,6 +227,8 @@ def is_worker(pid: int) -> bool:
 
 def kill(process: Run, target: str, number: signal.Signals, rng: random.Random) -> bool:
     """Send the signal; False if there was nothing to send it to."""
+    if isinstance(process, OnRay) and target in ("task", "node"):
+        return process.strike(target, rng)
     try:
         if target == "run":
             os.kill(process.pid, number)
@@ -225,7 +268,7 @@ def round_(
     kills: collections.Counter[str] = collections.Counter()
     wrong: list[str] = []
     for _ in range(most):
-        process, target, number = kind(store, seeds, log), rng.choice(TARGETS), rng.choice(SIGNALS)
+        process, target, number = kind(store, seeds, log), rng.choice(kind.targets), rng.choice(SIGNALS)
         if process.ended(rng.uniform(0.0, 0.5) * seconds):
             break
         if kill(process, target, number, rng):
@@ -267,11 +310,14 @@ def main() -> int:
     parser.add_argument(
         "--forked", action="store_true", help="fork runs and workers instead of starting commands: many more kills"
     )
+    parser.add_argument("--ray", action="store_true", help="on a Ray cluster of three nodes; kills tasks and nodes too")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
     # A script that starts this in the background has it ignore interrupts, and what it starts would, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    kind = Forked if given.forked else Command
+    kind: type[Run] = OnRay if given.ray else Forked if given.forked else Command
+    if given.ray:
+        OnRay.start()
     log = given.folder / "kills.jsonl"
     done = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
     end = time.monotonic() + 60 * given.minutes
