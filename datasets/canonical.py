@@ -164,6 +164,14 @@ def _refine(
 ) -> NDArray[np.uint64]:
     """One 64-bit name per graph. Sums of mixed colours stand for multisets; arithmetic wraps around."""
     real = mask.astype(np.uint64)
+    return mix((mix(_colours(start, links, mask, seed)) * real).sum(1))
+
+
+def _colours(
+    start: NDArray[np.uint64], links: NDArray[np.uint64], mask: NDArray[np.bool_], seed: np.uint64
+) -> NDArray[np.uint64]:
+    """Each node's colour [N, V] after the rounds of refinement; 0 on padding."""
+    real = mask.astype(np.uint64)
     links = links * real[:, :, None] * real[:, None, :]
     colour = mix(start + seed) * real
     nodes = mask.shape[1]
@@ -176,7 +184,27 @@ def _refine(
         for u in reversed(range(nodes)):
             after = (mix(colour[:, u + 1 :] + seed) * links[:, u, u + 1 :]).sum(1)
             colour[:, u] = mix(colour[:, u] ^ mix(after + np.uint64(2))) * real[:, u]
-    return mix((mix(colour) * real).sum(1))
+    return colour
+
+
+def relabelled_alike(
+    ops: NDArray[np.integer], links: NDArray[np.integer], mask: NDArray[np.bool_], cell: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """A number [N] that architectures share only if they are one graph with its nodes in different orders.
+
+    Nodes are sorted by their colour, and sorted graphs compared. So it never joins different graphs; where nodes have
+    equal colours, it may leave equal ones apart.
+    """
+    start = (ops.astype(np.uint64) + np.uint64(1)) * np.uint64(1_000_003) + cell.astype(np.uint64)
+    colours = _colours(start, links.astype(np.uint64), mask, SEEDS[0])
+    order = np.argsort(np.where(mask, colours, ~np.uint64(0)), axis=1, kind="stable")
+    parts = [np.where(mask, part, 0).astype(np.int32) for part in (ops, cell, mask)]
+    parts = [np.take_along_axis(part, order, 1) for part in parts]
+    rows = np.arange(len(ops))[:, None, None]
+    linked = (links * mask[:, :, None] * mask[:, None, :]).astype(np.int32)[rows, order[:, :, None], order[:, None, :]]
+    whole = np.ascontiguousarray(np.concatenate([*parts, linked.reshape(len(ops), -1)], 1))
+    as_bytes = whole.view(np.dtype((np.void, whole.shape[1] * whole.itemsize)))[:, 0]
+    return np.unique(as_bytes, return_inverse=True)[1].astype(np.int64)
 
 
 def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

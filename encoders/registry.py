@@ -41,7 +41,8 @@ def encoder(name: str, *, family: str = "yours") -> Callable[[T], T]:
     `states(self, graphs)`: a state of every node, [B, V, dim], for pretexts that ask about nodes;
     `supports(space) -> str | None` (static): why it cannot encode a space's architectures, in one line, or None; a run
     leaves it out there and says why. It may have parameters of the names of options, and `benchmark`, whose graphs it
-    may look at.
+    may look at; `invariant`: a true attribute of an instance that does not see the order of nodes, so that an
+    architecture that is tested under several orders is predicted once.
     """
     return _mark(Mark(name, True, family))
 

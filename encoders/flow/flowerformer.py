@@ -77,6 +77,7 @@ class FlowerFormer(nn.Module):
         faithful: bool = False,
     ) -> None:
         super().__init__()
+        self.invariant = True
         if dim % heads:
             raise ValueError(f"flowerformer: dim {dim} is not a multiple of heads {heads}")
         self.ops, self.cells, self.mask_mode = len(space.ops), space.cells, mask_mode

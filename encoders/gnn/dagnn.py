@@ -47,6 +47,7 @@ class DAGNN(nn.Module):
 
     def __init__(self, space: SearchSpace, *, dim: int = 64, layers: int = 2, faithful: bool = False) -> None:
         super().__init__()
+        self.invariant = not faithful
         self.ops, self.cells = len(space.ops), space.cells
         self.places = space.max_nodes if faithful else 0
         # Nodes are laid out group by group, so that a sweep's groups are contiguous.

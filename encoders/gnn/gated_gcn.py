@@ -59,6 +59,7 @@ class GatedGCN(nn.Module):
         backend: Literal["dense", "pyg", "dgl"] = "dense",
     ) -> None:
         super().__init__()
+        self.invariant = True
         self.ops, self.cells, self.directed, self.backend = len(space.ops), space.cells, directed, backend
         self.embed = nn.Linear(self.ops, dim, bias=False)
         self.kinds = nn.Parameter(torch.randn(1 if directed else 2, dim))

@@ -53,6 +53,7 @@ class NeuralPredictorGCN(nn.Module):
         faithful: bool = False,
     ) -> None:
         super().__init__()
+        self.invariant = not faithful
         self.ops, self.cells, self.backend = len(space.ops), space.cells, backend
         self.filler = space.ops.index("conv3x3") if faithful and "conv3x3" in space.ops else None
         self.size = space.max_nodes

@@ -56,6 +56,7 @@ class GIN(nn.Module):
         faithful: bool = False,
     ) -> None:
         super().__init__()
+        self.invariant = True
         self.ops, self.cells, self.directed, self.backend = len(space.ops), space.cells, directed, backend
         self.embed = nn.Linear(self.ops, dim, bias=False)
         self.layers = nn.ModuleList(Layer(dim, dropout, faithful) for _ in range(layers))

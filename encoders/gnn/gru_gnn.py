@@ -40,6 +40,7 @@ class GRUGNN(nn.Module):
 
     def __init__(self, space: SearchSpace, *, dim: int = 64, hidden: int = 64, layers: int = 2) -> None:
         super().__init__()
+        self.invariant = True
         self.ops, self.cells = len(space.ops), space.cells
         self.embed = nn.Embedding(self.ops, hidden)
         self.layers = nn.ModuleList(Layer(hidden) for _ in range(layers))

@@ -16,17 +16,17 @@ MOST_ONE_BY_ONE = 3
 
 @over_members
 class ShortSwept(torch.autograd.Function):
-    """What `Swept` computes, to rounding, from the same tensors; `limit` is the cut of the logits.
+    """What `Swept` computes, to rounding; `limit` is the cut of the logits.
 
-    Every group has one sender more, whose state is 0 and whose weight is 1 where a receiver has no other, so that no
-    sum is divided by 0. It stands where a sweep begins: before all nodes, or behind them where `backward`. Senders may
-    have it already (`with_nobody`).
+    sending [*, V, V + 1, B]: the senders and one more, whose state is 0 and whose weight is 1 where a receiver has no
+    other, so that no sum is divided by 0 (`with_nobody`). It stands where a sweep begins: before all nodes, or behind
+    them where `backward`.
     """
 
     @staticmethod
     def forward(
         half: Tensor,
-        senders: Tensor,
+        sending: Tensor,
         key: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -42,7 +42,6 @@ class ShortSwept(torch.autograd.Function):
         told = half.new_zeros(*lead[:-2], nodes + 1, lead[-1], dim + 1)  # e h and e of each node
         states[..., dim:] = 1.0
         told.narrow(-3, nodes if backward else 0, 1)[..., dim:] = 1.0
-        sending = senders if senders.shape[-2] > nodes else with_nobody(senders, backward)
         for here, known in walk(steps, nodes, backward):
             own, message, both_here, gates_here = (_at(part, here) for part in (half, messages, both, gates))
             state, told_here = _at(states, here)[..., :dim], _at(told, _moved(here, backward))
@@ -65,21 +64,21 @@ class ShortSwept(torch.autograd.Function):
             torch.lerp(fresh, message, both_here[..., dim:], out=state)
             logit = (state.flatten(-3, -2) @ key.unsqueeze(-1)).clamp_(-limit, limit).exp_()
             torch.mul(_at(states, here), logit.view(*state.shape[:-1], 1), out=told_here)
-        return states[..., :dim], messages, both, new, gates, told, heard, sending
+        return states[..., :dim], messages, both, new, gates, told, heard
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         """Keep what the derivative needs."""
-        _, _, key, weight, _, ctx.steps, ctx.backward_sweep, _ = inputs
+        _, sending, key, weight, _, ctx.steps, ctx.backward_sweep, _ = inputs
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(key, weight, *output)
+        ctx.save_for_backward(sending, key, weight, *output)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         """The derivative."""
-        key, weight, states, messages, both, new, gates, told, heard, sending = ctx.saved_tensors
+        sending, key, weight, states, messages, both, new, gates, told, heard = ctx.saved_tensors
         dim, lead, nodes = key.shape[-1], messages.shape[:-1], messages.shape[-3]
         slopes, slope_new = _slopes(both, new, gates[..., 2 * dim :], messages)
         through = torch.cat(

@@ -43,8 +43,11 @@ class Sweep(nn.Module):
         half = self.gru.input_half(x)
         bounds = [sum(groups[:number]) for number in range(len(groups) + 1)]
         steps = [slice(start, stop) for start, stop in pairwise(bounds)]
+        short = launch_bound(x)
+        if short and senders.shape[-2] == x.shape[-3]:
+            senders = with_nobody(senders, backward)
         parts = half, senders, self.key, self.gru.weight_hh, self.gru.bias_hh, steps, backward
-        found: Tensor = (ShortSwept.apply(*parts, LIMIT) if launch_bound(x) else Swept.apply(*parts))[0]
+        found: Tensor = (ShortSwept.apply(*parts, LIMIT) if short else Swept.apply(*parts))[0]
         return found
 
 

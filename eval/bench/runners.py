@@ -17,7 +17,8 @@ import torch
 from archrank.datasets.graphs import Graphs
 from archrank.eval.bench.subject import Subject
 from archrank.eval.engine.captured import no_capture
-from archrank.eval.engine.training import Trained, predict, synchronize
+from archrank.eval.engine.predicting import predict
+from archrank.eval.engine.training import Trained, synchronize
 from archrank.eval.trials.job import TrainingJob
 
 

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
-from archrank.eval.engine.batching import Feed, Member, Rows, positions, sizes, steps, steps_per_epoch
+from archrank.eval.engine.batching import Feed, Member, positions, sizes, steps, steps_per_epoch
 from archrank.eval.engine.captured import CapturedSteps, PlainSteps, captures
 from archrank.eval.engine.compiled.step import compiled_update
 from archrank.eval.engine.ensemble import Ensemble, NotVmapped
 from archrank.eval.engine.network import Network, parameters
 from archrank.eval.engine.packed import PackedUpdate
+from archrank.eval.engine.predicting import encode, predict, predict_once
 from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.update import Update
@@ -105,12 +106,16 @@ def train(
     )
     ensemble = trained.ensemble
     vmapped = ensemble.fallback is None
-    start = time.perf_counter()
-    predictions = predict(ensemble, trained.graphs, [member.test for member in members], pairs, trained.average)
-    synchronize(device)
-    predict_s = (time.perf_counter() - start) / len(members)
     network = ensemble.skeleton
     assert isinstance(network, Network)
+    start = time.perf_counter()
+    tests = [member.test for member in members]
+    if getattr(network.encoder, "invariant", False) and not pairs:
+        predictions = predict_once(ensemble, trained.graphs, tests, trained.average)
+    else:
+        predictions = predict(ensemble, trained.graphs, tests, pairs, trained.average)
+    synchronize(device)
+    predict_s = (time.perf_counter() - start) / len(members)
     notes = [
         *trained.notes,
         *([f"predicted sequentially: {ensemble.fallback}"] if vmapped and ensemble.fallback else []),
@@ -242,55 +247,6 @@ def _fitted(
     seconds = time.perf_counter() - start
     notes += advance.notes
     return Trained(ensemble.train(False), spaces[0], update.average, task == "pairs", seconds, finite, notes)
-
-
-@torch.no_grad()
-def predict(
-    ensemble: Ensemble,
-    graphs: Graphs,
-    tests: Sequence[Rows],
-    pairs: bool = False,
-    weights: dict[str, Tensor] | None = None,
-    chunk: int = 4096,
-) -> list[NDArray[np.float64]]:
-    """Scores of each member's own test rows (any numbers of rows), in few large batches; with `pairs` Borda counts over
-    its test rows."""
-    longest = max(len(test) for test in tests)
-    index = torch.stack([torch.as_tensor(np.resize(test, longest), device=graphs.device) for test in tests])
-    width = max(64, chunk // ensemble.size)
-    parts = []
-    for start in range(0, longest, width):
-        out = ensemble.call(graphs[index[:, start : start + width]], "embed" if pairs else "score", parameters=weights)
-        parts.append(out if pairs else out[0])
-    scores = torch.cat(parts, 1)
-    if pairs:
-        scores = borda(ensemble, scores, [len(test) for test in tests], weights)
-    return [scores[m, : len(test)].double().cpu().numpy() for m, test in enumerate(tests)]
-
-
-def borda(
-    ensemble: Ensemble, embeddings: Tensor, counts: Sequence[int], weights: dict[str, Tensor] | None, chunk: int = 256
-) -> Tensor:
-    """Borda count [M, N] of embeddings [M, N, dim]: the expected number of the member's own test architectures each one
-    beats."""
-    real = (
-        torch.arange(embeddings.shape[1], device=embeddings.device)
-        < torch.tensor(counts, device=embeddings.device)[:, None]
-    )
-    parts = [
-        (torch.sigmoid(ensemble.compare(embeddings[:, i : i + chunk], embeddings, weights)) * real.unsqueeze(1)).sum(-1)
-        for i in range(0, embeddings.shape[1], chunk)
-    ]
-    return torch.cat(parts, 1)
-
-
-@torch.no_grad()
-def encode(
-    ensemble: Ensemble, graphs: Graphs, member: int, rows: Rows, weights: dict[str, Tensor] | None = None
-) -> NDArray[np.float32]:
-    """Embeddings [n, dim] that one member gives some rows."""
-    index = torch.as_tensor(rows, device=graphs.device).expand(ensemble.size, -1)
-    return ensemble.call(graphs[index], "embed", parameters=weights)[member].float().cpu().numpy()
 
 
 def synchronize(device: torch.device | str) -> None:

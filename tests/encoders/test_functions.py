@@ -13,7 +13,7 @@ from archrank.encoders.layers.attention import masked_softmax
 from archrank.encoders.layers.gru import GRU, Gated
 from archrank.encoders.layers.linear import Affine
 from archrank.encoders.layers.norm import MaskedBatchNorm, Normalise, RealNodes
-from archrank.encoders.layers.short_sweep import ShortSwept
+from archrank.encoders.layers.short_sweep import ShortSwept, with_nobody
 from archrank.encoders.layers.sweep import Sweep, Swept, nodes_first
 
 
@@ -45,6 +45,10 @@ def swept_arguments(backward):
     )
 
 
+def short_sweep(half, senders, *rest):
+    return ShortSwept.apply(half, with_nobody(senders, rest[-1]), *rest, 60.0)[0]
+
+
 def rows():
     real = RealNodes(torch.tensor([1, 1, 0, 1, 1, 0, 1], dtype=torch.bool), torch.float64)
     return drawn(7, 3), real.weight, real.lack, real.share, drawn(3), drawn(3, seed=1)
@@ -72,8 +76,8 @@ CASES = {
     "affine": (Affine.apply, lambda: (drawn(5, 3), drawn(2, 3), drawn(2))),
     "forward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(False)),
     "backward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(True)),
-    "short forward sweep": (lambda *a: ShortSwept.apply(*a, 60.0)[0], lambda: swept_arguments(False)),
-    "short backward sweep": (lambda *a: ShortSwept.apply(*a, 60.0)[0], lambda: swept_arguments(True)),
+    "short forward sweep": (short_sweep, lambda: swept_arguments(False)),
+    "short backward sweep": (short_sweep, lambda: swept_arguments(True)),
 }
 
 

@@ -4,9 +4,10 @@ steps train."""
 import pytest
 import torch
 
-from archrank.eval.engine import captured, training
+from archrank.eval.engine import batching, captured, training
 from archrank.eval.engine.captured import CapturedSteps
 from archrank.eval.engine.packed import PackedUpdate
+from archrank.eval.engine.random_numbers import HashedNoise
 from archrank.eval.engine.recipes import COMMON
 from archrank.eval.engine.training import fit
 from tests.encoders.test_rehearsal import own_precision
@@ -28,6 +29,7 @@ def repeated(step):
 def trained(cells, recipe, capture, monkeypatch):
     """The same training by captured steps (None: by ordinary ones), and its notes."""
     monkeypatch.setattr(training, "Update", PackedUpdate)
+    monkeypatch.setattr(batching, "noise_on", lambda device, seeds: HashedNoise(seeds, device))
     steps = training.PlainSteps if capture is None else lambda *given: CapturedSteps(*given, capture=capture)
     monkeypatch.setattr(training, "PlainSteps", steps)
     with own_precision(torch.float64):
