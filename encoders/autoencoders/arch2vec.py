@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.ensembling.noise import Dropout
-from archrank.encoders.layers.norm import MaskedBatchNorm
+from archrank.encoders.layers.norm import MaskedBatchNorm, RealNodes
 from archrank.encoders.layers.pool import mean_pool
 from archrank.encoders.layers.pretraining import fit, in_chunks, seeded
 from archrank.encoders.registry import encoding
@@ -52,6 +52,7 @@ def arch2vec(
     """
     with seeded(seed, graphs.device):
         model = GraphAutoencoder(len(space.ops), latent, hidden, layers, dropout).to(graphs.device)
+        model.whole = bool(real_nodes(graphs, faithful).all())
         if updates and len(graphs):
             pretrain(model, graphs, updates=updates, batch=batch, lr=lr, kl=kl, faithful=faithful)
     model.eval()
@@ -67,7 +68,7 @@ def pretrain(
     model: GraphAutoencoder, graphs: Graphs, *, updates: int, batch: int, lr: float, kl: float, faithful: bool = False
 ) -> list[float]:
     """Train `model` in place to reconstruct `graphs`; the loss of every update."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
     return fit(
         lambda index: model.loss(graphs[index], kl, faithful),
         len(graphs),
@@ -87,7 +88,12 @@ def real_nodes(graphs: Graphs, faithful: bool) -> Tensor:
 
 
 class GraphAutoencoder(nn.Module):
-    """Variational graph autoencoder: graph isomorphism layers in, linear operations and inner-product edges out."""
+    """Variational graph autoencoder: graph isomorphism layers in, linear operations and inner-product edges out.
+
+    whole: every node of every graph that it is given counts, so that nothing has to be masked.
+    """
+
+    whole = False
 
     def __init__(self, ops: int, latent: int, hidden: int, layers: int, dropout: float) -> None:
         super().__init__()
@@ -106,8 +112,9 @@ class GraphAutoencoder(nn.Module):
         """Mean and log standard deviation of every node, [B, V, latent] each; `real` bool [B, V] for normalisation."""
         x = self.inputs(graphs)
         linked = (graphs.adj | graphs.adj.transpose(-1, -2)).to(x.dtype)
+        nodes = None if self.whole else RealNodes(real, x.dtype)
         for layer in self.layers:
-            x = layer(x, linked, real)
+            x = layer(x, linked, nodes)
         return self.mean(x), self.log_sigma(x)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,11 +148,14 @@ class Isomorphism(nn.Module):
         self.first, self.second = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden)
         self.norm_inside, self.norm = MaskedBatchNorm(hidden), MaskedBatchNorm(hidden)
 
-    def forward(self, x: Tensor, linked: Tensor, real: Tensor) -> Tensor:
-        """x [B, V, inputs], linked float [B, V, V], real bool [B, V] -> [B, V, hidden], zero where not real."""
-        x = (1 + self.eps) * x + linked @ x
-        x = self.second(torch.relu(self.norm_inside(self.first(x), real)))
-        return torch.relu(self.norm(x, real)) * real.unsqueeze(-1)
+    def forward(self, x: Tensor, linked: Tensor, nodes: RealNodes | None) -> Tensor:
+        """x [B, V, inputs], linked float [B, V, V], the nodes that count (None: all) -> [B, V, hidden], zero where not
+        real."""
+        x = self.first((1 + self.eps) * x + linked @ x)
+        if nodes is None:
+            return torch.relu(self.norm.of_all(self.second(torch.relu(self.norm_inside.of_all(x)))))
+        x = self.second(torch.relu(self.norm_inside(x, nodes)))
+        return torch.relu(self.norm(x, nodes)) * nodes.mask.unsqueeze(-1)
 
 
 def over(values: Tensor, where: Tensor) -> Tensor:
