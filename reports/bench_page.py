@@ -24,7 +24,7 @@ Written by `archrank bench --page` from raw samples; repeat the commands at the 
 take turns, way after way, repeat after repeat, so that a busy minute touches all ways alike. All get the environment that `archrank run` gives its workers
 (an allocator that keeps freed memory), which helps every way. Ratios are formed within a repeat; shown are their
 median and, in brackets, the smallest and the largest. A step is an optimiser step of one member (an ensemble's step divided by its members); the
-first step of a training, the making of networks and of graph structure are not counted, and steps are counted in whole epochs where the recipe
+first step of a training (on a GPU, the capture of its steps too), the making of networks and of graph structure are not counted, and steps are counted in whole epochs where the recipe
 counts epochs. Wall is the clock; CPU is processor time, which is the steadier on a machine that does other things too. Peak memory is the kernel's
 high-water mark of the whole process; "idle" beside it is the same after importing what that way needs and nothing else: nothing is subtracted.
 The share of time in Python is 1 - (self CPU time of all operators that `torch.profiler` records, forward and backward) / (wall time); recording
@@ -33,6 +33,18 @@ makes operators longer, so without it the share is somewhat larger.
 **The roofline bound** of a piece of work is its arithmetic (floating-point operations counted by PyTorch's `FlopCounterMode` in one member's forward and
 backward pass, times members) at the rate this machine reaches in stacked float32 matrix products of these shapes, or its bytes (weights, and
 activations kept for the backward pass, each once) at the bandwidth of a large copy, whichever takes longer. Both rates are measured beside the work.
+"""
+OFFICIAL = """## Against an official code
+
+Any command can be timed in turn with our training of the same predictors: check the code out, write down how its README trains one predictor (the
+same table, labels, batch and epochs, one thread), and name that command.
+
+```console
+$ archrank bench flowerformer --budget 78 --against 'env -C CHECKOUT python THEIR_SCRIPT.py THEIR OPTIONS' --against-members 1
+```
+
+Both are whole commands, from start to exit, in the same allocator settings; the table above this section, where there is one, gives wall and CPU time for each
+trained predictor. What an official code does beside training (it evaluates while it trains, or reads its table anew) is part of its time: say so beside a figure.
 """
 TABLE_GPU = "**GPU**: not measured: no GPU was available."
 
@@ -46,6 +58,7 @@ def write_page(samples: Sequence[Sample], folder: Path, name: str = "performance
         *_side_by_side(samples, figures, name),
         *_commands_timed(samples),
         *_growth(samples, figures, name),
+        OFFICIAL,
     ]
     if commands := [command for command in distinct(samples, lambda s: str(s["command"])) if command]:
         parts += ["## The commands", "", "```console", *(f"$ {command}" for command in commands), "```", ""]
