@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,8 @@ from torch.autograd.function import once_differentiable
 
 from archrank.encoders.ensembling.launches import launch_bound
 from archrank.encoders.ensembling.stacked import over_members
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Linear(nn.Linear):
@@ -28,7 +30,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return found.view(*x.shape[:-1], -1)
 
 
-def own_linear(model: nn.Module) -> nn.Module:
+def own_linear(model: Model) -> Model:
     """Make every plain `nn.Linear` below `model` one of ours, in place; parameters and their names stay."""
     for module in model.modules():
         if type(module) is nn.Linear:

@@ -38,9 +38,9 @@ def no_capture() -> Iterator[None]:
         _captures.reset(token)
 
 
-def captures(update: Update, device: torch.device) -> bool:
-    """Whether an update's steps are captured on a device."""
-    return device.type == "cuda" and type(update) is PackedUpdate and _captures.get()
+def captures(device: torch.device) -> bool:
+    """Whether steps are captured on a device."""
+    return device.type == "cuda" and _captures.get()
 
 
 def capture(step: Step) -> Step:

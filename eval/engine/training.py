@@ -235,8 +235,9 @@ def _fitted(
         update = PackedUpdate(ensemble, recipe, task)
     total, per_epoch = steps(size, recipe), steps_per_epoch(size, recipe)
     finite = torch.ones(len(members), dtype=torch.bool, device=device)
-    kind = CapturedSteps if captures(update, device) else PlainSteps
-    advance = kind(update, feed, finite)
+    advance: CapturedSteps | PlainSteps = PlainSteps(update, feed, finite)
+    if type(update) is PackedUpdate and captures(device):
+        advance = CapturedSteps(update, feed, finite)
     synchronize(device)
     start = time.perf_counter()
     for step, chosen in enumerate(positions(members, recipe, device)):

@@ -70,7 +70,7 @@ class RayRunner:
         ray = _ray()
         ours = _connect(ray, self.address)
         try:
-            self._board = ray.remote(num_cpus=0)(Board).remote()
+            self._board = _board(ray)
             while tasks.unfinished():
                 self._submit(ray, tasks)
                 if not self._running:
@@ -220,6 +220,14 @@ def train(
         here = replace(context, store=folder / "store", isolated=True)
         execute(unpack(group, luggage, folder / "source"), here, on_event, _tables[table])
         return [file for file in bring(here.store) if file not in known], stored
+
+
+def _board(ray: Any) -> Any:
+    """A board on this machine's own node, so that no other node's end takes it along."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=here)(Board).remote()
 
 
 def _ray() -> Any:

@@ -34,10 +34,12 @@ def rehearsed(spec, cells, recipe, company):
     encoder = info.load()
     recipe, config = resolve_recipe(recipe, encoder, dict(parse(spec)[0].config), None, cells.space)
     twins = encoder.twins(cells.graphs) if recipe.consistency else None
+    encoder(cells.space, **config)(probe := cells.graphs[:2].plain())
+    graphs = cells.graphs.plain().prepare(probe)  # structure is derived once, before the first step
     with patch.multiple(torch.optim, Adam=OneLaunch, AdamW=OneLaunch), Launches() as launches:
         trained = fit(
             lambda member, probe: encoder(cells.space, **config),
-            cells.graphs,
+            graphs,
             members(cells, company),
             recipe,
             device="meta",

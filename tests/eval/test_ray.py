@@ -70,7 +70,8 @@ def test_a_run_with_a_node_killed_is_the_local_runs_to_the_bit(cluster, cells, p
     assert run(plan, tmp_path, runner="ray", address=cluster.address).kept == len(plan.trials)
 
 
-def test_an_encoder_that_kills_its_worker_fails_alone(cluster, cells, tmp_path):
+def test_an_encoder_that_kills_its_worker_fails_alone(cluster, cells, tmp_path, monkeypatch):
+    monkeypatch.setattr("archrank.eval.runners.ray.RETRIES", 0)  # each takes a fresh worker
     (tmp_path / "dying.py").write_text(
         PLUGIN.replace(
             "x = self.embed",
