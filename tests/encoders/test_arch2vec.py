@@ -2,10 +2,27 @@ import pytest
 import torch
 
 from archrank.encoders.autoencoders.arch2vec import GraphAutoencoder, arch2vec, pretrain
+from archrank.encoders.layers.norm import RealNodes
 from tests.encoders import golden as g
+from tests.encoders import spaces
 
 TINY = {"latent": 4, "hidden": 8, "layers": 2, "updates": 3, "batch": 8}
 DIAMOND = ((0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4))
+
+
+def test_nothing_is_masked_where_every_node_counts():
+    """Loss, gradients and running statistics by PyTorch's own normalisation are those by the masked one."""
+    found = []
+    graphs = spaces.random_graphs(spaces.nasbench101(), 40, 0)
+    full = graphs[graphs.mask.all(-1).nonzero()[:, 0]]
+    for whole in (False, True):
+        torch.manual_seed(0)
+        model = GraphAutoencoder(len(spaces.nasbench101().ops), 4, 8, 2, 0.0).double()
+        model.whole = whole
+        loss = model.loss(full, 0.004)
+        loss.backward()
+        found.append([loss, *(p.grad for p in model.parameters()), *model.buffers()])
+    assert len(full) and all(torch.allclose(one, other, atol=1e-10) for one, other in zip(*found))
 
 
 def space(cells=1):
@@ -40,7 +57,8 @@ def test_layer_by_hand():
     scale = 1 / (1 + 1e-5) ** 0.5  # evaluation mode, fresh running statistics
     inside = torch.relu(scale * (summed @ layer.first.weight.T + layer.first.bias))
     expected = torch.relu(scale * (inside @ layer.second.weight.T + layer.second.bias))
-    assert torch.allclose(layer(x, linked, torch.ones(1, 3, dtype=torch.bool))[0], expected, atol=1e-12)
+    for nodes in (None, RealNodes(torch.ones(1, 3, dtype=torch.bool), torch.float64)):
+        assert torch.allclose(layer(x, linked, nodes)[0], expected, atol=1e-12)
 
 
 def test_order_direction_and_padding_do_not_matter():
