@@ -66,7 +66,7 @@ def pretrain(
     model: DagAutoencoder, graphs: Graphs, *, updates: int, batch: int, lr: float, beta: float = 0.005
 ) -> list[float]:
     """Train `model` in place to rebuild `graphs`; the loss of every update."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     return fit(
         lambda index: model.loss(graphs[index], beta),
         len(graphs),

@@ -98,7 +98,7 @@ def cate(
         ).to(graphs.device)
         first, second = pair_up(cost(graphs, space, metric), window, pairs)
         if updates and len(first):
-            optimizer = torch.optim.AdamW(decayed(model, weight_decay, norms=faithful), lr=lr, fused=True)
+            optimizer = torch.optim.AdamW(decayed(model, weight_decay, norms=faithful), lr=lr)
             pretrain(model, graphs, first, second, optimizer, updates=updates, batch=batch, faithful=faithful)
     model.eval()
     return in_chunks(lambda chunk: read_out(model.encoder, chunk, space, faithful), graphs, 4096).float()
