@@ -17,8 +17,9 @@ from archrank.eval.engine.batching import Member
 from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.heads import Fitted, FittedWithStd
 from archrank.eval.engine.heads.layers import Head
+from archrank.eval.engine.predicting import predict
 from archrank.eval.engine.regressors import block_scales, fit_regressor
-from archrank.eval.engine.training import Progress, predict
+from archrank.eval.engine.training import Progress
 from archrank.eval.trials.encodings import checked_features
 from archrank.eval.trials.job import TrainingJob
 

@@ -30,7 +30,7 @@ def trained(cells, recipe, capture, monkeypatch):
     """The same training by captured steps (None: by ordinary ones), and its notes."""
     monkeypatch.setattr(training, "Update", PackedUpdate)
     monkeypatch.setattr(batching, "noise_on", lambda device, seeds: HashedNoise(seeds, device))
-    steps = training.PlainSteps if capture is None else lambda *given: CapturedSteps(*given, capture=capture)
+    steps = captured.PlainSteps if capture is None else lambda *given: CapturedSteps(*given, capture=capture)
     monkeypatch.setattr(training, "PlainSteps", steps)
     with own_precision(torch.float64):
         found = fit(lambda member, probe: Stateful(cells.space), cells.graphs, members(cells, 3), recipe)

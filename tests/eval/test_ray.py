@@ -1,6 +1,7 @@
 """Runs on a Ray cluster of three nodes: equal to the local runner's to the bit, whatever dies."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def cluster():
     from ray.cluster_utils import Cluster
 
     small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args=small)
+    made: Any = Cluster(initialize_head=True, head_node_args=small)
     made.small = small
     for _ in range(2):
         made.add_node(**small)
