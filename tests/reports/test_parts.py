@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from archrank.reports.blocks import Bold, Cell, Code, Column, Details, Section, Table, Text
@@ -25,6 +25,7 @@ from archrank.reports.truth import Prediction, op_slopes, percentile, residual_b
 from archrank.reports.words import count, join, plural, rate, seconds
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of the placing
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0.001, 0.2))
 def test_labels_are_apart_in_range_and_in_order(wanted: list[float], gap: float) -> None:
     placed = spread(wanted, gap, 0.0, 1.0)
