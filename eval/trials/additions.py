@@ -152,6 +152,11 @@ def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
     )
     if found.side and "compare" in info.hooks:
         raise ArchrankError(f"encoder {info.name} compares embeddings itself, so that side inputs would reach nothing")
+    if found.source and found.task and found.task.needs("hidden_op"):
+        raise ArchrankError(
+            f"encoder {info.name}: pretext {found.task.text} starts from an operation more than source={source} gives "
+            "weights for; leave one of them out"
+        )
     if unlabelled == "train" and any(one.encoding and one.encoding.pretrained for one in found.side):
         raise ArchrankError(
             f"encoder {info.name}: unlabelled=train, but side={side} is pre-trained on the graphs of all architectures"

@@ -191,6 +191,7 @@ def test_a_plan_leaves_out_what_is_refused_and_says_why(cells):
         ("brp_nas_relation[side=base]", "compares embeddings"),
         ("gin[pretext=counts,side=cate,unlabelled=train]", "graphs of all"),
         ("gin[source=other(label=3)]", "labels"),
+        ("gin[source=other,pretext=masked_ops]", "leave one of them out"),
         ("gin[source=other(labels=many)]", "no int"),
         ("path[side=base]", "side"),
     ],
