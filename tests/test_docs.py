@@ -19,7 +19,7 @@ PAGES = [
 ]
 PACKAGE = ["archrank", "datasets", "encoders", "eval", "reports", "tools"]
 SOURCES = [path for folder in PACKAGE for path in (ROOT / folder).rglob("*.py")]
-FILE = re.compile(rf"(?:{'|'.join(PACKAGE)}|tests|docs)/[\w./-]*\w\.(?:py|md|csv|yaml|css|j2|js|toml|json)")
+FILE = re.compile(rf"(?:{'|'.join(PACKAGE)}|tests|docs)/[\w./-]*\w\.(?:py|md|csv|yaml|css|j2|js|toml|json)\b")
 
 
 def commands(text):
