@@ -121,9 +121,10 @@ def search(
                 for item in standings
             ],
         )
-        for sentence in sentences(standings, differences, f" {unit}" if unit else ""):
-            echo(sentence)
-        echo(strategy_order(judge, regrets))
+        said = sentences(standings, differences, f" {unit}" if unit else "")
+        for sentence in [*said, strategy_order(judge, regrets)]:
+            if sentence:
+                echo(sentence)
     echo(
         f"{summary.planned} searches: {summary.kept} kept, {summary.done} done, {len(summary.failed)} failed, {time.monotonic() - started:.0f} s. Results in {store}"
     )
