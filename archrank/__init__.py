@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     from archrank.datasets.errors import ArchrankError
     from archrank.datasets.graphs import Graphs
     from archrank.datasets.space import SearchSpace
-    from archrank.encoders.registry import encoder, encoding
+    from archrank.encoders.registry import Part, Portfolio, encoder, encoding, portfolio
+    from archrank.eval.auto_predictor import AutoPredictor
     from archrank.eval.predictor import Predictor
     from archrank.eval.search.study import Search
 
 __version__ = "0.2.0"
 __all__ = [
     "ArchrankError",
+    "AutoPredictor",
     "Benchmark",
     "Graphs",
+    "Part",
+    "Portfolio",
     "Predictor",
     "Results",
     "Search",
@@ -35,11 +39,13 @@ __all__ = [
     "encoder",
     "encoding",
     "load",
+    "portfolio",
     "run",
 ]
 
 _HOME = {
     "api": ("run", "Results"),
+    "eval.auto_predictor": ("AutoPredictor",),
     "eval.predictor": ("Predictor",),
     "eval.search.study": ("Search",),
     "datasets.benchmark": ("Benchmark",),
@@ -47,7 +53,7 @@ _HOME = {
     "datasets.errors": ("ArchrankError",),
     "datasets.graphs": ("Graphs",),
     "datasets.space": ("SearchSpace",),
-    "encoders.registry": ("encoder", "encoding"),
+    "encoders.registry": ("encoder", "encoding", "portfolio", "Part", "Portfolio"),
 }
 
 

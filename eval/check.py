@@ -58,6 +58,8 @@ def check(spec: Spec) -> Iterator[Finding]:
 
 def steps(spec: Spec) -> Iterator[str | Finding]:
     """The name of each check before it runs, as slow encoders take minutes, and what it found."""
+    if spec.info.portfolio:
+        raise ArchrankError(f"{spec.info.name} is a portfolio; check one of its parts (archrank list encoders)")
     benchmark = synthetic()
     checks = _LEARNED if spec.info.learned else _FIXED
     if spec.additions.task is not None:

@@ -211,7 +211,12 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         if len(specs) != 1:
             raise ArchrankError(f"encoder={self.encoder!r} names {len(specs)} encoders; a predictor has one")
         assert self.space is not None
-        return make_job(specs[0], find_recipe(self.recipe), self.space, graphs)
+        job = make_job(specs[0], find_recipe(self.recipe), self.space, graphs)
+        if job.tuned or specs[0].info.portfolio:
+            raise ArchrankError(
+                f"{specs[0].label} by recipe {self.recipe}: AutoPredictor combines and tunes predictors"
+            )
+        return job
 
     def _seeds(self) -> list[int]:
         """The members' seeds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,6 +24,7 @@ from archrank.eval.engine.network import make_head
 # No option or layer is larger: 2^16 units, layers or steps.
 LARGEST = 1 << 16
 TYPES = {"ops": torch.int64, "adj": torch.bool, "mask": torch.bool, "cell": torch.int64, "attrs": torch.float32}
+H = TypeVar("H", bound=BaseModel)
 
 
 class Strict(BaseModel):
@@ -41,6 +42,11 @@ class SpaceHeader(Strict):
     roles: dict[str, int] = {}
     cells: int = Field(default=1, ge=1, le=64)
     attrs: list[str] = []
+
+    @classmethod
+    def of(cls, space: SearchSpace) -> SpaceHeader:
+        """Of a search space."""
+        return cls.model_validate(space.to_card())
 
 
 class Header(Strict):
@@ -70,7 +76,7 @@ class Header(Strict):
     space: SpaceHeader
 
 
-def write(path: Path | str, header: Header, tensors: Mapping[str, Tensor]) -> None:
+def write(path: Path | str, header: BaseModel, tensors: Mapping[str, Tensor]) -> None:
     """Write a file that `read` takes. ArchrankError if it cannot be written."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -87,10 +93,16 @@ def write(path: Path | str, header: Header, tensors: Mapping[str, Tensor]) -> No
 
 def read(path: Path | str) -> tuple[Header, dict[str, Tensor]]:
     """Header and tensors of a file. ArchrankError, one line, for anything that `write` did not write."""
+    return read_header(path, Header, "Predictor.save")
+
+
+def read_header(path: Path | str, kind: type[H], writer: str) -> tuple[H, dict[str, Tensor]]:
+    """Header and tensors of a file of one kind. writer: what writes such files, for messages. ArchrankError, one line,
+    for any other file."""
     from safetensors import safe_open
 
     if not is_file(path):
-        raise ArchrankError(f"{path} is no file; give one that Predictor.save wrote")
+        raise ArchrankError(f"{path} is no file; give one that {writer} wrote")
     try:
         with safe_open(str(path), "pt") as kept:
             tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
@@ -100,7 +112,7 @@ def read(path: Path | str) -> tuple[Header, dict[str, Tensor]]:
     if text is None:
         raise ArchrankError(f"{path} holds weights, but not those of a saved predictor")
     try:
-        return Header.model_validate_json(text), tensors
+        return kind.model_validate_json(text), tensors
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))[:80] or "header"
@@ -127,7 +139,11 @@ def encoder_of(path: Path | str, header: Header, given: Any) -> EncoderInfo:
 
 def space_of(path: Path | str, header: Header, tensors: Mapping[str, Tensor]) -> SearchSpace:
     """The search space in a file."""
-    said = header.space
+    return described_space(path, header.space, tensors)
+
+
+def described_space(path: Path | str, said: SpaceHeader, tensors: Mapping[str, Tensor]) -> SearchSpace:
+    """The search space in a file of any kind. said: what its header says of it."""
     edges = {name: tensors.get(f"space/{name}") for name in ("support", "constant")}
     for name, table in edges.items():
         if table is not None and (table.dtype != torch.bool or list(table.shape) != [said.max_nodes, said.max_nodes]):

@@ -39,9 +39,10 @@ ROOMS = {
     "metrics": set(),
     "statistics": {"metrics"},
     "engine": {"metrics"},
-    "trials": {"engine", "metrics"},
-    "runners": {"trials", "engine", "metrics"},
-    "search": {"runners", "trials", "engine", "statistics", "metrics"},
+    "auto": {"engine", "metrics"},
+    "trials": {"auto", "engine", "metrics"},
+    "runners": {"trials", "auto", "engine", "metrics"},
+    "search": {"runners", "auto", "trials", "engine", "statistics", "metrics"},
 }
 
 

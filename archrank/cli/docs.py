@@ -22,10 +22,18 @@ def encoders_page() -> str:
     """docs/encoders.md as text."""
     from archrank.encoders.catalog import builtin
 
-    parts = [HEAD]
+    parts = [HEAD, _reserved()]
     families: dict[str, list[str]] = {}
     for info in builtin().values():
-        kind = "learned" if info.learned else "fixed, pre-trained without labels" if info.pretrained else "fixed"
+        kind = (
+            "portfolio"
+            if info.portfolio
+            else "learned"
+            if info.learned
+            else "fixed, pre-trained without labels"
+            if info.pretrained
+            else "fixed"
+        )
         options = ", ".join(f"`{name}={option.default}`" for name, option in info.options.items()) or "none"
         hooks = {
             "paper_recipe": "a published recipe",
@@ -51,6 +59,14 @@ def encoders_page() -> str:
     for family in sorted(families):
         parts += [f"## {family[:1].upper()}{family[1:]}", "", *families[family]]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _reserved() -> str:
+    """The options that every learned encoder has beside its own."""
+    from archrank.encoders.reserved import RESERVED
+
+    lines = [f"- `{name}={said.default}`: {said.summary}." for name, said in RESERVED.items()]
+    return "\n".join(["Every learned encoder has these options too:", "", *lines, ""])
 
 
 def store_page(text: str) -> str:

@@ -56,7 +56,15 @@ def _encoders() -> list[dict[str, Any]]:
     for info in known().values():
         options = ", ".join(f"{name}={option.default}" for name, option in info.options.items())
         origin = "" if info.origin == "built-in" else f" ({info.origin})"
-        kind = "learned" if info.learned else "fixed, pre-trained" if info.pretrained else "fixed"
+        kind = (
+            "portfolio"
+            if info.portfolio
+            else "learned"
+            if info.learned
+            else "fixed, pre-trained"
+            if info.pretrained
+            else "fixed"
+        )
         rows.append({"name": info.name, "about": f"[{info.family}, {kind}] {info.summary}{origin}", "detail": options})
     return rows
 

@@ -82,17 +82,17 @@ def import_(
     options = TableOptions(
         name or file.stem,
         space=space,
-        ops=_words(ops),
-        roles=_pairs("--roles", roles),
-        minimize=_words(minimize),
-        units=_pairs("--units", units),
+        ops=words(ops),
+        roles=pairs("--roles", roles),
+        minimize=words(minimize),
+        units=pairs("--units", units),
         default_target=target,
         source=f"custom benchmark {file.name}",
     )
     frame, described = read_custom(
         file,
         options,
-        metrics=_words(metrics),
+        metrics=words(metrics),
         ops_on=ops_on,  # type: ignore[arg-type]  # one of the two, as was checked
         average=average,
     )
@@ -122,19 +122,21 @@ def _guess(file: Path, name: str | None) -> Source | None:
     raise ArchrankError(f"{file}: which benchmark is this? say it with --as NAME (`archrank data list`); {formats}")
 
 
-def _words(text: str | None) -> list[str] | None:
+def words(text: str | None) -> list[str] | None:
+    """`a,b` as its words; None where the option is not given."""
     return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _pairs(option: str, text: str | None) -> dict[str, str] | None:
+def pairs(option: str, text: str | None) -> dict[str, str] | None:
+    """`a=x,b=y` of an option as a mapping; ArchrankError, with an example, for anything else."""
     from archrank.datasets.errors import ArchrankError
 
     example = {"--units": "accuracy=%,latency=ms", "--roles": "input=a,output=b,none=c,skip=d"}[option]
-    pairs = [word.partition("=") for word in _words(text) or []]
-    if wrong := [left for left, _, right in pairs if not left or not right]:
+    found = [word.partition("=") for word in words(text) or []]
+    if wrong := [left for left, _, right in found if not left or not right]:
         what = "unit" if option == "--units" else "operation"
         raise ArchrankError(f"{option}: '{wrong[0]}' has no {what}; write {example}")
-    return {left.strip(): right.strip() for left, _, right in pairs} or None
+    return {left.strip(): right.strip() for left, _, right in found} or None
 
 
 def _kept_units(card: Path, metrics: dict[str, Any]) -> dict[str, str]:

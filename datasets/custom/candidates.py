@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,19 +23,43 @@ if TYPE_CHECKING:
 def as_graphs(space: SearchSpace, items: Iterable[Any], op_attribute: str, op_on: OpPlace | None) -> Graphs:
     """See `SearchSpace.graphs`."""
     reading = Reading(op_attribute, op_on, space.attrs)
-    problems = Problems(f"graphs of space '{space.name}'")
+    graphs = (_given(space, item, reading) for item in items)
+    return fitted_graphs(space, graphs, f"graphs of space '{space.name}'", lambda number: f"item {number}")
+
+
+def fitted_graphs(
+    space: SearchSpace, graphs: Iterable[CustomGraph], where: str, called: Callable[[int], str]
+) -> Graphs:
+    """Graphs as architectures of a space, padded to its size.
+
+    Args:
+        space: that they must fit.
+        graphs: as they were read.
+        where: what they are from, for messages.
+        called: what the graph of a number is called there.
+
+    Raises:
+        DataError: names each problem with the graph it stands in; or there is no graph.
+    """
+    problems = Problems(where)
     found = []
-    for number, item in enumerate(items):
+    for number, graph in enumerate(graphs):
         try:
-            graph = _written(space, item) if isinstance(item, str) else as_graph(item, reading)
             graph = graph if graph.edge_ops is None else edge_operations.on_nodes(graph)
             found.append(_fitting(ordered(graph, space.ops, space.roles), space))
         except DataError as error:
-            problems.add(f"item {number}", str(error))
+            problems.add(called(number), str(error))
     problems.check()
     if not found:
-        raise DataError(f"graphs of space '{space.name}': none was given")
+        raise DataError(f"{where}: none was given")
     return _padded(found, space)
+
+
+def _given(space: SearchSpace, item: Any, reading: Reading) -> CustomGraph:
+    try:
+        return _written(space, item) if isinstance(item, str) else as_graph(item, reading)
+    except DataError as error:
+        return CustomGraph(problem=str(error))
 
 
 def _written(space: SearchSpace, text: str) -> CustomGraph:

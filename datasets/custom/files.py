@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -22,6 +22,10 @@ from archrank.datasets.custom.runs import averaged, repeated_note
 from archrank.datasets.custom.table import describe
 from archrank.datasets.errors import DataError
 from archrank.datasets.io.bounded import read_bytes, read_parquet
+
+if TYPE_CHECKING:
+    from archrank.datasets.graphs import Graphs
+    from archrank.datasets.space import SearchSpace
 
 SIZE_LIMIT = 4 << 30
 KINDS = (".csv", ".tsv", ".parquet")
@@ -74,6 +78,18 @@ def read_custom(
     return describe(
         replace(table, notes=[*table.notes, *repeated_note(table)]), replace(options, default_target=choice.target)
     )
+
+
+def read_candidates(path: Path, space: SearchSpace) -> tuple[list[str], Graphs]:
+    """Names and graphs of a table of architectures of a known space, as `read_custom` reads them; no score is looked
+    at, or needed. DataError names each problem with its line or row."""
+    from archrank.datasets.custom.candidates import fitted_graphs
+
+    raw, rows = _table(path)
+    columns = Columns()
+    graphs = fitted_graphs(space, read_graphs(raw, path, columns, None, space.name), str(path), rows.__getitem__)
+    named = columns.arch in raw.columns
+    return [str(as_value(name)) for name in raw[columns.arch]] if named else rows, graphs
 
 
 def _in_folder(folder: Path) -> Path:

@@ -38,6 +38,7 @@ class EncoderInfo:
     hooks: tuple[str, ...] = ()
     pretrained: bool = False
     ranks: bool = False
+    portfolio: bool = False
     head: str = ""
     doc: str = ""
     limits: str | None = None

@@ -47,6 +47,7 @@ def described(info: EncoderInfo) -> dict[str, Any]:
         "family": mark.family,
         "pretrained": mark.pretrained,
         "ranks": mark.ranks,
+        "portfolio": mark.portfolio,
         "head": mark.head,
         "hooks": hooks,
         "options": options,
@@ -65,14 +66,16 @@ def _with(info: EncoderInfo, said: dict[str, Any]) -> EncoderInfo:
         name: Option(optional(_type(kind), default == "None"), _default(default), required)
         for name, kind, default, required in said["options"]
     }
-    words = {name: said[name] for name in ("name", "learned", "family", "pretrained", "ranks", "head", "doc")}
+    words = {
+        name: said[name] for name in ("name", "learned", "family", "pretrained", "ranks", "portfolio", "head", "doc")
+    }
     return replace(info, **words, summary=summary(said["doc"]), options=options, hooks=tuple(said["hooks"]))
 
 
 def confirm(info: EncoderInfo) -> None:
     """ArchrankError, one line, if an encoder was planned from a text that says otherwise than its loaded object."""
     loaded = _with(info, described(info))
-    for name in ("name", "learned", "family", "pretrained", "ranks", "head", "hooks", "options"):
+    for name in ("name", "learned", "family", "pretrained", "ranks", "portfolio", "head", "hooks", "options"):
         text, object = getattr(info, name), getattr(loaded, name)
         if text != object:
             if name == "hooks":

@@ -20,6 +20,7 @@ from archrank.encoders.catalog.info import HOOKS, EncoderInfo
 from archrank.encoders.registry import Mark
 
 # Bases that bring neither options nor hooks, and decorators that leave both alone.
+DECORATORS = ("encoder", "encoding", "portfolio")
 PLAIN_BASES = ("nn.Module", "torch.nn.Module", "Module", "object", "ABC", "abc.ABC")
 PLAIN_DECORATORS = ("torch.no_grad", "no_grad", "final", "typing.final")
 
@@ -84,6 +85,7 @@ def _describe(path: Path, node: Definition, module: str | None, origin: str) -> 
         hooks,
         mark.pretrained,
         mark.ranks,
+        mark.portfolio,
         mark.head,
         doc,
         limits,
@@ -95,7 +97,7 @@ def _decorators(node: Definition) -> list[ast.Call]:
     return [
         call
         for call in node.decorator_list
-        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in ("encoder", "encoding")
+        if isinstance(call, ast.Call) and ast.unparse(call.func).rpartition(".")[2] in DECORATORS
     ]
 
 
@@ -112,13 +114,15 @@ def _mark(path: Path, node: Definition, reading: _Reading) -> tuple[Mark, str | 
                     words[name] = value(path, given)
             except Unknown:
                 reading.open.append(f"the {name} it is registered with")
+        decorator = ast.unparse(call.func).rpartition(".")[2]
         mark = Mark(
             str(words.get("name", node.name)),
-            ast.unparse(call.func).rpartition(".")[2] == "encoder",
+            decorator == "encoder",
             str(words.get("family", "yours")),
             bool(words.get("pretrained", False)),
-            bool(words.get("ranks", False)),
+            bool(words.get("ranks", decorator == "portfolio")),
             head=str(words.get("head", "")),
+            portfolio=decorator == "portfolio",
         )
     return mark, limits
 
@@ -143,7 +147,7 @@ def _named_function(path: Path, given: ast.expr | None) -> str:
 def _read(path: Path, node: Definition, reading: _Reading, depth: int) -> None:
     for decorator in node.decorator_list:
         called = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator)
-        if called.rpartition(".")[2] not in ("encoder", "encoding") and called not in PLAIN_DECORATORS:
+        if called.rpartition(".")[2] not in DECORATORS and called not in PLAIN_DECORATORS:
             reading.open.append(f"what @{called} makes of it")
     if isinstance(node, ast.FunctionDef):
         _options(path, node, reading)

@@ -48,6 +48,8 @@ def prepare(case: Case) -> Subject:
     if len(specs) != 1:
         raise ArchrankError(f"encoder '{case.encoder}' names {len(specs)} encoders; a case is about one")
     spec = specs[0]
+    if spec.info.portfolio:
+        raise ArchrankError(f"'{case.encoder}' is a portfolio; bench measures one encoder")
     if not spec.neural:
         raise ArchrankError(
             f"encoder '{case.encoder}' is trained by scikit-learn; bench measures the harness: leave +{spec.head} out"

@@ -77,7 +77,21 @@ class PublishedRecipe:
     name: str
 
 
-RecipeChoice = Recipe | PublishedRecipe
+@dataclass(frozen=True, eq=False)
+class TunedRecipe:
+    """Stands for a recipe of which some fields are chosen for each network inside its own labels, by cross-validation.
+
+    base: the recipe. candidates: fields to try in place of the base's; `dropout` is an option of the encoder, and tried
+    where it has one. The base itself is tried too, and stays where nothing is better. folds: of the labels.
+    """
+
+    name: str
+    base: Recipe
+    candidates: tuple[dict[str, float], ...]
+    folds: int = 3
+
+
+RecipeChoice = Recipe | PublishedRecipe | TunedRecipe
 
 
 def make_recipe(name: str, fields: dict[str, Any]) -> Recipe:
@@ -119,8 +133,12 @@ def content_hash(recipe: Recipe) -> str:
 def training_hash(choice: RecipeChoice, head: Head | None) -> str:
     """`content_hash` of how a predictor is trained, for its key: of the recipe with that head (None: its own), or, of
     the published choice, of what a recipe is where an encoder's own source (which the key names too) does not say."""
-    recipe = choice if isinstance(choice, Recipe) else Recipe(name=choice.name)
-    return content_hash(recipe.model_copy(update={"head": head}) if head is not None else recipe)
+    recipe = Recipe(name=choice.name) if isinstance(choice, PublishedRecipe) else common_recipe(choice)
+    content = content_hash(recipe.model_copy(update={"head": head}) if head is not None else recipe)
+    if not isinstance(choice, TunedRecipe):
+        return content
+    tried = json.dumps([content, choice.candidates, choice.folds], sort_keys=True)
+    return hashlib.sha256(tried.encode()).hexdigest()
 
 
 COMMON = Recipe(
@@ -150,15 +168,24 @@ QUICK = variant("quick", updates=QUICK_UPDATES)
 SEARCH = variant("search", updates=200)
 """`common` with 200 updates: a search fits hundreds of predictors, each to few labels."""
 
+TUNED = TunedRecipe(
+    "tuned", COMMON, ({"lr": 5e-4}, {"lr": 5e-3}, {"weight_decay": 0.1}, {"margin": 0.5}, {"dropout": 0.1})
+)
+"""`common`, of which each network chooses learning rate, weight decay, margin or dropout inside its labels."""
+
 RECIPES: Registry[RecipeChoice] = Registry(
-    "recipe", "recipes", __name__, (Recipe, PublishedRecipe), ("Recipe", "PublishedRecipe", "variant")
+    "recipe",
+    "recipes",
+    __name__,
+    (Recipe, PublishedRecipe, TunedRecipe),
+    ("Recipe", "PublishedRecipe", "TunedRecipe", "variant"),
 )
 
 
 def common_recipe(choice: RecipeChoice) -> Recipe:
     """The recipe by which fixed encodings are trained under a choice, and, unless it is the published one, learned
     encoders too."""
-    return choice if isinstance(choice, Recipe) else COMMON
+    return choice if isinstance(choice, Recipe) else choice.base if isinstance(choice, TunedRecipe) else COMMON
 
 
 def resolve_recipe(
@@ -171,8 +198,8 @@ def resolve_recipe(
     no recipe, or lacks a hook that the recipe needs.
     """
     published: dict[str, Any] = {}
-    if isinstance(choice, Recipe):
-        recipe = choice
+    if not isinstance(choice, PublishedRecipe):
+        recipe = common_recipe(choice)
     elif (hook := getattr(encoder, "paper_recipe", None)) is None:
         raise ArchrankError(
             f"encoder {encoder.__name__} publishes no recipe of its own (no paper_recipe); use --recipe common"

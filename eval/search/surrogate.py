@@ -21,6 +21,7 @@ from archrank.eval.search.regressions import Regression, regress
 from archrank.eval.search.steps import Belief, History
 from archrank.eval.trials.encodings import encode_all
 from archrank.eval.trials.job import TrainingJob, make_job
+from archrank.eval.trials.portfolios import fit_member, pool_of
 from archrank.eval.trials.specs import Spec
 
 # Networks trained as one stack; more do not fit a cache.
@@ -90,13 +91,17 @@ class Surrogate:
         benchmark = self.pool.benchmark
         if self._made is None or self._made[0] is not benchmark:
             job = make_job(self.spec, self.recipe, benchmark.space, benchmark.graphs)
-            if not self.spec.info.learned:
+            if job.tuned:
+                raise ArchrankError(f"recipe {job.tuned.name} is for runs: a search would tune in every round")
+            if not self.spec.info.learned and not self.spec.info.portfolio:
                 job = job.with_features(encoded(self.spec, self.pool, self.target, self.folder))
             self._made = (benchmark, job)
         return self._made[1]
 
     def believe(self, questions: Sequence[Question]) -> list[Belief]:
         """What the predictor expects of each repeat's candidates, fitted to that repeat's own queries alone."""
+        if self.spec.info.portfolio:
+            return [self._combined(question) for question in questions]
         if not self.spec.neural:
             return regress(self.spec.head, self.spec.head_config, [self._regression(item) for item in questions])
         found: dict[int, Belief] = {}
@@ -116,6 +121,13 @@ class Surrogate:
         if whole.sum() < 2:
             raise ArchrankError("a predictor needs two evaluations that did not fail; query more before ranking")
         return self.pool.rows[np.array(question.history.candidates)[whole]], scores[whole]
+
+    def _combined(self, question: Question) -> Belief:
+        rows, scores = self._labelled(question)
+        pool = pool_of(self.pool.benchmark, self.target)
+        member = Member(question.seed, rows, self.job.labels(scores), rows[:0])
+        fitted = fit_member(self.job, pool, member, device=self.device)
+        return Belief(*fitted.predict(pool, self.pool.rows[list(question.candidates)]))
 
     def _regression(self, question: Question) -> Regression:
         rows, scores = self._labelled(question)

@@ -24,11 +24,13 @@ from archrank.eval.trials.encodings import encode_all
 from archrank.eval.trials.files import NotWritten
 from archrank.eval.trials.groups import Group, ensemble_id
 from archrank.eval.trials.job import TrainingJob, make_job
+from archrank.eval.trials.portfolios import train_portfolio
 from archrank.eval.trials.pretraining import prepare_additions
 from archrank.eval.trials.provenance import provenance
 from archrank.eval.trials.records import Model, Provenance, TestSet, Timings, TrialFailure, TrialRecord
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import Planned
+from archrank.eval.trials.tuning import train_tuned
 
 # Test architectures of a run's first seed whose encodings are kept.
 ENCODED = 500
@@ -159,6 +161,10 @@ def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent
     """Train the members, on a fixed encoding once the whole benchmark is encoded."""
     job, spec, target = prepared.job, prepared.job.spec, group.first.target
     seconds, encode_s = [0.0] * len(job.members), 0.0
+    how: dict[str, Any] = {"device": context.device, "progress": partial(on_event, "progress")}
+    if spec.info.portfolio:
+        outcomes = train_portfolio(job, prepared.benchmark, target, compiled=context.compiled, **how)
+        return TrainedGroup(outcomes, seconds, encode_s)
     if not spec.info.learned:
         features, took = encode_all(job, prepared.benchmark, target, context.store)
         job = job.with_features(features)
@@ -166,7 +172,8 @@ def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent
     elif spec.additions:
         given = prepare_additions(job, prepared.benchmark, target, prepared.splits, context.store, context.device)
         job, seconds = job.with_given(given), [*given.seconds]
-    outcomes = job.train(device=context.device, progress=partial(on_event, "progress"), compiled=context.compiled)
+    train = partial(train_tuned, job) if job.tuned else job.train
+    outcomes = train(compiled=context.compiled, **how)
     return TrainedGroup(outcomes, seconds, encode_s)
 
 
@@ -229,6 +236,8 @@ def probe(item: Planned, benchmark: Benchmark) -> None:
             job = make_job(spec, item.recipe, benchmark.space, benchmark.graphs)
             if spec.info.learned:
                 job.network(benchmark.graphs)
+            elif spec.info.portfolio:
+                job.encoder(job.space, **job.config)
             elif not spec.info.pretrained:
                 job.encode(benchmark.graphs.plain())
     except (ArchrankError, KeyboardInterrupt):

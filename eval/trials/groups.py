@@ -83,9 +83,12 @@ def compose(planned: Sequence[Planned], device: str = "cpu") -> list[tuple[Plann
             for name in ("encoder", "config", "head", "source", "benchmark", "table", "target", "protocol", "recipe")
         ]
         alike[json.dumps([*identity, shape(item) if item.spec.neural else 0], sort_keys=True)].append(item)
-    ensembles = []
+    ensembles: list[tuple[Planned, ...]] = []
     for items in alike.values():
         items.sort(key=lambda item: (item.trial.seed, item.trial.budget))
+        if items[0].spec.info.portfolio:  # each is an ensemble of its own
+            ensembles += [(item,) for item in items]
+            continue
         count = max(-(-len(items) // WIDEST[kind]), 2 if len(items) >= SPLIT_FROM[kind] else 1)
         edges = [round(number * len(items) / count) for number in range(count + 1)]
         ensembles += [tuple(items[start:end]) for start, end in pairwise(edges)]
@@ -161,11 +164,12 @@ def in_shard(ensembles: Sequence[tuple[Planned, ...]], number: int, count: int) 
 
 
 def expected_cost(members: Sequence[Planned]) -> tuple[int, int, int]:
-    """What takes longest compares highest: pre-trained encodings, learned encoders, networks on fixed encodings,
-    regressors; then by size.
+    """What takes longest compares highest: portfolios, pre-trained encodings, learned encoders, networks on fixed
+    encodings, regressors; then by size.
 
     Runs start with it, so that no core is left alone with a long ensemble at the end.
     """
     spec = members[0].spec
-    kind = 3 if spec.pretrained else 2 if spec.info.learned else 1 if spec.neural else 0
+    kinds = [spec.info.portfolio, spec.pretrained, spec.info.learned, spec.neural, True]
+    kind = len(kinds) - kinds.index(True)
     return kind, len(members), max(item.trial.budget for item in members)

@@ -21,7 +21,7 @@ from archrank.eval.engine.batching import Member, steps, steps_per_epoch
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.network import FixedEncoding, Network, WithSide
 from archrank.eval.engine.pretraining import load_weights
-from archrank.eval.engine.recipes import Recipe, RecipeChoice, check_hooks, common_recipe, resolve_recipe
+from archrank.eval.engine.recipes import Recipe, RecipeChoice, TunedRecipe, check_hooks, common_recipe, resolve_recipe
 from archrank.eval.engine.regressors import block_scales, fit_predict
 from archrank.eval.engine.training import Outcome, Progress, Trained, fit, train
 from archrank.eval.trials.specs import Spec
@@ -58,6 +58,7 @@ class TrainingJob:
         verified: whether the encoder is known to be fit for an ensemble (see `training.fit`).
         features: a fixed encoding of all architectures, float [N, F]; see `with_features`.
         given: what a learned encoder is given beside graphs and labels; see `with_given`.
+        tuned: what each network chooses of its recipe inside its labels, or None; see `tuning.train_tuned`.
     """
 
     spec: Spec
@@ -71,6 +72,7 @@ class TrainingJob:
     verified: bool = True
     features: NDArray[np.float64] | None = None
     given: Given | None = None
+    tuned: TunedRecipe | None = None
 
     @property
     def pairs(self) -> bool:
@@ -224,7 +226,7 @@ def make_job(spec: Spec, choice: RecipeChoice, space: SearchSpace, graphs: Graph
 
     Raises:
         ArchrankError: the encoder cannot be imported, publishes no recipe of its own, or lacks a hook that the recipe
-            needs.
+            needs; or a tuned recipe meets additions.
     """
     encoder, head = spec.info.load(), spec.layers()
     if spec.info.learned:
@@ -236,7 +238,12 @@ def make_job(spec: Spec, choice: RecipeChoice, space: SearchSpace, graphs: Graph
     twins = encoder.twins(graphs) if recipe.consistency else None
     # An ensemble of heads on a fixed encoding holds none of its author's code.
     verified = spec.info.origin == "built-in" or not spec.info.learned
-    return TrainingJob(spec, encoder, config, recipe, space, graphs, twins=twins, verified=verified)
+    tuned = choice if isinstance(choice, TunedRecipe) and spec.neural else None
+    if tuned and spec.additions:
+        raise ArchrankError(
+            f"recipe {tuned.name} tunes fresh networks on graphs alone; leave pretext, side and source out"
+        )
+    return TrainingJob(spec, encoder, config, recipe, space, graphs, twins=twins, verified=verified, tuned=tuned)
 
 
 def brief_pretraining(spec: Spec) -> Spec:

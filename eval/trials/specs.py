@@ -188,6 +188,10 @@ def _spec(info: EncoderInfo, options: dict[str, Any], head: str | None, head_opt
         raise ArchrankError(
             f"encoder {info.name} is learned with its head; +{head} needs a fixed encoding such as path or adjacency"
         )
+    if head != "none" and info.portfolio:
+        raise ArchrankError(
+            f"encoder {info.name} is a portfolio, whose parts have heads of their own; leave +{head} out"
+        )
     if head == "none" and not info.ranks:
         raise ArchrankError(
             f"encoder {info.name} does not rank by itself; +none needs one that does, such as parameters"

@@ -16,6 +16,7 @@ from archrank.encoders.views import build, canonical_view
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.recipes import variant
 from archrank.eval.engine.training import train
+from archrank.eval.predictor import Predictor
 from archrank.eval.trials.specs import parse
 
 
@@ -134,3 +135,11 @@ def test_the_option_is_reserved(tmp_path):
     )
     with pytest.raises(ArchrankError, match="option 'view'.*another name"):
         parse(f"{mine}:Mine")
+
+
+def test_a_predictor_on_both_views_is_saved(diamonds, tmp_path):
+    predictor = Predictor("gin[view=both,dim=8]", diamonds.space, seed=1, recipe="quick")
+    predictor.fit(diamonds.graphs, np.random.default_rng(0).standard_normal(27)).save(tmp_path / "p")
+    loaded = Predictor.load(tmp_path / "p")
+    assert np.allclose(loaded.predict(diamonds.graphs), predictor.predict(diamonds.graphs), atol=1e-5)
+    assert loaded.encoder == {"name": "gin", "dim": 8, "view": "both"}

@@ -1,0 +1,1 @@
+"""Portfolios: predictors that are made of several."""

@@ -1,0 +1,93 @@
+"""Portfolios as a run and a search train them: one member after the other, on architectures that are encoded once."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archrank.datasets import Benchmark
+from archrank.encoders.layers.complexity import Metric
+from archrank.encoders.registry import Portfolio
+from archrank.eval.auto.parts import Networks, Pool
+from archrank.eval.auto.portfolio import FittedPortfolio, fit_portfolio
+from archrank.eval.engine.batching import Member
+from archrank.eval.engine.network import parameters
+from archrank.eval.engine.training import Outcome, Progress
+from archrank.eval.trials.encodings import with_costs
+from archrank.eval.trials.job import TrainingJob
+
+
+@lru_cache(maxsize=1)
+def pool_of(benchmark: Benchmark, target: str) -> Pool:
+    """All architectures of a benchmark, whose encodings do not see the target where it is a cost itself."""
+    hidden = target if target in get_args(Metric) else None
+    return Pool(benchmark.space, benchmark.graphs, with_costs(benchmark, hidden))
+
+
+def fit_member(
+    job: TrainingJob,
+    pool: Pool,
+    member: Member,
+    *,
+    device: str = "cpu",
+    compiled: bool = False,
+    progress: Progress | None = None,
+) -> FittedPortfolio:
+    """A portfolio fitted to one member's labels."""
+    portfolio: Portfolio = job.encoder(job.space, **job.config)
+    return fit_portfolio(
+        portfolio,
+        pool,
+        member.train,
+        member.labels,
+        job.recipe,
+        member.seed,
+        device=device,
+        compiled=compiled,
+        progress=progress,
+    )
+
+
+def train_portfolio(
+    job: TrainingJob,
+    benchmark: Benchmark,
+    target: str,
+    *,
+    device: str = "cpu",
+    compiled: bool = False,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Fit every member of a job and predict its test rows. The cost of a member has that of encoding the benchmark in
+    it, also where an earlier one paid it."""
+    pool, outcomes = pool_of(benchmark, target), []
+    for number, member in enumerate(job.members):
+        share = None if progress is None else _part_of(progress, number, len(job.members))
+        fitted = fit_member(job, pool, member, device=device, compiled=compiled, progress=share)
+        start = time.perf_counter()
+        predictions = fitted.predict(pool, member.test)[0]
+        predict_s = time.perf_counter() - start
+        outcomes.append(
+            Outcome(predictions, fitted.seconds, predict_s, _weights(fitted), 0, notes=_notes(fitted, member.labels))
+        )
+    return outcomes
+
+
+def _part_of(progress: Progress, number: int, count: int) -> Progress:
+    return lambda done: progress((number + done) / count)
+
+
+def _weights(fitted: FittedPortfolio) -> int:
+    """Trainable parameters of all networks."""
+    networks = [one.models.trained.ensemble for one in fitted.parts if isinstance(one.models, Networks)]
+    return sum(parameters(ensemble.skeleton) * ensemble.size for ensemble in networks)
+
+
+def _notes(fitted: FittedPortfolio, labels: NDArray[np.float64]) -> list[str]:
+    """What it is made of, and what was left out."""
+    parts = ", ".join(f"{part.name} {part.weight:.2f}" for part in fitted.explain(labels) if part.weight > 0)
+    said = [f"portfolio: {parts}; tau {fitted.tau:.3f} on held-out labels"]
+    return said + [f"portfolio left out {name}: {why}" for name, why in fitted.refused.items()]
