@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from archrank.datasets.canonical import canonicalize
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.eval.engine.batching import derive_seed
+from archrank.eval.engine.random_numbers import derive_seed
 
 
 def same_computation(graphs: Graphs, space: SearchSpace) -> NDArray[np.int64]:

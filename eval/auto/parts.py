@@ -20,12 +20,14 @@ from archrank.encoders.registry import Part, blocks_of
 from archrank.encoders.reserved import RESERVED, split_options
 from archrank.encoders.views import build
 from archrank.eval.auto.combine import Scale
-from archrank.eval.engine.batching import Member, Rows, derive_seed
+from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.heads import Fitted
 from archrank.eval.engine.heads.layers import Head
+from archrank.eval.engine.predicting import predict
+from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.regressors import block_scales, fit_regressor
-from archrank.eval.engine.training import Trained, fit, predict
+from archrank.eval.engine.training import Trained, fit
 
 Floats = NDArray[np.float64]
 

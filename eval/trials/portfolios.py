@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from archrank.datasets import Benchmark
-from archrank.encoders.layers.complexity import Metric
+from archrank.encoders.layers.complexity import COSTS
 from archrank.encoders.registry import Portfolio
 from archrank.eval.auto.parts import Networks, Pool
 from archrank.eval.auto.portfolio import FittedPortfolio, fit_portfolio
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.network import parameters
 from archrank.eval.engine.training import Outcome, Progress
-from archrank.eval.trials.encodings import with_costs
+from archrank.eval.trials.encodings import with_columns
 from archrank.eval.trials.job import TrainingJob
 
 
 @lru_cache(maxsize=1)
 def pool_of(benchmark: Benchmark, target: str) -> Pool:
     """All architectures of a benchmark, whose encodings do not see the target where it is a cost itself."""
-    hidden = target if target in get_args(Metric) else None
-    return Pool(benchmark.space, benchmark.graphs, with_costs(benchmark, hidden))
+    return Pool(benchmark.space, benchmark.graphs, with_columns(benchmark, COSTS, target))
 
 
 def fit_member(
