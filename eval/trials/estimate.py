@@ -63,9 +63,8 @@ def _job(plan: Plan, items: Sequence[Planned]) -> TrainingJob:
 
 def _step_seconds(job: TrainingJob, device: str, timed: int) -> float:
     """Seconds of one step of the whole ensemble."""
-    short = job.with_recipe(epochs=None, warmup=0.0, schedule="constant").with_given(
-        Given()
-    )  # pre-training is not timed
+    # Its pre-training is not timed.
+    short = job.with_given(Given()).with_recipe(epochs=None, warmup=0.0, schedule="constant")
     for count in (1, timed):  # the first time, everything is slower
         seconds = short.with_recipe(updates=count).fit(device=device).seconds / count
     return seconds
