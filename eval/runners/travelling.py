@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from archrank.datasets.errors import ArchrankError
-from archrank.encoders.catalog.identity import built_on
+from archrank.datasets.plugins.identity import built_on
+from archrank.datasets.plugins.syntax import HOMES, package_root
 from archrank.encoders.catalog.info import EncoderInfo
-from archrank.encoders.catalog.syntax import HOMES, package_root
 from archrank.eval.trials.files import replace_bytes
 from archrank.eval.trials.groups import Group
 
