@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from archrank.datasets.errors import ArchrankError
-from archrank.encoders.catalog.identity import source_hash
+from archrank.datasets.plugins.identity import source_hash
 from archrank.eval.runners.run import ProgressCallback, run
 from archrank.eval.runners.travelling import pack, unpack
 from archrank.eval.trials.groups import make_groups
