@@ -36,7 +36,7 @@ def mine(tmp_path):
 
 
 def test_the_shipped_recipes():
-    assert list(RECIPES) == ["common", "paper", "quick", "search"] and all(
+    assert list(RECIPES) == ["common", "paper", "quick", "search", "tuned"] and all(
         entry.summary for entry in RECIPES.entries.values()
     )
     assert RECIPES["quick"].model_copy(update={"name": "common", "updates": 1000}) == COMMON
