@@ -124,7 +124,7 @@ class Surrogate:
 
     def _combined(self, question: Question) -> Belief:
         rows, scores = self._labelled(question)
-        pool = pool_of(self.pool.benchmark, self.target)
+        pool = pool_of(self.job, self.pool.benchmark, self.target)
         member = Member(question.seed, rows, self.job.labels(scores), rows[:0])
         fitted = fit_member(self.job, pool, member, device=self.device)
         return Belief(*fitted.predict(pool, self.pool.rows[list(question.candidates)]))

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archrank.datasets import Benchmark
-from archrank.encoders.layers.complexity import COSTS
-from archrank.encoders.registry import Portfolio
+from archrank.encoders.registry import Portfolio, columns_of
 from archrank.eval.auto.parts import Networks, Pool
 from archrank.eval.auto.portfolio import FittedPortfolio, fit_portfolio
 from archrank.eval.engine.batching import Member
@@ -20,10 +19,20 @@ from archrank.eval.trials.encodings import with_columns
 from archrank.eval.trials.job import TrainingJob
 
 
+def pool_of(job: TrainingJob, benchmark: Benchmark, target: str) -> Pool:
+    """All architectures of a benchmark, with the columns that the portfolio's encodings read, never the target."""
+    parts = [part for part in _portfolio(job).parts if not part.learned]
+    return _pool(benchmark, tuple(sorted({name for part in parts for name in columns_of(part.encoder)})), target)
+
+
 @lru_cache(maxsize=1)
-def pool_of(benchmark: Benchmark, target: str) -> Pool:
-    """All architectures of a benchmark, whose encodings do not see the target where it is a cost itself."""
-    return Pool(benchmark.space, benchmark.graphs, with_columns(benchmark, COSTS, target))
+def _pool(benchmark: Benchmark, columns: tuple[str, ...], target: str) -> Pool:
+    return Pool(benchmark.space, benchmark.graphs, with_columns(benchmark, columns, target))
+
+
+def _portfolio(job: TrainingJob) -> Portfolio:
+    made: Portfolio = job.encoder(job.space, **job.config)
+    return made
 
 
 def fit_member(
@@ -36,9 +45,8 @@ def fit_member(
     progress: Progress | None = None,
 ) -> FittedPortfolio:
     """A portfolio fitted to one member's labels."""
-    portfolio: Portfolio = job.encoder(job.space, **job.config)
     return fit_portfolio(
-        portfolio,
+        _portfolio(job),
         pool,
         member.train,
         member.labels,
@@ -61,7 +69,7 @@ def train_portfolio(
 ) -> list[Outcome]:
     """Fit every member of a job and predict its test rows. The cost of a member has that of encoding the benchmark in
     it, also where an earlier one paid it."""
-    pool, outcomes = pool_of(benchmark, target), []
+    pool, outcomes = pool_of(job, benchmark, target), []
     for number, member in enumerate(job.members):
         share = None if progress is None else _part_of(progress, number, len(job.members))
         fitted = fit_member(job, pool, member, device=device, compiled=compiled, progress=share)
