@@ -39,7 +39,7 @@ def test_options_given_often_add_up(tmp_path):
     done = archrank(
         "plan", "-e", "gcn", "-e", "gin,path+ridge", "--budgets", "20", "--budgets", "30", "--seeds", "1", cwd=tmp_path
     )
-    assert done.stdout.strip().endswith("6 trials, 0 stored, 6 to train")
+    assert "\n6 trials, 0 stored, 6 to train\n" in done.stdout
 
 
 def test_plan_and_run_agree_on_what_is_stored(tmp_path):
@@ -83,7 +83,10 @@ def test_an_interrupted_run_says_that_it_can_go_on(tmp_path):
 
 def test_bad_suite_files_are_refused_by_field(tmp_path):
     for text, said in (
-        ("benchmarks: [digits101]\nencoders: [gcn]\nbudgets: [20]\nseed: 3\n", "seed: Extra inputs"),
+        (
+            "benchmarks: [digits101]\nencoders: [gcn]\nbudgets: [20]\nseed: 3\n",
+            "unknown field of suite mine.yaml 'seed': did you mean seeds?",
+        ),
         ("a: [", "not valid YAML"),
     ):
         (tmp_path / "mine.yaml").write_text(text)

@@ -87,7 +87,7 @@ def test_any_encoding_gives_the_page(encoding):
 
 def test_help_names_types_as_people_do():
     said = archrank("run", "--help").stdout + archrank("data", "import", "--help").stdout
-    assert "--store PATH" in said and "--seeds INTEGER" in said and "--recipe TEXT" in said and "--to PATH" in said
+    assert "--store PATH" in said and "--workers INTEGER" in said and "--recipe TEXT" in said and "--to PATH" in said
     assert "list[" not in said and "<str>" not in said and "<int" not in said
 
 
@@ -112,10 +112,6 @@ class Noisy(torch.nn.Module):
 def test_a_plug_in_that_prints_does_not_break_json(tmp_path):
     (tmp_path / "noisy.py").write_text(NOISY)
     done = archrank("check", "noisy.py:Noisy", "--json", cwd=tmp_path)
-    assert (
-        list(json.loads(done.stdout)) == ["noisy"]
-        and "hello from the plug-in" in done.stderr
-        and "hello from below Python" in done.stderr
-    )
+    assert list(json.loads(done.stdout)) == ["noisy"] and done.stderr == ""
     done = archrank("plan", "-e", "noisy.py:Noisy", "--budgets", "12", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)[0]["encoder"] == "noisy" and done.stderr == ""

@@ -29,7 +29,7 @@ def far(graphs, space, *, row: int = 0):
     features[row : row + 1] *= 1000
     return features
 
-@encoding("kept", pretrained=True)
+@encoding("kept", pretrained=True, columns=("parameters",))
 def kept(graphs, space, *, power: int = 1):
     with (Path(__file__).parent / "calls").open("a") as calls:
         calls.write(f"{power} {len(graphs)}\\n")

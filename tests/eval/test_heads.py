@@ -21,7 +21,7 @@ from archrank.eval.trials.specs import parse
 from archrank.eval.trials.trial import make_plan
 
 REGRESSORS = [name for name, entry in HEADS.entries.items() if entry.marker == "regressor" and entry.built_in]
-WITH_STD = {"gp", "dngo", "forest", "quantile_forest", "knn"}
+WITH_STD = {"gp", "dngo", "forest", "extra_trees", "quantile_forest", "knn"}
 
 
 def installed(name):

@@ -32,10 +32,12 @@ def compiled_update(ensemble: Ensemble, recipe: Recipe, task: str, samples: Sequ
     first = views[0].graphs[torch.tensor(0, device=ensemble.device)]
     if operations(lambda: ensemble.count_noise(first, task), [ensemble.skeleton])[ensemble.skeleton] > MOST_OPERATIONS:
         return Update(ensemble, recipe, task), ensemble.compile(views, task)
+    kept = dict(ensemble.parameters)
     try:
         start = time.perf_counter()
         update = CompiledUpdate(ensemble, recipe, task, samples)
     except Exception as error:  # whatever the compiler objects to
+        ensemble.parameters |= kept
         return Update(ensemble, recipe, task), f"not compiled: {one_line(error, 160)}"
     return update, f"compiled: whole steps, {time.perf_counter() - start:.0f} s to build, not counted in training"
 
