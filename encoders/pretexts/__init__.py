@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import ArchrankError
+from archrank.datasets.io.plain_yaml import read_plain_text
 from archrank.datasets.plugins.identity import source_hash
 from archrank.datasets.registry import Entry, Registry
 from archrank.datasets.source_text import Option, checked_options
@@ -129,9 +130,7 @@ def parse_pretext(text: str) -> Task:
 
 
 def parse_call(text: str, kind: str) -> tuple[str, dict[str, Any]]:
-    """`name(option=value,...)` in its parts, values as YAML has them. kind: what it is, in messages."""
-    import yaml
-
+    """`name(option=value,...)` in its parts, values as plain YAML has them. kind: what it is, in messages."""
     matched = re.fullmatch(r"([^()]+)(?:\((.*)\))?", text.strip())
     if not matched:
         raise ArchrankError(f"{kind} '{text}' is not of the form name(option=value,...)")
@@ -140,10 +139,7 @@ def parse_call(text: str, kind: str) -> tuple[str, dict[str, Any]]:
         name, equals, value = part.partition("=")
         if not equals:
             raise ArchrankError(f"{kind} '{text}': option '{part}' has no value; write {matched[1]}({part}=...)")
-        try:
-            given[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ArchrankError(f"{kind} '{text}': option '{part}' is no plain value") from None
+        given[name.strip()] = read_plain_text(value, f"{kind} '{text}': option '{part}'")
     return matched[1].strip(), given
 
 

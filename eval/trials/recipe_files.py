@@ -6,8 +6,8 @@ from pathlib import Path
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.io.bounded import shown
+from archrank.datasets.io.plain_yaml import read_plain_file
 from archrank.eval.engine.recipes import RECIPES, Recipe, RecipeChoice, content_hash, variant
-from archrank.eval.trials.plain_yaml import read_plain_file
 
 __all__ = ["find_recipe"]
 

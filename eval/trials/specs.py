@@ -12,12 +12,12 @@ from typing import Any
 
 from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.io.bounded import shown
+from archrank.datasets.io.plain_yaml import read_plain_text
 from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo, Reach
 from archrank.eval.engine import heads
 from archrank.eval.engine.heads.layers import Head
 from archrank.eval.trials.additions import Additions, additions_of
-from archrank.eval.trials.plain_yaml import read_plain_text
 
 
 @dataclass(frozen=True)

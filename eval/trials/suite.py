@@ -14,8 +14,8 @@ from archrank.datasets.errors import ArchrankError, DataError, unknown
 from archrank.datasets.importers import SOURCES
 from archrank.datasets.io.bounded import read_bytes
 from archrank.datasets.io.paths import is_file
+from archrank.datasets.io.plain_yaml import read_plain_file
 from archrank.eval.trials.fields import Name, Text
-from archrank.eval.trials.plain_yaml import read_plain_file
 from archrank.eval.trials.seeds import parse_seeds
 
 SHIPPED = Path(__file__).parent / "suites"

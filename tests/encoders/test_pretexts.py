@@ -154,6 +154,10 @@ def test_pretexts_learn():
         ("masked_ops(rate=much)", "rate"),
         ("masked_ops(rate)", "has no value"),
         ("masked_ops(", "not of the form"),
+        ("masked_ops(rate=!!float x)", r"tags \(!\) are not read"),
+        ("masked_ops(rate=&a 1)", "anchors and aliases"),
+        ("masked_ops(rate=2001-99-99)", "option rate='2001-99-99'"),
+        ("masked_ops(rate='a)", "not valid YAML"),
     ],
 )
 def test_a_wrong_pretext_is_one_line(text, said):

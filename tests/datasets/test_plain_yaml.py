@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.trials.plain_yaml import MOST_CHARACTERS, read_plain_file, read_plain_text
+from archrank.datasets.io.plain_yaml import MOST_CHARACTERS, read_plain_file, read_plain_text
 from archrank.eval.trials.specs import parse_list
 from archrank.eval.trials.suite import read_skipped, read_suite, shipped
 from archrank.eval.trials.trial import make_plan
