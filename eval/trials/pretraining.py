@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archrank.datasets import Benchmark, Split, load
+from archrank.datasets.costs import COSTS
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.datasets.union import union
-from archrank.encoders.layers.complexity import COSTS, cost
+from archrank.encoders.layers.complexity import cost
 from archrank.encoders.views import build as build_encoder
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.labels import transform
@@ -86,9 +87,9 @@ def _from_pretext(
     hidden = target if target in COSTS else None
     rows = unlabelled_rows(split) if added.unlabelled == "train" else None
     seen = "all" if rows is None else hashlib.sha256(rows.tobytes()).hexdigest()
-    own = {name: value for name, value in job.config.items() if name not in ("pretext", "unlabelled", "side")}
-    encoder = [job.spec.info.name, own, job.spec.info.source]
-    path = _path(folder, [*encoder, task.text, task.source, benchmark.table, hidden, seen, NUMERICS])
+    source = [load(name).table for name in added.source.tables] if added.source else []
+    about = [task.text, task.source, benchmark.table, hidden, seen, *source]
+    path = _path(folder, [*_encoder(job), *about, NUMERICS])
 
     def train() -> Weights:
         graphs = with_columns(benchmark, COSTS, target)
@@ -118,8 +119,7 @@ def _from_source(
     tables = [load(name) for name in source.tables]
     targets = [source.target_of(table) for table in tables]
     about = [source.target, source.labels, source.updates, [table.table for table in tables]]
-    own = {name: value for name, value in job.config.items() if name not in ("pretext", "unlabelled", "side")}
-    path = _path(folder, ["source", job.spec.info.name, own, job.spec.info.source, about, benchmark.table, NUMERICS])
+    path = _path(folder, ["source", *_encoder(job), about, benchmark.table, NUMERICS])
 
     def train() -> Weights:
         space, places = union(benchmark.space, [table.space for table in tables])
@@ -188,6 +188,13 @@ def _side_inputs(
             counts = cost(with_columns(benchmark, COSTS, target), benchmark.space, metric).double().numpy()
             parts.append(np.log(np.maximum(counts, 1e-9))[:, None])
     return (np.concatenate(parts, 1), seconds) if parts else (None, 0.0)
+
+
+def _encoder(job: TrainingJob) -> list[Any]:
+    """The encoder in an identity: its name, its options without those that say what is done before or beside it, and
+    its source."""
+    own = {name: value for name, value in job.config.items() if name not in ("pretext", "unlabelled", "side")}
+    return [job.spec.info.name, own, job.spec.info.source]
 
 
 def _path(folder: Path, identity: list[Any]) -> Path:
