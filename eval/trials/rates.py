@@ -19,17 +19,20 @@ from archrank.eval.trials.trial import Planned
 
 MOST_BYTES = 4 << 20
 MOST_KINDS = 5_000
+Family = tuple[str, ...]
+Size = tuple[int, int]
 
 
 @dataclass
 class Rates:
-    """Seconds that ensembles of a kind took, the newest last.
+    """Seconds that ensembles of a kind took.
 
-    path: the file they are kept in. device: what runs trained on last.
+    path: the file they are kept in. seconds: by what ensembles have in common, then by their size, the newest last.
+    device: what runs trained on last.
     """
 
     path: Path
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[Family, dict[Size, float]] = field(default_factory=dict)
     device: str = "cpu"
 
     @classmethod
@@ -38,29 +41,30 @@ class Rates:
         path = cache_folder() / f"rates-{platform.node() or 'here'}.json"
         try:
             kept = json.loads(read_bytes(path, MOST_BYTES))
-            seconds = {str(kind): float(value) for kind, value in kept["seconds"].items()}
-            device = str(kept["device"])
+            found = cls(path, device=str(kept["device"]))
+            for kind, value in kept["seconds"].items():
+                *family, batch, count = json.loads(kind)
+                if 0 < float(value) < math.inf and batch * count > 0:
+                    found.seconds.setdefault(tuple(map(str, family)), {})[batch, count] = float(value)
         except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return cls(path)
-        return cls(path, {kind: value for kind, value in seconds.items() if 0 < value < math.inf}, device)
+        return found
 
     def note(self, members: Sequence[Planned], device: str, seconds: float) -> None:
         """An ensemble took so many seconds: the mean with what was noted of its kind before."""
-        kind = json.dumps([*_family(members, device), *_size(members)])
-        before = self.seconds.pop(kind, seconds)
-        self.device, self.seconds[kind] = device, (before + seconds) / 2
+        family, size = _family(members, device), _size(members)
+        sizes = self.seconds.pop(family, {})
+        before = sizes.pop(size, seconds)
+        self.device, self.seconds[family] = device, sizes | {size: (before + seconds) / 2}
 
     def of(self, members: Sequence[Planned], device: str | None = None) -> float | None:
         """The seconds that an ensemble will take; None where nothing like it was noted.
 
         Of an ensemble of another size, they are those of the one nearest in size, in proportion.
         """
-        family, (batch, count) = _family(members, device or self.device), _size(members)
-        alike = {}
-        for kind, seconds in self.seconds.items():
-            *noted, size, width = json.loads(kind)
-            if noted == family:
-                alike[size * width] = seconds
+        batch, count = _size(members)
+        noted = self.seconds.get(_family(members, device or self.device), {})
+        alike = {size * width: seconds for (size, width), seconds in noted.items()}
         if not alike:
             return None
         wanted = batch * count
@@ -72,8 +76,12 @@ class Rates:
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             scratch = self.path.with_suffix(f".{os.getpid()}")
-            newest = dict([*self.seconds.items()][-MOST_KINDS:])
-            scratch.write_text(json.dumps({"device": self.device, "seconds": newest}), encoding="utf-8")
+            kinds = [
+                (json.dumps([*family, *size]), seconds)
+                for family, sizes in self.seconds.items()
+                for size, seconds in sizes.items()
+            ]
+            scratch.write_text(json.dumps({"device": self.device, "seconds": dict(kinds[-MOST_KINDS:])}), "utf-8")
             scratch.replace(self.path)
 
 
@@ -89,13 +97,13 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _family(members: Sequence[Planned], device: str) -> list[str]:
+def _family(members: Sequence[Planned], device: str) -> Family:
     """What ensembles have in common whose seconds can be compared."""
     trial, spec = members[0].trial, members[0].spec
-    return [spec.label, trial.benchmark, trial.training, device.partition(":")[0]]
+    return spec.label, trial.benchmark, trial.training, device.partition(":")[0]
 
 
-def _size(members: Sequence[Planned]) -> tuple[int, int]:
+def _size(members: Sequence[Planned]) -> Size:
     """Architectures in a batch, or labels of a regressor; and members."""
     budgets = [shape(item) if item.spec.neural else item.trial.budget for item in members]
     return max(budgets), len(members)
