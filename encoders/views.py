@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from archrank.datasets.graphs import Derivation, Graphs
 from archrank.datasets.parallel_identities import canonical_graph, canonical_space
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.layers.arrays import arrays
 from archrank.encoders.reserved import split_options
 
 
@@ -98,14 +99,10 @@ def canonical_view(graphs: Graphs, space: SearchSpace) -> ViewOfGraphs:
 def _packed(graphs: Graphs, space: SearchSpace) -> Tensor:
     """int16 [B, V, V + 2]: edges, operations, and of each node 0 (padding or removed), 1 (itself), 2 (an identity in
     the place of another)."""
-    ops, adj, mask, cell = (part.cpu().numpy() for part in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
-    lead, nodes = ops.shape[:-1], ops.shape[-1]
     parts = []
-    chunk = max(1, 20_000_000 // nodes**2)
-    flat = [part.reshape(-1, *part.shape[len(lead) :]) for part in (ops, adj, mask, cell)]
-    for start in range(0, max(len(flat[0]), 1), chunk):
-        one = [part[start : start + chunk] for part in flat]
-        form = canonical_graph(space, *one)
-        state = form.mask.astype(np.int16) + (form.mask & (form.ops != one[0]))
+    for ops, adj, mask, cell in arrays(graphs):
+        form = canonical_graph(space, ops, adj, mask, cell)
+        state = form.mask.astype(np.int16) + (form.mask & (form.ops != ops))
         parts.append(np.concatenate([form.adj, form.ops[..., None], state[..., None]], 2).astype(np.int16))
-    return torch.from_numpy(np.concatenate(parts)).reshape(*lead, nodes, nodes + 2).to(graphs.device)
+    packed = torch.from_numpy(np.concatenate(parts)).to(graphs.device)
+    return packed.reshape(*graphs.ops.shape, graphs.nodes + 2)

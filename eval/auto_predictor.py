@@ -24,7 +24,7 @@ from archrank.eval.engine.labels import transform
 from archrank.eval.engine.recipes import Recipe, common_recipe
 from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
-from archrank.eval.saved import SpaceHeader, described_space
+from archrank.eval.saved import SpaceHeader, space_of, write
 from archrank.eval.statistics.kendall import kendall_interval
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec, parse
@@ -120,7 +120,7 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         check_is_fitted(self, "fitted_")
         assert self.space is not None
         spec = self._spec()
-        saved.save(
+        write(
             path,
             saved.Header(
                 portfolio=spec.info.name,
@@ -143,7 +143,7 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """
         header, tensors = saved.load(path)
         name = saved.portfolio_of(path, header, portfolio)
-        space = described_space(path, header.space, tensors)
+        space = space_of(path, header.space, tensors)
         made = cls(space, {"name": name, **header.options}, header.recipe, header.direction, header.seed)
         made.graphs_, made.scores_ = saved.labelled(path, tensors, space)
         made.labels_ = transform(made.scores_, made._recipe().labels, made.direction, "")

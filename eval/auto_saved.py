@@ -28,7 +28,7 @@ from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.heads.layers import Head
 from archrank.eval.engine.network import Network
 from archrank.eval.engine.training import Trained
-from archrank.eval.saved import SpaceHeader, Strict, probe_of, read_header, write
+from archrank.eval.saved import SpaceHeader, Strict, graph_tensors, probe_of, read_header, space_tensors
 
 TOLERANCE = 1e-3
 
@@ -110,16 +110,13 @@ def tensors_of(
         predictions: [n] what the predictor says of them.
     """
     padded = graphs.plain().pad(max(graphs.nodes, space.max_nodes))
-    found = {f"probe/{name}": tensor for name, tensor in padded.tensors().items()}
+    found = graph_tensors("probe", padded) | space_tensors(space)
     found |= {"probe/scores": torch.from_numpy(predictions), "scores": torch.from_numpy(scores)}
     found |= {
         "folds": torch.from_numpy(fitted.assigned),
         "held_out": torch.from_numpy(fitted.held_out),
         "errors": torch.from_numpy(fitted.calibration.errors),
     }
-    for name, edges in (("support", space.support), ("constant", space.constant)):
-        if edges is not None:
-            found[f"space/{name}"] = torch.from_numpy(edges)
     for number, one in enumerate(fitted.parts):
         found[f"{number}/held_out"] = torch.from_numpy(one.held_out)
         if isinstance(one.models, Networks) and fitted.weights[number] > 0:
@@ -130,13 +127,8 @@ def tensors_of(
     return found
 
 
-def save(path: Path | str, header: Header, tensors: Mapping[str, Tensor]) -> None:
-    """Write a file that `load` takes. ArchrankError if it cannot be written."""
-    write(path, header, tensors)
-
-
 def load(path: Path | str) -> tuple[Header, dict[str, Tensor]]:
-    """Header and tensors of a file. ArchrankError, one line, for anything that `save` did not write."""
+    """Header and tensors of a file. ArchrankError, one line, for anything that `AutoPredictor.save` did not write."""
     return read_header(path, Header, "AutoPredictor.save")
 
 

@@ -151,7 +151,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         about = {"recipe": str(self.recipe), "direction": self.direction, "seed": int(self.seed)}
         header, tensors = saved_models.described(job, self.model_, int(self.members), about)
         probe = self.probe_.pad(max(self.probe_.nodes, self.space.max_nodes))
-        tensors |= saved_models.graph_tensors("probe", probe)
+        tensors |= saved.graph_tensors("probe", probe)
         tensors["probe/scores"] = torch.from_numpy(self.predict(probe))
         try:
             self._restored(path, header, tensors, job)
@@ -176,7 +176,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             raise ArchrankError(f"{path} is damaged: {info.name} is {'no' if info.learned else 'a'} fixed encoding")
         name = info.name if encoder is None else encoder
         spec = {"name": name, **info.validate(header.options)} | ({"head": header.head} if header.head else {})
-        space = saved.space_of(path, header, tensors)
+        space = saved.space_of(path, header.space, tensors)
         predictor = cls(spec, space, header.recipe, header.direction, header.seed, members=header.members)
         graphs, _ = saved.probe_of(path, tensors, space)
         job = saved_models.job_of(header, parse(spec, "here")[0], space, graphs)

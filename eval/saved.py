@@ -137,13 +137,19 @@ def encoder_of(path: Path | str, header: Header, given: Any) -> EncoderInfo:
     return found[0]
 
 
-def space_of(path: Path | str, header: Header, tensors: Mapping[str, Tensor]) -> SearchSpace:
-    """The search space in a file."""
-    return described_space(path, header.space, tensors)
+def space_tensors(space: SearchSpace) -> dict[str, Tensor]:
+    """What a file holds of a search space beside its header, which `space_of` reads."""
+    edges = {"support": space.support, "constant": space.constant}
+    return {f"space/{name}": torch.from_numpy(table) for name, table in edges.items() if table is not None}
 
 
-def described_space(path: Path | str, said: SpaceHeader, tensors: Mapping[str, Tensor]) -> SearchSpace:
-    """The search space in a file of any kind. said: what its header says of it."""
+def graph_tensors(part: str, graphs: Graphs) -> dict[str, Tensor]:
+    """Graphs as tensors of a file, which `graphs_of` reads."""
+    return {f"{part}/{name}": tensor for name, tensor in graphs.plain().tensors().items()}
+
+
+def space_of(path: Path | str, said: SpaceHeader, tensors: Mapping[str, Tensor]) -> SearchSpace:
+    """The search space in a file. said: what its header says of it."""
     edges = {name: tensors.get(f"space/{name}") for name in ("support", "constant")}
     for name, table in edges.items():
         if table is not None and (table.dtype != torch.bool or list(table.shape) != [said.max_nodes, said.max_nodes]):

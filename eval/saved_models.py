@@ -40,12 +40,10 @@ def described(
     if networks is not None:
         tensors |= _network_tensors(networks)
     if isinstance(model, Encoded):
-        tensors |= graph_tensors("known", model.encoding.known)
+        tensors |= saved.graph_tensors("known", model.encoding.known)
         tensors["known/features"] = torch.from_numpy(np.ascontiguousarray(model.encoding.features))
         tensors["known/labels"] = torch.from_numpy(model.labels)
-    for name, table in (("support", job.space.support), ("constant", job.space.constant)):
-        if table is not None:
-            tensors[f"space/{name}"] = torch.from_numpy(table)
+    tensors |= saved.space_tensors(job.space)
     header = {
         "kind": "encoded" if isinstance(model, Encoded) else "networks",
         "encoder": spec.info.name,
@@ -60,11 +58,6 @@ def described(
         **about,
     }
     return saved.Header.model_validate(header, strict=False), tensors
-
-
-def graph_tensors(part: str, graphs: Graphs) -> Tensors:
-    """Graphs as tensors of a file, which `saved.graphs_of` reads."""
-    return {f"{part}/{name}": tensor for name, tensor in graphs.plain().tensors().items()}
 
 
 def job_of(header: saved.Header, spec: Spec, space: SearchSpace, graphs: Graphs) -> TrainingJob:

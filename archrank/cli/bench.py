@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from archrank.cli.console import echo
+from archrank.cli.options import whole_numbers
 
 # One or two of each family: paths, cross attention, token sequences, graph networks, flow transformer.
 DEFAULT = ("path", "cate", "nar_former", "gcn", "gin", "gated_gcn", "flowerformer")
@@ -172,7 +173,4 @@ def _numbers(sizes: str | None, parts: list[str]) -> list[int] | None:
         return None
     if len(parts) != 1:
         raise ArchrankError("--sizes needs exactly one part of --growth, e.g. --growth nodes --sizes 7,30,120")
-    try:
-        return [int(part) for part in sizes.split(",")]
-    except ValueError:
-        raise ArchrankError(f"--sizes {sizes}: give whole numbers, e.g. --sizes 7,30,120") from None
+    return whole_numbers("--sizes", sizes, "7,30,120")

@@ -19,6 +19,16 @@ def store_folder(name: str | Path) -> Path:
     return Path(name)
 
 
+def whole_numbers(option: str, text: str, example: str) -> list[int]:
+    """The numbers of an option such as `--budgets 20,78`. ArchrankError, with an example, for anything else."""
+    from archrank.datasets.errors import ArchrankError
+
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ArchrankError(f"{option} {text}: give whole numbers, e.g. {option} {example}") from None
+
+
 StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.", parser=store_folder, metavar="PATH")]
 Stores = Annotated[
     list[Path],

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from archrank.cli.console import echo
-from archrank.cli.options import DEFAULT_STORE, StoreFolder
+from archrank.cli.options import DEFAULT_STORE, StoreFolder, whole_numbers
 
 DEFAULT = "clean,gates,tnasp,nar"
 
@@ -41,10 +41,7 @@ def protocols(
     from archrank.reports.renderers.text import render_markdown
 
     names = [name.strip() for name in protocol.split(",")]
-    try:
-        sizes = [int(part) for part in budgets.split(",")]
-    except ValueError:
-        raise ArchrankError(f"--budgets {budgets}: give whole numbers, e.g. --budgets 78,390") from None
+    sizes = whole_numbers("--budgets", budgets, "78,390")
     keys = set()
     for name in names:
         plan = make_plan(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archrank.cli.console import echo, emit, only_json, print_table
-from archrank.cli.options import DEFAULT_STORE, Address, StoreFolder
+from archrank.cli.options import DEFAULT_STORE, Address, StoreFolder, whole_numbers
 
 if TYPE_CHECKING:
     from archrank.eval.trials.specs import Spec
@@ -64,7 +64,7 @@ def reproduce(
             raise unknown(
                 "benchmark with published values", name, sorted({str(b) for b in published()["benchmark"]} - {""})
             )
-    found = claims(spec.info.name, chosen, _numbers(budgets))
+    found = claims(spec.info.name, chosen, whole_numbers("--budgets", budgets, "78,156") if budgets else None)
     runs = tasks(found)
     if not as_json:
         _refused(found)
@@ -99,15 +99,6 @@ def reproduce(
     if failed:
         echo(f"{failed} trials failed; why: archrank failures --store {store}", err=True)
         raise typer.Exit(1)
-
-
-def _numbers(text: str | None) -> list[int] | None:
-    from archrank.datasets.errors import ArchrankError
-
-    try:
-        return [int(part) for part in text.split(",")] if text else None
-    except ValueError:
-        raise ArchrankError(f"--budgets {text}: give whole numbers, e.g. --budgets 78,156") from None
 
 
 def _plan(spec: Spec, task: Task, seeds: int) -> Plan:

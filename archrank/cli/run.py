@@ -9,7 +9,7 @@ import typer
 
 from archrank.cli.console import echo, emit
 from archrank.cli.forecast import expected_time, more_seeds
-from archrank.cli.options import DEFAULT_STORE, Address, GpusPerTask, StoreFolder
+from archrank.cli.options import DEFAULT_STORE, Address, GpusPerTask, StoreFolder, whole_numbers
 
 if TYPE_CHECKING:
     from archrank.encoders.catalog import Reach
@@ -89,10 +89,8 @@ def _plan(
             ("--target", target),
         )
     )
-    try:
-        numbers = [int(part) for part in sizes.split(",")] if sizes else base.get("budgets", [20, 78, 156, 390])
-    except ValueError:
-        raise ArchrankError(f"--budgets {sizes}: give whole numbers, e.g. --budgets 20,78,156,390") from None
+    usual = [20, 78, 156, 390]
+    numbers = whole_numbers("--budgets", sizes, "20,78,156,390") if sizes else base.get("budgets", usual)
     chosen = wanted or base.get("encoders")
     if not chosen:
         raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`) or --suite default")

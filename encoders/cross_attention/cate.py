@@ -7,12 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from archrank.datasets.costs import COSTS
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.cross_attention.limits import NODES, supports
 from archrank.encoders.layers.attention import absent
-from archrank.encoders.layers.complexity import COSTS, cost
+from archrank.encoders.layers.complexity import cost
 from archrank.encoders.layers.masked_operators import GraphEncoder, PairModel, corrupt, guess_loss
 from archrank.encoders.layers.pretraining import decayed, fit, in_chunks, seeded
 from archrank.encoders.registry import encoding

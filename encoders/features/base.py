@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from archrank.datasets.canonical import canonicalize, contract, vocabulary
+from archrank.datasets.costs import COSTS
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.features.graf import set_features
 from archrank.encoders.layers.arrays import arrays
-from archrank.encoders.layers.complexity import COSTS, cost
+from archrank.encoders.layers.complexity import cost
 from archrank.encoders.paths.canonical_path import canonical_path
 from archrank.encoders.paths.limits import path_letters, supports_base
 from archrank.encoders.registry import encoding

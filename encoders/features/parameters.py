@@ -6,9 +6,10 @@ from typing import Literal
 
 from torch import Tensor
 
+from archrank.datasets.costs import COSTS
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.layers.complexity import COSTS, cost
+from archrank.encoders.layers.complexity import cost
 from archrank.encoders.registry import encoding
 
 

@@ -14,10 +14,11 @@ AT_ONCE = 20_000_000
 
 
 def arrays(graphs: Graphs) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]:
-    """ops [b, V], adj [b, V, V], mask [b, V] and cell [b, V] of as many graphs at a time as memory should hold, in
-    order; of none once, with b = 0."""
-    tensors = [tensor.cpu().numpy() for tensor in (graphs.ops, graphs.adj, graphs.mask, graphs.cell)]
+    """ops [b, V], adj [b, V, V], mask [b, V] and cell [b, V] of as many graphs [...] at a time as memory should hold,
+    in order; of none once, with b = 0."""
+    lead = graphs.ops.dim() - 1
+    tensors = [t.cpu().flatten(0, lead - 1).numpy() for t in (graphs.ops, graphs.adj, graphs.mask, graphs.cell)]
     chunk = max(1, AT_ONCE // graphs.nodes**2)
-    for start in range(0, max(len(graphs), 1), chunk):
+    for start in range(0, max(len(tensors[0]), 1), chunk):
         ops, adj, mask, cell = (tensor[start : start + chunk] for tensor in tensors)
         yield ops, adj, mask, cell

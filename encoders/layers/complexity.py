@@ -4,16 +4,14 @@ not."""
 from __future__ import annotations
 
 import re
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from archrank.datasets.costs import Cost
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 
-Metric = Literal["parameters", "flops"]
-COSTS: tuple[str, ...] = get_args(Metric)
 CHANNELS = 16
 FREE_ROLES = ("input", "output", "none", "skip")
 FREE_WORDS = (
@@ -61,7 +59,7 @@ def operation_cost(op: str, channels: int = CHANNELS) -> tuple[float, float]:
     return 1.0, 1.0
 
 
-def complexity(graphs: Graphs, space: SearchSpace, metric: Metric = "parameters") -> Tensor:
+def complexity(graphs: Graphs, space: SearchSpace, metric: Cost = "parameters") -> Tensor:
     """Sum over an architecture's nodes of what their operations cost: float64 [B], in units of channels squared.
 
     It knows nothing of channel counts, strides, or of how often a cell is repeated. On NAS-Bench-201, whose cells all
@@ -74,7 +72,7 @@ def complexity(graphs: Graphs, space: SearchSpace, metric: Metric = "parameters"
     return (per_op[graphs.ops] * graphs.mask).sum(-1)
 
 
-def cost(graphs: Graphs, space: SearchSpace, metric: Metric = "parameters") -> Tensor:
+def cost(graphs: Graphs, space: SearchSpace, metric: Cost = "parameters") -> Tensor:
     """Parameters or FLOPs float64 [B]: the table's own column where the graphs have it, or else `complexity`.
 
     An encoding that asks declares both (`@encoding(..., columns=COSTS)`). The unit is the table's; nothing may depend

@@ -9,6 +9,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.ensembling.noise import Dropout
 from archrank.encoders.pretexts import pretext
+from archrank.encoders.pretexts.regression import states_width
 
 
 @pretext("autoencode", states=True)
@@ -37,8 +38,7 @@ class Autoencode(nn.Module):
         kl: float = 0.004,
     ) -> None:
         super().__init__()
-        with torch.no_grad():
-            dim = int(encoder.states(graphs[:2]).shape[-1])  # type: ignore[operator]
+        dim = states_width(encoder, graphs)
         self.kl = kl
         self.mean, self.log_sigma = nn.Linear(dim, latent), nn.Linear(dim, latent)
         self.drop, self.guess = Dropout(dropout), nn.Linear(latent, len(space.ops))

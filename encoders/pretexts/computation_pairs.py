@@ -15,6 +15,7 @@ from archrank.encoders.layers.attention import absent
 from archrank.encoders.layers.complexity import cost
 from archrank.encoders.layers.masked_operators import Stack, corrupt, guess_loss
 from archrank.encoders.pretexts import pretext
+from archrank.encoders.pretexts.regression import states_width
 
 HEADS = 4
 
@@ -55,8 +56,7 @@ class ComputationPairs(nn.Module):
                 "pretext computation_pairs: no two architectures are of similar cost; give a wider window"
             )
         self.graphs, self.first, self.second = graphs, first, second
-        with torch.no_grad():
-            dim = int(encoder.states(graphs[:2]).shape[-1])  # type: ignore[operator]
+        dim = states_width(encoder, graphs)
         self.narrow, self.segment = nn.Linear(dim, width), nn.Embedding(2, width)
         self.cross = Stack(width, layers, HEADS, 2 * width, 0.1, unused_norms=False)
         self.guess = nn.Linear(width, self.hidden)

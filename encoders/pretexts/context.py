@@ -10,6 +10,7 @@ from archrank.datasets.space import SearchSpace
 from archrank.encoders.ensembling.noise import Dropout
 from archrank.encoders.layers.norm import MaskedBatchNorm
 from archrank.encoders.pretexts import pretext
+from archrank.encoders.pretexts.regression import states_width
 
 
 @pretext("context", states=True)
@@ -40,8 +41,7 @@ class Context(nn.Module):
     ) -> None:
         super().__init__()
         self.radius = radius
-        with torch.no_grad():
-            dim = int(encoder.states(graphs[:2]).shape[-1])  # type: ignore[operator]
+        dim = states_width(encoder, graphs)
         self.surroundings = Isomorphism(len(space.ops), dim, layers, dropout)
 
     def forward(self, encoder: nn.Module, graphs: Graphs, done: float) -> Tensor:

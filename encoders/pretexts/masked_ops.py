@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.pretexts import pretext
-from archrank.encoders.pretexts.regression import decoder
+from archrank.encoders.pretexts.regression import decoder, states_width
 
 
 @pretext("masked_ops", states=True, hidden_op=True)
@@ -42,9 +42,8 @@ class MaskedOps(nn.Module):
         fixed = [space.roles[role] for role in ("input", "output") if role in space.roles]
         self.inner: Tensor
         self.register_buffer("inner", torch.tensor([op not in fixed for op in range(len(space.ops))]))
-        with torch.no_grad():
-            dim = encoder.states(graphs[:2]).shape[-1]  # type: ignore[operator]
-        self.classify = decoder(int(dim), self.hidden)
+        dim = states_width(encoder, graphs)
+        self.classify = decoder(dim, self.hidden)
 
     def forward(self, encoder: nn.Module, graphs: Graphs, done: float) -> Tensor:
         """The loss of a batch [B], a scalar."""

@@ -24,6 +24,12 @@ def width(encoder: nn.Module, graphs: Graphs) -> int:
     return int(found)
 
 
+def states_width(encoder: nn.Module, graphs: Graphs) -> int:
+    """The size of an encoder's states of nodes of graphs [N]."""
+    with torch.no_grad():
+        return int(encoder.states(graphs[:2]).shape[-1])  # type: ignore[operator]
+
+
 class Regression(nn.Module):
     """Squared error, summed over targets by their weight, of a decoder on the embedding.
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.pretexts import pretext
-from archrank.encoders.pretexts.regression import width
+from archrank.encoders.pretexts.regression import decoder, width
 
 HIDDEN = 64
 
@@ -37,7 +37,7 @@ class ZeroCost(nn.Module):
     ) -> None:
         super().__init__()
         self.margin = margin
-        self.decode = nn.Sequential(nn.Linear(width(encoder, graphs), HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
+        self.decode = decoder(width(encoder, graphs), 1, HIDDEN)
 
     def forward(self, encoder: nn.Module, graphs: Graphs, done: float) -> Tensor:
         """The loss of a batch [B], a scalar."""

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from archrank.datasets import Benchmark, load
+from archrank.datasets.costs import COSTS
 from archrank.datasets.errors import ArchrankError, unknown
 from archrank.datasets.splits import validation_pair
 from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo
 from archrank.encoders.pretexts import Task, parse_call, parse_pretext
 
-COSTS = ("parameters", "flops")
 PROXIES = "zcp"
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from archrank.datasets.io.visible import visible
 
-__all__ = ["Count", "Name", "Number", "Sha256", "Text", "Values"]
+__all__ = ["Count", "Name", "Number", "Part", "Sha256", "Text", "Values", "first_fault"]
 
 LONGEST_NAME = 4_000
 LONGEST_TEXT = 20_000
@@ -58,3 +58,15 @@ Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 
 Values = Annotated[dict[str, Any], AfterValidator(_values)]
 """Any JSON object."""
+
+
+class Part(BaseModel):
+    """A part of what is published: fields of exactly these types; others are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, use_attribute_docstrings=True)
+
+
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """The first field that is wrong (empty: the whole), and why; nothing in them acts on a terminal."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ".".join(visible(str(part))[:60] for part in first["loc"]), visible(first["msg"])[:120]

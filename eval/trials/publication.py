@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.io.bounded import zip_members
 from archrank.datasets.io.visible import visible
-from archrank.eval.trials.fields import Count, Name, Sha256, Text
+from archrank.eval.trials.fields import Count, Name, Part, Sha256, Text, first_fault
 from archrank.eval.trials.files import TABLE_LIMIT, replace
 from archrank.eval.trials.provenance import own_version
 from archrank.eval.trials.results import Reading, read_stores
@@ -36,11 +36,7 @@ MANIFEST = "manifest.json"
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, use_attribute_docstrings=True)
-
-
-class Submitter(_Part):
+class Submitter(Part):
     """Who publishes, and how they want to be cited."""
 
     name: Name = ""
@@ -51,7 +47,7 @@ class Submitter(_Part):
     """BibTeX, or a sentence"""
 
 
-class Manifest(_Part):
+class Manifest(Part):
     """What a publication says of itself."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
@@ -189,6 +185,5 @@ def _manifest(file: Path, data: bytes) -> Manifest:
     try:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(visible(str(part))[:60] for part in first["loc"])
-        raise ArchrankError(f"{file}: its {MANIFEST} is not valid: {place}: {visible(first['msg'])[:120]}") from None
+        place, why = first_fault(error)
+        raise ArchrankError(f"{file}: its {MANIFEST} is not valid: {place}: {why}") from None

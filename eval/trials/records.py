@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.io.visible import visible
-from archrank.eval.trials.fields import Count, Name, Number, Sha256, Text, Values
+from archrank.eval.trials.fields import Count, Name, Number, Sha256, Text, Values, first_fault
 from archrank.eval.trials.trial import Trial, key_of
 
 __all__ = [
@@ -237,9 +237,8 @@ def parse_record(data: bytes) -> TrialRecord:
         if (record.digest or record.schema_version > 1) and record.digest != _digest(values):
             raise Damaged("its digest is not that of what it holds: it was edited, or is damaged")
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(visible(str(part))[:60] for part in first["loc"])
-        raise Damaged(f"{f'field {place}' if place else 'not a trial'}: {visible(first['msg'])[:120]}") from None
+        place, why = first_fault(error)
+        raise Damaged(f"{f'field {place}' if place else 'not a trial'}: {why}") from None
     except (ValueError, RecursionError) as error:
         raise Damaged(f"not JSON that can be read ({visible(str(error))[:120]})") from None
     return record

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.trials.fields import Count, Name, Number, Sha256
+from archrank.eval.trials.fields import Count, Name, Number, Part, Sha256, first_fault
 from archrank.eval.trials.files import read_whole, replace_bytes
 from archrank.eval.trials.records import Damaged
 
@@ -21,11 +21,7 @@ LIMIT = 16 << 20
 Verdict = Literal["equal", "within", "outside", "failed"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, use_attribute_docstrings=True)
-
-
-class Check(_Part):
+class Check(Part):
     """A trial that was trained again."""
 
     key: Sha256
@@ -48,7 +44,7 @@ class Check(_Part):
     """why it is not equal, where that is known"""
 
 
-class Verified(_Part):
+class Verified(Part):
     """A verification."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
@@ -99,5 +95,4 @@ def read_verified(path: Path) -> Verified:
     except Damaged as error:
         raise ArchrankError(f"{path}: {error}") from None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise ArchrankError(f"{path}: not a verification: {first['msg'][:120]}") from None
+        raise ArchrankError(f"{path}: not a verification: {first_fault(error)[1]}") from None

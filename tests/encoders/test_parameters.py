@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from archrank import datasets
+from archrank.datasets.costs import COSTS
 from archrank.datasets.errors import ArchrankError
 from archrank.encoders.features.parameters import parameters
-from archrank.encoders.layers.complexity import COSTS, complexity
+from archrank.encoders.layers.complexity import complexity
 from archrank.eval.metrics import kendall
 from archrank.eval.runners.run import run
 from archrank.eval.trials.encodings import with_columns

@@ -149,7 +149,8 @@ def test_broken_plugins_stop_before_anything_is_written(cells, tmp_path, body, s
 
 
 def test_a_target_that_is_a_cost_is_hidden_from_encodings(cells):
-    from archrank.encoders.layers.complexity import COSTS, cost
+    from archrank.datasets.costs import COSTS
+    from archrank.encoders.layers.complexity import cost
 
     table = cells.subset(range(len(cells)))
     secret = np.random.default_rng(0).permutation(len(table)).astype(float)
