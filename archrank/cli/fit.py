@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archrank.cli.console import echo, print_columns
+from archrank.datasets.io.paths import is_file, is_folder
 
 if TYPE_CHECKING:
     from archrank.datasets.benchmark import Benchmark
@@ -98,7 +99,7 @@ def _table(table: Path, target: str | None, minimize: str | None, ops: str | Non
     from archrank.datasets.custom.options import TableOptions
     from archrank.datasets.errors import ArchrankError
 
-    if not table.exists():
+    if not is_file(table) and not is_folder(table):
         if table.suffix.lower() in (".csv", ".tsv", ".parquet"):
             raise ArchrankError(f"{table}: there is no such file")
         return load(str(table))

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError
-from archrank.encoders.registry import blocks_of
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import SEARCH, RecipeChoice
-from archrank.eval.engine.regressors import block_scales
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.regressions import Regression, regress
 from archrank.eval.search.steps import Belief, History
@@ -133,9 +131,9 @@ class Surrogate:
         rows, scores = self._labelled(question)
         job, asked = self.job, self.pool.rows[list(question.candidates)]
         assert job.features is not None
-        blocks = blocks_of(job.encoder, job.features, job.space)
-        scales = block_scales(job.features[rows], blocks) if blocks else None
-        return Regression(job.features, scales, rows, job.labels(scores), asked, question.seed, question.spread)
+        return Regression(
+            job.features, job.factors(rows), rows, job.labels(scores), asked, question.seed, question.spread
+        )
 
     def _train(self, questions: Sequence[Question], count: int) -> list[Belief]:
         members = []

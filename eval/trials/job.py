@@ -151,8 +151,14 @@ class TrainingJob:
         """`features` as a regressor trained on these rows sees them: parts of different units brought to their
         weights."""
         assert self.features is not None
+        factors = self.factors(rows)
+        return self.features if factors is None else self.features * factors
+
+    def factors(self, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """What `features` are multiplied by, float [F], for a regressor trained on these rows; None: by nothing."""
+        assert self.features is not None
         blocks = blocks_of(self.encoder, self.features, self.space)
-        return self.features * block_scales(self.features[rows], blocks) if blocks else self.features
+        return block_scales(self.features[rows], blocks) if blocks else None
 
     def fit(
         self,
