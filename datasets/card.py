@@ -24,13 +24,14 @@ class _Part(BaseModel):
 
 
 class MetricCard(_Part):
-    """A metric: its unit, which end of it is good, a description, and the columns of the training runs it is the mean
-    of."""
+    """A metric: its unit, which end of it is good, a description, the columns of the training runs it is the mean of,
+    and whether it is a proxy, which takes no training."""
 
     unit: str = ""
     direction: Literal["max", "min"] = "max"
     description: str = ""
     repeats: list[str] = []
+    proxy: bool = False
 
 
 class SpaceCard(_Part):

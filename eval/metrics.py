@@ -326,7 +326,8 @@ MAPE = Metric(
     mape,
     "min",
     "",
-    description="mean absolute error relative to the true score",
+    description="mean absolute error relative to the true score; of a cost whose order alone was learned, with predictions "
+    "at the quantiles of the training scores",
     bounds=(0.0, math.inf),
     default=False,
     in_unit=True,

@@ -25,6 +25,7 @@ from archrank.eval.fitted import Encoded, Encoding, Model, Networks, joined
 from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
 from archrank.eval.trials.job import TrainingJob, make_job
+from archrank.eval.trials.pretraining import prepare_without_table
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import parse
 
@@ -75,7 +76,8 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
 
         X: `Graphs`, or a list of what `SearchSpace.graphs` takes.
         pool: architectures without scores that will be predicted. A pre-trained encoding (`cate`, `arch2vec`) encodes
-            only what it was pre-trained on, so that it needs them here; others do not look at them.
+            only what it was pre-trained on, so that it needs them here; a pretext (`gin[pretext=counts]`) sees them
+            beside X; others do not look at them.
 
         ArchrankError if anything does not fit the space or each other.
         """
@@ -86,14 +88,15 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         if not isinstance(self.members, (int, np.integer)) or self.members < 1:
             raise ArchrankError(f"members {self.members!r}: a predictor has at least one")
         job = self._job(X)
-        labels = job.labels(scores, self.direction, "")
+        labels, known = job.labels(scores, self.direction, ""), X if pool is None else joined(X, pool)
         with _watched(self.progress, job.spec.label) as progress:
             if job.spec.info.learned:
                 rows = np.arange(len(X))
-                members = [Member(seed, rows, labels, rows[:0]) for seed in self._seeds()]
-                self.model_: Model = Networks.fit(job.with_members(members), device, progress)
+                job = job.with_members([Member(seed, rows, labels, rows[:0]) for seed in self._seeds()])
+                if job.spec.additions:
+                    job = job.with_given(prepare_without_table(job, known, device))
+                self.model_: Model = Networks.fit(job, device, progress)
             else:
-                known = X if pool is None else joined(X, pool)
                 encoding = Encoding(job, known, len(X))
                 self.model_ = Encoded.fit(encoding, labels, self._seeds(), device, progress)
         self.probe_ = X[:PROBED].plain().to("cpu")

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import int_tuple, metric, number
+from archrank.datasets.importers.proxies import proxies_of, proxy_metrics
 from archrank.datasets.importers.source import Download, Importer, Source
 from archrank.datasets.io import tfrecord
 from archrank.datasets.io.bounded import open_file, read_json, shown
@@ -279,12 +280,14 @@ def _cells(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
                 "runs": set(),
                 "parameters": round(1e6 * number(entry.get("params"), f"{where}: params")),
                 "flops": number(entry.get("flops"), f"{where}: flops"),
+                **proxies_of(entry, where),
             },
         )
         row["runs"].add(score)
     if not rows:
         raise DataError(f"{path}: holds no cell")
-    frame = pd.DataFrame(rows.values())
+    proxies = proxy_metrics(rows.values())
+    frame = pd.DataFrame(rows.values())[["ops", "edges", "runs", "parameters", "flops", *proxies]]
     frame.insert(0, "arch", list(rows))
     frame["key"] = list(rows)
     frame["cifar10_val"] = [sum(runs) / len(runs) for runs in frame.pop("runs")]
@@ -294,6 +297,7 @@ def _cells(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         ),
         "parameters": metric("trainable parameters", "count", "min"),
         "flops": metric("operations of the whole network on CIFAR-10", "million", "min"),
+        **proxies,
     }
     return frame, metrics
 
@@ -335,6 +339,7 @@ IMPORTER = Importer(
             "292 official NAS-Bench-101 cells, 108 epochs",
             "nasbench101/cells_108epochs.json",
             "a JSON file {'nasbench101': {'cifar10': {adjacency and op ids: {val_accuracy, params, flops}}}}",
+            version=2,
             variant="cells",
         ),
         *(

@@ -19,6 +19,7 @@ import numpy as np
 from archrank.datasets.canonical import canonicalize
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.common import flat, metric, number
+from archrank.datasets.importers.proxies import proxies_of, proxy_metrics
 from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io.bounded import JSON_LIMIT, read_bytes, read_json, shown
 from archrank.datasets.space import SearchSpace
@@ -172,7 +173,7 @@ def _surrogate(path: Path) -> dict[tuple[Cell, Cell], dict[str, float]]:
                 name: number(value["score"] if isinstance(value, dict) else value, f"{where}: {name}")
                 for name, value in raw.items()
             }
-            rows.setdefault(cells, values)
+            rows.setdefault(cells, values | proxies_of(entry, where))
             drawn.setdefault(cells, []).append(values["cifar10_val"])
     # The surrogate predicts with the noise of trainings: an architecture in both files has two values.
     return {cells: values | {"cifar10_val": sum(drawn[cells]) / len(drawn[cells])} for cells, values in rows.items()}
@@ -196,6 +197,7 @@ def read(path: Path, variant: str = "trained") -> tuple[pd.DataFrame, dict[str, 
     if variant == "surrogate":
         metrics["parameters"] = metric("trainable parameters", "million", "min")
         metrics["flops"] = metric("multiply-adds of the whole network on CIFAR-10", "million", "min")
+        metrics |= proxy_metrics(rows.values())
     frame = pd.DataFrame(
         {
             "arch": [name_of(*cells) for cells in rows],
@@ -257,6 +259,7 @@ IMPORTER = Importer(
             "NAS-Bench-301, 1,218 DARTS networks with accuracies predicted by its XGBoost surrogate",
             "nasbench301/surrogate_xgb_a.json and nasbench301/surrogate_xgb_b.json",
             "JSON exports {(normal, reduction): {val_accuracy, params, flops}} of the surrogate (github.com/automl/nasbench301)",
+            version=2,
             variant="surrogate",
         ),
     ),

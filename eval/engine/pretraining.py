@@ -96,16 +96,20 @@ def with_ops(space: SearchSpace, more: list[str]) -> SearchSpace:
     return replace(space, ops=(*space.ops, *more))
 
 
-def cut(wide: nn.Module, narrow: nn.Module, padded: Graphs, graphs: Graphs) -> dict[str, Tensor]:
+def cut(
+    wide: nn.Module, narrow: nn.Module, padded: Graphs, graphs: Graphs, ops: Tensor | None = None
+) -> dict[str, Tensor]:
     """Weights for `narrow` of an encoder of a space with further operations, positions or edges, all behind its own.
 
-    Of every tensor the leading part is taken. That this is right is looked at: both must give the same embeddings.
+    Of every tensor the leading part is taken, or of its operations those that are asked for. That this is right is
+    looked at: both must give the same embeddings.
 
     Args:
         wide: the trained encoder.
         narrow: the same encoder for the smaller space.
         padded: [B] some architectures of the smaller space as the larger one has them, with nothing derived on them.
         graphs: [B] the same in their own form.
+        ops: int64 [O] the operations of the larger space that stand for the smaller one's; None: its first O.
 
     Returns:
         Weights and buffers by name, on the CPU.
@@ -125,7 +129,10 @@ def cut(wide: nn.Module, narrow: nn.Module, padded: Graphs, graphs: Graphs) -> d
         large = given[name]
         if large.dim() != tensor.dim() or any(a < b for a, b in zip(large.shape, tensor.shape)):
             raise refused
-        weights[name] = large[tuple(slice(0, size) for size in tensor.shape)].detach().clone()
+        for dim, size in enumerate(tensor.shape):
+            chosen = ops is not None and len(ops) == size < large.shape[dim]
+            large = large.index_select(dim, ops.to(large.device)) if chosen else large.narrow(dim, 0, size)  # type: ignore[union-attr]
+        weights[name] = large.detach().clone()
     narrow.load_state_dict(weights)
     with torch.no_grad():
         before, after = wide.eval()(padded), narrow.eval()(graphs)

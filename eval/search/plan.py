@@ -19,6 +19,7 @@ from archrank.eval.engine.recipes import SEARCH, RecipeChoice
 from archrank.eval.search.guided import ROLES, split_guides
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.strategies import STRATEGIES
+from archrank.eval.trials.additions import check_additions
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec, named_options
 
@@ -118,8 +119,6 @@ def plan_searches(
         PROTOCOLS.find(within)
     if queries < 2 or repeats < 2:
         raise ArchrankError(f"a search needs 2 queries and 2 repeats or more, not {queries} and {repeats}")
-    if given := [spec.label for spec in specs if spec.additions]:
-        raise ArchrankError(f"{given[0]}: a search gives its predictors no pretext, side or source; leave them out")
     plan = SearchPlan(specs={spec.label: spec for spec in specs}, recipe=choice)
     for item in benchmarks:
         benchmark = load(item) if isinstance(item, str) else item
@@ -127,6 +126,8 @@ def plan_searches(
         queried, judged = metrics_of(benchmark, target, test)
         if within:
             make_split(benchmark, within, 0, queried)
+        for spec in specs:
+            check_given(spec, benchmark, queried)
         for text in strategies:
             name, options = named_options(text, "strategy")
             entry = STRATEGIES.find(name)
@@ -160,10 +161,20 @@ def plan_searches(
     return plan
 
 
+def check_given(spec: Spec, benchmark: Benchmark, target: str) -> None:
+    """ArchrankError where what a predictor is given cannot be had in a search, or would hand it a label."""
+    added = spec.additions
+    if added.unlabelled == "train" or (added.source and (added.source.zero_shot or added.source.devices)):
+        raise ArchrankError(
+            f"{spec.label}: a search has no split, so that unlabelled=train, zero_shot and devices mean nothing in it"
+        )
+    check_additions(added, spec.info, spec.config, benchmark, target)
+
+
 def source_of(spec: Spec | None, strategy: str, guides: Mapping[str, Spec]) -> str:
     """What the key of a search says of code: of the predictor, or of the strategy, and of the encodings that guide
     it."""
-    return "+".join([spec.info.source if spec else strategy, *(guide.info.source for guide in guides.values())])
+    return "+".join([spec.source if spec else strategy, *(guide.info.source for guide in guides.values())])
 
 
 def metrics_of(benchmark: Benchmark, target: str | None, test: str | None) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from archrank.eval.search.generated import GeneratedPool, Generator
 from archrank.eval.search.guided import split_guides
 from archrank.eval.search.loop import Repeat, answer, guided, start_repeat
 from archrank.eval.search.objectives import combined, front
+from archrank.eval.search.plan import check_given
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.steps import Query, Rank
 from archrank.eval.search.strategies import STRATEGIES
@@ -84,6 +85,8 @@ class Search:
             from archrank.eval.trials.recipe_files import find_recipe
 
             spec = parse_list([encoder], "here")[0]
+            if isinstance(pool, Benchmark):
+                check_given(spec, pool, "")
             self._surrogate = Surrogate(spec, self._pool, "", find_recipe(recipe), folder=Path(folder))
         seen = guided(self._pool, guides, "", Path(folder)) if guides else self._pool
         self._repeat: Repeat = start_repeat(name, entry.validate(own), seen, seed)

@@ -20,6 +20,7 @@ from archrank.eval.search.steps import Belief, History
 from archrank.eval.trials.encodings import encode_all
 from archrank.eval.trials.job import TrainingJob, make_job
 from archrank.eval.trials.portfolios import fit_member, pool_of
+from archrank.eval.trials.pretraining import prepare_additions
 from archrank.eval.trials.specs import Spec
 
 # Networks trained as one stack; more do not fit a cache.
@@ -93,6 +94,10 @@ class Surrogate:
                 raise ArchrankError(f"recipe {job.tuned.name} is for runs: a search would tune in every round")
             if not self.spec.info.learned and not self.spec.info.portfolio:
                 job = job.with_features(encoded(self.spec, self.pool, self.target, self.folder))
+            if self.spec.additions:
+                if self.pool.grows:
+                    raise ArchrankError(f"{self.spec.label}: a generator of candidates has no table to pre-train on")
+                job = job.with_given(prepare_additions(job, benchmark, self.target, [None], self.folder, self.device))
             self._made = (benchmark, job)
         return self._made[1]
 

@@ -17,7 +17,8 @@ from archrank.datasets.errors import ArchrankError, unknown
 from archrank.datasets.splits import validation_pair
 from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo
-from archrank.encoders.pretexts import Task, parse_call, parse_pretext
+from archrank.encoders.pretexts import Task, parse_pretext
+from archrank.eval.trials.sources import Source, parse_source
 
 PROXIES = "zcp"
 
@@ -43,33 +44,6 @@ class SideInput:
             known = [PROXIES, *COSTS, *benchmark.targets, *(n for n, i in catalog.known().items() if not i.learned)]
             raise unknown(f"side input (a fixed encoding, or a column of {benchmark.name})", self.name, known)
         return [self.name]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Labels of other tables to train on first. tables: their names. target: a metric of theirs (empty: each one's
-    default). labels: of each table. updates: of the training. same: whether a table may hold architectures of the
-    benchmark itself."""
-
-    tables: tuple[str, ...]
-    target: str = ""
-    labels: int = 1000
-    updates: int = 2000
-    same: bool = False
-
-    @property
-    def text(self) -> str:
-        """How it is written: `a+b(labels=500)`."""
-        given = {name: getattr(self, name) for name in SOURCE_OPTIONS if getattr(self, name) != getattr(Source, name)}
-        inside = ",".join(f"{name}={str(value).lower() if value is True else value}" for name, value in given.items())
-        return "+".join(self.tables) + (f"({inside})" if inside else "")
-
-    def target_of(self, table: Benchmark) -> str:
-        """The metric that is trained on."""
-        return table.check_target(self.target or None)
-
-
-SOURCE_OPTIONS = {"target": str, "labels": int, "updates": int, "same": bool}
 
 
 @dataclass(frozen=True)
@@ -123,16 +97,16 @@ class Additions:
             if one.encoding and one.encoding.pretrained:
                 said.append(f"side input {one.name} was pre-trained on the graphs of all architectures (transductive)")
             said += [
-                f"side input {name} costs a measurement of every architecture that is ranked "
-                f"({benchmark.card.metrics[name].description or 'a column of the table'})"
+                f"side input {name} costs a {'computation' if name in proxies(benchmark) else 'measurement'} of every "
+                f"architecture that is ranked ({benchmark.card.metrics[name].description or 'a column of the table'})"
                 for name in one.columns(benchmark, target)
-                if name not in proxies(benchmark)
+                if name not in COSTS
             ]
+        if self.task and self.task.needs("proxy") and (proxy := proxy_of(self.task)) not in COSTS:
+            price = benchmark.card.metrics[proxy].description or "a column of the table"
+            said.append(f"pretext {self.task.text} costs a computation of every architecture that it sees ({price})")
         if self.source:
-            said.append(
-                f"started from weights trained on {self.source.labels} labels of each of {', '.join(self.source.tables)}"
-                + ("; they may hold architectures of the test set" if self.source.same else "")
-            )
+            said.append(_learned(self.source, benchmark, target))
         return said
 
 
@@ -157,11 +131,31 @@ def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
             f"encoder {info.name}: pretext {found.task.text} starts from an operation more than source={source} gives "
             "weights for; leave one of them out"
         )
+    if found.source and (found.source.zero_shot or found.source.devices) and (found.task or found.side):
+        what = (
+            "trains nothing on the benchmark" if found.source.zero_shot else "starts every split from its own weights"
+        )
+        raise ArchrankError(f"encoder {info.name}: source={found.source.text} {what}; leave pretext and side out")
+    if found.source and (found.source.zero_shot or found.source.devices) and "compare" in info.hooks:
+        raise ArchrankError(f"encoder {info.name} compares pairs: it has no score to apply to another table")
     if unlabelled == "train" and any(one.encoding and one.encoding.pretrained for one in found.side):
         raise ArchrankError(
             f"encoder {info.name}: unlabelled=train, but side={side} is pre-trained on the graphs of all architectures"
         )
     return found
+
+
+def _learned(source: Source, benchmark: Benchmark, target: str) -> str:
+    """What was learned from a source, in a line."""
+    tables = source.tables_for(benchmark)
+    of = [table.name for table in tables]
+    if source.devices:
+        of = [f"{table.name}/{name}" for table in tables for name in source.targets_of(table, benchmark, target)]
+    trained = f"weights trained on up to {source.labels} labels of each of {', '.join(of)}"
+    said = f"predicts with {trained}; no label of {benchmark.name}" if source.zero_shot else f"started from {trained}"
+    if source.devices and not source.zero_shot:
+        said += ", of the one whose order is closest on the labelled architectures"
+    return said + ("; they may hold architectures of the test set" if source.same else "")
 
 
 def _side(name: str) -> SideInput:
@@ -173,22 +167,15 @@ def _side(name: str) -> SideInput:
     return SideInput(name, info)
 
 
-def parse_source(text: str) -> Source:
-    """The source that `table`, `table+table` or `table(labels=500,target=...)` means."""
-    names, options = parse_call(text, "source")
-    tables = tuple(name.strip() for name in names.split("+"))
-    for name, value in options.items():
-        if name not in SOURCE_OPTIONS:
-            raise unknown(f"option of source {names}", name, SOURCE_OPTIONS)
-        if type(value) is not SOURCE_OPTIONS[name]:
-            raise ArchrankError(f"source {names}: option {name}={value!r} is no {SOURCE_OPTIONS[name].__name__}")
-    return Source(tables, **options)
+def proxy_of(task: Task) -> str:
+    """The column that a pretext with a proxy orders."""
+    return str(task.own.get("proxy", task.entry.options["proxy"].default))
 
 
 def proxies(benchmark: Benchmark) -> list[str]:
     """Columns that need no training: parameters, FLOPs, and what the card calls a proxy (`proxy: true`)."""
     cards = benchmark.card.metrics
-    return [name for name in benchmark.targets if name in COSTS or getattr(cards[name], "proxy", False) is True]
+    return [name for name in benchmark.targets if name in COSTS or cards[name].proxy]
 
 
 def check_additions(
@@ -204,7 +191,7 @@ def check_additions(
                 f"pretext {added.task.text} asks for states of nodes, which {info.name} does not give here"
             )
         if added.task.needs("proxy"):
-            name = str(added.task.own.get("proxy", added.task.entry.options["proxy"].default))
+            name = proxy_of(added.task)
             if name == target:
                 raise ArchrankError(f"pretext {added.task.text}: {name} is the target itself")
             if name not in proxies(benchmark):
@@ -224,35 +211,9 @@ def check_additions(
                 raise ArchrankError(f"side input {name} is the target, or another score of the same training")
             if not _finite(benchmark, name):
                 raise ArchrankError(f"side input {name} is not measured for every architecture of {benchmark.name}")
-    for name in added.source.tables if added.source else ():
-        table = load(name)
-        assert added.source is not None
-        metric = added.source.target_of(table)
-        if not added.source.same and (shared := same_architectures(table, benchmark)):
-            raise ArchrankError(
-                f"source {name}: {shared:,} of its architectures are in {benchmark.name}, whose labels these may as well "
-                f"be; allow it with source={name}(same=true), which the report then says"
-            )
-        if table.name == benchmark.name and metric == target:
-            raise ArchrankError(f"source {name}: its {metric} is the target itself")
-
-
-def same_architectures(one: Benchmark, other: Benchmark) -> int:
-    """How many architectures of a table are in another too: drawn alike, or of one isomorphism class."""
-    if set(one.space.ops) != set(other.space.ops):
-        return 0
-    drawn = _drawn(other)
-    classes = {str(key) for key in other.key}
-    return sum(mine in drawn or str(key) in classes for mine, key in zip(_drawn(one, ordered=True), one.key))
-
-
-def _drawn(benchmark: Benchmark, ordered: bool = False) -> Any:
-    """Every architecture as names of operations and edges."""
-    found = [
-        (tuple(benchmark.space.ops[op] for op in ops[mask]), adj[mask][:, mask].tobytes())
-        for ops, adj, mask in zip(benchmark.ops, benchmark.adj, benchmark.mask)
-    ]
-    return found if ordered else set(found)
+    if added.source:
+        for table in added.source.tables_for(benchmark):
+            added.source.targets_of(table, benchmark, target)
 
 
 def _finite(benchmark: Benchmark, name: str) -> bool:

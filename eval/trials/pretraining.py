@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,26 +21,24 @@ from archrank.datasets.costs import COSTS
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.datasets.union import union
 from archrank.encoders.layers.complexity import cost
 from archrank.encoders.views import build as build_encoder
-from archrank.eval.engine.batching import Member
-from archrank.eval.engine.labels import transform
-from archrank.eval.engine.pretraining import COMPARED, cut, load_weights, prepared, pretrain
-from archrank.eval.engine.random_numbers import derive_seed
-from archrank.eval.engine.training import fit
-from archrank.eval.trials.additions import Additions, SideInput, Source
+from archrank.eval.engine.pretraining import load_weights, pretrain
+from archrank.eval.trials.additions import Additions, SideInput, proxy_of
 from archrank.eval.trials.encodings import encode_all, with_columns
 from archrank.eval.trials.job import Given, TrainingJob, make_job
 from archrank.eval.trials.pretrained import read_weights, write_weights
+from archrank.eval.trials.source_training import FromSource, train_on_source
+from archrank.eval.trials.sources import Source
 from archrank.eval.trials.specs import parse
 from archrank.eval.trials.trial import NUMERICS
 
 Weights = dict[str, Tensor]
+GIVEN = ("pretext", "unlabelled", "side", "source")
 
 
 def prepare_additions(
-    job: TrainingJob, benchmark: Benchmark, target: str, splits: Sequence[Split], folder: Path, device: str
+    job: TrainingJob, benchmark: Benchmark, target: str, splits: Sequence[Split | None], folder: Path, device: str
 ) -> Given:
     """Make ready what an encoder is given; what the store has is read from there.
 
@@ -49,7 +47,8 @@ def prepare_additions(
         benchmark: on which it is trained. Of its columns only those named as side inputs or as a proxy are read, and
             its static costs where they are not the target.
         target: what will be predicted.
-        splits: of the members. A pretext with `unlabelled=train` sees the graphs of a split's pool alone.
+        splits: of the members. A pretext with `unlabelled=train` sees the graphs of a split's pool alone. None: without
+            a split, as in a search.
         folder: the store. device: where pre-training runs.
 
     Raises:
@@ -58,18 +57,50 @@ def prepare_additions(
     added, seconds = job.spec.additions, [0.0] * len(splits)
     side, took = _side_inputs(job, added.side, benchmark, target, folder)
     seconds = [one + took for one in seconds]
-    start: Weights | None = None
+    weights: Sequence[Weights] = []
     if added.source is not None:
-        start, took = _from_source(job, added.source, benchmark, folder, device)
+        source, took = _from_source(job, added.source, benchmark, target, folder, device)
         seconds = [one + took for one in seconds]
+        if added.source.zero_shot:
+            return Given(None, side, seconds, source.scores.mean(0))
+        weights = source.starts(job.members) or [*source.weights] * len(splits)
     if added.task is None:
-        return Given(None if start is None else [start] * len(splits), side, seconds)
-    weights = []
+        return Given(weights or None, side, seconds)
+    start, trained = weights[0] if weights else None, []
     for number, split in enumerate(splits):
         found, took = _from_pretext(job, added, benchmark, target, split, start, folder, device)
-        weights.append(found)
+        trained.append(found)
         seconds[number] += took
-    return Given(weights, side, seconds)
+    return Given(trained, side, seconds)
+
+
+def prepare_without_table(job: TrainingJob, unlabelled: Graphs, device: str) -> Given:
+    """What a learned encoder is given where there are architectures and labels alone, as in `Predictor`.
+
+    Args:
+        job: the predictor with its members, whose rows are among its graphs.
+        unlabelled: [N] what a pretext sees, those with labels first; with `unlabelled=train` it sees these alone.
+        device: where pre-training runs.
+
+    Raises:
+        ArchrankError: a side input, a column of a table, or a source without training.
+    """
+    added, start = job.spec.additions, time.perf_counter()
+    if added.side or (added.task and added.task.needs("proxy")) or (added.source and added.source.zero_shot):
+        raise ArchrankError(
+            f"{job.spec.label}: side inputs, pretexts with a proxy and zero_shot need a table, as `archrank run` has one; "
+            "leave them out here"
+        )
+    weights: Sequence[Weights] = []
+    if added.source:
+        labelled = [(table, added.source.metrics_of(table)) for table in map(load, added.source.tables)]
+        source = train_on_source(job, added.source, labelled, device)
+        weights = source.starts(job.members) or source.weights
+    if added.task:
+        seen = unlabelled[: len(job.graphs)] if added.unlabelled == "train" else unlabelled
+        made = partial(_made, job, weights[0] if weights else None)
+        weights = [pretrain(made, added.task, seen, job.space, device)[0]]
+    return Given(weights, None, [time.perf_counter() - start] * len(job.members))
 
 
 def _from_pretext(
@@ -77,7 +108,7 @@ def _from_pretext(
     added: Additions,
     benchmark: Benchmark,
     target: str,
-    split: Split,
+    split: Split | None,
     start: Weights | None,
     folder: Path,
     device: str,
@@ -85,17 +116,17 @@ def _from_pretext(
     task = added.task
     assert task is not None
     hidden = target if target in COSTS else None
-    rows = unlabelled_rows(split) if added.unlabelled == "train" else None
+    rows = unlabelled_rows(split) if added.unlabelled == "train" and split is not None else None
     seen = "all" if rows is None else hashlib.sha256(rows.tobytes()).hexdigest()
-    source = [load(name).table for name in added.source.tables] if added.source else []
+    source = [added.source.text, *(table.table for table in added.source.tables_for(benchmark))] if added.source else []
     about = [task.text, task.source, benchmark.table, hidden, seen, *source]
     path = _path(folder, [*_encoder(job), *about, NUMERICS])
 
     def train() -> Weights:
         graphs = with_columns(benchmark, COSTS, target)
         if task.needs("proxy"):
-            name = str(task.own.get("proxy", task.entry.options["proxy"].default))
-            graphs = graphs.with_columns({**graphs.columns, "proxy": torch.tensor(np.array(benchmark.target(name)))})
+            values = torch.tensor(np.array(benchmark.target(proxy_of(task))))
+            graphs = graphs.with_columns({**graphs.columns, "proxy": values})
         graphs = graphs if rows is None else graphs[torch.from_numpy(rows)]
         return pretrain(partial(_made, job, start), task, graphs, benchmark.space, device)[0]
 
@@ -113,56 +144,15 @@ def unlabelled_rows(split: Split) -> NDArray[np.int64]:
 
 
 def _from_source(
-    job: TrainingJob, source: Source, benchmark: Benchmark, folder: Path, device: str
-) -> tuple[Weights, float]:
-    """Weights of an encoder trained on labels of other tables, cut to the benchmark's space."""
-    tables = [load(name) for name in source.tables]
-    targets = [source.target_of(table) for table in tables]
-    about = [source.target, source.labels, source.updates, [table.table for table in tables]]
-    path = _path(folder, ["source", *_encoder(job), about, benchmark.table, NUMERICS])
-
-    def train() -> Weights:
-        space, places = union(benchmark.space, [table.space for table in tables])
-        graphs = _joined(tables, places, space.max_nodes)
-        rows, labels, first = [], [], 0
-        for table, target in zip(tables, targets):
-            scores = table.target(target)
-            order = np.random.default_rng(derive_seed(0, table.name)).permutation(np.flatnonzero(np.isfinite(scores)))
-            chosen = order[: source.labels]
-            rows.append(first + chosen)
-            labels.append(transform(scores[chosen], "normal", table.direction(target), table.unit(target)))
-            first += len(table)
-        member = Member(0, np.concatenate(rows), np.concatenate(labels), np.empty(0, np.int64))
-        recipe = job.recipe.model_copy(update={"updates": source.updates, "epochs": None})
-        trained = fit(
-            lambda member, probe: _made(job, None, space),
-            graphs,
-            [member],
-            recipe,
-            device=device,
-            pairs=job.pairs,
-            verified=job.verified,
-        )
-        network = trained.ensemble.skeleton
-        held = {**trained.ensemble.parameters, **trained.ensemble.buffers}
-        network.load_state_dict({name: tensor[0] for name, tensor in held.items()}, strict=False)
-        few = benchmark.graphs[:COMPARED].plain()
-        narrow = prepared(_made(job, None, benchmark.space))
-        return cut(network.get_submodule("encoder").cpu(), narrow, few.pad(space.max_nodes), few)
-
-    return _kept(path, train)
-
-
-def _joined(tables: Sequence[Benchmark], places: Sequence[NDArray[np.int64]], nodes: int) -> Graphs:
-    """The graphs of several tables as one, operations by their places in a joint space, padded to its size."""
-    parts = []
-    for table, place in zip(tables, places):
-        own = table.graphs.plain().pad(nodes)
-        ops = torch.where(own.mask, torch.from_numpy(place)[own.ops], 0)
-        parts.append(own.with_tensors({**own.tensors(), "ops": ops}))
-    return parts[0].with_tensors(
-        {name: torch.cat([part.tensors()[name] for part in parts]) for name in parts[0].tensors()}
-    )
+    job: TrainingJob, source: Source, benchmark: Benchmark, target: str, folder: Path, device: str
+) -> tuple[FromSource, float]:
+    """What training on labels of other tables gave, and the seconds it took."""
+    labelled = [(table, source.targets_of(table, benchmark, target)) for table in source.tables_for(benchmark)]
+    of = [[table.table, metrics] for table, metrics in labelled]
+    about = [source.labels, source.updates, source.devices, of, benchmark.table, job.recipe.model_dump(mode="json")]
+    path = _path(folder, ["source", *_encoder(job), about, NUMERICS])
+    tensors, took = _kept(path, lambda: train_on_source(job, source, labelled, device).tensors())
+    return FromSource.of(tensors), took
 
 
 def _made(job: TrainingJob, start: Weights | None, space: SearchSpace) -> nn.Module:
@@ -193,7 +183,7 @@ def _side_inputs(
 def _encoder(job: TrainingJob) -> list[Any]:
     """The encoder in an identity: its name, its options without those that say what is done before or beside it, and
     its source."""
-    own = {name: value for name, value in job.config.items() if name not in ("pretext", "unlabelled", "side")}
+    own = {name: value for name, value in job.config.items() if name not in GIVEN}
     return [job.spec.info.name, own, job.spec.info.source]
 
 
@@ -202,7 +192,7 @@ def _path(folder: Path, identity: list[Any]) -> Path:
     return folder / "pretraining" / f"{name}.safetensors"
 
 
-def _kept(path: Path, train: Any) -> tuple[Weights, float]:
+def _kept(path: Path, train: Callable[[], Weights]) -> tuple[Weights, float]:
     """Weights from the store, or trained and stored; and the seconds that took."""
     if (stored := read_weights(path)) is not None:
         return {name: torch.from_numpy(array) for name, array in stored[0].items()}, stored[1]

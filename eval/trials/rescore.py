@@ -62,13 +62,14 @@ def with_metrics(
 def _computed(record: TrialRecord, name: str, store: Store, table: Callable[[str], Benchmark | str]) -> float | None:
     """One metric of one trial; None where it is undefined. ArchrankError, one line, where it cannot be computed."""
     trial, metric = record.trial, METRICS[name]
-    if metric.in_unit and (record.recipe.get("labels") not in AFFINE or record.recipe.get("loss") not in REGRESSION):
-        raise ArchrankError(
-            "it needs predictions in the unit of the target, which only a regression loss on labels other than ranks gives"
-        )
     benchmark = table(trial.benchmark)
     if isinstance(benchmark, str):
         raise ArchrankError(benchmark)
+    regression = record.recipe.get("labels") in AFFINE and record.recipe.get("loss") in REGRESSION
+    if metric.in_unit and not regression and benchmark.direction(trial.target) == "max":
+        raise ArchrankError(
+            "it needs predictions in the unit of the target, which only a regression loss on labels other than ranks gives"
+        )
     if benchmark.table != trial.table:
         raise ArchrankError(f"the table of {trial.benchmark} available locally is not the one it was trained on")
     try:
@@ -78,7 +79,7 @@ def _computed(record: TrialRecord, name: str, store: Store, table: Callable[[str
     tested = record.test.target or trial.target
     direction: Any = benchmark.direction(trial.target)
     if metric.in_unit:
-        predictions = _in_unit(record, predictions, benchmark)
+        predictions = (_in_unit if regression else _by_quantiles)(record, predictions, benchmark)
     try:
         value = METRICS[name].function(benchmark.target(tested)[index], predictions, direction)
     except ValueError as error:
@@ -86,17 +87,34 @@ def _computed(record: TrialRecord, name: str, store: Store, table: Callable[[str
     return float(value) if np.isfinite(value) else None
 
 
-def _in_unit(record: TrialRecord, predictions: Floats, benchmark: Benchmark) -> Floats:
-    """Predictions in the unit of the target, higher = better: the label transform of the trial's training scores,
-    turned round."""
+def _trained_on(record: TrialRecord, benchmark: Benchmark) -> Floats:
+    """The scores [n] that a trial was trained on. ArchrankError where they are not to be had, or of another unit."""
     trial = record.trial
     split = make_split(benchmark, trial.protocol, trial.seed, trial.target)
     if split.digest != trial.split:
         raise ArchrankError("its split cannot be drawn again")
-    trained, direction = split.train_target or trial.target, benchmark.direction(trial.target)
+    trained = split.train_target or trial.target
     if benchmark.unit(trained) != benchmark.unit(record.test.target or trial.target):
         raise ArchrankError("it was trained on a score of another unit than it was tested on")
-    scores = benchmark.target(trained)[split.train(trial.budget)]
+    return benchmark.target(trained)[split.train(trial.budget)]
+
+
+def _by_quantiles(record: TrialRecord, predictions: Floats, benchmark: Benchmark) -> Floats:
+    """Predictions of a cost in its unit, higher = better, where only their order was learned: the architecture at some
+    quantile of the predictions is given that quantile of the trial's training scores."""
+    from scipy.stats import rankdata
+
+    turned = np.sort(-_trained_on(record, benchmark))
+    share = (rankdata(predictions) - 0.5) / len(predictions)
+    found: Floats = np.interp(share, (np.arange(len(turned)) + 0.5) / len(turned), turned)
+    return found
+
+
+def _in_unit(record: TrialRecord, predictions: Floats, benchmark: Benchmark) -> Floats:
+    """Predictions in the unit of the target, higher = better: the label transform of the trial's training scores,
+    turned round."""
+    trial, scores = record.trial, _trained_on(record, benchmark)
+    direction = benchmark.direction(trial.target)
     labels = transform(scores, str(record.recipe["labels"]), direction, benchmark.unit(trial.target))
     high, low = int(np.argmax(labels)), int(np.argmin(labels))
     if labels[high] == labels[low]:

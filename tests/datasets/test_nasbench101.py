@@ -41,6 +41,8 @@ def test_json_cells_are_292_graphs(real_data):
     benchmark = build(frame, card)
     assert len(benchmark) == 292 and benchmark.default_target == "cifar10_val"
     assert 9 < benchmark.target().min() < benchmark.target().max() < 96
+    proxies = [name for name, one in benchmark.card.metrics.items() if one.proxy]
+    assert {"snip", "jacov"} <= set(proxies) and np.isfinite(benchmark.scores[proxies]).all(axis=None)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ def test_tables_have_their_counts_and_two_cells(real_data, variant, count):
     assert (benchmark.cell.sum(1) == 15).all() and benchmark.mask.all()
     assert not benchmark.adj[:, :15, 15:].any()  # the cells are apart
     assert (benchmark.adj.sum((1, 2)) == 2 * 20).all()
+    proxies = {name for name, one in benchmark.card.metrics.items() if one.proxy}
+    assert ("synflow" in proxies and "nwot" not in proxies) if variant == "surrogate" else not proxies
     if variant == "trained":  # normal and reduction cell are alike there
         assert (benchmark.ops[:, :15] == benchmark.ops[:, 15:]).all()
 

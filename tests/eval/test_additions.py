@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,22 @@ from archrank.datasets.errors import ArchrankError
 from archrank.datasets.union import union
 from archrank.encoders.pretexts import PRETEXTS
 from archrank.eval.check import _pretext, _Subject
+from archrank.eval.engine.batching import Member
 from archrank.eval.engine.recipes import COMMON
 from archrank.eval.predictor import Predictor
 from archrank.eval.runners.run import run
 from archrank.eval.search.plan import plan_searches
+from archrank.eval.search.run import run_searches
+from archrank.eval.search.study import Search
 from archrank.eval.synthetic import synthetic
 from archrank.eval.trials import additions as module
-from archrank.eval.trials import pretraining
-from archrank.eval.trials.additions import check_additions, parse_source, same_architectures
+from archrank.eval.trials import pretraining, sources
+from archrank.eval.trials.additions import check_additions
 from archrank.eval.trials.job import make_job
+from archrank.eval.trials.pretrained import read_weights
 from archrank.eval.trials.pretraining import prepare_additions
+from archrank.eval.trials.source_training import FromSource
+from archrank.eval.trials.sources import parse_source, same_architectures
 from archrank.eval.trials.specs import parse, parse_list
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import make_plan
@@ -59,7 +66,9 @@ def cells():
 def tables(monkeypatch, cells):
     """What `load` finds by name."""
     known = {"cells": cells, "other": with_columns(synthetic(80, seed=9), "other")}
-    for place in (module, pretraining):
+    elsewhere = replace(cells.space, name="elsewhere", ops=("in", "max_pool_3x3", "nor_conv_3x3", "zeroize", "out"))
+    known["far"] = replace(with_columns(synthetic(80, seed=9), "far"), space=elsewhere)
+    for place in (module, sources, pretraining):
         monkeypatch.setattr(place, "load", lambda name: known[name])
     return known
 
@@ -193,6 +202,10 @@ def test_a_plan_leaves_out_what_is_refused_and_says_why(cells):
         ("gin[source=other(label=3)]", "labels"),
         ("gin[source=other,pretext=masked_ops]", "leave one of them out"),
         ("gin[source=other(labels=many)]", "no int"),
+        ("gin[source=other(zero_shot=true),side=base]", "leave pretext and side out"),
+        ("gin[source=a+b(target=x+y)]", "give one table"),
+        ("gin[source=a(same=true,others=true)]", "give one of them"),
+        ("brp_nas_relation[source=other(zero_shot=true)]", "compares pairs"),
         ("path[side=base]", "side"),
     ],
 )
@@ -214,14 +227,79 @@ def test_the_same_architectures_are_found_however_they_are_named(cells, tables):
 
 
 def test_a_source_of_another_vocabulary_gives_weights_that_read_the_target_alike(cells, tables, tmp_path):
-    ops = ("in", "max_pool_3x3", "nor_conv_3x3", "zeroize", "out")
-    space = replace(cells.space, name="elsewhere", ops=ops)
-    joint, [place] = union(cells.space, [space])
+    joint, [place] = union(cells.space, [tables["far"].space])
     assert joint.ops == (*cells.space.ops, "zeroize") and place.tolist() == [0, 3, 2, 5, 4]
-    tables["other"] = replace(tables["other"], space=space)
-    found = given("gin[dim=8,source=other(updates=5,labels=40)]", cells, tmp_path)
+    found = given("gin[dim=8,source=far(updates=5,labels=40)]", cells, tmp_path)
     assert found.weights[0]["embed.weight"].shape == (8, 5) and found.seconds[0] > 0
     assert parse_source("a+b(labels=3,same=true)").tables == ("a", "b")
+
+
+def test_one_list_of_sources_serves_every_table_in_it(cells, tables):
+    found = parse_source("cells+far(others=true)")
+    assert [table.name for table in found.tables_for(cells)] == ["far"]
+    assert [table.name for table in found.tables_for(tables["far"])] == ["cells"]
+    with pytest.raises(ArchrankError, match="none is left"):
+        parse_source("cells(others=true)").tables_for(cells)
+
+
+def test_what_is_applied_as_it_is_sees_no_label_and_is_what_a_split_is_scored_by(cells, tables, tmp_path):
+    encoder = "gin[dim=8,source=far(updates=5,labels=40,zero_shot=true)]"
+    planted = with_columns(cells, quality=np.random.default_rng(1).permutation(cells.target("quality")))
+    first, second = given(encoder, cells, tmp_path), given(encoder, planted, tmp_path / "b")
+    assert np.array_equal(first.scores, second.scores) and first.weights is None
+    started = given(encoder.replace(",zero_shot=true", ""), cells, tmp_path)
+    assert len(list((tmp_path / "pretraining").iterdir())) == 1 and started.seconds == first.seconds
+    plan = make_plan(parse_list(encoder), benchmarks=[cells], budgets=[12], seeds=1)
+    run(plan, tmp_path, workers=0)
+    record = Store(tmp_path).read(plan.trials[0].trial.key)
+    rows, predictions = Store(tmp_path).predictions(record, len(cells))
+    assert np.allclose(predictions, first.scores[rows]) and "no label of cells" in record.notes[-1]
+
+
+def test_devices_have_operations_of_their_own_and_a_new_one_starts_from_the_closest(cells, tables, tmp_path):
+    quality = cells.target("quality")
+    wide = with_columns(cells, on_a=quality, on_b=-quality, on_c=quality**3)
+    tables["cells"] = wide
+    named = "source=cells(target=on_*,same=true,labels=80,updates=150)"
+    spec = parse(f"gin[dim=8,{named}]")[0]
+    check_additions(spec.additions, spec.info, spec.config, wide, "on_c")
+    assert spec.additions.source.targets_of(wide, wide, "on_c") == ["on_a", "on_b"]
+    assert "on_a, cells/on_b" in spec.additions.notes(wide, "on_c")[0]
+    job = make_job(spec, COMMON, wide.space, wide.graphs)
+    splits = [make_split(wide, "clean", 0, "on_c") for _ in range(2)]
+    rows = splits[0].train(20)
+    members = [Member(0, rows, sign * quality[rows], splits[0].test) for sign in (1.0, -1.0)]
+    found = prepare_additions(job.with_members(members), wide, "on_c", splits, tmp_path, "cpu")
+    [path] = (tmp_path / "pretraining").iterdir()
+    kept = FromSource.of({name: torch.from_numpy(part) for name, part in read_weights(path)[0].items()})
+    assert kept.scores.shape == (2, len(wide)) and [kept.closest(m.train, m.labels) for m in members] == [0, 1]
+    for number in range(2):
+        assert torch.equal(found.weights[number]["embed.weight"], kept.weights[number]["embed.weight"])
+    assert not torch.equal(kept.weights[0]["embed.weight"], kept.weights[1]["embed.weight"])
+    assert torch.equal(kept.weights[0]["layers.1.wide.weight"], kept.weights[1]["layers.1.wide.weight"])
+
+
+def test_random_labels_stay_unpredictable_in_whatever_order_trials_run(tables, tmp_path):
+    plain = synthetic(400, seed=3)
+    rng = np.random.default_rng(5)
+    planted = with_columns(plain, quality=rng.random(400), told=rng.random(400), parameters=plain.mask.sum(1) * 1.0)
+    handed = with_columns(planted, told=planted.target("quality") + rng.normal(0, 1e-3, 400))
+    brief = COMMON.model_copy(update={"updates": 60, "lr": 0.02})
+
+    def taus(folder, benchmark, encoder, target="quality"):
+        plan = make_plan(
+            parse_list(encoder), benchmarks=[benchmark], budgets=[40], seeds=2, recipe=brief, targets=[target]
+        )
+        run(plan, tmp_path / folder, workers=0)
+        return [Store(tmp_path / folder).read(item.trial.key).metrics["kendall"] for item in plan.trials]
+
+    encoder = "gin[dim=8,pretext=counts(updates=20),side=base,source=far(updates=20,labels=60)]"
+    alone = taus("alone", planted, encoder)
+    taus("after", planted, encoder, "parameters")
+    taus("after", handed, encoder)
+    assert taus("after", planted, encoder) == alone
+    assert abs(np.mean(alone)) < 0.1  # 200 test architectures: one tau's standard error is 0.05
+    assert np.mean(taus("alone", handed, "gin[dim=8,side=told]")) > 0.5  # so that a leak would be seen
 
 
 OWN = """
@@ -258,12 +336,37 @@ def test_a_pretext_of_ones_own_is_checked_and_its_source_is_in_the_key(tmp_path)
     assert parse(spec.label)[0].source != before != parse("gin[dim=8]")[0].source
 
 
-def test_who_has_no_table_says_so(cells):
-    spec = parse(f"gin[dim=8,pretext=counts({FEW})]")[0]
-    with pytest.raises(ArchrankError, match="a search gives its predictors no pretext"):
-        plan_searches([spec], benchmarks=[cells], strategies=["random"])
+def test_a_predictor_is_given_what_needs_no_table(cells, tables, tmp_path):
+    graphs, scores = cells.graphs[:12], cells.target()[:12]
+    made = {}
+    for given_it in (f"pretext=counts({FEW})", "source=far(updates=5,labels=40)"):
+        encoder = f"gin[dim=8,{given_it}]"
+        made[given_it] = Predictor(encoder, cells.space, "quick", members=2).fit(graphs, scores, pool=cells.graphs[12:])
+        made[given_it].save(tmp_path / "saved")
+        again = Predictor.load(tmp_path / "saved")
+        assert np.allclose(again.predict(cells.graphs), made[given_it].predict(cells.graphs), atol=1e-4)
+    plain = Predictor("gin[dim=8]", cells.space, "quick", members=2).fit(graphs, scores)
+    found = [one.predict(cells.graphs) for one in (plain, *made.values())]
+    assert not any(np.allclose(one, other) for one, other in pairwise(found))
     with pytest.raises(ArchrankError, match="leave them out here"):
-        Predictor("gin[dim=8,side=base]", cells.space).fit(cells.graphs[:8], cells.target()[:8])
+        Predictor("gin[dim=8,side=base]", cells.space).fit(graphs, scores)
+
+
+def test_a_search_gives_its_predictors_what_a_run_does(cells, tmp_path):
+    names = f"gin[dim=8],gin[dim=8,pretext=counts({FEW}),side=base]"
+    plan = plan_searches(
+        parse_list(names), benchmarks=[cells], strategies=["predictor"], queries=24, repeats=2, recipe="quick"
+    )
+    assert run_searches(plan, tmp_path, workers=0).failed == []
+    assert len(list((tmp_path / "pretraining").iterdir())) == 1 and len({task.key for task in plan.tasks}) == 2
+    for encoder, said in (
+        ("gin[side=quality]", "is the target"),
+        (f"gin[pretext=counts({FEW}),unlabelled=train]", "has no split"),
+    ):
+        with pytest.raises(ArchrankError, match=said):
+            plan_searches(parse_list(encoder), benchmarks=[cells], strategies=["predictor"])
+    with pytest.raises(ArchrankError, match="has no split"):
+        Search(cells, "predictor", encoder="gin[source=other(zero_shot=true)]")
 
 
 def test_the_commands_of_the_page_run(tmp_path):

@@ -65,6 +65,16 @@ def test_a_metric_that_was_added_later_is_that_of_the_predictions(cells, tmp_pat
     assert computed(tmp_path, kept, cells, "kendall")[0] == {"kendall": 0.125}
 
 
+def test_a_learned_order_of_a_cost_takes_the_quantiles_of_the_labels_it_was_trained_on(cells, tmp_path):
+    record, true, predictions = stored(tmp_path, cells, "cost", "normal", "hinge")
+    values, why = computed(tmp_path, record, cells, "mape", "acc@10%")
+    trained = cells.target("cost")[make_split(cells, "clean", 0, "cost").train(20)]
+    place = (predictions[:, None] < predictions).sum(1) + ((predictions[:, None] == predictions).sum(1) - 1) / 2
+    expected = np.quantile(trained, (place + 0.5) / len(true), method="hazen")  # the best prediction: the least cost
+    assert not why and values["mape"] == pytest.approx(np.mean(np.abs(expected - true) / true))
+    assert 0 < values["mape"] < np.mean(np.abs(trained.mean() - true) / true)
+
+
 @pytest.mark.parametrize(("labels", "loss"), [("normal", "mse"), ("raw", "hinge")])
 def test_an_order_has_no_relative_error(cells, tmp_path, labels, loss):
     record, _, _ = stored(tmp_path, cells, "quality", labels, loss)
