@@ -126,8 +126,8 @@ def plan_searches(
         queried, judged = metrics_of(benchmark, target, test)
         if within:
             make_split(benchmark, within, 0, queried)
-        for spec in specs:
-            check_given(spec, benchmark, queried)
+        for predictor in specs:
+            check_given(predictor, benchmark, queried)
         for text in strategies:
             name, options = named_options(text, "strategy")
             entry = STRATEGIES.find(name)

@@ -166,17 +166,17 @@ def _table(rows: pd.DataFrame, whole: Bootstrap, first: Task, second: Task) -> T
         Column("hit", "true front found", "up"),
         Column("on", "predicted front", "", help="architectures on it, mean over splits"),
     )
-    means = rows.groupby("label")[["random", "hit", "on"]].mean()
     shown = []
     for label in sorted(whole.labels, key=lambda one: -whole.value(one).estimate):
-        value, mean = whole.value(label), means.loc[label]
+        value, own = whole.value(label), rows[rows["label"] == label]
+        mean = {name: float(own[name].mean()) for name in ("random", "hit", "on")}
         shown.append(
             {
                 "label": Cell(label, label=label),
                 "front": Cell(rounded(value), value.estimate),
-                "random": Cell(f"{mean['random']:.2f}", float(mean["random"])),
-                "hit": Cell(share(float(mean["hit"])), float(mean["hit"])),
-                "on": Cell(f"{mean['on']:.1f}", float(mean["on"])),
+                "random": Cell(f"{mean['random']:.2f}", mean["random"]),
+                "hit": Cell(share(mean["hit"]), mean["hit"]),
+                "on": Cell(f"{mean['on']:.1f}", mean["on"]),
             }
         )
     budget = int(rows["budget"].iloc[0])
