@@ -7,10 +7,6 @@ import sys
 import pytest
 
 
-def archrank(*words, cwd=None):
-    return subprocess.run([sys.executable, "-m", "archrank", *words], capture_output=True, text=True, cwd=cwd)
-
-
 @pytest.mark.parametrize(
     "words, said",
     [
@@ -29,20 +25,20 @@ def archrank(*words, cwd=None):
         (["report", "--store", "nowhere"], "nowhere"),
     ],
 )
-def test_wrong_usage_is_one_line_and_exit_code_2(words, said, tmp_path):
+def test_wrong_usage_is_one_line_and_exit_code_2(words, said, tmp_path, archrank):
     done = archrank(*words, cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
 
 
-def test_options_given_often_add_up(tmp_path):
+def test_options_given_often_add_up(tmp_path, archrank):
     done = archrank(
         "plan", "-e", "gcn", "-e", "gin,path+ridge", "--budgets", "20", "--budgets", "30", "--seeds", "1", cwd=tmp_path
     )
     assert "\n6 trials, 0 stored, 6 to train\n" in done.stdout
 
 
-def test_plan_and_run_agree_on_what_is_stored(tmp_path):
+def test_plan_and_run_agree_on_what_is_stored(tmp_path, archrank):
     words = ("-e", "path+ridge", "--budgets", "20", "--seeds", "4", "--store", "s")
     assert archrank("run", *words, "--workers", "0", cwd=tmp_path).returncode == 0
     first, second, third, _ = sorted((tmp_path / "s" / "trials").glob("*.json"))
@@ -57,7 +53,7 @@ def test_plan_and_run_agree_on_what_is_stored(tmp_path):
     assert "4 trials: 1 kept, 3 trained, 0 failed" in archrank("run", *words, "--workers", "0", cwd=tmp_path).stdout
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, archrank):
     (tmp_path / "file").write_text("")
     done = archrank("run", "-e", "path+ridge", "--budgets", "20", "--seeds", "1", "--store", "file", cwd=tmp_path)
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and "--store" in done.stderr
@@ -81,7 +77,7 @@ def test_an_interrupted_run_says_that_it_can_go_on(tmp_path):
     )
 
 
-def test_bad_suite_files_are_refused_by_field(tmp_path):
+def test_bad_suite_files_are_refused_by_field(tmp_path, archrank):
     for text, said in (
         (
             "benchmarks: [digits101]\nencoders: [gcn]\nbudgets: [20]\nseed: 3\n",
@@ -94,7 +90,7 @@ def test_bad_suite_files_are_refused_by_field(tmp_path):
         assert done.returncode == 2 and said in done.stderr
 
 
-def test_new_then_check(tmp_path):
+def test_new_then_check(tmp_path, archrank):
     assert archrank("new", "my-encoder", cwd=tmp_path).returncode == 0
     again = archrank("new", "my-encoder", cwd=tmp_path)
     assert again.returncode == 2 and "exists" in again.stderr
