@@ -9,7 +9,7 @@ from pathlib import Path
 from archrank.eval.bench.case import VARIANTS, WHOLE
 from archrank.eval.bench.growth import PARTS
 from archrank.eval.bench.results import Sample
-from archrank.eval.bench.summary import Spread, clock, distinct, floor_seconds, growth, ratios, select, spread
+from archrank.eval.bench.summary import Spread, clock, distinct, growth, ratios, roofline_seconds, select, spread
 from archrank.reports.figures.bench import Line, growth_figure, ratio_figure
 from archrank.reports.style import Palette
 from archrank.reports.svg import as_file
@@ -20,13 +20,13 @@ HEAD = """# Performance
 
 Written by `archrank bench --page` from raw samples; repeat the commands at the end to measure your machine.
 
-**How it is measured.** Every way of doing a piece of work runs in a process of its own, with the number of PyTorch threads given below; the processes
-take turns, way after way, repeat after repeat, so that a busy minute touches all ways alike. All get the environment that `archrank run` gives its workers
-(an allocator that keeps freed memory), which helps every way. Ratios are formed within a repeat; shown are their
+**How it is measured.** Every variant of a piece of work runs in a process of its own, with the number of PyTorch threads given below; the processes
+take turns, variant after variant, repeat after repeat, so that a busy minute touches all variants alike. All get the environment that `archrank run` gives its workers
+(an allocator that keeps freed memory), which helps every variant. Ratios are formed within a repeat; shown are their
 median and, in brackets, the smallest and the largest. A step is an optimiser step of one member (an ensemble's step divided by its members); the
 first step of a training (on a GPU, the capture of its steps too), the making of networks and of graph structure are not counted, and steps are counted in whole epochs where the recipe
 counts epochs. Wall is the clock; CPU is processor time, which is the steadier on a machine that does other things too. Peak memory is the kernel's
-high-water mark of the whole process; "idle" beside it is the same after importing what that way needs and nothing else: nothing is subtracted.
+high-water mark of the whole process; "idle" beside it is the same after importing what that variant needs and nothing else: nothing is subtracted.
 The share of time in Python is 1 - (self CPU time of all operators that `torch.profiler` records, forward and backward) / (wall time); recording
 makes operators longer, so without it the share is somewhat larger.
 
@@ -109,8 +109,8 @@ def _three(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _times(found: Spread | None) -> str:
-    return "–" if found is None else f"{found.median:.2f} ({found.low:.2f} to {found.high:.2f})"
+def _times(ratio: Spread | None) -> str:
+    return "–" if ratio is None else f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
 def _mb(value: float) -> str:
@@ -124,45 +124,50 @@ def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: st
     mine = select(samples, part="encoders")
     if not mine:
         return []
-    rows, against, floors, drawn = [], [], [], []
+    rows, against, bounds, drawn = [], [], [], []
     notes: list[str] = []
     for case in distinct(mine, lambda s: str(s["case"])):
         of = select(mine, case=case)
-        found: dict[str, Spread] = {}
+        cost_ratios: dict[str, Spread] = {}
         for ready in select(of, what="ready"):
-            way = ready["variant"]
-            rows.append([case, f"{ready['recipe']}, {ready['batch']}", _way(way, ready["members"]), *_costs(of, ready)])
+            variant = ready["variant"]
+            rows.append(
+                [case, f"{ready['recipe']}, {ready['batch']}", _variant(variant, ready["members"]), *_costs(of, ready)]
+            )
             notes += [f"{case}: {note}" for note in ready["notes"] if f"{case}: {note}" not in notes]
             if ready.get("apart"):
                 notes.append(
                     f"{case}: with the same weights, the torch-geometric form's scores differ by at most {ready['apart']:.0e} of the largest"
                 )
-            if way != "ensemble" and (cost := ratios(select(of, what="train"), way, "ensemble", clock(of))):
-                found[way] = cost
+            if variant != "ensemble" and (cost := ratios(select(of, what="train"), variant, "ensemble", clock(of))):
+                cost_ratios[variant] = cost
                 against.append(
                     [
                         case,
-                        way,
+                        variant,
                         *(
-                            _times(ratios(select(of, what=what), way, "ensemble", field))
+                            _times(ratios(select(of, what=what), variant, "ensemble", field))
                             for what in ("train", "predict")
                             for field in ("cpu", "wall")
                         ),
                     ]
                 )
         notes += [f"{case}: {miss['variant']}: {miss['why']}" for miss in select(of, what="missing")]
-        for floor in select(of, what="floor"):
-            floors.append(
-                [case, *_floor_row(floor, spread(s[clock(of)] for s in select(of, what="train", variant="ensemble")))]
+        for bound in select(of, what="roofline"):
+            bounds.append(
+                [
+                    case,
+                    *_roofline_row(bound, spread(s[clock(of)] for s in select(of, what="train", variant="ensemble"))),
+                ]
             )
-        if found:
-            drawn.append((case, found))
+        if cost_ratios:
+            drawn.append((case, cost_ratios))
     settings = select(mine, what="ready")[0]["settings"]
     out = [
         "## Side by side",
         "",
         f"On {settings['benchmark']}, {settings['budget']} labels, ensembles of {settings['members']} members. "
-        + "; ".join(f"*{way}*: {said}" for way, said in VARIANTS.items())
+        + "; ".join(f"*{variant}*: {said}" for variant, said in VARIANTS.items())
         + ".",
         "",
     ]
@@ -170,7 +175,7 @@ def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: st
         [
             "encoder",
             "recipe, batch",
-            "way",
+            "variant",
             "step and member, CPU",
             "wall",
             "a trained member, extrapolated",
@@ -181,34 +186,34 @@ def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: st
         rows,
     )
     if drawn:
-        ways = [way for way in VARIANTS if any(way in found for _, found in drawn)]
-        figures[f"{name}-ratios.svg"] = as_file(ratio_figure(drawn, ways, "Against other ways").svg)
+        variants = [variant for variant in VARIANTS if any(variant in cost_ratios for _, cost_ratios in drawn)]
+        figures[f"{name}-ratios.svg"] = as_file(ratio_figure(drawn, variants, "Against other variants").svg)
         out += [
-            "How many times as long the other ways take as the ensemble, per step and member, and per predicted architecture:",
+            "How many times as long the other variants take as the ensemble, per step and member, and per predicted architecture:",
             "",
-            f"![CPU seconds of other ways over those of the ensemble](figures/{name}-ratios.svg)",
+            f"![CPU seconds of other variants over those of the ensemble](figures/{name}-ratios.svg)",
             "",
         ]
         out += _table(
-            ["encoder", "way", "training, CPU", "training, wall", "prediction, CPU", "prediction, wall"], against
+            ["encoder", "variant", "training, CPU", "training, wall", "prediction, CPU", "prediction, wall"], against
         )
-    if floors:
+    if bounds:
         out += ["The ensemble and its roofline bound, per step and member:", ""]
         out += _table(
-            ["encoder", "operations", "matrix rate", "arithmetic", "bytes", "measured", "over the bound"], floors
+            ["encoder", "operations", "matrix rate", "arithmetic", "bytes", "measured", "over the bound"], bounds
         )
     return out + [f"- {note}" for note in notes] + ([""] if notes else [])
 
 
-def _way(way: str, members: int) -> str:
-    return f"{way} of {members}" if way in WHOLE else way
+def _variant(variant: str, members: int) -> str:
+    return f"{variant} of {members}" if variant in WHOLE else variant
 
 
 def _costs(of: Sequence[Sample], ready: Sample) -> list[str]:
-    """Cells of one way: step by CPU and by the clock, a trained member, predictions a second, memory, share of
+    """Cells of one variant: step by CPU and by the clock, a trained member, predictions a second, memory, share of
     Python."""
-    way = ready["variant"]
-    trained, predicted = select(of, what="train", variant=way), select(of, what="predict", variant=way)
+    variant = ready["variant"]
+    trained, predicted = select(of, what="train", variant=variant), select(of, what="predict", variant=variant)
     cpu, wall, score = (
         spread(s[field] for s in group)
         for group, field in ((trained, "cpu"), (trained, "wall"), (predicted, clock(of)))
@@ -216,7 +221,7 @@ def _costs(of: Sequence[Sample], ready: Sample) -> list[str]:
     measured = sum(s["measured"] for s in trained)
     whole = f"{_time(wall.median * ready['steps'])} ({ready['steps']:,} steps, {measured:,} measured)" if wall else "–"
     peak = max((s["peak"] for s in trained + predicted), default=0)
-    share = select(of, what="python_share", variant=way)
+    share = select(of, what="python_share", variant=variant)
     return [
         _time(cpu.median if cpu else None),
         _time(wall.median if wall else None),
@@ -227,12 +232,12 @@ def _costs(of: Sequence[Sample], ready: Sample) -> list[str]:
     ]
 
 
-def _floor_row(floor: Sample, measured: Spread | None) -> list[str]:
-    arithmetic, moved = floor_seconds(floor, "step")
+def _roofline_row(bound: Sample, measured: Spread | None) -> list[str]:
+    arithmetic, moved = roofline_seconds(bound, "step")
     over = "–" if measured is None else f"{measured.median / max(arithmetic, moved):.1f} times"
     return [
-        f"{floor['step_flops'] / 1e9:.3g} G",
-        f"{floor['flops_s'] / 1e9:.0f} G/s",
+        f"{bound['step_flops'] / 1e9:.3g} G",
+        f"{bound['flops_s'] / 1e9:.0f} G/s",
         _time(arithmetic),
         _time(moved),
         _time(measured.median if measured else None),
@@ -249,14 +254,14 @@ def _commands_timed(samples: Sequence[Sample]) -> list[str]:
         if not out:
             out = ["## Against other commands", "", "From start to exit, imports and loading included.", ""]
         rows = []
-        for way in distinct(runs, lambda s: str(s["variant"])):
-            mine = select(runs, variant=way)
+        for variant in distinct(runs, lambda s: str(s["variant"])):
+            mine = select(runs, variant=variant)
             wall, cpu = spread(s["wall"] for s in mine), spread(s["cpu"] for s in mine)
-            said = "archrank" if way == "ensemble" else f"`{ready[way]['other']}`"
+            said = "archrank" if variant == "ensemble" else f"`{ready[variant]['other']}`"
             rows.append(
                 [
                     said,
-                    str(ready[way]["members"]),
+                    str(ready[variant]["members"]),
                     _time(wall.median if wall else None),
                     _time(cpu.median if cpu else None),
                     _mb(max(s["peak"] for s in mine)),
@@ -269,10 +274,10 @@ def _commands_timed(samples: Sequence[Sample]) -> list[str]:
         ]
         each = ready["ensemble"]["members"] / ready["other"]["members"]
         for field in ("wall", "cpu"):
-            if found := ratios(runs, "other", "ensemble", field):
-                per = Spread(found.median * each, found.low * each, found.high * each, found.count)
+            if ratio := ratios(runs, "other", "ensemble", field):
+                per = Spread(ratio.median * each, ratio.low * each, ratio.high * each, ratio.count)
                 out += [
-                    f"- {field}: the command takes {_times(found)} times as long, {_times(per)} times per predictor"
+                    f"- {field}: the command takes {_times(ratio)} times as long, {_times(per)} times per predictor"
                 ]
         out.append("")
     return out
@@ -324,7 +329,7 @@ def _growth(samples: Sequence[Sample], figures: dict[str, bytes], name: str) -> 
 def _case_growth(of: Sequence[Sample], part: str) -> tuple[Line | None, list[list[str]], list[str]]:
     """The drawn line, table rows and sentences of one encoder in one part."""
     label = str(of[0]["case"])
-    sizes, costs, floors, rows = [], [], [], []
+    sizes, costs, bounds, rows = [], [], [], []
     for size in sorted({s["size"] for s in select(of, what="size")}):
         runs = select(of, what="size", size=size)
         cpu, wall = spread(s["cpu"] for s in runs), spread(s["wall"] for s in runs)
@@ -332,9 +337,9 @@ def _case_growth(of: Sequence[Sample], part: str) -> tuple[Line | None, list[lis
         sizes.append(float(size))
         costs.append(cpu.median if clock(of) == "cpu" else wall.median)
         both: tuple[float, float] | None = None
-        for floor in select(of, what="size floor", size=size):
-            both = floor_seconds(floor, "score" if part == "space" else "step", floor["scale"])
-            floors.append(max(both))
+        for bound in select(of, what="size roofline", size=size):
+            both = roofline_seconds(bound, "score" if part == "space" else "step", bound["scale"])
+            bounds.append(max(both))
         rows.append(
             [
                 f"{size:,}",
@@ -347,10 +352,10 @@ def _case_growth(of: Sequence[Sample], part: str) -> tuple[Line | None, list[lis
             ]
         )
     said = [f"- {label} at {miss['size']:,}: left out: {miss['why']}" for miss in select(of, what="left out")]
-    found = growth(sizes, costs)
-    if found:
+    fitted = growth(sizes, costs)
+    if fitted:
         said.insert(
             0,
-            f"- {label}: cost grows with the power **{found.exponent:.2f}** ({found.first:,.0f} to {found.last:,.0f}, {found.points} sizes)",
+            f"- {label}: cost grows with the power **{fitted.exponent:.2f}** ({fitted.first:,.0f} to {fitted.last:,.0f}, {fitted.points} sizes)",
         )
-    return (Line(label, tuple(sizes), tuple(costs), tuple(floors)) if sizes else None), rows, said
+    return (Line(label, tuple(sizes), tuple(costs), tuple(bounds)) if sizes else None), rows, said

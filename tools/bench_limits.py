@@ -1,7 +1,7 @@
 """The project's own limits on speed and memory beside what `archrank bench` measured: ``python tools/bench_limits.py
 FOLDER ...``.
 
-"At its floor" is the ratio if the ensemble took no longer than its roofline bound, so no way of doing the same
+"At its bound" is the ratio if the ensemble took no longer than its roofline bound, so no way of doing the same
 arithmetic gives more. Exit code 1 if a limit is not met.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archrank.eval.bench.results import Sample, read_all
-from archrank.eval.bench.summary import Spread, clock, distinct, floor_seconds, growth, ratios, select, spread
+from archrank.eval.bench.summary import Spread, clock, distinct, growth, ratios, roofline_seconds, select, spread
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Limit:
     met: bool
 
 
-def _ratio(found: Spread) -> str:
-    return f"{found.median:.2f} ({found.low:.2f} to {found.high:.2f})"
+def _ratio(ratio: Spread) -> str:
+    return f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
 def _seconds(value: float) -> str:
@@ -54,28 +54,28 @@ def limits(samples: Sequence[Sample]) -> list[Limit]:
         of = select(samples, part="encoders", case=case)
         base, cost = case.split("[")[0].split(" on ")[0], clock(of)
         gpu, graph_network = cost == "wall", base in ("gcn", "gin", "gated_gcn")
-        floors = [max(floor_seconds(floor, "step")) for floor in select(of, what="floor")]
+        bounds = [max(roofline_seconds(bound, "step")) for bound in select(of, what="roofline")]
         for way, said in (("ensemble", "ensemble"), ("compiled", "compiled ensemble")):
             conventional = ratios(select(of, what="train"), "torch-geometric", way, cost)
             if conventional and (graph_network or base == "flowerformer") and not (gpu and graph_network):
                 least = 10 if graph_network else 100 if gpu else 3
                 capped = spread(
-                    s[cost] / floor for s in select(of, what="train", variant="torch-geometric") for floor in floors
+                    s[cost] / bound for s in select(of, what="train", variant="torch-geometric") for bound in bounds
                 )
                 row(
                     f"{case}: torch-geometric loop over {said}, {cost} per step and member",
                     f"at least {least}",
-                    _ratio(conventional) + (f"; at its floor {capped.median:.1f}" if capped else ""),
+                    _ratio(conventional) + (f"; at its bound {capped.median:.1f}" if capped else ""),
                     conventional.median >= least,
                 )
             trained = spread(s[cost] for s in select(of, what="train", variant=way))
-            for floor in floors:
+            for bound in bounds:
                 if base == "flowerformer" and trained and not gpu:
                     row(
-                        f"{case}: {said} over its floor",
+                        f"{case}: {said} over its bound",
                         "at most 3",
-                        f"{trained.median / floor:.1f}",
-                        trained.median / floor <= 3,
+                        f"{trained.median / bound:.1f}",
+                        trained.median / bound <= 3,
                     )
         alone = ratios(select(of, what="train"), "alone", "ensemble", cost)
         if alone and not graph_network:
@@ -131,10 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print every limit; 1 if one is not met."""
     parser = argparse.ArgumentParser(prog="python tools/bench_limits.py", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="folders that `archrank bench` wrote")
-    found = limits(read_all(parser.parse_args(arguments).folders))
-    for one in found:
-        sys.stdout.write(f"{'met ' if one.met else 'MISS'}  {one.what}: {one.limit}; measured {one.measured}\n")
-    return 0 if all(one.met for one in found) else 1
+    checked = limits(read_all(parser.parse_args(arguments).folders))
+    for limit in checked:
+        sys.stdout.write(f"{'met ' if limit.met else 'MISS'}  {limit.what}: {limit.limit}; measured {limit.measured}\n")
+    return 0 if all(limit.met for limit in checked) else 1
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ failed=$?
 tail -n 15 "$folder/tests.txt"
 
 bench() { timeout "$1" "$python" -m archrank bench "${@:2}" --device cuda --repeats 3 --seconds 0.5 -o "$folder/bench" >>"$folder/bench.txt" 2>&1; }
-bench 110 gcn 'gcn[dim=32]' gin -b digits101 --batch 32 --members 9 --ways ensemble,eager,compiled,torch-geometric
-bench 80 flowerformer nar_former -b digits101 --batch 32 --members 9 --ways ensemble,eager
-bench 80 flowerformer gcn -b digits101 --batch 32 --members 64 --ways ensemble,eager
+bench 110 gcn 'gcn[dim=32]' gin -b digits101 --batch 32 --members 9 --variants ensemble,eager,compiled,torch-geometric
+bench 80 flowerformer nar_former -b digits101 --batch 32 --members 9 --variants ensemble,eager
+bench 80 flowerformer gcn -b digits101 --batch 32 --members 64 --variants ensemble,eager
 "$python" -m archrank bench --page "$folder/bench" -o "$folder/bench" >/dev/null 2>&1
 grep -E '^\| (encoder|gcn|gin|flowerformer|nar_former)' "$folder/bench/performance.md" 2>/dev/null | tee "$folder/summary.txt"
 exit "$failed"

@@ -31,11 +31,13 @@ def bench(
     seconds: Annotated[float, typer.Option("--seconds", min=0.0, help="About how long one sample trains.")] = 1.0,
     repeats: Annotated[
         int | None,
-        typer.Option("--repeats", min=1, help="Samples of each way, taken in turn (default 5; 3 for --growth)."),
+        typer.Option("--repeats", min=1, help="Samples of each variant, taken in turn (default 5; 3 for --growth)."),
     ] = None,
-    ways: Annotated[
+    variants: Annotated[
         str | None,
-        typer.Option("--ways", help="Some of ensemble,eager,compiled,alone,loop,torch-geometric (default: all)."),
+        typer.Option(
+            "--variants", "--ways", help="Some of ensemble,eager,compiled,alone,loop,torch-geometric (default: all)."
+        ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option("--threads", min=1, help="PyTorch threads of each measuring process.")] = 1,
@@ -58,29 +60,29 @@ def bench(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of results and page.")] = Path("results/bench"),
 ) -> None:
-    """Measure what training and prediction cost, side by side with other ways; write samples (JSON), a page (Markdown)
-    and figures (SVG)."""
+    """Measure what training and prediction cost, side by side with other variants; write samples (JSON), a page
+    (Markdown) and figures (SVG)."""
     from archrank.eval.bench.results import read_all
     from archrank.reports.bench_page import write_page
 
     if not page:
         from archrank.datasets.catalog import load
-        from archrank.eval.bench import against as commands
+        from archrank.eval.bench import compare_command as commands
         from archrank.eval.bench.case import Case
         from archrank.eval.bench.compare import compare
         from archrank.eval.bench.growth import ENCODERS, grow
-        from archrank.eval.bench.results import Results
+        from archrank.eval.bench.results import SampleFile
         from archrank.eval.engine.device import check_device
 
         check_device(device)
         parts, chosen = _parts(growth), _labels(encoders or ([] if growth or plan else DEFAULT))
-        drawn_ways, numbers = _ways(ways, device), _numbers(sizes, parts)
+        chosen_variants, numbers = _variants(variants, device), _numbers(sizes, parts)
         if against or not (parts or plan) or {"members", "budget"} & set(parts):
             load(benchmark)
         typed = shlex.join(["archrank", *sys.argv[1:]])
 
-        def results(part: str) -> Results:
-            return Results(output, part, device, threads, typed)
+        def results(part: str) -> SampleFile:
+            return SampleFile(output, part, device, threads, typed)
 
         cases = [Case(label, benchmark, recipe, budget, members, batch, device) for label in chosen]
         if parts:
@@ -95,12 +97,12 @@ def bench(
                 seconds=seconds / 2,
                 updates=updates,
                 threads=threads,
-                say=echo,
+                log=echo,
             )
         if plan:
-            commands.plan(results("plan"), repeats=repeats or 5, say=echo)
+            commands.time_planning(results("plan"), repeats=repeats or 5, log=echo)
         if against:
-            commands.against(
+            commands.compare_command(
                 against,
                 cases[0],
                 results("against"),
@@ -108,18 +110,18 @@ def bench(
                 members=against_members,
                 updates=updates,
                 threads=threads,
-                say=echo,
+                log=echo,
             )
         elif not parts and not plan:
             compare(
                 cases,
-                drawn_ways,
+                chosen_variants,
                 results("encoders"),
                 repeats=repeats or 5,
                 updates=updates,
                 seconds=seconds,
                 threads=threads,
-                say=echo,
+                log=echo,
             )
     for path in write_page(read_all(page or [output]), output):
         echo(f"wrote {path}")
@@ -150,18 +152,18 @@ def _parts(growth: str | None) -> list[str]:
     return parts
 
 
-def _ways(ways: str | None, device: str) -> list[str]:
+def _variants(variants: str | None, device: str) -> list[str]:
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.bench.case import VARIANTS
 
-    known = [way for way in VARIANTS if way != "eager" or device != "cpu"]
-    chosen = [way.strip() for way in ways.split(",")] if ways else known
-    for way in chosen:
-        if way not in known:
-            raise unknown("way", way, known)
+    known = [variant for variant in VARIANTS if variant != "eager" or device != "cpu"]
+    chosen = [variant.strip() for variant in variants.split(",")] if variants else known
+    for variant in chosen:
+        if variant not in known:
+            raise unknown("variant", variant, known)
     if "ensemble" not in chosen:
         raise ArchrankError(
-            f"--ways {ways}: the ensemble is what the others are compared with; say --ways ensemble,{ways}"
+            f"--variants {variants}: the ensemble is what the others are compared with; write --variants ensemble,{variants}"
         )
     return chosen
 

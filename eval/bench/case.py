@@ -1,4 +1,4 @@
-"""What is measured, and the ways to do it. No torch here: the process that arranges the measuring stays small."""
+"""What is measured, and in which variants. No torch here: the process that arranges the measuring stays small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VARIANTS: dict[str, str] = {
     "loop": "the same stacked members one after another within each step (`fit(one_program=False)`)",
     "torch-geometric": "one member at a time, torch-geometric's `DataLoader` and layers",
 }
-# Ways that train all members of a case, not one.
+# Variants that train all members of a case, not one.
 WHOLE = ("ensemble", "eager", "compiled", "loop")
 
 

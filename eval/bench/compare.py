@@ -1,5 +1,5 @@
-"""Encoders, each trained and predicted in several ways, side by side: A B C A B C ..., every way in a process of its
-own."""
+"""Encoders, each trained and predicted in several variants, side by side: A B C A B C ..., every variant in a process
+of its own."""
 
 from __future__ import annotations
 
@@ -10,29 +10,27 @@ from typing import TYPE_CHECKING
 
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.bench.case import WHOLE
-from archrank.eval.bench.results import Results
+from archrank.eval.bench.results import SampleFile
 from archrank.eval.bench.worker import Worker
 
 if TYPE_CHECKING:
     from archrank.eval.bench.case import Case
 
-Say = Callable[[str], None]
-
 
 def compare(
     cases: Sequence[Case],
     variants: Sequence[str],
-    results: Results,
+    results: SampleFile,
     *,
     repeats: int = 5,
     updates: int | None = None,
     seconds: float = 1.0,
     threads: int = 1,
-    say: Say = print,
+    log: Callable[[str], None] = print,
 ) -> None:
     """Measure every case in every variant that it has; what a case has no form for is noted as such.
 
-    updates: measured steps a sample (None: as many as take about `seconds`). ArchrankError if archrank's own way fails.
+    updates: measured steps a sample (None: as many as take about `seconds`). ArchrankError if the ensemble fails.
     """
     for case in cases:
         results.begin(case.encoder + (f" on {case.device}" if case.device != "cpu" else ""))
@@ -41,7 +39,7 @@ def compare(
             started = {variant: stack.enter_context(Worker(threads)) for variant in variants}
             workers: dict[str, Worker] = {}
             for variant in variants:
-                # One member alone needs no company to be made ready.
+                # One member alone is prepared without the others.
                 asked = replace(case, members=case.members if variant in WHOLE else 1)
                 try:
                     ready = started[variant].ask("prepare", case=asdict(asked), variant=variant)
@@ -55,7 +53,7 @@ def compare(
             for repeat in range(repeats):
                 for what in ("train", "predict"):
                     for variant, worker in list(workers.items()):
-                        say(f"{case.encoder}: {what} {repeat + 1}/{repeats} {variant}")
+                        log(f"{case.encoder}: {what} {repeat + 1}/{repeats} {variant}")
                         _measure(
                             results,
                             workers,
@@ -65,15 +63,15 @@ def compare(
                             repeat,
                             {"updates": updates, "seconds": seconds} if what == "train" else {},
                         )
-            # One of archrank's ways is enough: recording takes seconds of its own.
+            # The ensemble stands for archrank's variants: recording takes seconds of its own.
             for variant in [variant for variant in ("ensemble", "torch-geometric") if variant in workers]:
                 _measure(results, workers, workers[variant], "python_share", variant, 0, {})
             if "ensemble" in workers:
-                _measure(results, workers, workers["ensemble"], "floor", "ensemble", 0, {})
+                _measure(results, workers, workers["ensemble"], "roofline", "ensemble", 0, {})
 
 
 def _measure(
-    results: Results,
+    results: SampleFile,
     workers: dict[str, Worker],
     worker: Worker,
     what: str,

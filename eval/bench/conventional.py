@@ -1,5 +1,5 @@
-"""The conventional way: one member at a time, torch-geometric's `Data`, `DataLoader` and flat batches, plain PyTorch
-optimiser and schedule."""
+"""The conventional variant: one member at a time, torch-geometric's `Data`, `DataLoader` and flat batches, plain
+PyTorch optimiser and schedule."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from archrank.encoders.flow.flowerformer import FlowerFormer
 from archrank.encoders.gnn.gated_gcn import GatedGCN
 from archrank.encoders.gnn.gcn import NeuralPredictorGCN
 from archrank.encoders.gnn.gin import GIN
+from archrank.eval.bench.prepared_case import PreparedCase
 from archrank.eval.bench.pyg_flowerformer import PygFlowerFormer
 from archrank.eval.bench.pyg_networks import PygGatedGCN, PygGCN, PygGIN
-from archrank.eval.bench.subject import Subject
 from archrank.eval.engine.network import Network
 from archrank.eval.engine.supervised import supervised
 from archrank.eval.engine.training import learning_rate
@@ -59,43 +59,43 @@ class PygNetwork(nn.Module):
 
 def as_data(graphs: Graphs, labels: NDArray[np.float64], ops: int, transform: Callable[[Data], Data]) -> list[Data]:
     """One `Data` per architecture: `x` one-hot float [n, ops], `edge_index`, label `y`, and what `transform` adds."""
-    found = []
+    converted = []
     for b, label in enumerate(labels):
         nodes = int(graphs.mask[b].sum())
         x = nn.functional.one_hot(graphs.ops[b, :nodes], ops).float()
         data = Data(
             x=x, edge_index=graphs.adj[b].nonzero().T.contiguous(), y=torch.tensor([label], dtype=torch.float32)
         )
-        found.append(transform(data))
-    return found
+        converted.append(transform(data))
+    return converted
 
 
 class Conventional:
-    """Trains and predicts the first member of a subject; see `runners` for what the methods promise."""
+    """Trains and predicts the first member of a prepared case; see `runners` for what the methods promise."""
 
     members = 1
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject, job, member = subject, subject.job, subject.job.members[0]
+    def __init__(self, prepared: PreparedCase) -> None:
+        self.prepared, job, member = prepared, prepared.job, prepared.job.members[0]
         if not job.spec.info.learned:
-            raise ArchrankError(f"{subject.case.encoder} is a fixed encoding: it has no torch-geometric form")
+            raise ArchrankError(f"{prepared.case.encoder} is a fixed encoding: it has no torch-geometric form")
         if job.recipe.consistency or job.recipe.ema or job.pairs:
-            raise ArchrankError(f"the recipe of {subject.case.encoder} has no torch-geometric form")
+            raise ArchrankError(f"the recipe of {prepared.case.encoder} has no torch-geometric form")
         plain = job.graphs.plain()
         torch.manual_seed(member.seed)
         ours = job.network(plain[:2])
-        self.network = PygNetwork(ours, job.space.cells).to(subject.case.device)
+        self.network = PygNetwork(ours, job.space.cells).to(prepared.case.device)
         transform, ops = self.network.encoder.transform, len(job.space.ops)
         self.training = as_data(plain[torch.as_tensor(member.train)], member.labels, ops, transform)
-        self.tested = as_data(plain[torch.as_tensor(subject.rows)], np.zeros(len(subject.rows)), ops, transform)
+        self.tested = as_data(plain[torch.as_tensor(prepared.rows)], np.zeros(len(prepared.rows)), ops, transform)
 
     def train(self, steps: int, began: Callable[[], None]) -> int:
         """`steps` optimiser steps or a few more (to the end of an epoch); calls `began` after the first, returns how
         many came after it."""
-        recipe, device = self.subject.job.recipe, self.subject.case.device
+        recipe, device = self.prepared.job.recipe, self.prepared.case.device
         whole = recipe.updates is not None
         loader = DataLoader(self.training, min(recipe.batch, len(self.training)), shuffle=True, drop_last=whole)
-        per_epoch = max(1, len(self.training) // recipe.batch) if whole else self.subject.job.steps_per_epoch
+        per_epoch = max(1, len(self.training) // recipe.batch) if whole else self.prepared.job.steps_per_epoch
         epochs = -(-steps // per_epoch)
         kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
         optimizer = kind(
@@ -136,7 +136,7 @@ class Conventional:
         """Score the rows to predict; returns how many."""
         self.network.eval()
         scores = [
-            self.network(batch.to(self.subject.case.device)).cpu()
+            self.network(batch.to(self.prepared.case.device)).cpu()
             for batch in DataLoader(self.tested, PREDICTION_BATCH)
         ]
         return len(torch.cat(scores))
@@ -145,12 +145,12 @@ class Conventional:
     def apart(self) -> float:
         """The largest difference of its scores from those of archrank's network with the same weights, as a share of
         the largest score."""
-        job = self.subject.job
+        job = self.prepared.job
         plain = job.graphs.plain()
         torch.manual_seed(job.members[0].seed)
         ours = job.network(plain[:2]).eval()
         theirs = PygNetwork(ours, job.space.cells).eval()
-        rows = torch.as_tensor(self.subject.rows)
+        rows = torch.as_tensor(self.prepared.rows)
         scores = torch.cat([theirs(batch) for batch in DataLoader(self.tested, PREDICTION_BATCH)])
-        wanted = ours(plain[rows])[0]
-        return float((wanted - scores).abs().max() / wanted.abs().max())
+        ours_scores = ours(plain[rows])[0]
+        return float((ours_scores - scores).abs().max() / ours_scores.abs().max())

@@ -9,7 +9,7 @@ from typing import Any
 
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.bench.case import Case
-from archrank.eval.bench.results import Results
+from archrank.eval.bench.results import SampleFile
 from archrank.eval.bench.worker import Worker
 
 ENCODERS = ("gcn", "flowerformer")
@@ -21,7 +21,7 @@ LONG_S = 30.0
 
 
 @dataclass(frozen=True)
-class Part:
+class GrowthAxis:
     """What one part varies: sizes of what, the unit of cost, the case of a size, and the power of the size that time
     and memory may grow with."""
 
@@ -54,9 +54,9 @@ def _space(encoder: str, size: int) -> Case:
 
 
 LABELS = (20, 78, 390, 1950, 7800)
-PARTS: dict[str, tuple[Part, ...]] = {
+PARTS: dict[str, tuple[GrowthAxis, ...]] = {
     "members": (
-        Part(
+        GrowthAxis(
             "members",
             "members",
             (1, 2, 4, 8, 16, 32, 64),
@@ -65,13 +65,13 @@ PARTS: dict[str, tuple[Part, ...]] = {
         ),
     ),
     "budget": (
-        Part(
+        GrowthAxis(
             "budget", "labels", LABELS, "update and member (common recipe: 1,000 updates whatever the budget)", _budget
         ),
-        Part("epochs", "labels", LABELS, "epoch and member (paper recipe)", _epochs),
+        GrowthAxis("epochs", "labels", LABELS, "epoch and member (paper recipe)", _epochs),
     ),
     "nodes": (
-        Part(
+        GrowthAxis(
             "nodes",
             "nodes",
             (7, 15, 30, 60, 120, 240, 600),
@@ -81,7 +81,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
         ),
     ),
     "space": (
-        Part(
+        GrowthAxis(
             "space",
             "architectures",
             (1_000, 10_000, 100_000, 423_624),
@@ -97,7 +97,7 @@ ONLY = {"epochs": ("gcn",)}
 def grow(
     parts: Sequence[str],
     encoders: Sequence[str],
-    results: Callable[[str], Results],
+    results: Callable[[str], SampleFile],
     *,
     benchmark: str = "nasbench201",
     device: str = "cpu",
@@ -106,32 +106,32 @@ def grow(
     seconds: float = 0.5,
     updates: int | None = None,
     threads: int = 1,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> None:
     """Measure the chosen parts. results: where the samples of a part go. sizes: in place of each part's own. updates:
     as in `compare`."""
     for name in parts:
-        for part in PARTS[name]:
-            for encoder in [e for e in encoders if e.split("[")[0] in ONLY.get(part.name, (e.split("[")[0],))]:
-                _part(
-                    part,
+        for axis in PARTS[name]:
+            for encoder in [e for e in encoders if e.split("[")[0] in ONLY.get(axis.name, (e.split("[")[0],))]:
+                _measure_axis(
+                    axis,
                     encoder,
-                    results(f"growth-{part.name}"),
+                    results(f"growth-{axis.name}"),
                     benchmark,
                     device,
-                    sorted(sizes or part.sizes),
+                    sorted(sizes or axis.sizes),
                     repeats,
                     seconds,
                     updates,
                     threads,
-                    say,
+                    log,
                 )
 
 
-def _part(
-    part: Part,
+def _measure_axis(
+    axis: GrowthAxis,
     encoder: str,
-    results: Results,
+    results: SampleFile,
     benchmark: str,
     device: str,
     sizes: Sequence[int],
@@ -139,34 +139,34 @@ def _part(
     seconds: float,
     updates: int | None,
     threads: int,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
     results.begin(
         encoder + (f" ({threads} threads)" if threads > 1 else "") + (f" on {device}" if device != "cpu" else "")
     )
-    results.add("growth", cost=part.cost, threads=threads, encoder=encoder)
+    results.add("growth", cost=axis.cost, threads=threads, encoder=encoder)
     # One process for all sizes of an encoder, from small to large, so that its peak memory is that of the largest so
     # far.
     with Worker(threads) as worker:
         before: tuple[int, float, float] | None = None
         idle = 0.0
         for size in sizes:
-            if before and (why := _too_much(size, part.power, *before, idle)):
+            if before and (why := _too_much(size, axis.power, *before, idle)):
                 results.add("left out", size=size, why=why)
                 continue
-            settings = asdict(part.case(encoder, size)) | {"device": device, "benchmark": benchmark}
+            settings = asdict(axis.case(encoder, size)) | {"device": device, "benchmark": benchmark}
             taken = memory = 0.0
             try:
                 ready = worker.ask("prepare", case=settings, variant="ensemble")
                 idle = idle or float(ready["idle"])
                 for repeat in range(repeats):
-                    sample = _sample(part, worker, ready, size, seconds, updates)
-                    say(f"{encoder}: {part.name} {size:,}: {sample['wall']:.3g} s")
+                    sample = _sample(axis, worker, ready, size, seconds, updates)
+                    log(f"{encoder}: {axis.name} {size:,}: {sample['wall']:.3g} s")
                     results.add("size", size=size, repeat=repeat, **sample)
                     taken, memory = sample["wall"], float(sample["peak"])
-                    if part.name == "space" and taken > LONG_S:
+                    if axis.name == "space" and taken > LONG_S:
                         break
-                results.add("size floor", size=size, scale=_scale(part, ready, size), **worker.ask("floor"))
+                results.add("size roofline", size=size, scale=_scale(axis, ready, size), **worker.ask("roofline"))
                 before = size, taken, memory
             except ArchrankError as error:
                 results.add("left out", size=size, why=str(error))
@@ -175,20 +175,20 @@ def _part(
 
 
 def _sample(
-    part: Part, worker: Worker, ready: dict[str, Any], size: int, seconds: float, updates: int | None
+    axis: GrowthAxis, worker: Worker, ready: dict[str, Any], size: int, seconds: float, updates: int | None
 ) -> dict[str, Any]:
     """One sample, its `wall` and `cpu` in the part's unit of cost."""
-    if part.name == "space":
+    if axis.name == "space":
         worker.ask("train", updates=1)
         return worker.ask("predict_cells", cells=size)
-    sample = worker.ask("train", updates=1 if part.name == "epochs" else updates, seconds=seconds)
-    scale = _scale(part, ready, size)
+    sample = worker.ask("train", updates=1 if axis.name == "epochs" else updates, seconds=seconds)
+    scale = _scale(axis, ready, size)
     return sample | {"wall": sample["wall"] * scale, "cpu": sample["cpu"] * scale}
 
 
-def _scale(part: Part, ready: dict[str, Any], size: int) -> int:
+def _scale(axis: GrowthAxis, ready: dict[str, Any], size: int) -> int:
     """How many steps of one member (for `space`: scores) the part's unit of cost holds."""
-    return {"members": size, "space": size, "epochs": int(ready["per_epoch"])}.get(part.name, 1)
+    return {"members": size, "space": size, "epochs": int(ready["per_epoch"])}.get(axis.name, 1)
 
 
 def _too_much(size: int, power: int, last: int, seconds: float, memory: float, idle: float) -> str:

@@ -84,11 +84,11 @@ class PygGIN(nn.Module):
     def forward(self, data: Any) -> Tensor:
         """[B, layers * dim]."""
         x = self.embed(data.x)
-        found = []
+        layer_states = []
         for conv, normed, drop in zip(self.convs, self.norms, self.drops):
             x = drop(torch.relu(normed(conv(x, data.edge_index))))
-            found.append(x)
-        return global_mean_pool(torch.cat(found, -1), data.batch)
+            layer_states.append(x)
+        return global_mean_pool(torch.cat(layer_states, -1), data.batch)
 
 
 class GatedConv(MessagePassing):  # type: ignore[misc]  # the library is untyped

@@ -12,10 +12,12 @@ from archrank.eval.trials.files import replace
 from archrank.eval.trials.provenance import provenance
 
 SCHEMA = 1
+# Names of measurements in files of earlier versions, and those of today.
+RENAMED = {"floor": "roofline", "size floor": "size roofline"}
 Sample = dict[str, Any]
 
 
-class Results:
+class SampleFile:
     """Samples of one part in `<folder>/<part>.json`. Measuring a case again replaces what was there of it, and nothing
     else.
 
@@ -56,9 +58,10 @@ def _write(path: Path, text: str) -> None:
 def read(path: Path) -> dict[str, Any]:
     """One part's file; ArchrankError if it is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found["schema"] == SCHEMA and isinstance(found["samples"], list):
-            return dict(found)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] == SCHEMA and isinstance(content["samples"], list):
+            samples = [sample | {"what": RENAMED.get(sample["what"], sample["what"])} for sample in content["samples"]]
+            return dict(content) | {"samples": samples}
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise ArchrankError(f"{path} is not a file of `archrank bench`; move it away or give another folder")
@@ -66,11 +69,11 @@ def read(path: Path) -> dict[str, Any]:
 
 def read_all(folders: Iterable[Path]) -> list[Sample]:
     """The samples of all parts in some folders; ArchrankError for a folder without any."""
-    found: list[Sample] = []
+    samples: list[Sample] = []
     for folder in folders:
         paths = sorted(folder.glob("*.json"))
         if not paths:
             raise ArchrankError(f"no results of `archrank bench` in {folder}; run it with -o {folder} first")
         for path in paths:
-            found += read(path)["samples"]
-    return found
+            samples += read(path)["samples"]
+    return samples

@@ -1,4 +1,4 @@
-"""The ways to do a case's work that are measured against each other.
+"""The variants of a case's work that are measured side by side.
 
 Every runner has `train(steps, began)`, which runs at least `steps` optimiser steps, to the end of an epoch, calls
 `began` once the first is done and returns how many came after it (the first one warms up and is not measured), and
@@ -15,14 +15,14 @@ from typing import Protocol
 import torch
 
 from archrank.datasets.graphs import Graphs
-from archrank.eval.bench.subject import Subject
+from archrank.eval.bench.prepared_case import PreparedCase
 from archrank.eval.engine.captured import no_capture
 from archrank.eval.engine.predicting import predict
 from archrank.eval.engine.training import Trained, synchronize
 from archrank.eval.trials.job import TrainingJob
 
 
-class Runner(Protocol):
+class VariantRunner(Protocol):
     """See the top of this module."""
 
     members: int
@@ -42,16 +42,21 @@ class Engine:
     """archrank's own harness."""
 
     def __init__(
-        self, subject: Subject, members: int, one_program: bool = True, compiled: bool = False, eager: bool = False
+        self,
+        prepared: PreparedCase,
+        members: int,
+        one_program: bool = True,
+        compiled: bool = False,
+        eager: bool = False,
     ) -> None:
-        self.subject, self.members, self.one_program, self.compiled = subject, members, one_program, compiled
+        self.prepared, self.members, self.one_program, self.compiled = prepared, members, one_program, compiled
         self.launching = no_capture if eager else nullcontext
-        self.job = subject.job.with_members(subject.job.members[:members])
+        self.job = prepared.job.with_members(prepared.job.members[:members])
         self.trained: Trained | None = None
 
     def train(self, steps: int, began: Callable[[], None]) -> int:
-        """See `Runner`."""
-        device, job = self.subject.case.device, shortened(self.job, steps)
+        """See `VariantRunner`."""
+        device, job = self.prepared.case.device, shortened(self.job, steps)
         heard: list[int] = []
 
         def progress(share: float) -> None:
@@ -69,13 +74,13 @@ class Engine:
         return heard[0]
 
     def predict(self) -> int:
-        """See `Runner`."""
+        """See `VariantRunner`."""
         assert self.trained is not None
-        if self.subject.encode is not None:
-            self.subject.encode()
-        rows = [self.subject.rows] * self.members
+        if self.prepared.encode is not None:
+            self.prepared.encode()
+        rows = [self.prepared.rows] * self.members
         scores = predict(self.trained.ensemble, self.trained.graphs, rows, self.trained.pairs, self.trained.average)
-        synchronize(self.subject.case.device)
+        synchronize(self.prepared.case.device)
         return sum(map(len, scores))
 
     def apart(self) -> float:
@@ -85,10 +90,10 @@ class Engine:
     def predict_space(self, graphs: Graphs) -> int:
         """The same for architectures of which nothing is derived yet, which is part of the work: [P] plain graphs."""
         assert self.trained is not None
-        ready = graphs.plain().to(self.subject.case.device).prepare(self.trained.graphs)
+        ready = graphs.plain().to(self.prepared.case.device).prepare(self.trained.graphs)
         rows = torch.arange(len(graphs)).numpy()
         scores = predict(self.trained.ensemble, ready, [rows] * self.members, self.trained.pairs, self.trained.average)
-        synchronize(self.subject.case.device)
+        synchronize(self.prepared.case.device)
         return sum(map(len, scores))
 
 
@@ -99,13 +104,13 @@ def shortened(job: TrainingJob, steps: int) -> TrainingJob:
     return job.with_recipe(epochs=-(-steps // job.steps_per_epoch))
 
 
-def make_runner(subject: Subject, variant: str) -> Runner:
-    """The runner of a variant; ArchrankError where the subject has no such form."""
+def make_runner(prepared: PreparedCase, variant: str) -> VariantRunner:
+    """The runner of a variant; ArchrankError where the case has no such form."""
     if variant == "torch-geometric":
         # Only where it is measured: importing the library takes as much memory as all the rest.
         from archrank.eval.bench.conventional import Conventional
 
-        return Conventional(subject)
+        return Conventional(prepared)
     if variant == "alone":
-        return Engine(subject, 1)
-    return Engine(subject, len(subject.job.members), variant != "loop", variant == "compiled", variant == "eager")
+        return Engine(prepared, 1)
+    return Engine(prepared, len(prepared.job.members), variant != "loop", variant == "compiled", variant == "eager")

@@ -23,13 +23,13 @@ class Spread:
 
 def spread(values: Iterable[float]) -> Spread | None:
     """None where there is no value."""
-    found = [value for value in values if math.isfinite(value)]
-    return Spread(float(np.median(found)), min(found), max(found), len(found)) if found else None
+    finite = [value for value in values if math.isfinite(value)]
+    return Spread(float(np.median(finite)), min(finite), max(finite), len(finite)) if finite else None
 
 
-def select(samples: Iterable[Sample], **wanted: object) -> list[Sample]:
+def select(samples: Iterable[Sample], **fields: object) -> list[Sample]:
     """The samples whose fields have these values."""
-    return [sample for sample in samples if all(sample.get(name) == value for name, value in wanted.items())]
+    return [sample for sample in samples if all(sample.get(name) == value for name, value in fields.items())]
 
 
 def clock(samples: Sequence[Sample]) -> str:
@@ -81,7 +81,7 @@ def distinct(samples: Iterable[Sample], key: Callable[[Sample], str]) -> list[st
     return list(dict.fromkeys(key(sample) for sample in samples))
 
 
-def floor_seconds(floor: Sample, kind: str, scale: float = 1) -> tuple[float, float]:
+def roofline_seconds(bound: Sample, kind: str, scale: float = 1) -> tuple[float, float]:
     """Seconds of arithmetic and of bytes that `scale` times a member's `step`, or a `score` of one architecture, take
     at the measured rates."""
-    return scale * floor[f"{kind}_flops"] / floor["flops_s"], scale * floor[f"{kind}_bytes"] / floor["bytes_s"]
+    return scale * bound[f"{kind}_flops"] / bound["flops_s"], scale * bound[f"{kind}_bytes"] / bound["bytes_s"]

@@ -22,8 +22,8 @@ class Worker:
         theirs.close()
 
     def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
-        """Have something measured (a method of `Desk`); ArchrankError with what went wrong there, also if the process
-        died."""
+        """Have something measured (a method of `MeasurementServer`); ArchrankError with what went wrong there, also if
+        the process died."""
         try:
             self.pipe.send((what, arguments))
             answer: dict[str, Any] = self.pipe.recv()
@@ -52,19 +52,20 @@ class Worker:
 
 
 def serve(pipe: Connection, threads: int) -> None:
-    """A worker's life: (name of a method of `Desk`, arguments) in, a dictionary out, until the pipe closes."""
+    """A worker's life: (name of a method of `MeasurementServer`, arguments) in, a dictionary out, until the pipe
+    closes."""
     # An interrupt is for the process that arranges the measuring; when that ends, the pipe does.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from archrank.eval.bench.desk import Desk
+    from archrank.eval.bench.server import MeasurementServer
 
-    desk = Desk(threads)
+    server = MeasurementServer(threads)
     while True:
         try:
             what, arguments = pipe.recv()
         except EOFError:
             return
         try:
-            answer = getattr(desk, what)(**arguments)
+            answer = getattr(server, what)(**arguments)
         except ArchrankError as error:
             answer = {"error": str(error)}
         except Exception as error:  # whatever an encoder raises ends this measurement and no other

@@ -1,4 +1,4 @@
-"""Figures of `archrank bench`: how many times as long other ways take, and how cost grows."""
+"""Figures of `archrank bench`: how many times as long other variants take, and how cost grows."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ class Line:
     label: str
     sizes: tuple[float, ...]
     costs: tuple[float, ...]
-    floors: tuple[float, ...]
+    bounds: tuple[float, ...]
 
 
-def ratio_figure(rows: Sequence[tuple[str, dict[str, Spread]]], ways: Sequence[str], title: str) -> Drawing:
-    """For each encoder, a mark and its range for every way: CPU seconds of the way over those of the ensemble, on a
-    logarithmic axis."""
+def ratio_figure(rows: Sequence[tuple[str, dict[str, Spread]]], variants: Sequence[str], title: str) -> Drawing:
+    """For each encoder, a mark and its range for every variant: CPU seconds of the variant over those of the ensemble,
+    on a logarithmic axis."""
     with style():
-        height = 78 + 15 * sum(len(found) + 0.6 for _, found in rows)
+        height = 78 + 15 * sum(len(measured) + 0.6 for _, measured in rows)
         figure = canvas(560, height)
         ax = figure.add_axes((0.27, 42 / height, 0.7, 1 - 78 / height))
         ax.set_xscale("log")
         place, ticks = 0.0, []
-        for label, found in rows:
-            ticks.append((place + (len(found) - 1) / 2, label))
-            for way in [w for w in ways if w in found]:
-                number, s = ways.index(way), found[way]
+        for label, measured in rows:
+            ticks.append((place + (len(measured) - 1) / 2, label))
+            for variant in [w for w in variants if w in measured]:
+                number, s = variants.index(variant), measured[variant]
                 colour = COLOURS[number][0]
                 ax.plot([s.low, s.high], [place, place], color=colour, linewidth=2.4, alpha=0.5)
                 ax.plot([s.median], [place], "osD^"[number % 4], color=colour, markersize=6)
@@ -61,10 +61,10 @@ def ratio_figure(rows: Sequence[tuple[str, dict[str, Spread]]], ways: Sequence[s
         ax.set_ylim(place - 0.6, -1)
         ax.set_xlabel("CPU time per step and member, in times of the ensemble's", labelpad=2, x=0.4)
         ax.set_title(plain(title), x=-0.37)
-        for number, way in enumerate(ways):
-            ax.plot([], [], "osD^"[number % 4], color=COLOURS[number][0], label=way)
+        for number, variant in enumerate(variants):
+            ax.plot([], [], "osD^"[number % 4], color=COLOURS[number][0], label=variant)
         figure.legend(
-            loc="upper right", ncols=len(ways), frameon=False, fontsize=8.5, handletextpad=0.2, borderaxespad=0.1
+            loc="upper right", ncols=len(variants), frameon=False, fontsize=8.5, handletextpad=0.2, borderaxespad=0.1
         )
         return Drawing(figure)
 
@@ -79,10 +79,10 @@ def growth_figure(lines: Sequence[Line], palette: Palette, title: str, axis: str
         for line in lines:
             colour = palette.colour(line.label)
             ax.plot(line.sizes, line.costs, palette.mark(line.label), linestyle="-", color=colour)
-            if line.floors:
+            if line.bounds:
                 ax.plot(
-                    line.sizes[: len(line.floors)],
-                    line.floors,
+                    line.sizes[: len(line.bounds)],
+                    line.bounds,
                     linestyle=(0, (3, 2)),
                     color=colour,
                     linewidth=1.2,
@@ -103,7 +103,7 @@ def growth_figure(lines: Sequence[Line], palette: Palette, title: str, axis: str
         ax.set_xlabel(axis, labelpad=2)
         ax.set_title(plain(title))
         ax.text(-0.02, 1.0, "s", transform=ax.transAxes, ha="right", va="bottom", color=MUTED, fontsize=8)
-        if any(line.floors for line in lines):
+        if any(line.bounds for line in lines):
             ax.text(
                 1.27,
                 -0.115,

@@ -14,16 +14,16 @@ from archrank.encoders.gnn.gcn import NeuralPredictorGCN
 from archrank.encoders.gnn.gin import GIN
 from archrank.eval.bench import compare as compare_module
 from archrank.eval.bench import growth as growth_module
-from archrank.eval.bench.against import against, plan, timed
 from archrank.eval.bench.case import Case
 from archrank.eval.bench.compare import compare
+from archrank.eval.bench.compare_command import compare_command, time_planning, timed
 from archrank.eval.bench.conventional import PygNetwork, as_data
-from archrank.eval.bench.desk import Desk
 from archrank.eval.bench.growth import _too_much, grow
-from archrank.eval.bench.made_up import random_cells, random_dags
-from archrank.eval.bench.results import Results, read, read_all
-from archrank.eval.bench.subject import prepare
+from archrank.eval.bench.prepared_case import prepare
+from archrank.eval.bench.results import SampleFile, read, read_all
+from archrank.eval.bench.server import MeasurementServer
 from archrank.eval.bench.summary import growth, ratios, spread
+from archrank.eval.bench.synthetic import random_cells, random_dags
 from archrank.eval.bench.worker import Worker
 from archrank.eval.engine.heads.layers import Head
 from archrank.eval.engine.network import Network
@@ -104,9 +104,9 @@ def test_exponents_are_those_of_the_upper_half():
 
 def test_ratios_are_formed_within_a_repeat():
     samples = [
-        {"variant": way, "repeat": k, "cpu": cpu * load}
+        {"variant": variant, "repeat": k, "cpu": cpu * load}
         for k, load in enumerate((1, 10, 3))
-        for way, cpu in (("a", 6.0), ("b", 2.0))
+        for variant, cpu in (("a", 6.0), ("b", 2.0))
     ]
     found = ratios(samples, "a", "b", "cpu")
     assert (found.median, found.low, found.high, found.count) == (3, 3, 3, 3)
@@ -128,39 +128,39 @@ def test_made_up_graphs_are_architectures(space, graphs):
 
 
 def test_a_desk_counts_what_it_measures():
-    desk = Desk()
-    ready = desk.prepare(asdict(TINY), "ensemble")
+    server = MeasurementServer()
+    ready = server.prepare(asdict(TINY), "ensemble")
     # 14 labels in batches of 7: two steps an epoch, 300 epochs.
     assert (ready["steps"], ready["per_epoch"], ready["members"]) == (600, 2, 2)
-    found = desk.train(updates=5)
+    found = server.train(updates=5)
     assert found["measured"] == 5 and found["wall"] > 0 and found["members"] == 2 and found["peak"] >= ready["idle"]
-    assert desk.predict()["measured"] == 40
-    assert 0 <= desk.python_share()["share"] < 1
-    assert desk.prepare(asdict(TINY), "torch-geometric")["apart"] < 1e-5
-    assert desk.train(updates=5)["measured"] == 5 and desk.predict()["measured"] == 20
+    assert server.predict()["measured"] == 40
+    assert 0 <= server.python_share()["share"] < 1
+    assert server.prepare(asdict(TINY), "torch-geometric")["apart"] < 1e-5
+    assert server.train(updates=5)["measured"] == 5 and server.predict()["measured"] == 20
 
 
 def test_the_floor_counts_matrix_products():
     case = Case("bag_of_ops", "digits101", budget=16, members=2)
-    desk = Desk()
-    desk.prepare(asdict(case), "ensemble")
+    server = MeasurementServer()
+    server.prepare(asdict(case), "ensemble")
     width = prepare(case).job.build(prepare(case).job.members[0]).mean.numel()
     forward = 2 * (width * 128 + 128 * 128 + 128)
-    floor = desk.floor()
-    assert floor["score_flops"] == forward
+    bound = server.roofline()
+    assert bound["score_flops"] == forward
     # Backward: gradients of all weights, and of all inputs but the features.
-    assert floor["step_flops"] == 16 * (3 * forward - 2 * width * 128)
+    assert bound["step_flops"] == 16 * (3 * forward - 2 * width * 128)
     weights = 4 * (width * 128 + 128 + 128 * 128 + 128 + 128 + 1)
-    assert weights < floor["step_bytes"] < weights + 16 * 4 * 20 * 128
-    assert 1e8 < floor["flops_s"] < 1e13 and 1e8 < floor["bytes_s"] < 1e13
+    assert weights < bound["step_bytes"] < weights + 16 * 4 * 20 * 128
+    assert 1e8 < bound["flops_s"] < 1e13 and 1e8 < bound["bytes_s"] < 1e13
 
 
 @pytest.mark.parametrize("encoder", ["gcn[dim=16]", "gin[dim=16]", "gated_gcn[dim=16]"])
 def test_a_step_of_a_graph_network_is_two_to_three_times_a_forward_pass(encoder):
-    desk = Desk()
-    desk.prepare(asdict(Case(encoder, "digits101", budget=16, members=2, recipe="common")), "ensemble")
-    floor = desk.floor()
-    assert 16 * 2 * floor["score_flops"] < floor["step_flops"] < 16 * 3.2 * floor["score_flops"]
+    server = MeasurementServer()
+    server.prepare(asdict(Case(encoder, "digits101", budget=16, members=2, recipe="common")), "ensemble")
+    bound = server.roofline()
+    assert 16 * 2 * bound["score_flops"] < bound["step_flops"] < 16 * 3.2 * bound["score_flops"]
 
 
 def test_a_worker_reports_errors_in_one_line():
@@ -176,10 +176,10 @@ class Inline:
     """A worker without a process."""
 
     def __init__(self, threads=1):
-        self.desk, self.process = Desk(threads), type("Process", (), {"is_alive": lambda self: True})()
+        self.server, self.process = MeasurementServer(threads), type("Process", (), {"is_alive": lambda self: True})()
 
     def ask(self, what, **arguments):
-        return getattr(self.desk, what)(**arguments)
+        return getattr(self.server, what)(**arguments)
 
     def __enter__(self):
         return self
@@ -192,11 +192,11 @@ class Inline:
 def measured(tmp_path, monkeypatch):
     monkeypatch.setattr(compare_module, "Worker", Inline)
     monkeypatch.setattr(growth_module, "Worker", Inline)
-    quiet = {"say": lambda text: None}
+    quiet = {"log": lambda text: None}
     compare(
         [TINY, Case("bag_of_ops", "digits101", budget=16, members=2)],
         ["ensemble", "torch-geometric"],
-        Results(tmp_path, "encoders", command="archrank x"),
+        SampleFile(tmp_path, "encoders", command="archrank x"),
         repeats=2,
         updates=2,
         **quiet,
@@ -205,7 +205,7 @@ def measured(tmp_path, monkeypatch):
         grow(
             [part],
             ["gcn[dim=8,layers=1]"],
-            lambda name: Results(tmp_path, name),
+            lambda name: SampleFile(tmp_path, name),
             benchmark="digits101",
             sizes=sizes,
             repeats=1,
@@ -219,7 +219,7 @@ def test_a_run_leaves_samples_and_a_page(measured, tmp_path):
     samples = read_all([measured])
     of = [s for s in samples if s["case"] == TINY.encoder]
     assert [(s["variant"], s["repeat"]) for s in of if s["what"] == "train"] == [
-        (way, k) for k in (0, 1) for way in ("ensemble", "torch-geometric")
+        (variant, k) for k in (0, 1) for variant in ("ensemble", "torch-geometric")
     ]
     missing = [s for s in samples if s["what"] == "missing"]
     assert [s["case"] for s in missing] == ["bag_of_ops"] and "no torch-geometric form" in missing[0]["why"]
@@ -244,15 +244,15 @@ def test_a_run_leaves_samples_and_a_page(measured, tmp_path):
 
 
 def test_measuring_a_case_again_replaces_its_samples(tmp_path):
-    results = Results(tmp_path, "encoders")
+    results = SampleFile(tmp_path, "encoders")
     for case in ("a", "b", "a"):
         results.begin(case)
         results.add("train", wall=1.0)
-        results = Results(tmp_path, "encoders")
+        results = SampleFile(tmp_path, "encoders")
     assert [s["case"] for s in read(tmp_path / "encoders.json")["samples"]] == ["b", "a"]
     (tmp_path / "encoders.json").write_text("{}")
     with pytest.raises(ArchrankError, match="is not a file of"):
-        Results(tmp_path, "encoders")
+        SampleFile(tmp_path, "encoders")
     with pytest.raises(ArchrankError, match="no results of"):
         read_all([tmp_path / "nowhere"])
 
@@ -276,15 +276,15 @@ def test_a_command_is_timed_and_a_failing_one_is_one_line():
         timed(["no-such-program"])
 
 
-def test_against_takes_turns(tmp_path, monkeypatch):
+def test_compare_command_takes_turns(tmp_path, monkeypatch):
     order = []
 
     def fake(command, variables):
         order.append(command[0])
         return {"wall": 2.0 if command[0] == "theirs" else 1.0, "cpu": 1.0, "peak": 1, "starter": 1}
 
-    monkeypatch.setattr("archrank.eval.bench.against.timed", fake)
-    against("theirs --fast", TINY, Results(tmp_path, "against"), repeats=2, say=lambda text: None)
+    monkeypatch.setattr("archrank.eval.bench.compare_command.timed", fake)
+    compare_command("theirs --fast", TINY, SampleFile(tmp_path, "against"), repeats=2, log=lambda text: None)
     assert order == [sys.executable, "theirs"] * 2
     page = write_page(read_all([tmp_path]), tmp_path)[0].read_text()
     # They train one predictor, we train two in half the time.
@@ -294,10 +294,10 @@ def test_against_takes_turns(tmp_path, monkeypatch):
 def test_the_plan_that_is_timed_has_10_000_trials(tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(
-        "archrank.eval.bench.against.timed",
+        "archrank.eval.bench.compare_command.timed",
         lambda command: asked.append(command) or {"wall": 1.5, "cpu": 1.0, "peak": 1, "starter": 1},
     )
-    plan(Results(tmp_path, "plan"), repeats=2, say=lambda text: None)
+    time_planning(SampleFile(tmp_path, "plan"), repeats=2, log=lambda text: None)
     with pytest.raises(SystemExit):
         main(asked[0][3:])
     assert "10000 trials, 0 stored" in capsys.readouterr().out
@@ -311,7 +311,7 @@ def test_the_plan_that_is_timed_has_10_000_trials(tmp_path, monkeypatch, capsys)
     [
         (["gnc"], "unknown encoder 'gnc'"),
         (["path+gp"], "trained by scikit-learn"),
-        (["gcn", "--ways", "alone"], "say --ways ensemble,alone"),
+        (["gcn", "--variants", "alone"], "write --variants ensemble,alone"),
         (["--growth", "node"], "did you mean nodes"),
         (["--growth", "all", "--sizes", "3"], "exactly one part"),
         (["--growth", "nodes", "--sizes", "3;4"], "give whole numbers"),

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from archrank.eval.bench.subject import Subject
+from archrank.eval.bench.prepared_case import PreparedCase
 from archrank.eval.engine.training import synchronize
 
 TRIES, TRY_S = 5, 0.05
@@ -20,7 +20,7 @@ COPIED = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Floor:
+class Roofline:
     """Counts for one member, and this machine's rates.
 
     step_flops: of one mean training step, forward and backward; step_bytes: its weights and the activations kept for
@@ -43,26 +43,26 @@ class Floor:
         return asdict(self)
 
 
-def floor(subject: Subject) -> Floor:
+def roofline(prepared: PreparedCase) -> Roofline:
     """Count one member's work with PyTorch's `FlopCounterMode` and measure the machine."""
-    job, member = subject.job, subject.job.members[0]
+    job, member = prepared.job, prepared.job.members[0]
     size, recipe = len(member.train), job.recipe
     first = min(recipe.batch, size)
-    mean = first if recipe.updates is not None else (size - (size % recipe.batch == 1)) / subject.job.steps_per_epoch
+    mean = first if recipe.updates is not None else (size - (size % recipe.batch == 1)) / prepared.job.steps_per_epoch
     graphs = job.graphs[torch.as_tensor(member.train[:first])]
     network = job.network(graphs[:2], member).train()
     network(graphs[:2], "embed")
     # Structure of the graphs is derived once for a space, so it is no part of a step.
     with torch.no_grad():
         network(graphs, job.task)
-    kept: dict[int, int] = {}
+    activation_bytes: dict[int, int] = {}
     alive: list[Tensor] = []
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
+            activation_bytes[storage.data_ptr()] = storage.nbytes()
             alive.append(tensor)
         return tensor
 
@@ -75,13 +75,13 @@ def floor(subject: Subject) -> Floor:
     weights = sum(p.numel() * p.element_size() for p in network.parameters())
     tensors = sum(t.numel() * t.element_size() for t in graphs.tensors().values())
     share = mean / first * (2 if recipe.consistency else 1)
-    device = subject.case.device
-    return Floor(
+    device = prepared.case.device
+    return Roofline(
         both.get_total_flops() * share,
-        weights + sum(kept.values()) * share,
+        weights + sum(activation_bytes.values()) * share,
         once.get_total_flops() / first,
         tensors / first,
-        matrix_rate(len(job.members), first * graphs.nodes, subject.dim, device),
+        matrix_rate(len(job.members), first * graphs.nodes, prepared.dim, device),
         copy_rate(device),
         mean,
     )
@@ -106,7 +106,7 @@ def _best(call: Any, device: str) -> float:
     lengthen."""
     clock = time.process_time if device == "cpu" else time.perf_counter
     call()
-    found = []
+    seconds = []
     for _ in range(TRIES):
         synchronize(device)
         start, count = clock(), 0
@@ -114,5 +114,5 @@ def _best(call: Any, device: str) -> float:
             call()
             count += 1
             synchronize(device)
-        found.append((clock() - start) / count)
-    return min(found)
+        seconds.append((clock() - start) / count)
+    return min(seconds)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.bench.clock import peak_memory
-from archrank.eval.bench.results import Results
+from archrank.eval.bench.results import SampleFile
 from archrank.eval.runners.processes import environment
 
 if TYPE_CHECKING:
@@ -53,16 +53,16 @@ def timed(command: Sequence[str], variables: Mapping[str, str] | None = None) ->
     return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": peak, "starter": peak_memory()}
 
 
-def against(
+def compare_command(
     command: str,
     case: Case,
-    results: Results,
+    results: SampleFile,
     *,
     repeats: int = 5,
     members: int = 1,
     updates: int | None = None,
     threads: int = 1,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> None:
     """Run `command` and a whole training and prediction of the case in turn.
 
@@ -76,24 +76,24 @@ def against(
         raise ArchrankError("--against: the command is empty")
     results.begin(f"{case.encoder} against {command}")
     job = json.dumps({"case": asdict(case), "updates": updates, "threads": threads})
-    ours = [sys.executable, "-m", "archrank.eval.bench.whole", job]
+    ours = [sys.executable, "-m", "archrank.eval.bench.end_to_end", job]
     results.add("ready", variant="ensemble", members=case.members, settings=asdict(case), updates=updates)
     results.add("ready", variant="other", members=members, other=command)
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     for repeat in range(repeats):
         for variant, words_of, variables in (("ensemble", ours, environment(threads)), ("other", words, limits)):
-            say(f"{repeat + 1}/{repeats} {'archrank' if variant == 'ensemble' else command}")
+            log(f"{repeat + 1}/{repeats} {'archrank' if variant == 'ensemble' else command}")
             results.add("timed", variant=variant, repeat=repeat, **timed(words_of, variables))
 
 
-def plan(results: Results, *, repeats: int = 5, say: Callable[[str], None] = print) -> None:
+def time_planning(results: SampleFile, *, repeats: int = 5, log: Callable[[str], None] = print) -> None:
     """Time `archrank plan` of 10,000 trials (5 encoders, 4 budgets, 500 seeds on the embedded benchmark), from start to
     exit."""
     words = "plan --encoders path,gcn,gin,gated_gcn,flowerformer --benchmark digits101 --budgets 20,78,156,390 --seeds 500 --store"
     results.begin("plan")
     with tempfile.TemporaryDirectory() as store:
         for repeat in range(repeats):
-            say(f"plan {repeat + 1}/{repeats}")
+            log(f"plan {repeat + 1}/{repeats}")
             results.add(
                 "timed",
                 variant="plan",

@@ -14,7 +14,7 @@ from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.eval.bench.case import Case
-from archrank.eval.bench.made_up import random_cells, random_dags
+from archrank.eval.bench.synthetic import random_cells, random_dags
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.recipes import COMMON, RECIPES
 from archrank.eval.trials.job import TrainingJob, brief_pretraining, make_job
@@ -22,7 +22,7 @@ from archrank.eval.trials.specs import parse_list
 
 
 @dataclass(eq=False)
-class Subject:
+class PreparedCase:
     """A case made ready: what trains, the rows [P] to predict, and what a reader must know.
 
     encode: for a fixed encoding, computes it for the predicted rows, which belongs to the cost of prediction.
@@ -42,7 +42,7 @@ class Subject:
         return int(spec.config.get("dim", option.default if option else 128))
 
 
-def prepare(case: Case) -> Subject:
+def prepare(case: Case) -> PreparedCase:
     """Load or make the architectures and everything else; ArchrankError if the case cannot be."""
     specs = parse_list(case.encoder, "here")
     if len(specs) != 1:
@@ -68,11 +68,11 @@ def prepare(case: Case) -> Subject:
     # A `unit` is taken from the scores themselves: what labels are does not change the cost.
     job = job.with_members([replace(member, labels=job.labels(member.labels, unit="")) for member in members])
     if spec.info.learned:
-        return Subject(case, job, rows, notes=notes)
+        return PreparedCase(case, job, rows, notes=notes)
     predicted = graphs.plain()[torch.as_tensor(rows)]
     encode = None if spec.info.pretrained else lambda: torch.as_tensor(job.encode(predicted.plain()))
     features = torch.as_tensor(job.encode(graphs)).detach().double().numpy()
-    return Subject(case, job.with_features(features), rows, encode, notes)
+    return PreparedCase(case, job.with_features(features), rows, encode, notes)
 
 
 def _architectures(case: Case) -> tuple[SearchSpace, Graphs, list[Member], Rows]:

@@ -11,19 +11,19 @@ from torch.profiler import ProfilerActivity, profile
 
 from archrank.eval.bench.case import Case
 from archrank.eval.bench.clock import Stopwatch, peak_memory
-from archrank.eval.bench.floor import floor
-from archrank.eval.bench.made_up import random_cells
-from archrank.eval.bench.runners import Engine, Runner, make_runner
-from archrank.eval.bench.subject import Subject, prepare
+from archrank.eval.bench.prepared_case import PreparedCase, prepare
+from archrank.eval.bench.roofline import roofline
+from archrank.eval.bench.runners import Engine, VariantRunner, make_runner
+from archrank.eval.bench.synthetic import random_cells
 
 
-class Desk:
+class MeasurementServer:
     """Keeps the case at hand between questions. threads: of PyTorch in this process."""
 
     def __init__(self, threads: int = 1) -> None:
         torch.set_num_threads(threads)
-        self.subject: Subject | None = None
-        self.runner: Runner | None = None
+        self.prepared: PreparedCase | None = None
+        self.runner: VariantRunner | None = None
         self.enough = 0  # steps that take about the wanted time, once tried
         self.warm = False  # whether the runner has predicted before
 
@@ -34,20 +34,20 @@ class Desk:
         first case of a process).
         `steps`: optimiser steps of the recipe in full. `apart`: see `Conventional.apart`.
         """
-        self.subject, self.runner, self.enough, self.warm = None, None, 0, False
+        self.prepared, self.runner, self.enough, self.warm = None, None, 0, False
         if variant == "torch-geometric":
             import_module("archrank.eval.bench.conventional")
         idle = peak_memory()
-        self.subject = prepare(Case(**case))
-        self.runner = make_runner(self.subject, variant)
-        recipe = self.subject.job.recipe
+        self.prepared = prepare(Case(**case))
+        self.runner = make_runner(self.prepared, variant)
+        recipe = self.prepared.job.recipe
         answer: dict[str, Any] = {
             "idle": idle,
-            "steps": self.subject.job.steps,
-            "per_epoch": self.subject.job.steps_per_epoch,
+            "steps": self.prepared.job.steps,
+            "per_epoch": self.prepared.job.steps_per_epoch,
             "recipe": recipe.name,
             "batch": recipe.batch,
-            "notes": self.subject.notes,
+            "notes": self.prepared.notes,
             "members": self.runner.members,
         }
         return answer if isinstance(self.runner, Engine) else answer | {"apart": self.runner.apart()}
@@ -58,8 +58,8 @@ class Desk:
 
         `wall` and `cpu`: seconds a step of one member.
         """
-        runner, subject = self._ready()
-        cycle = subject.job.steps_per_epoch if subject.job.recipe.updates is None else 1
+        runner, prepared = self._ready()
+        cycle = prepared.job.steps_per_epoch if prepared.job.recipe.updates is None else 1
         watch = Stopwatch()
         if updates is None:
             if not self.enough:
@@ -131,16 +131,16 @@ class Desk:
         # CPU time where a busy machine made the process wait; both are the same where it did not.
         return {"share": max(0.0, 1 - inside / wall), "inside": inside, "wall": wall, "cpu": cpu}
 
-    def floor(self) -> dict[str, Any]:
-        """See `floor.Floor`."""
-        _, subject = self._ready()
-        return floor(subject).as_dict()
+    def roofline(self) -> dict[str, Any]:
+        """See `roofline.Roofline`."""
+        _, prepared = self._ready()
+        return roofline(prepared).as_dict()
 
-    def _ready(self) -> tuple[Runner, Subject]:
-        assert self.runner is not None and self.subject is not None, "prepare comes first"
-        return self.runner, self.subject
+    def _ready(self) -> tuple[VariantRunner, PreparedCase]:
+        assert self.runner is not None and self.prepared is not None, "prepare comes first"
+        return self.runner, self.prepared
 
     def _peak(self) -> int:
-        assert self.subject is not None
-        device = self.subject.case.device
+        assert self.prepared is not None
+        device = self.prepared.case.device
         return peak_memory() if device == "cpu" else int(torch.cuda.max_memory_allocated(device))
