@@ -175,7 +175,7 @@ def _padding(s: _Subject) -> tuple[Verdict, str]:
     return "fact", "invariant" if _apart(narrow, other) < CLOSE else "depends on the padding"
 
 
-def _company(s: _Subject) -> tuple[Verdict, str]:
+def _composition(s: _Subject) -> tuple[Verdict, str]:
     alone, together = s.encode(s.graphs[:4]), s.encode(s.graphs[:64])[:4]
     apart = _apart(alone, together)
     if apart > CLOSE:
@@ -376,7 +376,7 @@ _LEARNED: dict[str, _Step] = {
     "same seed": _same_seed,
     "asked twice": _asked_twice,
     "padding": _padding,
-    "batch company": _company,
+    "batch composition": _composition,
     "node order": _relabelling,
     "gradient": _gradient,
     "ensemble": _ensemble,
@@ -388,7 +388,7 @@ _FIXED: dict[str, _Step] = {
     "output": _output,
     "asked twice": _asked_twice,
     "padding": _padding,
-    "batch company": _company,
+    "batch composition": _composition,
     "node order": _relabelling,
     "tells apart": _tells_apart,
     "cost": _fixed_cost,
@@ -398,7 +398,7 @@ NEEDS = {
     "output": frozenset([*_LEARNED, *_FIXED]),
     "weights": frozenset(["gradient", "ensemble", "overfits", "shuffled labels"]),
     "same seed": frozenset(["ensemble"]),
-    "asked twice": frozenset(["padding", "batch company", "node order", "ensemble"]),
+    "asked twice": frozenset(["padding", "batch composition", "node order", "ensemble"]),
 }
 
 

@@ -119,8 +119,8 @@ class Conventional:
                 batch = batch.to(device)
                 optimizer.zero_grad()
                 scores = self.network(batch)
-                drawn = torch.rand(1, count, count, device=device) if capped else None
-                loss = supervised(recipe, scores[None], batch.y[None], drawn)[0]
+                noise = torch.rand(1, count, count, device=device) if capped else None
+                loss = supervised(recipe, scores[None], batch.y[None], noise)[0]
                 loss.backward()
                 if recipe.clip is not None:
                     nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)

@@ -1,4 +1,4 @@
-"""What an ensemble is fed, step by step: every member's own order of its training architectures, and its own random
+"""Batches of an ensemble, step by step: every member's own order of its training architectures, and its own random
 numbers."""
 
 from __future__ import annotations
@@ -35,35 +35,35 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """Architectures as M networks see them: graphs [M, B] and random numbers, for the network (`drawn`) and for a loss
-    that draws pairs (`matches`, float [M, B, B]); None where none are taken. drawn: float [M, n] (see
+class GraphView:
+    """Architectures as M networks see them: graphs [M, B] and random numbers, for the network (`noise`) and for a loss
+    that draws pairs (`pairs`, float [M, B, B]); None where none are taken. noise: float [M, n] (see
     `Ensemble.count_noise`), or for members that are called one after the other a source each."""
 
     graphs: Graphs
-    drawn: Tensor | Sequence[Source] | None
-    matches: Tensor | None
+    noise: Tensor | Sequence[Source] | None
+    pairs: Tensor | None
 
     def tensors(self) -> list[Tensor]:
         """Every tensor, in an order that depends on nothing but which there are."""
         return [
             *self.graphs.tensors().values(),
-            *(part for part in (self.drawn, self.matches) if isinstance(part, Tensor)),
+            *(part for part in (self.noise, self.pairs) if isinstance(part, Tensor)),
         ]
 
-    def with_tensors(self, tensors: Iterator[Tensor]) -> View:
+    def with_tensors(self, tensors: Iterator[Tensor]) -> GraphView:
         """A view like this one of `tensors`, ordered as by `tensors()`."""
         graphs = self.graphs.with_tensors({name: next(tensors) for name in self.graphs.tensors()})
-        return View(graphs, *(None if part is None else next(tensors) for part in (self.drawn, self.matches)))
+        return GraphView(graphs, *(None if part is None else next(tensors) for part in (self.noise, self.pairs)))
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What M members see in one step: labels [M, B] (higher is better) of the architectures in the first view; in a
-    second one, where a recipe has a consistency loss, the same architectures in an equivalent form."""
+    """What M members train on in one step: labels [M, B] (higher is better) of the architectures in the first view; in
+    a second one, where a recipe has a consistency loss, the same architectures in an equivalent form."""
 
     labels: Tensor
-    views: tuple[View, ...]
+    views: tuple[GraphView, ...]
 
     def tensors(self) -> list[Tensor]:
         """Every tensor, the labels first."""
@@ -75,7 +75,7 @@ class Batch:
         return Batch(next(rest), tuple(view.with_tensors(rest) for view in self.views))
 
 
-class Feed:
+class BatchSampler:
     """Makes batches. spaces: graphs [N] of the space, and where a recipe has a consistency loss their equivalents.
 
     numbers: how many random numbers a network takes for a batch, by its architectures; None: as many as each member
@@ -94,7 +94,7 @@ class Feed:
         self.rows = _side_by_side(rows).to(self.device)
         self.labels = _side_by_side([member.labels for member in members]).to(self.device, self.dtype)
         self.noise = self._noise()
-        self.matched = recipe.pairs_per_item is not None or recipe.difference > 0
+        self.draws_pairs = recipe.pairs_per_item is not None or recipe.difference > 0
 
     def __call__(self, chosen: Tensor) -> Batch:
         """The batch of the training architectures at each member's `chosen` positions, int64 [M, B] on the device."""
@@ -111,12 +111,14 @@ class Feed:
     def _batch(self, chosen: Tensor, noise: Noise) -> Batch:
         rows, count = self.rows.gather(1, chosen), chosen.shape[1]
         views = (
-            View(space[rows], self._drawn(noise, count), noise.fine(count, count) if self.matched else None)
+            GraphView(
+                space[rows], self._network_noise(noise, count), noise.fine(count, count) if self.draws_pairs else None
+            )
             for space in self.spaces
         )
         return Batch(self.labels.gather(1, chosen), tuple(views))
 
-    def _drawn(self, noise: Noise, count: int) -> Tensor | Sequence[Source] | None:
+    def _network_noise(self, noise: Noise, count: int) -> Tensor | Sequence[Source] | None:
         if self.numbers is None:
             return noise.sources()
         return noise.coarse(self.numbers[count]) if self.numbers[count] else None

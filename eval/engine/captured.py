@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from archrank.datasets.errors import one_line
-from archrank.eval.engine.batching import Feed
+from archrank.eval.engine.batching import BatchSampler
 from archrank.eval.engine.packed import PackedUpdate
 from archrank.eval.engine.random_numbers import HashedNoise
 from archrank.eval.engine.update import Update
@@ -63,13 +63,13 @@ class PlainSteps:
     """Trains an update step by step, as it stands. Arguments as of `CapturedSteps`."""
 
     update: Update
-    feed: Feed
+    sampler: BatchSampler
     finite: Tensor
     notes: list[str] = field(default_factory=list)
 
     def __call__(self, chosen: Tensor, rate: float) -> None:
         """The next step, on the training architectures at `chosen` positions [M, B], at a learning rate."""
-        self.finite.logical_and_(self.update(self.feed(chosen), rate).isfinite())
+        self.finite.logical_and_(self.update(self.sampler(chosen), rate).isfinite())
 
 
 @dataclass(eq=False)
@@ -78,14 +78,14 @@ class CapturedSteps:
 
     Args:
         update: what trains.
-        feed: gives its batches; its random numbers are hashed ones, whose counters move on in a replay.
+        sampler: gives its batches; its random numbers are hashed ones, whose counters move on in a replay.
         finite: bool [M], which members' losses have all been finite.
         capture: makes a program of a step; where it fails, or what it made does something else, steps run as ever and
             `notes` say why.
     """
 
     update: PackedUpdate
-    feed: Feed
+    sampler: BatchSampler
     finite: Tensor
     capture: Callable[[Step], Step] = capture
     notes: list[str] = field(default_factory=list)
@@ -141,7 +141,7 @@ class CapturedSteps:
         return replay
 
     def _step(self, positions: Tensor) -> None:
-        loss = self.update.advance(self.feed(positions))
+        loss = self.update.advance(self.sampler(positions))
         self.finite.logical_and_(loss.isfinite())
         if self.buffers:
             held = self.update.ensemble.buffers
@@ -152,7 +152,7 @@ class CapturedSteps:
         """Every tensor that a step changes, the weights first."""
         optimizer = [value for state in self.update.optimizer.state.values() for value in state.values()]
         average = [self.update.average_row] if self.update.average is not None else []
-        noise = [self.feed.noise.state] if isinstance(self.feed.noise, HashedNoise) else []
+        noise = [self.sampler.noise.state] if isinstance(self.sampler.noise, HashedNoise) else []
         return [self.update.row.detach(), *optimizer, *average, *self.buffers.values(), *noise, self.finite]
 
     def _kept(self) -> list[Tensor]:

@@ -21,7 +21,7 @@ from torch.func import stack_module_state, vmap
 from archrank.datasets.errors import one_line
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.ensembling.noise import Counter, Source, Vector, noise
-from archrank.eval.engine.batching import View
+from archrank.eval.engine.batching import GraphView
 from archrank.eval.engine.compiled.parts import Parts
 from archrank.eval.engine.network import stateless
 from archrank.eval.engine.random_numbers import derive_seed
@@ -64,46 +64,50 @@ class Ensemble:
         self,
         graphs: Graphs,
         task: str,
-        drawn: Tensor | Sequence[Source] | None = None,
+        numbers: Tensor | Sequence[Source] | None = None,
         parameters: dict[str, Tensor] | None = None,
         buffers: dict[str, Tensor] | None = None,
     ) -> Any:
         """The network's `forward(graphs, task)` for every member: graphs with leading dimensions [M, B], results [M,
         ...].
 
-        drawn: each member's random numbers for this call, float [M, n] (see `count_noise`) or a source each.
+        numbers: each member's random numbers for this call, float [M, n] (see `count_noise`) or a source each.
         parameters, buffers: in place of the ensemble's own. NotVmapped if `vmap` refuses this batch in training; in
         evaluation mode the members are sequential from then on.
         """
         if self.fallback is None:
             try:
-                return self._vmapped(graphs, task, drawn, parameters, buffers)
+                return self._vmapped(graphs, task, numbers, parameters, buffers)
             except Exception as error:  # whatever vmap objects to
                 if self.skeleton.training:
                     raise NotVmapped(one_line(error, 160)) from error
                 self.separate(one_line(error, 160))
         sources: Sequence[Source | None] = (
-            [None] * self.size if drawn is None else list(map(Vector, drawn)) if isinstance(drawn, Tensor) else drawn
+            [None] * self.size
+            if numbers is None
+            else list(map(Vector, numbers))
+            if isinstance(numbers, Tensor)
+            else numbers
         )
 
-        def one(network: nn.Module, m: int) -> Any:
+        def called(network: nn.Module, m: int) -> Any:
             with noise(source) if (source := sources[m]) is not None else nullcontext():
                 return network(
                     graphs.with_tensors({name: tensor[m] for name, tensor in graphs.tensors().items()}), task
                 )
 
-        result = self._each(one, parameters)
+        result = self._each(called, parameters)
         self._collect_buffers()
         return result
 
     def compare(self, first: Tensor, second: Tensor, parameters: dict[str, Tensor] | None = None) -> Tensor:
         """Log-odds [M, B, C] that embeddings first [M, B, dim] beat second [M, C, dim]."""
 
-        def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], a: Tensor, b: Tensor) -> Any:
+        def called(weights: dict[str, Tensor], buffers: dict[str, Tensor], a: Tensor, b: Tensor) -> Any:
             return stateless(self.skeleton, weights, buffers, a, task="compare", other=b)[0]
 
         if self.fallback is None:
-            compared: Tensor = vmap(one, randomness="error")(
+            compared: Tensor = vmap(called, randomness="error")(
                 self.parameters if parameters is None else parameters, self.buffers, first, second
             )
             return compared
@@ -141,7 +145,7 @@ class Ensemble:
         self,
         graphs: Graphs,
         task: str,
-        drawn: Tensor | Sequence[Source] | None,
+        numbers: Tensor | Sequence[Source] | None,
         parameters: dict[str, Tensor] | None,
         buffers: dict[str, Tensor] | None,
     ) -> Any:
@@ -149,31 +153,31 @@ class Ensemble:
             self.parameters if parameters is None else parameters,
             self.buffers if buffers is None else buffers,
         )
-        drawn = drawn if isinstance(drawn, Tensor) else torch.empty(self.size, 0, device=self.device)
+        numbers = numbers if isinstance(numbers, Tensor) else torch.empty(self.size, 0, device=self.device)
 
-        def one(
-            weights: dict[str, Tensor], buffers: dict[str, Tensor], batch: dict[str, Tensor], numbers: Tensor
+        def called(
+            weights: dict[str, Tensor], buffers: dict[str, Tensor], batch: dict[str, Tensor], own_numbers: Tensor
         ) -> Any:
-            with noise(Vector(numbers)):
+            with noise(Vector(own_numbers)):
                 return stateless(self.skeleton, weights, buffers, graphs.with_tensors(batch), task=task)
 
         with self.parts.running(self.skeleton.training) if self.parts else nullcontext():
-            result, after = vmap(one, randomness="error")(stacked, buffers, graphs.tensors(), drawn)
+            result, after = vmap(called, randomness="error")(stacked, buffers, graphs.tensors(), numbers)
         buffers.update((name, tensor.detach().contiguous()) for name, tensor in after.items())
         return result
 
-    def _each(self, one: Callable[[nn.Module, int], Any], parameters: dict[str, Tensor] | None) -> Any:
-        """What `one` makes of every member's network and number: [M, ...]."""
+    def _each(self, function: Callable[[nn.Module, int], Any], parameters: dict[str, Tensor] | None) -> Any:
+        """What `function` makes of every member's network and number: [M, ...]."""
         if parameters is not None:
             self._lend(parameters)
-        found = []
+        results = []
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
             for m, (network, seeds) in enumerate(zip(self.networks, self.seeds)):
                 torch.manual_seed(seeds.random_raw() >> 1)
-                found.append(one(network, m))
+                results.append(function(network, m))
         if parameters is not None:
             self._lend(self.parameters)
-        return _stack(found)
+        return _stack(results)
 
     def _collect_buffers(self) -> None:
         """Stack the networks' buffers; what a network put in place of one no longer belongs to the step that computed
@@ -206,7 +210,7 @@ class Ensemble:
             stateless(self.skeleton, weights, buffers, graphs, task=task)
         return counter.taken
 
-    def compile(self, views: Sequence[View], task: str) -> str:
+    def compile(self, views: Sequence[GraphView], task: str) -> str:
         """Run layers as compiled programs in training from now on, where that is possible; returns what became of it,
         in one line.
 
@@ -224,14 +228,14 @@ class Ensemble:
             return f"not compiled: {error}"
         return f"compiled: {self.parts}"
 
-    def refusal(self, views: Sequence[View], task: str) -> str | None:
+    def refusal(self, views: Sequence[GraphView], task: str) -> str | None:
         """Why `vmap` cannot take these views: a forward and backward pass for each in training mode, then a forward
         pass as predictions are made. None if it can; nothing is kept."""
-        kept = {name: tensor.clone() for name, tensor in self.buffers.items()}
+        buffers = {name: tensor.clone() for name, tensor in self.buffers.items()}
         training = self.skeleton.training
         try:
             for view in views if training else ():
-                out = self._vmapped(view.graphs, task, view.drawn, None, None)
+                out = self._vmapped(view.graphs, task, view.noise, None, None)
                 (out[0] if isinstance(out, tuple) else out).sum().backward()
             self.train(False)
             with torch.no_grad():
@@ -242,7 +246,7 @@ class Ensemble:
             return one_line(error, 160)
         finally:
             self.train(training)
-            self.buffers = kept
+            self.buffers = buffers
             for parameter in self.parameters.values():
                 parameter.grad = None
         return None
@@ -254,8 +258,8 @@ def _alike(named: Any) -> Any:
         yield row[0][0], *(tensor for _, tensor in row)
 
 
-def _stack(found: Sequence[Any]) -> Any:
+def _stack(results: Sequence[Any]) -> Any:
     """The members' results, tensors or tuples and dicts of them, as one [M, ...]."""
-    if isinstance(found[0], dict):
-        return {name: _stack([one[name] for one in found]) for name in found[0]}
-    return tuple(map(_stack, zip(*found))) if isinstance(found[0], tuple) else torch.stack(list(found))
+    if isinstance(results[0], dict):
+        return {name: _stack([result[name] for result in results]) for name in results[0]}
+    return tuple(map(_stack, zip(*results))) if isinstance(results[0], tuple) else torch.stack(list(results))

@@ -11,19 +11,19 @@ from archrank.eval.engine.losses.pairwise import pair_mask
 from archrank.eval.engine.recipes import Recipe
 
 
-def supervised(recipe: Recipe, scores: Tensor, labels: Tensor, drawn: Tensor | None = None) -> Tensor:
+def supervised(recipe: Recipe, scores: Tensor, labels: Tensor, noise: Tensor | None = None) -> Tensor:
     """The recipe's loss [M] of scores [M, B] against labels [M, B].
 
-    drawn: uniform numbers [M, B, B], needed where the recipe caps the pairs; the first column of each row orders the
-    matches of `difference`.
+    noise: uniform numbers [M, B, B], needed where the recipe caps the pairs; the first column of each row orders the
+    pairs of `difference`.
     """
     chosen, options = LOSSES[recipe.loss], _options(recipe)
     if chosen.over == "odds":
         raise ValueError(f"loss '{recipe.loss}' is not a loss of scores")
-    pairs = [pair_mask(labels, recipe.pairs_per_item, drawn, chosen.ties)] if chosen.over == "pairs" else []
+    pairs = [pair_mask(labels, recipe.pairs_per_item, noise, chosen.ties)] if chosen.over == "pairs" else []
     loss = chosen(scores, labels, *pairs, **options)
-    if recipe.difference and drawn is not None:
-        order = drawn[..., 0].argsort(-1)
+    if recipe.difference and noise is not None:
+        order = noise[..., 0].argsort(-1)
         gap = (scores - scores.gather(-1, order)) - (labels - labels.gather(-1, order))
         loss = loss + recipe.difference * gap.abs().mean(-1)
     return loss

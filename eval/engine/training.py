@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
-from archrank.eval.engine.batching import Feed, Member, positions, sizes, steps, steps_per_epoch
+from archrank.eval.engine.batching import BatchSampler, Member, positions, sizes, steps, steps_per_epoch
 from archrank.eval.engine.captured import CapturedSteps, PlainSteps, captures
 from archrank.eval.engine.compiled.step import compiled_update
 from archrank.eval.engine.ensemble import Ensemble, NotVmapped
@@ -183,8 +183,8 @@ def fit(
     ensemble = prepared()
     sequential, notes = (None if one_program else ASKED), []
     if not verified:
-        found = verify(lambda seed: make(replace(members[0], seed=seed)), spaces, members[0], recipe, task)
-        sequential, notes = sequential or found.sequential, found.notes
+        findings = verify(lambda seed: make(replace(members[0], seed=seed)), spaces, members[0], recipe, task)
+        sequential, notes = sequential or findings.sequential, findings.notes
     counts = sizes(len(members[0].train), recipe)
     numbers = None
     if sequential is None:
@@ -192,8 +192,8 @@ def fit(
             count: ensemble.count_noise(graphs[torch.as_tensor(members[0].train[:count], device=device)], task)
             for count in counts
         }
-        feed = Feed(members, spaces, recipe, numbers)
-        samples = [feed.sample(count) for count in counts]
+        sampler = BatchSampler(members, spaces, recipe, numbers)
+        samples = [sampler.sample(count) for count in counts]
         sequential = ensemble.refusal([sample.views[0] for sample in samples], task)
         if compiled and not verified and sequential is None:
             update, _ = compiled_update(prepared(), recipe, task, samples)
@@ -222,12 +222,12 @@ def _fitted(
     """The ensemble trained: vmapped with so many random `numbers` for each size of batch, or for a reason
     `sequential`."""
     size, device, notes = len(members[0].train), ensemble.device, [*notes]
-    feed = Feed(members, spaces, recipe, None if sequential else numbers)
+    sampler = BatchSampler(members, spaces, recipe, None if sequential else numbers)
     if sequential:
         ensemble.separate(sequential)
         notes += [f"trained sequentially: {sequential}"] if sequential != ASKED else []
     if compiled and not sequential:
-        update, note = compiled_update(ensemble, recipe, task, [feed.sample(count) for count in sizes(size, recipe)])
+        update, note = compiled_update(ensemble, recipe, task, [sampler.sample(count) for count in sizes(size, recipe)])
         notes.append(note)
     elif device.type == "cpu" or sequential:
         update = Update(ensemble, recipe, task)
@@ -235,9 +235,9 @@ def _fitted(
         update = PackedUpdate(ensemble, recipe, task)
     total, per_epoch = steps(size, recipe), steps_per_epoch(size, recipe)
     finite = torch.ones(len(members), dtype=torch.bool, device=device)
-    advance: CapturedSteps | PlainSteps = PlainSteps(update, feed, finite)
+    advance: CapturedSteps | PlainSteps = PlainSteps(update, sampler, finite)
     if type(update) is PackedUpdate and captures(device):
-        advance = CapturedSteps(update, feed, finite)
+        advance = CapturedSteps(update, sampler, finite)
     synchronize(device)
     start = time.perf_counter()
     for step, chosen in enumerate(positions(members, recipe, device)):

@@ -24,14 +24,14 @@ def losses(
 ) -> Tensor:
     """The loss [M] of every member. weights, buffers: in place of the ensemble's own; running statistics in the buffers
     move on."""
-    found = [ensemble.call(view.graphs, task, view.drawn, weights, buffers) for view in batch.views]
-    out, extra = found[0]
+    results = [ensemble.call(view.graphs, task, view.noise, weights, buffers) for view in batch.views]
+    out, extra = results[0]
     if task == "pairs":
         return compared(recipe, out, batch.labels) + extra
     loss = torch.stack(
-        [supervised(recipe, scores, batch.labels, view.matches) for (scores, _), view in zip(found, batch.views)]
+        [supervised(recipe, scores, batch.labels, view.pairs) for (scores, _), view in zip(results, batch.views)]
     ).mean(0)
-    for scores, _ in found[1:]:
+    for scores, _ in results[1:]:
         loss = loss + recipe.consistency * (out - scores).abs().mean(-1)
     return loss + extra
 

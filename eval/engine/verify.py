@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
-from archrank.eval.engine.batching import Batch, Feed, Member, sizes
+from archrank.eval.engine.batching import Batch, BatchSampler, Member, sizes
 from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import Recipe
@@ -46,7 +46,8 @@ class Findings:
 def verify(make: Make, spaces: list[Graphs], member: Member, recipe: Recipe, task: str) -> Findings:
     """Look at an encoder before it trains.
 
-    make: a new predictor (encoder and head) by its seed. spaces: as `Feed` takes them, with what the encoder derives.
+    make: a new predictor (encoder and head) by its seed. spaces: as `BatchSampler` takes them, with what the encoder
+    derives.
     task: `score` or `pairs`. ArchrankError if it has weights that nothing trains.
     """
     with torch.random.fork_rng(devices=[]):
@@ -112,17 +113,17 @@ def _sequential(make: Make, spaces: list[Graphs], member: Member, recipe: Recipe
     ensemble = Ensemble([make(one.seed) for one in pair], spaces[0].device).train()
     count = sizes(len(member.train), recipe)[0]
     numbers = ensemble.count_noise(spaces[0][torch.as_tensor(member.train[:count], device=spaces[0].device)], task)
-    feed = Feed(pair, spaces, recipe, {count: numbers})
-    if (refused := ensemble.refusal([feed.sample(count).views[0]], task)) is not None:
+    sampler = BatchSampler(pair, spaces, recipe, {count: numbers})
+    if (refused := ensemble.refusal([sampler.sample(count).views[0]], task)) is not None:
         return refused
     start = {name: tensor.clone() for name, tensor in ensemble.buffers.items()}
-    together = _step(ensemble, recipe, task, feed.sample(count))
+    together = _step(ensemble, recipe, task, sampler.sample(count))
     held = []
     alone = []
     for _ in range(2):
         ensemble.buffers = {name: tensor.clone() for name, tensor in start.items()}
         ensemble.separate("compared")
-        alone.append(_step(ensemble, recipe, task, feed.sample(count)))
+        alone.append(_step(ensemble, recipe, task, sampler.sample(count)))
         held.append(dict(_plain_values(ensemble.skeleton)))
     changed = [name for name, value in held[0].items() if held[1].get(name) != value]
     if changed or _apart(*alone) > REPEATED:
@@ -194,7 +195,9 @@ def _place(network: nn.Module, weight: Tensor) -> str:
     """The attribute through which a weight is reached, as its author wrote it."""
     for module in network.modules():
         for name, value in vars(module).items():
-            if name not in ("_parameters", "_buffers", "_modules") and any(one is weight for one in _held(value)):
+            if name not in ("_parameters", "_buffers", "_modules") and any(
+                weight_held is weight for weight_held in _held(value)
+            ):
                 return f"self.{name} of {type(module).__name__}, a {type(value).__name__},"
     return f"the encoder's forward pass (with a tensor {list(weight.shape)} from outside the module)"
 

@@ -88,7 +88,7 @@ def test_strided_skips_of_a_reduction_cell_stay():
         assert kept.tolist() == [2 + 3 * (n // 2) + n % 2 for n in strided]
 
 
-def test_key_ignores_order_padding_and_company():
+def test_key_ignores_order_padding_and_composition():
     space = spaces.nasbench101()
     graphs = spaces.random_graphs(space, 60, 0)
     again = spaces.shuffled(graphs, 1).pad(9)

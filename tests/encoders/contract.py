@@ -10,7 +10,7 @@ from archrank.datasets.graphs import Graphs
 from tests.encoders import spaces
 
 
-def check_padding_and_company(model: nn.Module, graphs: Graphs) -> None:
+def check_padding_and_composition(model: nn.Module, graphs: Graphs) -> None:
     """Neither more padding nor the rest of the batch changes an embedding."""
     model = model.double().eval()
     whole = model(graphs)

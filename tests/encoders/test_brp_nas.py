@@ -101,8 +101,8 @@ def test_contract(kind):
     def make(**options):
         return kind(NB101, dim=8, layers=2, **options)
 
-    contract.check_padding_and_company(make(), graphs)
-    contract.check_padding_and_company(make(faithful=True), graphs)
+    contract.check_padding_and_composition(make(), graphs)
+    contract.check_padding_and_composition(make(faithful=True), graphs)
     contract.check_relabelling(make(), graphs)
     # `better` is reached through `compare`, not through the embedding.
     contract.check_ensemble(make, graphs, unused=("better",))

@@ -67,7 +67,7 @@ def bad(folder, body):
         ("return (self.embed(graphs.ops)).mean(-2)", "padding"),
         (
             "x = self.embed(graphs.ops).mul(graphs.mask.unsqueeze(-1)).sum(-2); return x - x.mean(0, keepdim=True)",
-            "batch company",
+            "batch composition",
         ),
         ("return self.embed(graphs.ops).mul(graphs.mask.unsqueeze(-1)).sum(-2) + torch.rand(1)", "asked twice"),
         ("return self.embed(graphs.ops).mul(graphs.mask.unsqueeze(-1)).sum(-2) * 0 + 1.0", "overfits"),

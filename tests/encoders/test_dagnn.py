@@ -67,7 +67,7 @@ def test_contract():
     def make():
         return DAGNN(NB101, dim=8)
 
-    contract.check_padding_and_company(make(), graphs)
+    contract.check_padding_and_composition(make(), graphs)
     contract.check_relabelling(make(), graphs)
     contract.check_ensemble(make, graphs)
     space, pair, _ = spaces.darts(4, 0)
@@ -81,7 +81,7 @@ def test_faithful_sees_the_order_of_nodes():
     torch.manual_seed(0)
     model = DAGNN(NB101, dim=8, faithful=True).double()
     assert not torch.allclose(model(graphs), model(spaces.shuffled(graphs, 1)), atol=1e-4)
-    contract.check_padding_and_company(model, graphs)
+    contract.check_padding_and_composition(model, graphs)
 
 
 @pytest.mark.parametrize("space", [NB101, spaces.nasbench201()])

@@ -8,7 +8,7 @@ from archrank.encoders.gates.flan import FLAN
 from archrank.encoders.gates.flow import GatedAttention, MeanOf, NodeFlow
 from tests.encoders import golden as g
 from tests.encoders import spaces
-from tests.encoders.contract import check_ensemble, check_padding_and_company, check_relabelling
+from tests.encoders.contract import check_ensemble, check_padding_and_composition, check_relabelling
 from tests.encoders.test_gates import fill_flow, fill_sequence
 
 SIZE = {"op_dim": 3, "node_dim": 4, "hidden": 5, "dim": 6, "layers": 2}
@@ -118,12 +118,12 @@ def test_published_size(layer, back_dense, published):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_padding_company_and_order_do_not_matter(layer):
+def test_padding_composition_and_order_do_not_matter(layer):
     cell = spaces.nasbench101()
     for space, graphs in ((cell, spaces.random_graphs(cell, 6, 0)), spaces.darts(5, 0)[:2]):
         for faithful in (False, True):
             model = FLAN(space, **SIZE, layer=layer, faithful=faithful)
-            check_padding_and_company(model, graphs)
+            check_padding_and_composition(model, graphs)
             check_relabelling(model, graphs)
             assert model(graphs).shape == (len(graphs), 6)
 

@@ -57,7 +57,7 @@ def test_contract(directed):
     def make():
         return GatedGCN(NB101, dim=8, layers=2, directed=directed)
 
-    contract.check_padding_and_company(make(), graphs)
+    contract.check_padding_and_composition(make(), graphs)
     contract.check_relabelling(make(), graphs)
     # The last layer's edge states reach no output; its edge norm is never used after them.
     contract.check_ensemble(make, graphs, unused=("layers.1.norm_edge",))
@@ -96,7 +96,7 @@ def test_slots_and_lists_are_equal(directed):
         listed.slots = None
         return listed
 
-    contract.check_padding_and_company(make(), graphs)
+    contract.check_padding_and_composition(make(), graphs)
     contract.check_ensemble(make, graphs, unused=("layers.1.norm_edge",))
 
 

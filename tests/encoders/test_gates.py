@@ -9,7 +9,7 @@ from archrank.encoders.gates.gates import GATES
 from archrank.encoders.gates.ta_gates import TAGATES
 from tests.encoders import golden as g
 from tests.encoders import spaces
-from tests.encoders.contract import check_ensemble, check_padding_and_company, check_relabelling
+from tests.encoders.contract import check_ensemble, check_padding_and_composition, check_relabelling
 
 SIZE = {"op_dim": 3, "node_dim": 4, "hidden": 5, "dim": 6, "layers": 2}
 N4 = [4, 2, 3, 1, 5, 4]
@@ -112,10 +112,10 @@ def test_published_size(make, space, config, beyond, published):
 
 
 @pytest.mark.parametrize("make", [GATES, TAGATES])
-def test_padding_company_and_order_do_not_matter(make):
+def test_padding_composition_and_order_do_not_matter(make):
     for space, graphs in ((FREE[0], spaces.random_graphs(FREE[0], 6, 0)), spaces.darts(5, 0)[:2]):
         for faithful in (False, True):
-            check_padding_and_company(make(space, **SIZE, faithful=faithful), graphs)
+            check_padding_and_composition(make(space, **SIZE, faithful=faithful), graphs)
             check_relabelling(make(space, **SIZE, faithful=faithful), graphs)
         assert make(space, **SIZE)(graphs).shape == (len(graphs), 6 * space.cells)
 

@@ -47,7 +47,7 @@ def test_contract():
     def make():
         return NeuralPredictorGCN(spaces.nasbench101(), dim=8, layers=2)
 
-    contract.check_padding_and_company(make(), graphs)
+    contract.check_padding_and_composition(make(), graphs)
     contract.check_relabelling(make(), graphs)
     contract.check_ensemble(make, graphs)
     space, pair, _ = spaces.darts(4, 0)

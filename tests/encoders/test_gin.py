@@ -45,7 +45,7 @@ def test_contract(options):
     def make():
         return GIN(NB101, dim=8, layers=2, **options)
 
-    contract.check_padding_and_company(make(), graphs)
+    contract.check_padding_and_composition(make(), graphs)
     contract.check_relabelling(make(), graphs)
     contract.check_ensemble(make, graphs)
     space, pair, _ = spaces.darts(4, 0)

@@ -5,7 +5,7 @@ from archrank.encoders.transformers.graph_gps import GraphGPS
 from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import golden as g
 from tests.encoders import spaces
-from tests.encoders.contract import check_ensemble, check_padding_and_company, check_relabelling
+from tests.encoders.contract import check_ensemble, check_padding_and_composition, check_relabelling
 
 SMALL = {"dim": 8, "layers": 2, "heads": 2}
 
@@ -67,7 +67,7 @@ def test_padding_batch_and_order_do_not_matter():
     for directed in (False, True):
         torch.manual_seed(1)
         model = GraphGPS(space, **SMALL, directed=directed)
-        check_padding_and_company(model, graphs)
+        check_padding_and_composition(model, graphs)
         check_relabelling(model, graphs)
 
 

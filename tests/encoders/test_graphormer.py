@@ -6,7 +6,7 @@ from archrank.encoders.transformers.graphormer import Graphormer
 from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import golden as g
 from tests.encoders import spaces
-from tests.encoders.contract import check_ensemble, check_padding_and_company, check_relabelling
+from tests.encoders.contract import check_ensemble, check_padding_and_composition, check_relabelling
 
 SMALL = {"dim": 8, "layers": 2, "heads": 2, "distances": 6, "degrees": 8}
 
@@ -79,7 +79,7 @@ def test_published_form_can_be_made_and_trained():
 def test_padding_batch_and_order_do_not_matter(readout):
     space, graphs = spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 8, 0)
     model = Graphormer(space, **SMALL, readout=readout)
-    check_padding_and_company(model, graphs)
+    check_padding_and_composition(model, graphs)
     check_relabelling(model, graphs)
 
 

@@ -41,7 +41,7 @@ def test_contract():
     def make():
         return GRUGNN(NB101, dim=8, hidden=8)
 
-    contract.check_padding_and_company(make(), graphs)
+    contract.check_padding_and_composition(make(), graphs)
     contract.check_relabelling(make(), graphs)
     contract.check_ensemble(make, graphs)
     space, pair, _ = spaces.darts(4, 0)

@@ -27,10 +27,10 @@ def precision(request):
 def test_a_member_trains_to_the_same_predictor_alone(cells, name, precision):
     job = make_job(parse(name)[0], SHORT, cells.space, cells.graphs)
 
-    def trained(company):
-        return [outcome.predictions for outcome in job.with_members(company).train()]
+    def trained(ensemble_members):
+        return [outcome.predictions for outcome in job.with_members(ensemble_members).train()]
 
-    company = members(cells, 3)
-    together, alone = trained(company), trained(company[1:2])[0]
+    ensemble_members = members(cells, 3)
+    together, alone = trained(ensemble_members), trained(ensemble_members[1:2])[0]
     assert np.abs(together[1] - alone).max() <= CLOSE[precision] * np.abs(alone).max()
     assert np.abs(together[1] - together[0]).max() > 0.05 * np.abs(alone).max()

@@ -11,7 +11,7 @@ from archrank.encoders.transformers.nar_former_v2 import NarFormerV2, attribute_
 from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import golden as g
 from tests.encoders import spaces
-from tests.encoders.contract import check_ensemble, check_padding_and_company
+from tests.encoders.contract import check_ensemble, check_padding_and_composition
 
 
 def fill_flat(tensor, code):
@@ -82,16 +82,16 @@ def test_whole_networks():
     attrs = torch.arange(graphs.ops.numel() * 2).reshape(*graphs.ops.shape, 2).float() * graphs.mask.unsqueeze(-1)
     graphs = replace(graphs, attrs=attrs, _derived={})
     small = {"dim": 16, "layers": 2, "form": "network"}
-    check_padding_and_company(NarFormerV2(space, **small), graphs)
+    check_padding_and_composition(NarFormerV2(space, **small), graphs)
     check_ensemble(lambda: NarFormerV2(space, **small), graphs)
     model = NarFormerV2(space, **small)
     assert not torch.allclose(model(graphs), model(replace(graphs, attrs=attrs + 1, _derived={})))
 
 
-def test_padding_and_company_do_not_matter_and_edges_count():
+def test_padding_and_composition_do_not_matter_and_edges_count():
     cell = spaces.nasbench101()
     for space, graphs in ((cell, spaces.random_graphs(cell, 6, 0)), spaces.darts(5, 0)[:2]):
-        check_padding_and_company(NarFormerV2(space, dim=16, layers=2), graphs)
+        check_padding_and_composition(NarFormerV2(space, dim=16, layers=2), graphs)
     model = NarFormerV2(g.space(5), dim=16, layers=2).double().eval()
     found = [model(g.graphs((g.C5[0], edges))) for edges in (g.C5_EDGES, g.C5_EDGES[:-1])]
     assert not torch.allclose(*found, atol=1e-4)

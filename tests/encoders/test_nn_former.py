@@ -5,7 +5,7 @@ from archrank.encoders.transformers.nn_former import NNFormer
 from archrank.eval.engine.recipes import make_recipe
 from tests.encoders import golden as g
 from tests.encoders import spaces
-from tests.encoders.contract import check_ensemble, check_padding_and_company, check_relabelling
+from tests.encoders.contract import check_ensemble, check_padding_and_composition, check_relabelling
 
 SMALL = {"dim": 8, "layers": 2, "hidden": 16, "columns": 6}
 
@@ -77,7 +77,7 @@ def test_padding_batch_and_order_do_not_matter():
     space, graphs = spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 8, 0)
     for options in ({}, {"sibling_mask": "released", "readout": "mean"}):
         model = NNFormer(space, **SMALL, **options)
-        check_padding_and_company(model, graphs)
+        check_padding_and_composition(model, graphs)
         check_relabelling(model, graphs)
 
 

@@ -7,7 +7,7 @@ from archrank.encoders.layers.canonical_order import canonical_places
 from archrank.encoders.transformers.pace import Pace, sinusoids
 from tests.encoders import golden as g
 from tests.encoders import spaces
-from tests.encoders.contract import check_ensemble, check_padding_and_company, check_relabelling
+from tests.encoders.contract import check_ensemble, check_padding_and_composition, check_relabelling
 
 SMALL = {"dim": 8, "layers": 2, "heads": 2, "hidden": 16}
 LAST = [-0.2177356901, -0.6347532439, -1.238222812, -1.057349539, 0.269005827, 1.697211229, 1.506089463, 0.08539976484]
@@ -102,11 +102,11 @@ def test_places_follow_generations_and_relabelled_graphs_agree():
     assert edges[0] == edges[1]
 
 
-def test_order_of_nodes_padding_and_company_do_not_matter():
+def test_order_of_nodes_padding_and_composition_do_not_matter():
     cell, (two, pairs) = spaces.nasbench101(), spaces.darts(5, 0)[:2]
     check_relabelling(Pace(cell, **SMALL), spaces.random_graphs(cell, 40, 1))
     for space, graphs in ((cell, spaces.random_graphs(cell, 6, 0)), (two, pairs)):
-        check_padding_and_company(Pace(space, **SMALL), graphs)
+        check_padding_and_composition(Pace(space, **SMALL), graphs)
     assert Pace(two, **SMALL)(pairs).shape == (len(pairs), 16)
 
 

@@ -46,7 +46,7 @@ class Counted(PlainSteps):
         type(self).last = sum((self.launches.count - count).values()), self.launches.faults - faults
 
 
-def step(spec, cells, company=2, **fields):
+def step(spec, cells, size=2, **fields):
     """Launches and faults of the second step of so many members' training."""
     spec = parse(spec)[0]
     encoder = spec.info.load()
@@ -64,7 +64,7 @@ def step(spec, cells, company=2, **fields):
         trained = fit(
             lambda member, probe: encoder(cells.space, **config),
             graphs,
-            members(cells, company),
+            members(cells, size),
             recipe,
             device="meta",
             twins=twins,

@@ -131,10 +131,10 @@ def without_dropout(model):
 
 @pytest.mark.parametrize("kind", [Stateful, StubbornStateful])
 def test_a_buffer_that_is_replaced_moves_on_as_in_a_plain_loop(cells, kind):
-    company, still = members(cells, 2), SHORT.model_copy(update={"lr": 0.0, "weight_decay": 0.0})
-    trained = fit(lambda m, p: without_dropout(kind(cells.space)), cells.graphs, company, still)
+    ensemble_members, still = members(cells, 2), SHORT.model_copy(update={"lr": 0.0, "weight_decay": 0.0})
+    trained = fit(lambda m, p: without_dropout(kind(cells.space)), cells.graphs, ensemble_members, still)
     assert bool(trained.notes) == (kind is StubbornStateful)
-    for m, member in enumerate(company):
+    for m, member in enumerate(ensemble_members):
         state = {
             name.removeprefix("encoder."): tensor[m]
             for name, tensor in (trained.ensemble.parameters | trained.ensemble.buffers).items()
@@ -154,8 +154,8 @@ def test_a_comparison_that_looks_at_its_data_trains_and_predicts_in_a_loop(cells
             return (first - second).sum(-1)
 
     looped, alone = (
-        train(lambda m, p: Relation(cells.space), cells.graphs, company, SHORT, pairs=True)
-        for company in (members(cells, 2), members(cells, 2)[1:])
+        train(lambda m, p: Relation(cells.space), cells.graphs, ensemble_members, SHORT, pairs=True)
+        for ensemble_members in (members(cells, 2), members(cells, 2)[1:])
     )
     assert "trained sequentially" in looped[0].notes[0] and np.allclose(
         looped[1].predictions, alone[0].predictions, rtol=1e-4

@@ -131,10 +131,10 @@ def test_the_reference_takes_the_loss_of_its_formula(cells):
 @pytest.mark.parametrize("name", RECIPES)
 def test_members_train_as_a_plain_loop_trains_each(cells, name):
     recipe, twins = RECIPES[name], cells.graphs[torch.arange(len(cells)).roll(1)]
-    company = [Member(m.seed, m.train, m.labels, m.test, m.test[:5]) for m in members(cells, 2)]
-    given = (lambda member, probe: Normed(cells.space), cells.graphs, company, recipe)
+    ensemble_members = [Member(m.seed, m.train, m.labels, m.test, m.test[:5]) for m in members(cells, 2)]
+    given = (lambda member, probe: Normed(cells.space), cells.graphs, ensemble_members, recipe)
     ensemble, outcomes = fit(*given, twins=twins).ensemble, train(*given, twins=twins)
-    for m, member in enumerate(company):
+    for m, member in enumerate(ensemble_members):
         last, predictor = train_plainly(lambda: Normed(cells.space), cells.graphs, member, recipe, twins=twins)
         for key, tensor in last.state_dict().items():
             torch.testing.assert_close(
@@ -153,9 +153,11 @@ def test_members_train_as_a_plain_loop_trains_each(cells, name):
 
 def test_members_train_on_pairs_as_a_plain_loop_trains_each(cells):
     recipe = SHORT.model_copy(update={"loss": "relation"})
-    company = members(cells, 2)
-    ensemble = fit(lambda member, probe: Rated(cells.space), cells.graphs, company, recipe, pairs=True).ensemble
-    for m, member in enumerate(company):
+    ensemble_members = members(cells, 2)
+    ensemble = fit(
+        lambda member, probe: Rated(cells.space), cells.graphs, ensemble_members, recipe, pairs=True
+    ).ensemble
+    for m, member in enumerate(ensemble_members):
         last, _ = train_plainly(lambda: Rated(cells.space), cells.graphs, member, recipe, pairs=True)
         torch.testing.assert_close(
             ensemble.parameters["encoder.worth.weight"][m], last.encoder.worth.weight, rtol=1e-8, atol=1e-10
@@ -163,12 +165,12 @@ def test_members_train_on_pairs_as_a_plain_loop_trains_each(cells):
 
 
 def test_a_member_counts_wins_over_its_own_test_architectures_alone(cells):
-    company = [
+    ensemble_members = [
         Member(m.seed, m.train, m.labels, m.test[:size], m.test[:size])
         for m, size in zip(members(cells, 3), (16, 5, 11))
     ]
     recipe = SHORT.model_copy(update={"loss": "relation"})
-    for outcome in train(lambda member, probe: Rated(cells.space), cells.graphs, company, recipe, pairs=True):
+    for outcome in train(lambda member, probe: Rated(cells.space), cells.graphs, ensemble_members, recipe, pairs=True):
         worth = outcome.encodings.astype(float)
         assert np.allclose(outcome.predictions, (1 / (1 + np.exp(worth.T - worth))).sum(1), rtol=1e-5)
 

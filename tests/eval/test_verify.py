@@ -148,8 +148,8 @@ KINDS = {
 def test_a_member_equals_itself_alone_whatever_it_keeps(cells, kind):
     recipe = SHORT.model_copy(update={"updates": None, "epochs": 2})  # batches of 8 and 4
 
-    def trained(company):
-        return train(lambda m, p: kind(cells.space), cells.graphs, company, recipe, verified=False)
+    def trained(ensemble_members):
+        return train(lambda m, p: kind(cells.space), cells.graphs, ensemble_members, recipe, verified=False)
 
     together, alone = trained(members(cells, 3)), [trained(members(cells, 3)[m : m + 1])[0] for m in (0, 2)]
     for m, single in zip((0, 2), alone):
@@ -165,14 +165,16 @@ def test_a_member_equals_itself_alone_whatever_it_keeps(cells, kind):
 
 def test_what_vmap_refuses_on_a_later_batch_trains_from_the_start_as_networks_of_their_own(cells):
     RefusesWhatItDidNotSee.calls = 30
-    company = members(cells, 2)
+    ensemble_members = members(cells, 2)
     late = train(
         lambda m, p: RefusesWhatItDidNotSee(cells.space),
         cells.graphs,
-        company,
+        ensemble_members,
         SHORT.model_copy(update={"updates": 30}),
     )
-    plain = train(lambda m, p: Sums(cells.space), cells.graphs, company, SHORT.model_copy(update={"updates": 30}))
+    plain = train(
+        lambda m, p: Sums(cells.space), cells.graphs, ensemble_members, SHORT.model_copy(update={"updates": 30})
+    )
     assert "trained sequentially" in late[0].notes[0] and "data-dependent" in late[0].notes[0]
     for one, other in zip(late, plain):
         assert np.allclose(one.predictions, other.predictions, rtol=1e-3, atol=1e-5)

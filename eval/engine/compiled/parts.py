@@ -140,15 +140,15 @@ class Program:
 
     def _stacked(self, *stacked: Tensor) -> tuple[Tensor, ...]:
         with self.part.parts.running(False):
-            found: tuple[Tensor, ...] = vmap(self._one)(*stacked)
+            found: tuple[Tensor, ...] = vmap(self._of_member)(*stacked)
             return found
 
-    def _one(self, drawn: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def _of_member(self, numbers: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         first, second = len(self.weights), len(self.weights) + len(self.buffers)
         weights = dict(zip(self.weights, tensors[:first]))
         buffers = {name: buffer.clone() for name, buffer in zip(self.buffers, tensors[first:second])}
         args, kwargs = _put_together(self.call, tensors[second:])
-        with noise(Vector(drawn)):
+        with noise(Vector(numbers)):
             found, buffers = stateless(self.part.module, weights, buffers, *args, **kwargs)
         results: list[Tensor] = []
         self.result = _take_apart(found, results, [])

@@ -52,18 +52,18 @@ def mean_over(values: Tensor, mask: Tensor) -> Tensor:
     return (values * weight).sum((-1, -2)) / weight.sum((-1, -2)).clamp(min=1)
 
 
-def pair_mask(labels: Tensor, per_item: float | None, drawn: Tensor | None, ties: bool = False) -> Tensor:
+def pair_mask(labels: Tensor, per_item: float | None, noise: Tensor | None, ties: bool = False) -> Tensor:
     """The pairs to compare: bool [M, B, B], i < j, with different labels.
 
-    labels: [M, B]. per_item: at most int(per_item * B) pairs (None: all), drawn without replacement by `drawn`, uniform
+    labels: [M, B]. per_item: at most int(per_item * B) pairs (None: all), drawn without replacement by `noise`, uniform
     numbers [M, B, B].
     ties: pairs of equal labels too.
     """
     size = labels.shape[-1]
     upper = torch.ones(size, size, dtype=torch.bool, device=labels.device).triu(1)
     pairs = upper.expand(*labels.shape, size) if ties else upper & (labels.unsqueeze(-1) != labels.unsqueeze(-2))
-    if per_item is None or int(per_item * size) >= size * (size - 1) // 2 or drawn is None:
+    if per_item is None or int(per_item * size) >= size * (size - 1) // 2 or noise is None:
         return pairs
-    ranked = torch.where(pairs, drawn[..., :size, :size], 2.0).flatten(-2)
+    ranked = torch.where(pairs, noise[..., :size, :size], 2.0).flatten(-2)
     last = ranked.kthvalue(int(per_item * size), -1, keepdim=True).values
     return pairs & (ranked <= last).view_as(pairs)
