@@ -88,7 +88,7 @@ class Benchmark:
         return self.card.content or content_of(self)
 
     @cached_property
-    def table(self) -> str:
+    def content_hash(self) -> str:
         """sha256 over all that makes numbers: the content, the space, and every metric's direction and unit. Part of
         every trial's key."""
         read = {name: [self.direction(name), self.unit(name)] for name in self.targets}

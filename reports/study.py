@@ -220,10 +220,10 @@ class Study:
                 found: Benchmark | str = self.load(benchmark)
             except (ArchrankError, OSError) as error:
                 found = f"The table of {benchmark} is not available locally, so this part is left out ({error})."
-            if isinstance(found, Benchmark) and used != [found.table]:
+            if isinstance(found, Benchmark) and used != [found.content_hash]:
                 found = (
                     f"The local table of {benchmark} is not the one these trials were made on (sha256 "
-                    f"{found.table[:12]} against {', '.join(u[:12] for u in used)}), so this part is left out."
+                    f"{found.content_hash[:12]} against {', '.join(u[:12] for u in used)}), so this part is left out."
                 )
             self._tables[benchmark] = found
         return self._tables[benchmark]

@@ -89,7 +89,7 @@ class RayRunner:
     def _submit(self, ray: Any, tasks: Tasks) -> None:
         """Hand tasks to the cluster while it has room."""
         while len(self._running) < self._room(ray) and (task := tasks.take()) is not None:
-            table = task.benchmark.table
+            table = task.benchmark.content_hash
             if table not in self._sent:
                 self._sent[table] = ray.put(pickle.dumps(task.benchmark))
             remote = ray.remote(

@@ -207,7 +207,7 @@ def _setup(context: Context, plan: Plan, workers: int | None, groups: int, timeo
 def _loads(benchmark: Benchmark) -> bool:
     """Whether workers get this very table by its name, so that it need not be sent to them."""
     try:
-        return load(benchmark.name).table == benchmark.table
+        return load(benchmark.name).content_hash == benchmark.content_hash
     except ArchrankError:
         return False
 

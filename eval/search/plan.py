@@ -147,7 +147,7 @@ def plan_searches(
                         spec.label if spec else "",
                         source_of(spec, entry.source, guides),
                         benchmark.name,
-                        benchmark.table,
+                        benchmark.content_hash,
                         queried,
                         judged,
                         queries,

@@ -176,7 +176,7 @@ def pretrain(job: Job, name: tuple[str, str, str]) -> str:
 
 def _pool(benchmark: Benchmark, task: SearchTask) -> Pool:
     """The pool of a task; its neighbours and encodings are computed once in a process."""
-    name = (benchmark.table, task.target, task.test, task.within)
+    name = (benchmark.content_hash, task.target, task.test, task.within)
     if name not in _POOLS:
         _POOLS[name] = task.pool(benchmark)
     return _POOLS[name]

@@ -82,7 +82,7 @@ class Additions:
         parts = [self.task.source] if self.task else []
         parts += [one.encoding.source for one in self.side if one.encoding]
         if self.source:
-            parts += [load(name).table for name in self.source.tables]
+            parts += [load(name).content_hash for name in self.source.tables]
         return hashlib.sha256(json.dumps([encoder, *parts]).encode()).hexdigest() if parts else encoder
 
     def notes(self, benchmark: Benchmark, target: str) -> list[str]:

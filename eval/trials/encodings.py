@@ -18,7 +18,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.encoders.registry import columns_of
 from archrank.eval.trials.job import TrainingJob
 from archrank.eval.trials.pretrained import read_pretrained, write_pretrained
-from archrank.eval.trials.trial import NUMERICS
+from archrank.eval.trials.trial import HARNESS_VERSION
 
 
 def encode_all(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path) -> tuple[NDArray[np.float64], float]:
@@ -38,7 +38,9 @@ def encode_all(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path
     info = job.spec.info
     columns = columns_of(job.encoder)
     hidden = target if target in columns else None
-    identity = json.dumps([info.name, job.config, info.source, benchmark.table, hidden, NUMERICS], sort_keys=True)
+    identity = json.dumps(
+        [info.name, job.config, info.source, benchmark.content_hash, hidden, HARNESS_VERSION], sort_keys=True
+    )
     path = folder / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
     if info.pretrained and (stored := read_pretrained(path, len(benchmark))) is not None:
         return stored[0].astype(np.float64), stored[1]

@@ -136,7 +136,7 @@ class Finished:
 def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
     """Load what the group needs. RuntimeError where table, source or a split is not the one that was planned."""
     trial, spec = group.first, group.members[0].spec
-    if benchmark.table != trial.table:
+    if benchmark.content_hash != trial.table:
         raise RuntimeError(f"the table of {trial.benchmark} is not the one that was planned")
     spec.info.load()
     if spec.source != trial.source:

@@ -13,7 +13,7 @@ from archrank.datasets.io.visible import visible
 from archrank.eval.trials.records import Damaged, TrialRecord
 from archrank.eval.trials.specs import parse
 from archrank.eval.trials.store import Store
-from archrank.eval.trials.trial import NUMERICS
+from archrank.eval.trials.trial import HARNESS_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -228,4 +228,4 @@ def _is_current(record: TrialRecord) -> bool:
         sources: Sequence[str] = [spec.source for spec in parse(record.command_name)]
     except (ArchrankError, OSError):
         return False
-    return record.trial.source in sources and record.trial.numerics == NUMERICS
+    return record.trial.source in sources and record.trial.numerics == HARNESS_VERSION

@@ -24,7 +24,7 @@ from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec
 
 # Raise when a change to the harness changes results: every stored trial is then trained again.
-NUMERICS = 3
+HARNESS_VERSION = 3
 MOST_SEEDS = 1_000
 MOST_TRIALS = 500_000
 
@@ -65,7 +65,7 @@ class Trial:
     """which split, and every random number of the training"""
     recipe: Name
     """how it is trained"""
-    numerics: Count = NUMERICS
+    numerics: Count = HARNESS_VERSION
     """of the harness; raised when a change to it changes results"""
     training: Name = ""
     """sha256 of the recipe's fields and the head's layers; empty in trials of earlier versions"""
@@ -140,7 +140,7 @@ def make_plan(
         if not isinstance(benchmark, Benchmark):
             raise ArchrankError(f"a benchmark is a name or a Benchmark, not {benchmark!r}")
         if benchmark.name in plan.benchmarks:
-            same = plan.benchmarks[benchmark.name].table == benchmark.table
+            same = plan.benchmarks[benchmark.name].content_hash == benchmark.content_hash
             raise ArchrankError(
                 f"benchmark '{benchmark.name}' is given twice"
                 if same
@@ -187,7 +187,7 @@ def make_plan(
                             spec.head_identity,
                             source,
                             benchmark.name,
-                            benchmark.table,
+                            benchmark.content_hash,
                             target,
                             protocol,
                             budget,

@@ -72,7 +72,7 @@ def search_section(
         blocks.append(Heading(f"{where}: {target}, judged by {test}; {queries} queries, {repeats} repeats"))
         try:
             table = load(benchmark)
-            if {record.planned.table for record in found} != {table.table}:
+            if {record.planned.table for record in found} != {table.content_hash}:
                 raise ArchrankError("the table available is not the one these searches were made on")
             blocks += _benchmark(table, found, number, frame)
         except (ArchrankError, OSError) as error:

@@ -37,7 +37,7 @@ def test_a_benchmark_can_be_sent_to_another_process_once_something_was_derived_o
     cells.graphs.derive("mine/by a closure", lambda graphs: graphs.depth)
     sent = pickle.loads(pickle.dumps(cells))
     assert (
-        sent.table == cells.table
+        sent.content_hash == cells.content_hash
         and len(sent.graphs) == len(cells)
         and sent.target().tolist() == cells.target().tolist()
     )
@@ -74,9 +74,11 @@ def test_a_table_is_known_by_what_it_holds_and_not_by_its_file(tmp_path):
     )
     again = read_benchmark(path)
     assert (
-        not again.card.content and again.content == known.content == known.card.content and again.table == known.table
+        not again.card.content
+        and again.content == known.content == known.card.content
+        and again.content_hash == known.content_hash
     )
-    assert build(frame, card | {"title": "Other", "source": "elsewhere"}).table == known.table
+    assert build(frame, card | {"title": "Other", "source": "elsewhere"}).content_hash == known.content_hash
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_whatever_makes_numbers_makes_another_table(change):
 
     frame, card = made()
     change(frame, card)
-    assert build(frame, card).table != build(*made()).table
+    assert build(frame, card).content_hash != build(*made()).content_hash
 
 
 def test_an_edited_card_is_another_table_although_it_names_the_content(tmp_path):
@@ -113,7 +115,7 @@ def test_an_edited_card_is_another_table_although_it_names_the_content(tmp_path)
     before, text = read_benchmark(path), path.with_suffix(".json").read_text()
     path.with_suffix(".json").write_text(text.replace('"direction": "min"', '"direction": "max"'))
     after = read_benchmark(path)
-    assert after.content == before.content and after.table != before.table
+    assert after.content == before.content and after.content_hash != before.content_hash
 
 
 def test_the_embedded_table_names_its_content():
@@ -252,4 +254,8 @@ def test_a_subset_is_another_table():
     frame, card = table()
     whole = build(frame, dict(card, sha256="x"))
     part = whole.subset([2, 0])
-    assert part.arch.tolist() == ["c", "a"] and part.target().tolist() == [0.7, 0.5] and part.table != whole.table
+    assert (
+        part.arch.tolist() == ["c", "a"]
+        and part.target().tolist() == [0.7, 0.5]
+        and part.content_hash != whole.content_hash
+    )

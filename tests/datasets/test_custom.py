@@ -55,7 +55,7 @@ def same(one, other):
         (one.ops == other.ops).all()
         and (one.adj == other.adj).all()
         and (one.key == other.key).all()
-        and one.table == other.table
+        and one.content_hash == other.content_hash
     )
 
 

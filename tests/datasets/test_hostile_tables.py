@@ -165,8 +165,8 @@ def test_pickles_of_nothing_and_of_colliding_keys_are_refused():
 @pytest.mark.parametrize("stops_at", range(3))
 def test_an_import_that_is_killed_leaves_the_old_table_or_the_new_one(tmp_path, monkeypatch, stops_at):
     frame, card = table()
-    old = read_benchmark(write_benchmark(tmp_path, frame, card)).table
-    new = read_benchmark(write_benchmark(tmp_path / "other", frame.assign(accuracy=[3.0, 2.0, 1.0]), card)).table
+    old = read_benchmark(write_benchmark(tmp_path, frame, card)).content_hash
+    new = read_benchmark(write_benchmark(tmp_path / "other", frame.assign(accuracy=[3.0, 2.0, 1.0]), card)).content_hash
     steps = iter(range(3))
 
     def replace(source, target, real=os.replace):
@@ -178,7 +178,7 @@ def test_an_import_that_is_killed_leaves_the_old_table_or_the_new_one(tmp_path, 
     with pytest.raises(KeyboardInterrupt):
         write_benchmark(tmp_path, frame.assign(accuracy=[3.0, 2.0, 1.0]), card)
     monkeypatch.undo()
-    assert read_benchmark(tmp_path / "tiny.json").table == (new if stops_at == 2 else old)
+    assert read_benchmark(tmp_path / "tiny.json").content_hash == (new if stops_at == 2 else old)
 
 
 def test_a_table_under_another_card_is_refused(tmp_path):

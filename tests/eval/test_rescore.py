@@ -25,7 +25,7 @@ def stored(folder, benchmark, target, labels="standard", loss="mse", off=1.1):
     slope = (trained[high] - trained[low]) / (sign * (scores[rows][high] - scores[rows][low]))
     predictions = trained[low] + slope * sign * (off * scores[split.test] - scores[rows][low])
     trial = Trial(
-        "gcn", {}, "linear", "s", benchmark.name, benchmark.table, target, "clean", 20, split.digest, 0, "paper"
+        "gcn", {}, "linear", "s", benchmark.name, benchmark.content_hash, target, "clean", 20, split.digest, 0, "paper"
     )
     record = TrialRecord(
         key=trial.key,

@@ -182,7 +182,7 @@ def make_store(
                         target="accuracy",
                         hardware=hardware[number % len(hardware)],
                         tests=tests,
-                        table=table.table,
+                        table=table.content_hash,
                     )
                     if (label, name, budget, seed) in holes:
                         continue

@@ -382,7 +382,7 @@ def test_what_was_tested_on_another_score_is_shown_against_it(make, tmp_path: Pa
     for path in sorted((made.store / "trials").glob("*.json")):
         record = json.loads(path.read_text())
         record["trial"]["target"], record["test"]["target"] = "valid", "accuracy"
-        record["trial"]["table"] = table.table
+        record["trial"]["table"] = table.content_hash
         rewrite(path, record)
     study = read_study([made.store], load=lambda name: table)
     (group,) = study.groups

@@ -407,7 +407,7 @@ class Benchmarks(Kind):
         (scratch / "tiny.parquet").write_bytes(data)
         (scratch / "tiny.json").write_bytes(encoded(json.dumps(card)) if spoilt else json_of(card, rng))
         benchmark = read_benchmark(scratch / "tiny.json")
-        benchmark.about, benchmark.table, benchmark.graphs, benchmark.depth  # noqa: B018
+        benchmark.about, benchmark.content_hash, benchmark.graphs, benchmark.depth  # noqa: B018
         for name in benchmark.targets:
             benchmark.target(name), benchmark.direction(name), benchmark.unit(name), benchmark.repeats(name)
         make_split(benchmark, "clean", 0, benchmark.default_target)
