@@ -216,7 +216,7 @@ def mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def _reached(edges: NDArray[np.bool_], start: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Nodes on a path from `start` ([N, V]), themselves included; edges go from earlier to later nodes."""
-    found = start.copy()
+    reached = start.copy()
     for v in range(1, start.shape[1]):
-        found[:, v] |= (edges[:, :v, v] & found[:, :v]).any(1)
-    return found
+        reached[:, v] |= (edges[:, :v, v] & reached[:, :v]).any(1)
+    return reached

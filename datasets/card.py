@@ -124,14 +124,16 @@ def as_card(card: Card | Mapping[str, Any], where: str) -> Card:
         first = error.errors(include_url=False)[0]
         field = " / ".join(map(str, first["loc"]))
         reason = first["msg"].removeprefix("Value error, ")
-        told = f"the card's '{field}' is {shown(first['input'])}: {reason}" if field else f"the card: {reason}"
-        raise DataError(f"{where}: " + (f"the card has no '{field}'" if first["type"] == "missing" else told)) from None
+        message = f"the card's '{field}' is {shown(first['input'])}: {reason}" if field else f"the card: {reason}"
+        raise DataError(
+            f"{where}: " + (f"the card has no '{field}'" if first["type"] == "missing" else message)
+        ) from None
 
 
 def read_card(path: Path) -> Card:
     """The JSON card at `path`; DataError if it is missing, broken or incomplete."""
     try:
-        found = json.loads(read_bytes(path, CARD_LIMIT))
+        content = json.loads(read_bytes(path, CARD_LIMIT))
     except DataError as error:
         raise DataError(
             f"{path}: not a readable benchmark card ({str(error).removeprefix(f'{path}: ')}); import the benchmark again"
@@ -139,7 +141,7 @@ def read_card(path: Path) -> Card:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a readable benchmark card ({error}); import the benchmark again") from None
     try:
-        card = as_card(found, str(path))
+        card = as_card(content, str(path))
         if not card.sha256:
             raise DataError(f"{path}: the card has no 'sha256'")
     except DataError as error:

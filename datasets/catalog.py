@@ -151,7 +151,7 @@ def _read(path: Path, _modified: int) -> Benchmark:
 
 def _locate(source: Source) -> Path | None:
     return next(
-        (found for folder in data_folders() if (found := importer_of(source).locate(folder, source.variant))), None
+        (place for folder in data_folders() if (place := importer_of(source).locate(folder, source.variant))), None
     )
 
 
@@ -169,9 +169,9 @@ def _imported_card(name: str) -> Path:
 
 
 def _imported(source: Source) -> Path:
-    found = _locate(source)
+    files = _locate(source)
     card = _imported_card(source.name)
-    if found is None:
+    if files is None:
         if card.is_file() and has_table(card):
             return card
         looked = ", ".join(str(folder) for folder in data_folders()) or "no data folder exists; set ARCHRANK_DATA"
@@ -179,10 +179,10 @@ def _imported(source: Source) -> Path:
             f"benchmark '{source.name}' is not here: put {source.file} into a data folder (looked in: {looked}); "
             f"get it from {source.obtain}"
         )
-    origin = origin_of(source, found)
+    origin = origin_of(source, files)
     if card.is_file() and has_table(card) and _field(card, "origin") == origin:
         return card
-    return import_file(source, found)
+    return import_file(source, files)
 
 
 def import_file(source: Source, path: Path) -> Path:

@@ -18,9 +18,12 @@ ADJACENCY_LIMIT = 4 << 30
 def _whole(column: pd.Series, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Length of each row's list, and all their whole numbers one after the other."""
     lists = [_array(row) for row in column]
-    wrong = next((row for row, found in enumerate(lists) if found.ndim != 1 or found.dtype.kind not in "iuf"), None)
+    wrong = next(
+        (row for row, row_values in enumerate(lists) if row_values.ndim != 1 or row_values.dtype.kind not in "iuf"),
+        None,
+    )
     if wrong is None:
-        lengths, values = np.array([len(found) for found in lists]), np.concatenate(lists)
+        lengths, values = np.array([len(row_values) for row_values in lists]), np.concatenate(lists)
         broken = np.flatnonzero(~(np.abs(values) < 1 << 31) | (values != np.trunc(values)))
         if not len(broken):
             return lengths, values.astype(np.int64)

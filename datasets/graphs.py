@@ -189,7 +189,7 @@ class Graphs:
         import networkx as nx
 
         columns = {"op": self.ops, "cell": self.cell, **self.attr_columns(names)}
-        found = []
+        converted = []
         for row, (adj, mask) in enumerate(zip(self.adj.cpu(), self.mask.cpu())):
             values = {name: column[row].tolist() for name, column in columns.items()}
             graph = nx.DiGraph()
@@ -197,8 +197,8 @@ class Graphs:
                 (v, {name: column[v] for name, column in values.items()}) for v in mask.nonzero()[:, 0].tolist()
             )
             graph.add_edges_from(adj.nonzero().tolist())
-            found.append(graph)
-        return found
+            converted.append(graph)
+        return converted
 
     def edge_list(self) -> tuple[Tensor, Tensor, Tensor]:
         """Flat form without padding: op of each real node [n], edges int64 [2, E], graph of each node [n]."""
@@ -215,11 +215,11 @@ class Graphs:
         """
         from torch_geometric.data import Batch, Data
 
-        found = []
+        converted = []
         for row, mask in enumerate(self.mask):
             more = {} if self.attrs is None else {"attrs": self.attrs[row, mask]}
             place = mask.cumsum(0) - 1
-            found.append(
+            converted.append(
                 Data(
                     x=self.ops[row, mask],
                     edge_index=place[self.adj[row].nonzero()].T,
@@ -227,7 +227,7 @@ class Graphs:
                     **more,
                 )
             )
-        return Batch.from_data_list(found)
+        return Batch.from_data_list(converted)
 
     def to_dgl(self) -> Any:
         """A batched `dgl.DGLGraph` with node data `op`, `cell`, and `attrs` where there are some (needs the extra

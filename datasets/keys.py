@@ -42,15 +42,15 @@ class _Generation:
 
     def sums(self, words: Words) -> Words:
         """For each node of the generation, the sum over its edges of `words`, one per edge."""
-        found = np.zeros(len(self.nodes), np.uint64)
-        np.add.at(found, self.place, words)
-        return found
+        sums = np.zeros(len(self.nodes), np.uint64)
+        np.add.at(sums, self.place, words)
+        return sums
 
     def any(self, flags: Flags) -> Flags:
         """For each node of the generation, whether a flag of `flags` [n] is set at the source of one of its edges."""
-        found = np.zeros(len(self.nodes), bool)
-        found[self.place[flags[self.source]]] = True
-        return found
+        any_ = np.zeros(len(self.nodes), bool)
+        any_[self.place[flags[self.source]]] = True
+        return any_
 
 
 @dataclass(eq=False)
@@ -97,9 +97,9 @@ class FlatGraphs:
 
     def totals(self, words: Words) -> Words:
         """The sum of `words` [n] over each graph's nodes, [G]. Sums stand for multisets and wrap around."""
-        found = np.zeros(len(self.ops), np.uint64)
-        np.add.at(found, self.owner, words)
-        return found
+        totals = np.zeros(len(self.ops), np.uint64)
+        np.add.at(totals, self.owner, words)
+        return totals
 
 
 def _generations(depth: Positions, source: Positions, target: Positions) -> list[_Generation]:

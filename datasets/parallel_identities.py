@@ -46,8 +46,8 @@ def canonical_graph(
 
 
 def _spelled_out(space: SearchSpace, form: Canonical, mask: NDArray[np.bool_]) -> CanonicalGraph:
-    adj, kept, free = form.links > 0, form.mask.copy(), mask & ~form.mask
-    ops = np.where(kept, form.ops, 0)
+    adj, mask_kept, free = form.links > 0, form.mask.copy(), mask & ~form.mask
+    ops = np.where(mask_kept, form.ops, 0)
     near = np.triu(np.ones(adj.shape[1:], bool), 1) if space.support is None else _closure(space.support)
     for u, v in zip(*np.nonzero((form.links > 1).any(0))):
         missing = form.links[:, u, v] - 1
@@ -55,15 +55,15 @@ def _spelled_out(space: SearchSpace, form: Canonical, mask: NDArray[np.bool_]) -
             if near[u, p] and near[p, v]:
                 rows = np.flatnonzero((missing > 0) & free[:, p] & (form.cell[:, p] == form.cell[:, v]))
                 ops[rows, p] = vocabulary(space).skips[0]
-                adj[rows, u, p] = adj[rows, p, v] = kept[rows, p] = True
+                adj[rows, u, p] = adj[rows, p, v] = mask_kept[rows, p] = True
                 free[rows, p] = False
                 missing[rows] -= 1
-    return CanonicalGraph(ops, adj, kept)
+    return CanonicalGraph(ops, adj, mask_kept)
 
 
 def _closure(support: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Pairs of positions [V, V] between which a path leads."""
-    found = support.copy()
-    for v in range(len(found)):
-        found |= found[:, v, None] & found[None, v]
-    return found
+    closure = support.copy()
+    for v in range(len(closure)):
+        closure |= closure[:, v, None] & closure[None, v]
+    return closure

@@ -32,7 +32,7 @@ def gates_hashes() -> tuple[str, ...]:
             "nasbench101/ of a data folder (one module hash per line; they are in the FLAN repository, "
             "github.com/abdelfattah-lab/flan_nas, correlation_trainer/tagates_replication)"
         )
-    found: list[str] = []
+    hashes: list[str] = []
     for name in GATES_FILES:
         lines = read_bytes(folder / name, 4 << 20).decode("utf-8", errors="replace").split()
         for number, line in enumerate(lines, 1):
@@ -42,7 +42,7 @@ def gates_hashes() -> tuple[str, ...]:
                 )
         if len(lines) != GATES_COUNT:
             raise DataError(f"{folder / name}: {len(lines):,} hashes where the published list has {GATES_COUNT:,}")
-        found += lines
-    if len(set(found)) < len(found):
+        hashes += lines
+    if len(set(hashes)) < len(hashes):
         raise DataError(f"{folder}: the published lists share no hash, these do")
-    return tuple(found)
+    return tuple(hashes)

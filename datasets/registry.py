@@ -104,16 +104,16 @@ class Registry(Mapping[str, T], Generic[T]):
     @cached_property
     def entries(self) -> dict[str, Entry]:
         """Every entry by name, the built-in ones first. ArchrankError where two have one name."""
-        found: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
         for entry in [*self._built_in(), *map(self._installed, _points(f"archrank.{self.group}"))]:
-            if entry.name in found:
-                other = found[entry.name]
+            if entry.name in entries:
+                other = entries[entry.name]
                 raise ArchrankError(
                     f"two entries are called {self.kind} '{entry.name}': {other.place} ({other.origin}) and {entry.place} "
                     f"({entry.origin}); rename one, or uninstall the package it comes from"
                 )
-            found[entry.name] = entry
-        return found
+            entries[entry.name] = entry
+        return entries
 
     def find(self, reference: str) -> Entry:
         """The entry of a name, or of a `module:object` or `file.py:object`. ArchrankError, with the nearest names, if
@@ -137,10 +137,10 @@ class Registry(Mapping[str, T], Generic[T]):
             entry = self.find(reference)
             loaded = entry.load()
             if not isinstance(loaded, self.accepts):
-                wanted = " or ".join(kind.__name__ for kind in self.accepts)
+                kinds = " or ".join(kind.__name__ for kind in self.accepts)
                 raise ArchrankError(
                     f"{self.kind} '{reference}' ({entry.origin}): {entry.place} is of type {type(loaded).__name__}; it must be "
-                    f"of type {wanted}, as {self.markers[0]}(...) makes it"
+                    f"of type {kinds}, as {self.markers[0]}(...) makes it"
                 )
             self._loaded[reference] = cast(T, loaded)
         return self._loaded[reference]

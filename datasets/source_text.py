@@ -67,21 +67,21 @@ def definitions(path: Path) -> list[Definition]:
 def _definitions(path: Path, _modified: int) -> tuple[Definition, ...]:
     tree = parsed(path)
     constants = literals(tree)
-    found = []
+    definitions = []
     for node, following in zip(tree.body, [*tree.body[1:], None]):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
             call = next((call for call in node.decorator_list if _marking(call)[0]), None)
             marker, name = _marking(call) if call is not None else ("", "")
             doc = (ast.get_docstring(node) or "").strip()
             options = keyword_options(node, constants)
-            found.append(Definition(node.name, marker, name, summary(doc), options, _words(call)))
+            definitions.append(Definition(node.name, marker, name, summary(doc), options, _words(call)))
         elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name):
-                found.append(
+                definitions.append(
                     Definition(target.id, *_marking(node.value), _stated_summary(node.value) or _text_of(following))
                 )
-    return tuple(found)
+    return tuple(definitions)
 
 
 def parsed(path: Path, what: str = "file") -> ast.Module:
@@ -218,7 +218,7 @@ def annotated(node: ast.expr | None, value: Callable[[ast.expr], Any] = ast.lite
             values = [value(item) for item in inner]
         except ValueError:  # a name, whose value stands elsewhere
             raise Unknown from None
-        return Literal[tuple(item for one in values for item in (one if isinstance(one, tuple) else [one]))]
+        return Literal[tuple(item for choice in values for item in (choice if isinstance(choice, tuple) else [choice]))]
     if name == "Optional":
         return Union[annotated(inner[0], value), None]  # noqa: UP007
     if name == "Union":
@@ -288,8 +288,8 @@ def module_file(module: str) -> Path | None:
 def _located(module: str, folders: list[Path] | None) -> tuple[Path | None, list[Path]]:
     """The file of a module and the folders of its parts, as the finders of `sys.meta_path` say."""
     places = None if folders is None else [str(folder) for folder in folders]
-    found = (finder.find_spec(module, places) for finder in sys.meta_path if hasattr(finder, "find_spec"))
-    spec = next((spec for spec in found if spec is not None), None)
+    specs = (finder.find_spec(module, places) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+    spec = next((spec for spec in specs if spec is not None), None)
     if spec is None:
         return None, []
     file = Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None

@@ -118,9 +118,9 @@ def _clean(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
     order = rng.permutation(number.max() + 1)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
-    wanted = min(LARGEST_TEST, len(rows) // 2)
+    size = min(LARGEST_TEST, len(rows) // 2)
     members = np.bincount(number)[order].cumsum()
-    in_test = place[number] < np.searchsorted(members, wanted, side="right")
+    in_test = place[number] < np.searchsorted(members, size, side="right")
     test, pool = rng.permutation(rows[in_test]), rng.permutation(rows[~in_test])
     return Split(pool, np.empty(0, np.int64), test)
 
@@ -140,15 +140,15 @@ def validation_pair(benchmark: Benchmark, trained: str) -> str | None:
     """The test score that belongs to a validation score: `cifar10_val` -> `cifar10_test`, `valid` -> `test`; None
     without one."""
     for word in ("valid", "val"):
-        found = trained.replace(word, "test", 1)
-        if found != trained and found in benchmark.targets:
-            return found
+        test = trained.replace(word, "test", 1)
+        if test != trained and test in benchmark.targets:
+            return test
     return None
 
 
 def _test_metric(benchmark: Benchmark, protocol: str, trained: str) -> str:
-    if (found := validation_pair(benchmark, trained)) is not None:
-        return found
+    if (pair := validation_pair(benchmark, trained)) is not None:
+        return pair
     raise ArchrankError(
         f"protocol '{protocol}' trains on a validation score and tests on its test score; benchmark "
         f"'{benchmark.name}' has no such pair for '{trained}' (it has: {', '.join(benchmark.targets)})"

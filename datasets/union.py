@@ -42,14 +42,14 @@ def union(space: SearchSpace, others: Sequence[SearchSpace]) -> tuple[SearchSpac
                 roles |= {role: ids[key] for role, own in other.roles.items() if own == op and role not in roles}
             place.append(ids[key])
         places.append(np.array(place, np.int64))
-    nodes = max(one.max_nodes for one in (space, *others))
-    supports = [one.support for one in (space, *others)]
+    nodes = max(part.max_nodes for part in (space, *others))
+    supports = [part.support for part in (space, *others)]
     support = None
-    if all(one is not None for one in supports):
+    if all(part is not None for part in supports):
         support = np.zeros((nodes, nodes), bool)
-        for one in supports:
-            assert one is not None
-            support[: len(one), : len(one)] |= one
+        for part in supports:
+            assert part is not None
+            support[: len(part), : len(part)] |= part
     name = "+".join([space.name, *(other.name for other in others)])
     joint = SearchSpace(
         name,

@@ -42,8 +42,8 @@ def _digests(benchmark: Benchmark, card: Path) -> Iterator[Check]:
         benchmark.card.sha256[:12] if same else f"another than the card's {benchmark.card.sha256[:12]}",
     )
     if benchmark.card.content:
-        found = content_of(benchmark)
-        yield Check("digest of what it holds", found == benchmark.card.content, found[:12])
+        digest = content_of(benchmark)
+        yield Check("digest of what it holds", digest == benchmark.card.content, digest[:12])
 
 
 def _facts(benchmark: Benchmark) -> Iterator[Check]:
@@ -51,8 +51,8 @@ def _facts(benchmark: Benchmark) -> Iterator[Check]:
     if (count := facts.architectures) is not None:
         yield Check("architectures", len(benchmark) == count, f"{len(benchmark):,} (known: {count:,})")
     if (classes := facts.classes) is not None:
-        found, rule = len(set(benchmark.key)), f", by {facts.key_rule}" if facts.key_rule else ""
-        yield Check("isomorphism classes", found == classes, f"{found:,} (known: {classes:,}{rule})")
+        counted, rule = len(set(benchmark.key)), f", by {facts.key_rule}" if facts.key_rule else ""
+        yield Check("isomorphism classes", counted == classes, f"{counted:,} (known: {classes:,}{rule})")
     for metric, best in facts.best.items():
         values = benchmark.target(metric)
         value = float(np.nanmin(values) if benchmark.direction(metric) == "min" else np.nanmax(values))
@@ -62,8 +62,8 @@ def _facts(benchmark: Benchmark) -> Iterator[Check]:
             f"best {metric}", abs(value - best) <= 0.5000001 * 10.0**-digits, f"{value:.{digits + 1}f} (known: {best})"
         )
     for metric, count in facts.missing.items():
-        found = int(np.isnan(benchmark.target(metric)).sum())
-        yield Check(f"not measured, {metric}", found == count, f"{found:,} (known: {count:,})")
+        counted = int(np.isnan(benchmark.target(metric)).sum())
+        yield Check(f"not measured, {metric}", counted == count, f"{counted:,} (known: {count:,})")
     if facts.nb101_hashes:
         yield _nb101_hashes(benchmark)
 
@@ -115,7 +115,7 @@ def _scores(benchmark: Benchmark) -> Iterator[Check]:
         values, runs = benchmark.target(metric), benchmark.repeats(metric)
         known = values[~np.isnan(values)]
         if metric == benchmark.default_target:
-            marks = f"; {found}" if (found := marker(known)) else ""
+            marks = f"; {sign}" if (sign := marker(known)) else ""
             yield Check(
                 f"scores {metric}",
                 len(np.unique(known)) > 1,
@@ -124,10 +124,10 @@ def _scores(benchmark: Benchmark) -> Iterator[Check]:
         if runs is None:
             continue
         measured = ~np.isnan(runs).all(1)
-        kept = runs[measured]
+        repeated = runs[measured]
         # A score is the mean, the median or the least of its runs, as the card says.
-        off = np.full(len(kept), np.inf)
+        off = np.full(len(repeated), np.inf)
         for centre in (np.nanmean, np.nanmedian, np.nanmin):
-            off = np.minimum(off, np.abs(centre(kept, axis=1) - values[measured]))
+            off = np.minimum(off, np.abs(centre(repeated, axis=1) - values[measured]))
         wrong = int((off > 1e-6 * np.maximum(1.0, np.abs(values[measured]))).sum())
-        yield Check(f"{metric} against its runs", not wrong, f"{len(kept):,} rows, {wrong:,} differ")
+        yield Check(f"{metric} against its runs", not wrong, f"{len(repeated):,} rows, {wrong:,} differ")

@@ -42,9 +42,9 @@ class Viewed(nn.Module):
 
     def forward(self, graphs: Graphs) -> Tensor:
         """[B, dim], or [B, 2 dim] of both."""
-        found = [part(view) for part, view in zip(self.parts, self._views(graphs))]
-        self.widths = [part.shape[-1] for part in found]
-        return torch.cat(found, -1) if len(found) > 1 else found[0]
+        embeddings = [part(view) for part, view in zip(self.parts, self._views(graphs))]
+        self.widths = [part.shape[-1] for part in embeddings]
+        return torch.cat(embeddings, -1) if len(embeddings) > 1 else embeddings[0]
 
     def auxiliary_loss(self, graphs: Graphs, embeddings: Tensor) -> Tensor:
         """The sum of the encoders' own, 0 of those that have none."""

@@ -73,18 +73,18 @@ class Header(Strict):
 def described(fitted: FittedPortfolio) -> dict[str, Any]:
     """The fields of a header that a fitted portfolio has."""
     parts = []
-    for one, weight in zip(fitted.parts, fitted.weights):
-        network = one.models.trained.ensemble if isinstance(one.models, Networks) else None
+    for part, weight in zip(fitted.parts, fitted.weights):
+        network = part.models.trained.ensemble if isinstance(part.models, Networks) else None
         parts.append(
             PartHeader(
-                label=one.part.label,
+                label=part.part.label,
                 weight=float(weight),
-                models=len(one.scale.mean),
-                used=one.used,
-                mean=one.scale.mean.tolist(),
-                deviation=[min(value, 1e300) for value in one.scale.deviation.tolist()],
-                seconds=one.seconds,
-                layers=None if network is None else one.models.layers,  # type: ignore[attr-defined]
+                models=len(part.scale.mean),
+                used=part.used,
+                mean=part.scale.mean.tolist(),
+                deviation=[min(value, 1e300) for value in part.scale.deviation.tolist()],
+                seconds=part.seconds,
+                layers=None if network is None else part.models.layers,  # type: ignore[attr-defined]
                 sequential=None if network is None else network.fallback,
             )
         )
@@ -110,21 +110,21 @@ def tensors_of(
         predictions: [n] what the predictor says of them.
     """
     padded = graphs.plain().pad(max(graphs.nodes, space.max_nodes))
-    found = graph_tensors("probe", padded) | space_tensors(space)
-    found |= {"probe/scores": torch.from_numpy(predictions), "scores": torch.from_numpy(scores)}
-    found |= {
+    tensors = graph_tensors("probe", padded) | space_tensors(space)
+    tensors |= {"probe/scores": torch.from_numpy(predictions), "scores": torch.from_numpy(scores)}
+    tensors |= {
         "folds": torch.from_numpy(fitted.assigned),
         "held_out": torch.from_numpy(fitted.held_out),
         "errors": torch.from_numpy(fitted.calibration.errors),
     }
-    for number, one in enumerate(fitted.parts):
-        found[f"{number}/held_out"] = torch.from_numpy(one.held_out)
-        if isinstance(one.models, Networks) and fitted.weights[number] > 0:
-            trained = one.models.trained
+    for number, part in enumerate(fitted.parts):
+        tensors[f"{number}/held_out"] = torch.from_numpy(part.held_out)
+        if isinstance(part.models, Networks) and fitted.weights[number] > 0:
+            trained = part.models.trained
             weights = trained.average or trained.ensemble.parameters
-            found |= {f"{number}/parameter/{name}": tensor for name, tensor in weights.items()}
-            found |= {f"{number}/buffer/{name}": tensor for name, tensor in trained.ensemble.buffers.items()}
-    return found
+            tensors |= {f"{number}/parameter/{name}": tensor for name, tensor in weights.items()}
+            tensors |= {f"{number}/buffer/{name}": tensor for name, tensor in trained.ensemble.buffers.items()}
+    return tensors
 
 
 def load(path: Path | str) -> tuple[Header, dict[str, Tensor]]:

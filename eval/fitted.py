@@ -104,8 +104,8 @@ class Networks:
         """See `Model`."""
         index = torch.arange(len(graphs)).expand(self.ensemble.size, -1)
         with torch.no_grad():
-            found = self.ensemble.call(self._prepared(graphs)[index], "embed", parameters=self.weights)
-        encodings: NDArray[np.float32] = found[0].float().cpu().numpy()
+            embeddings = self.ensemble.call(self._prepared(graphs)[index], "embed", parameters=self.weights)
+        encodings: NDArray[np.float32] = embeddings[0].float().cpu().numpy()
         return encodings
 
     def _prepared(self, graphs: Graphs) -> Graphs:
@@ -143,18 +143,18 @@ class Encoding:
                 "was not there: fit(graphs, scores, pool=candidates) pre-trains on them too"
             )
         known = np.array([row for row in rows if row is not None], np.int64)
-        found = np.zeros((len(rows), self.features.shape[1]))
-        found[[at for at, row in enumerate(rows) if row is not None]] = self.features[known]
+        features = np.zeros((len(rows), self.features.shape[1]))
+        features[[at for at, row in enumerate(rows) if row is not None]] = self.features[known]
         if unseen:
-            found[unseen] = self._beside_known(graphs[unseen])
-        return found
+            features[unseen] = self._beside_known(graphs[unseen])
+        return features
 
     def _beside_known(self, graphs: Graphs) -> Floats:
         """Features of architectures that are not known, encoded beside few of the known ones, or else beside all."""
         for count in dict.fromkeys((min(2, self.labelled), len(self.known))):
             together = self._computed(joined(self.known[:count], graphs))
-            kept = self.features[:count]
-            if together.shape[1] == kept.shape[1] and np.allclose(together[:count], kept, rtol=1e-5, atol=1e-8):
+            known = self.features[:count]
+            if together.shape[1] == known.shape[1] and np.allclose(together[:count], known, rtol=1e-5, atol=1e-8):
                 return together[count:]
         raise ArchrankError(
             f"{self.job.spec.info.name} gives an architecture other features when it is encoded beside others, so that new ones do not fit "

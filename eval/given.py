@@ -28,10 +28,10 @@ def checked_graphs(graphs: Any, space: Any, who: str) -> Graphs:
         example = "encoder, benchmark.space" if who == "Predictor" else "benchmark.space"
         raise ArchrankError(f"{who} needs the search space: {who}({example})")
     if isinstance(graphs, (list, tuple)) and graphs:
-        if all(isinstance(one, Graphs) for one in graphs):
+        if all(isinstance(batch, Graphs) for batch in graphs):
             names = graphs[0].tensors()
             graphs = graphs[0].with_tensors(
-                {name: torch.stack([one.tensors()[name] for one in graphs]) for name in names}
+                {name: torch.stack([batch.tensors()[name] for batch in graphs]) for name in names}
             )
         else:
             graphs = space.graphs(graphs)
@@ -71,13 +71,13 @@ def checked_scores(scores: ArrayLike, count: int, direction: str, seed: Any) -> 
     if direction not in ("max", "min"):
         raise ArchrankError(f"direction is max or min, not '{direction}'")
     try:
-        found = np.asarray(scores, np.float64)
+        values = np.asarray(scores, np.float64)
     except (TypeError, ValueError):
         raise ArchrankError("scores are numbers, one for each architecture") from None
-    if found.shape != (count,):
-        raise ArchrankError(f"{count} architectures but scores of shape {list(found.shape)}; give one score each")
-    if not np.isfinite(found).all():
-        raise ArchrankError(f"score {int(np.flatnonzero(~np.isfinite(found))[0])} is not a finite number")
-    if len(np.unique(found)) < 2:
+    if values.shape != (count,):
+        raise ArchrankError(f"{count} architectures but scores of shape {list(values.shape)}; give one score each")
+    if not np.isfinite(values).all():
+        raise ArchrankError(f"score {int(np.flatnonzero(~np.isfinite(values))[0])} is not a finite number")
+    if len(np.unique(values)) < 2:
         raise ArchrankError("all scores are equal: there is no order to learn")
-    return found
+    return values

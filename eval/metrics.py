@@ -151,8 +151,8 @@ def regret_at(k: int, true: ArrayLike, predicted: ArrayLike, direction: Directio
     log_chance = gammaln(left + 1) - gammaln(left - drawn + 2) - gammaln(drawn)
     log_chance -= gammaln(among + 1) - gammaln(among - drawn + 1) - gammaln(drawn + 1)
     chance = np.exp(log_chance)
-    found = tied[: j.size] if above.size == 0 else np.maximum(tied[: j.size], above.max())
-    return max(0.0, float((best - found) @ (chance / chance.sum())))
+    top = tied[: j.size] if above.size == 0 else np.maximum(tied[: j.size], above.max())
+    return max(0.0, float((best - top) @ (chance / chance.sum())))
 
 
 def _calibrated(true: ArrayLike, predicted: ArrayLike, direction: Direction) -> tuple[Floats, Floats] | None:

@@ -196,12 +196,12 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         try:
             again.model_ = saved_models.restored(path, header, tensors, job, graphs, self._seeds())
             again.probe_, again.n_features_in_ = graphs, graphs.nodes
-            found = again.predict(graphs)
+            predictions = again.predict(graphs)
         except ArchrankError:
             raise
         except Exception as error:  # whatever an encoder does with options and weights that are not its own
             raise ArchrankError(f"{path} does not fit its encoder: {one_line(error, 160)}") from None
-        apart = np.abs(found - scores.numpy()).max() / max(float(np.abs(scores.numpy()).max()), 1e-12)
+        apart = np.abs(predictions - scores.numpy()).max() / max(float(np.abs(scores.numpy()).max()), 1e-12)
         if not apart <= TOLERANCE:
             raise ArchrankError(
                 f"{path}: loaded predictions differ from those at saving by {apart:.0e} of their size; did the encoder change since?"

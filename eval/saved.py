@@ -104,9 +104,9 @@ def read_header(path: Path | str, kind: type[H], writer: str) -> tuple[H, dict[s
     if not is_file(path):
         raise ArchrankError(f"{path} is no file; give one that {writer} wrote")
     try:
-        with safe_open(str(path), "pt") as kept:
-            tensors = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
-            text = (kept.metadata() or {}).get("archrank")
+        with safe_open(str(path), "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            text = (file.metadata() or {}).get("archrank")
     except Exception as error:  # the reader raises errors of many types for damaged files
         raise ArchrankError(f"{path} is no file of weights: {one_line(error, 160)}") from None
     if text is None:
@@ -131,10 +131,10 @@ def encoder_of(path: Path | str, header: Header, given: Any) -> EncoderInfo:
             f"{path} was saved from the encoder {shown(header.encoder)}, which is not built in: pass its class, "
             "Predictor.load(path, encoder=MyEncoder)"
         )
-    found = catalog.find(given)
-    if len(found) != 1:
-        raise ArchrankError(f"encoder={given!r} names {len(found)} encoders; pass one class")
-    return found[0]
+    infos = catalog.find(given)
+    if len(infos) != 1:
+        raise ArchrankError(f"encoder={given!r} names {len(infos)} encoders; pass one class")
+    return infos[0]
 
 
 def space_tensors(space: SearchSpace) -> dict[str, Tensor]:

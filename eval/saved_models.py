@@ -107,9 +107,9 @@ def _network_tensors(networks: Networks) -> Tensors:
     """Weights and buffers of one network under their names; of several, stacked, and the spread of their scores."""
     ensemble, weights = networks.ensemble, networks.weights or networks.ensemble.parameters
     if ensemble.size > 1:
-        found = {f"parameter/{name}": stacked for name, stacked in weights.items()}
-        found |= {f"buffer/{name}": stacked for name, stacked in ensemble.buffers.items()}
-        return found | ({} if networks.spread is None else {"spread": torch.from_numpy(networks.spread)})
+        tensors = {f"parameter/{name}": stacked for name, stacked in weights.items()}
+        tensors |= {f"buffer/{name}": stacked for name, stacked in ensemble.buffers.items()}
+        return tensors | ({} if networks.spread is None else {"spread": torch.from_numpy(networks.spread)})
     first = saved.state_of(ensemble.skeleton, {name: stacked[0] for name, stacked in weights.items()})
     return first | {f"buffer/{name}": stacked[0] for name, stacked in ensemble.buffers.items()}
 
@@ -147,10 +147,10 @@ def _of_member(path: Path | str, tensors: Tensors, number: int, count: int) -> T
     """The tensors of one of so many stacked networks."""
     if count == 1:
         return tensors
-    found = {}
+    own = {}
     for name, tensor in tensors.items():
         if name.partition("/")[0] in STACKED:
             if not tensor.dim() or len(tensor) != count:
                 raise ArchrankError(f"{path} is damaged: '{name[:80]}' is not that of {count} members")
-            found[name] = tensor[number]
-    return found
+            own[name] = tensor[number]
+    return own

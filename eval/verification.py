@@ -108,7 +108,7 @@ def _planned(records: Sequence[TrialRecord]) -> tuple[dict[str, tuple[Planned, P
     for record in records:
         trial = record.trial
         tasks[record.label, trial.encoder, trial.benchmark, trial.target, trial.protocol, trial.recipe].append(record)
-    found: dict[str, tuple[Planned, Plan]] = {}
+    planned: dict[str, tuple[Planned, Plan]] = {}
     unchecked: Counter[str] = Counter()
     for (label, encoder, benchmark, target, protocol, recipe), group in tasks.items():
         try:
@@ -141,8 +141,8 @@ def _planned(records: Sequence[TrialRecord]) -> tuple[dict[str, tuple[Planned, P
             elif item.trial.split != record.trial.split:
                 unchecked[f"protocol {protocol} draws other splits of {benchmark} here"] += 1
             else:
-                found[record.key] = replace(item, encode=False), plan
-    return found, unchecked
+                planned[record.key] = replace(item, encode=False), plan
+    return planned, unchecked
 
 
 def _ensembles(
@@ -234,7 +234,7 @@ def _equal(record: TrialRecord, again: TrialRecord, publication: Publication, sc
     if not publication.store.has_predictions(record.key):
         return True
     ours, theirs = scratch.predictions(again), publication.store.predictions(record)
-    return all(np.array_equal(one, other) for one, other in zip(ours, theirs))
+    return all(np.array_equal(mine, published) for mine, published in zip(ours, theirs))
 
 
 def _rescored(record: TrialRecord, item: Planned, ensemble: _Ensemble, publication: Publication) -> str | None:
@@ -266,11 +266,13 @@ def _reach(record: TrialRecord, records: Sequence[TrialRecord]) -> float:
     of them, three standard errors of tau on the test set."""
     from scipy.stats import t
 
-    def setting(one: TrialRecord) -> tuple[object, ...]:
-        trial = one.trial
-        return one.label, trial.benchmark, trial.target, trial.protocol, trial.recipe, trial.budget
+    def setting(other: TrialRecord) -> tuple[object, ...]:
+        trial = other.trial
+        return other.label, trial.benchmark, trial.target, trial.protocol, trial.recipe, trial.budget
 
-    values = [v for one in records if setting(one) == setting(record) and (v := one.metrics.get(MAIN)) is not None]
+    values = [
+        v for other in records if setting(other) == setting(record) and (v := other.metrics.get(MAIN)) is not None
+    ]
     if len(values) < 3:
         return 3 * tau_standard_error(record.metrics.get(MAIN) or 0.0, record.test.architectures or 2)
     n = len(values)

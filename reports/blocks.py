@@ -229,7 +229,7 @@ def _inner(block: Block) -> Sequence[Block]:
         case Details(_, blocks) | Live(blocks=blocks):
             return blocks
         case Choice(options=options):
-            return [one for _, blocks in options for one in blocks]
+            return [inner for _, blocks in options for inner in blocks]
     return ()
 
 

@@ -44,10 +44,10 @@ def page_data(view: View) -> dict[str, Any]:
         if (len(metrics) + 1) * whole.x.size > MOST_VALUES:
             break
         try:
-            found = paired_results(coverage(view.frame, name, whole.labels))
+            paired = paired_results(coverage(view.frame, name, whole.labels))
         except ComparisonError:
             continue
-        metrics[name] = _metric(found, name, whole)
+        metrics[name] = _metric(paired, name, whole)
     return {"labels": list(whole.labels), "tasks": tasks, "seeds": whole.x.shape[2], "metrics": metrics}
 
 
@@ -74,7 +74,7 @@ def _metric(results: PairedResults, name: str, whole: PairedResults) -> dict[str
     }
     single = (np.isfinite(x[0]).sum(axis=1) < 2).any()
     if shared.any() or single:
-        out |= {"error": _plain(error, 6), "shared": [bool(one) for one in shared]}
+        out |= {"error": _plain(error, 6), "shared": [bool(value) for value in shared]}
     return out
 
 

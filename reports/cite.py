@@ -22,12 +22,12 @@ def bibtex() -> str:
 
 def citations(study: Study) -> list[tuple[str, str]]:
     """(benchmark, what its card asks to be cited as) of every table that is available locally and says so."""
-    found = []
+    lines = []
     for name in sorted(study.frame["benchmark"].unique()):
         table = study.table(str(name))
         if not isinstance(table, str) and table.card.citation:
-            found.append((str(name), table.card.citation))
-    return found
+            lines.append((str(name), table.card.citation))
+    return lines
 
 
 def finished(study: Study) -> str:

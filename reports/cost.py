@@ -70,13 +70,13 @@ def cheapest(group: Group, view: View) -> str:
     one machine."""
     top = view.top
     budget = max(int(b) for b in view.boot.budgets)
-    for machine, found in costs_by_machine(view, budget)[0].items():
-        if len(top) > 1 and all(label in found for label in top):
-            fastest = min(top, key=lambda label: (found[label].fit_s, label))
+    for machine, costs in costs_by_machine(view, budget)[0].items():
+        if len(top) > 1 and all(label in costs for label in top):
+            fastest = min(top, key=lambda label: (costs[label].fit_s, label))
             others = [label for label in top if label != fastest]
-            slow = max(others, key=lambda label: found[label].fit_s)
+            slow = max(others, key=lambda label: costs[label].fit_s)
             return (
-                f"Of {top[0]} and those without a significant difference from it, {fastest} trains fastest: {seconds(found[fastest].fit_s)} per trial at {budget} labels, "
-                f"against {seconds(found[slow].fit_s)} for {slow} ({machine})."
+                f"Of {top[0]} and those without a significant difference from it, {fastest} trains fastest: {seconds(costs[fastest].fit_s)} per trial at {budget} labels, "
+                f"against {seconds(costs[slow].fit_s)} for {slow} ({machine})."
             )
     return ""

@@ -74,14 +74,14 @@ def tsne(encoding: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(model.fit_transform(encoding), dtype=float)
 
 
-def smoothness(found: Encoded) -> float:
+def smoothness(points: Encoded) -> float:
     """Spearman's correlation, over all pairs, between the distance of two encodings and the difference of their scores.
 
     Positive: near encodings have similar scores, the property CATE (Yan et al., ICML 2021) argues for. NaN where all
     encodings or all scores are equal.
     """
-    apart = pdist(found.encoding)
-    differ = pdist(found.score[:, None])
+    apart = pdist(points.encoding)
+    differ = pdist(points.score[:, None])
     if np.ptp(apart) <= 1e-12 or np.ptp(differ) <= 1e-12:
         return float("nan")
     return float(spearmanr(apart, differ).statistic)

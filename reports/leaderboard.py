@@ -71,10 +71,10 @@ def read_entries(sources: Sequence[Path]) -> list[Entry]:
     entries: dict[str, Entry] = {}
     for file in files:
         try:
-            with opened(file) as found:
-                records = [record for record in latest(found.reading.records)[0] if record.status == "done"]
-                entries[found.sha256] = Entry(
-                    found.manifest, as_frame(records), found.sha256, _verified(file, found.sha256)
+            with opened(file) as content:
+                records = [record for record in latest(content.reading.records)[0] if record.status == "done"]
+                entries[content.sha256] = Entry(
+                    content.manifest, as_frame(records), content.sha256, _verified(file, content.sha256)
                 )
         except ArchrankError as error:
             warnings.warn(f"left out {error}", ArchrankWarning, stacklevel=2)
@@ -87,8 +87,8 @@ def _verified(file: Path, sha256: str) -> Verified | None:
     path = file.with_name(file.name + SUFFIX)
     if not path.exists():
         return None
-    found = read_verified(path)
-    return found if found.sha256 == sha256 else None
+    verification = read_verified(path)
+    return verification if verification.sha256 == sha256 else None
 
 
 def build_site(sources: Sequence[Path], out: Path, title: str) -> list[Path]:
@@ -216,8 +216,8 @@ def _value(row: pd.DataFrame, mark: str) -> Cell:
 
 
 def _task_sections(tables: Sequence[Table], parts: Sequence[tuple[Entry, pd.DataFrame]]) -> list[Section]:
-    told = [Text((Bold(f"{entry.manifest.title}: "), _who(entry)), "item") for entry, _ in parts]
-    return [Section("results", "Results", tables), Section("submissions", "Who submitted", told)]
+    lines = [Text((Bold(f"{entry.manifest.title}: "), _who(entry)), "item") for entry, _ in parts]
+    return [Section("results", "Results", tables), Section("submissions", "Who submitted", lines)]
 
 
 def _who(entry: Entry) -> str:

@@ -29,15 +29,15 @@ def protocols_section(frame: pd.DataFrame, protocols: Sequence[str], command: st
     rows, moved = [], dict[int, list[float]]()
     for budget in sorted(frame["budget"].unique()):
         for label in frame["label"].unique():
-            found = {name: mean[label, budget, name] for name in protocols if (label, budget, name) in mean.index}
-            if not found:
+            means_here = {name: mean[label, budget, name] for name in protocols if (label, budget, name) in mean.index}
+            if not means_here:
                 continue
-            apart = max(found.values()) - min(found.values())
+            apart = max(means_here.values()) - min(means_here.values())
             moved.setdefault(budget, []).append(apart)
             row = {"label": Cell(label), "budget": Cell(str(budget)), "apart": Cell(f"{apart:.3f}", apart)}
             for name in protocols:
                 row[name] = Cell("not run", tone="hole")
-                if name in found:
+                if name in means_here:
                     at = (label, budget, name)
                     row[name] = Cell(_with_error(mean[at], spread[at], int(count[at])), mean[at])
             rows.append(row)

@@ -78,7 +78,7 @@ def claims(
         known = ", ".join(sorted({str(name) for name in published()["label"]} - {""}))
         raise ArchrankError(f"no published value of {encoder} is known to archrank; there are some of: {known}")
     state = available()
-    found = []
+    claimed = []
     for row in rows.to_dict("records"):
         budget = None if pd.isna(row["budget"]) else int(row["budget"])
         texts = {
@@ -97,8 +97,8 @@ def claims(
             )
         }
         reason = _reason(texts, budget, state, benchmarks, budgets)
-        found.append(Claim(**texts, budget=budget, value=float(row["value"]), std=float(row["std"]), reason=reason))
-    return found
+        claimed.append(Claim(**texts, budget=budget, value=float(row["value"]), std=float(row["std"]), reason=reason))
+    return claimed
 
 
 def _reason(
@@ -124,20 +124,20 @@ def _reason(
     return ""
 
 
-def tasks(found: Iterable[Claim]) -> list[Task]:
+def tasks(claims: Iterable[Claim]) -> list[Task]:
     """The runs that the comparable claims ask for, sorted."""
-    wanted: dict[tuple[str, str, str], set[int]] = {}
-    for claim in found:
+    budgets: dict[tuple[str, str, str], set[int]] = {}
+    for claim in claims:
         if not claim.reason and claim.budget is not None:
-            wanted.setdefault((claim.benchmark, claim.protocol, claim.target), set()).add(claim.budget)
-    return [Task(*name, tuple(sorted(numbers))) for name, numbers in sorted(wanted.items())]
+            budgets.setdefault((claim.benchmark, claim.protocol, claim.target), set()).add(claim.budget)
+    return [Task(*name, tuple(sorted(numbers))) for name, numbers in sorted(budgets.items())]
 
 
-def outcomes(found: Sequence[Claim], frame: pd.DataFrame) -> list[Outcome]:
+def outcomes(claims: Sequence[Claim], frame: pd.DataFrame) -> list[Outcome]:
     """The comparable claims that `frame` (rows of one predictor under its paper recipe, columns of docs/store.md) has
     trials for."""
     out = []
-    for claim in (claim for claim in found if not claim.reason):
+    for claim in (claim for claim in claims if not claim.reason):
         same = (
             (frame["benchmark"] == claim.benchmark)
             & (frame["protocol"] == claim.protocol)

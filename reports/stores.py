@@ -60,10 +60,10 @@ def scored(records: Iterable[TrialRecord], reading: Reading, metric: str) -> lis
         except (ArchrankError, OSError) as error:
             return f"the table of {name} is not available locally ({error})"
 
-    found, without = with_metrics(records, reading.store_of, [metric], table)
+    rescored, without = with_metrics(records, reading.store_of, [metric], table)
     for line in without:
         warnings.warn(line, ArchrankWarning, stacklevel=2)
-    return found
+    return rescored
 
 
 def repeat_trial(record: TrialRecord) -> str:
@@ -85,15 +85,17 @@ def repeat_trial(record: TrialRecord) -> str:
 
 def find(records: Sequence[TrialRecord], key: str) -> TrialRecord:
     """The one trial whose key starts with `key`; ArchrankError if there is none or several."""
-    found = [record for record in records if record.key.startswith(key)]
-    if not found:
+    matching = [record for record in records if record.key.startswith(key)]
+    if not matching:
         raise ArchrankError(
             f"no trial's key starts with '{key}'; `archrank report --format csv` and `archrank failures` list keys"
         )
-    if len(found) > 1:
-        some = ", ".join(record.key[:16] for record in found[:4])
-        raise ArchrankError(f"{len(found)} trials have a key that starts with '{key}' ({some}, ...); give more of it")
-    return found[0]
+    if len(matching) > 1:
+        some = ", ".join(record.key[:16] for record in matching[:4])
+        raise ArchrankError(
+            f"{len(matching)} trials have a key that starts with '{key}' ({some}, ...); give more of it"
+        )
+    return matching[0]
 
 
 @dataclass(frozen=True)
@@ -146,15 +148,15 @@ def training(folders: Sequence[Path]) -> int:
 def alike(failed: Iterable[TrialRecord], *apart: str) -> dict[tuple[str, ...], list[TrialRecord]]:
     """Failed trials with equal errors together: (label, benchmark/target, type, message, and of the trial what is named
     in `apart`) -> the trials."""
-    found: dict[tuple[str, ...], list[TrialRecord]] = {}
+    groups: dict[tuple[str, ...], list[TrialRecord]] = {}
     for record in sorted(
         failed, key=lambda r: (r.label, r.trial.benchmark, r.trial.target, r.trial.budget, r.trial.seed)
     ):
         trial = record.trial
         error = record.error or TrialFailure(type="unknown", message="")
         kind = (record.label, f"{trial.benchmark}/{trial.target}", error.type, error.headline)
-        found.setdefault((*kind, *(str(getattr(trial, name)) for name in apart)), []).append(record)
-    return found
+        groups.setdefault((*kind, *(str(getattr(trial, name)) for name in apart)), []).append(record)
+    return groups
 
 
 def cells(records: Iterable[TrialRecord]) -> list[str]:
@@ -194,13 +196,13 @@ def moved(first: Sequence[TrialRecord], second: Sequence[TrialRecord], metric: s
             raise ArchrankError(f"no trial in the {side} store has the metric '{metric}'")
     groups = [dict(list(frame.groupby(CELL))) for frame in frames]
     pairs = {cell: _paired(groups[0][cell], groups[1][cell], metric) for cell in groups[0] if cell in groups[1]}
-    found = {
+    differences = {
         cell: _difference(groups[0][cell], groups[1][cell], metric)
         for cell, pair in pairs.items()
         if not _equal(pair, metric)
     }
-    compared = {cell: one for cell, one in found.items() if not isinstance(one, str)}
-    found |= zip(compared, as_family([*compared.values()]))
+    compared = {cell: comparison for cell, comparison in differences.items() if not isinstance(comparison, str)}
+    differences |= zip(compared, as_family([*compared.values()]))
     out = []
     for cell in sorted(set(groups[0]) | set(groups[1])):
         if cell not in groups[1] or cell not in groups[0]:
@@ -209,7 +211,7 @@ def moved(first: Sequence[TrialRecord], second: Sequence[TrialRecord], metric: s
             both = (mean, float("nan")) if side == "first" else (float("nan"), mean)
             out.append(Moved(cell, 0, *both, "", f"only in the {side}"))
         else:
-            out.append(_moved(cell, groups[0][cell], groups[1][cell], metric, pairs[cell], found.get(cell)))
+            out.append(_moved(cell, groups[0][cell], groups[1][cell], metric, pairs[cell], differences.get(cell)))
     return out
 
 
@@ -219,7 +221,7 @@ def _moved(
     after: pd.DataFrame,
     metric: str,
     pair: pd.DataFrame,
-    found: Comparison | str | None,
+    comparison: Comparison | str | None,
 ) -> Moved:
     from archrank.eval.statistics import rounded
 
@@ -227,15 +229,15 @@ def _moved(
         state = "equal" if (before["status"] != "done").all() and (after["status"] != "done").all() else "moved"
         return Moved(cell, 0, before[metric].mean(), after[metric].mean(), "failed", state)
     means = (pair[metric].mean(), pair[f"{metric}_2"].mean())
-    if found is None:
+    if comparison is None:
         difference, verdict = "0", "equal"
-    elif isinstance(found, str):
-        difference, verdict = found, "not comparable"
+    elif isinstance(comparison, str):
+        difference, verdict = comparison, "not comparable"
     else:
-        known = found.difference.kind in ("spaces", "splits")
+        known = comparison.difference.kind in ("spaces", "splits")
         difference, verdict = (
-            rounded(found.difference, signed=True),
-            "moved" if found.significant else "within" if known else "no interval",
+            rounded(comparison.difference, signed=True),
+            "moved" if comparison.significant else "within" if known else "no interval",
         )
     first, second = ({int(seed) for seed in part.loc[part[metric].notna(), "seed"]} for part in (before, after))
     if first != second and verdict != "moved":

@@ -217,15 +217,15 @@ class Study:
         if benchmark not in self._tables:
             used = sorted({r.trial.table for r in self.records.values() if r.trial.benchmark == benchmark})
             try:
-                found: Benchmark | str = self.load(benchmark)
+                table: Benchmark | str = self.load(benchmark)
             except (ArchrankError, OSError) as error:
-                found = f"The table of {benchmark} is not available locally, so this part is left out ({error})."
-            if isinstance(found, Benchmark) and used != [found.content_hash]:
-                found = (
+                table = f"The table of {benchmark} is not available locally, so this part is left out ({error})."
+            if isinstance(table, Benchmark) and used != [table.content_hash]:
+                table = (
                     f"The local table of {benchmark} is not the one these trials were made on (sha256 "
-                    f"{found.content_hash[:12]} against {', '.join(u[:12] for u in used)}), so this part is left out."
+                    f"{table.content_hash[:12]} against {', '.join(u[:12] for u in used)}), so this part is left out."
                 )
-            self._tables[benchmark] = found
+            self._tables[benchmark] = table
         return self._tables[benchmark]
 
     def tested(self, group: Group, benchmark: str, target: str) -> str:
@@ -271,14 +271,14 @@ class Study:
     def look_alikes(self, spaces: Collection[str]) -> list[tuple[str, ...]]:
         """Search spaces of these names that have the same operations, roles and size as far as their tables are
         available: perhaps one space."""
-        found: dict[object, set[str]] = {}
+        groups: dict[object, set[str]] = {}
         for benchmark, space in sorted(set(zip(self.frame["benchmark"], self.frame["space"]))):
             table = self.table(str(benchmark)) if space in spaces else ""
             if not isinstance(table, str):
                 own = table.space
                 shape = (own.ops, tuple(sorted(own.roles.items())), own.max_nodes, own.cells, own.attrs)
-                found.setdefault(shape, set()).add(str(space))
-        return [tuple(sorted(names)) for names in found.values() if len(names) > 1]
+                groups.setdefault(shape, set()).add(str(space))
+        return [tuple(sorted(names)) for names in groups.values() if len(names) > 1]
 
 
 def _ceiling(repeats: NDArray[np.float64]) -> Interval | None:
@@ -304,11 +304,11 @@ def read_study(
 
     reading = read([Path(store) for store in stores])
     tables = cache(load or default_load)
-    found = _chosen(reading.records, only)
-    found, superseded = latest(found)
-    found, without = with_metrics(found, reading.store_of, METRICS, partial(_table, tables))
-    records = {record.key: record for record in found}
-    frame = as_frame(found)
+    chosen = _chosen(reading.records, only)
+    chosen, superseded = latest(chosen)
+    chosen, without = with_metrics(chosen, reading.store_of, METRICS, partial(_table, tables))
+    records = {record.key: record for record in chosen}
+    frame = as_frame(chosen)
     # Plain objects: pandas' own text columns take several times as long to select and group, and both is done some
     # hundred times.
     frame = frame.astype({name: object for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])})

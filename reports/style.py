@@ -204,12 +204,12 @@ def annotate(ax: Any, text: str, *args: Any, gid: str, **look: Any) -> None:
         arrow.set_gid(gid)
 
 
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
-    """Places for labels near `wanted` ([n], any order), at least `gap` apart and inside [low, high] where they fit.
+def spread(places: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """Places for labels near `places` ([n], any order), at least `gap` apart and inside [low, high] where they fit.
 
     Exact least-squares placement: sorted wishes minus their minimal offsets, made monotone by pooling neighbours.
     """
-    wish = np.asarray(wanted, float)
+    wish = np.asarray(places, float)
     if not len(wish):
         return wish
     gap = min(gap, (high - low) / max(len(wish) - 1, 1))

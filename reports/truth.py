@@ -106,27 +106,29 @@ def predictions(
 
 
 def residual_by_depth(
-    table: Benchmark, found: Mapping[str, Prediction]
+    table: Benchmark, predicted: Mapping[str, Prediction]
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
     """Depths that at least 1 % of the tested architectures have [D], and the mean residual of each label there [D]."""
     depth = np.where(table.mask, table.depth, 0).max(1).astype(np.int64)
-    tested = np.concatenate([p.index for p in found.values()])
+    tested = np.concatenate([p.index for p in predicted.values()])
     values, counts = np.unique(depth[tested], return_counts=True)
     values = values[counts >= 0.01 * len(tested)]
     out = {}
-    for label, p in found.items():
+    for label, p in predicted.items():
         here = depth[p.index]
         out[label] = np.array([p.residual[here == d].mean() if (here == d).any() else np.nan for d in values])
     return values, out
 
 
-def op_slopes(table: Benchmark, found: Mapping[str, Prediction]) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
+def op_slopes(
+    table: Benchmark, predicted: Mapping[str, Prediction]
+) -> tuple[list[str], dict[str, NDArray[np.float64]]]:
     """Operations whose number varies [O], and the least-squares slope of the residual on that number [O], by label."""
     fixed = {op for role, op in table.space.roles.items() if role in ("input", "output")}
     count = np.stack([((table.ops == op) & table.mask).sum(1) for op in range(len(table.space.ops))], 1)
     varying = [op for op in range(len(table.space.ops)) if op not in fixed and np.ptp(count[:, op]) > 0]
     out = {}
-    for label, p in found.items():
+    for label, p in predicted.items():
         x = count[p.index][:, varying].astype(float)
         x -= x.mean(0)
         spread = (x**2).sum(0)

@@ -32,9 +32,9 @@ def bold_join(names: Sequence[str], most: int = 8) -> tuple[Inline, ...]:
     return tuple(part for part in out if part != "")
 
 
-def plural(number: int, one: str, many: str = "") -> str:
+def plural(number: int, singular: str, many: str = "") -> str:
     """1 seed, 5 seeds."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {singular if number == 1 else many or singular + 's'}"
 
 
 def replaced(number: int) -> str:

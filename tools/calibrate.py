@@ -221,7 +221,7 @@ def label_efficiency(random: Generator, repeats: int) -> Iterator[Rate]:
     budgets = (20, 78, 156, 390)
     log = np.log(np.array(budgets) / 78)
     curves = np.stack([0.72 + 0.06 * log, 0.69 + 0.06 * log])
-    one = np.zeros(1, dtype=np.int64)
+    first_seed = np.zeros(1, dtype=np.int64)
     needed = 78 * math.exp(0.03 / 0.06)
     for n in (3, 5, 10):
         hits = 0
@@ -229,7 +229,9 @@ def label_efficiency(random: Generator, repeats: int) -> Iterator[Rate]:
             noise = random.standard_normal((2, 4, n)) + random.standard_normal((1, 1, n))
             x = (curves[:, :, None] + 0.01 * noise)[:, :, None]
             error = np.full(x.shape[:3], np.nan)
-            (_, low, high), _ = labels_needed(x, error, one, one > 0, np.array(budgets, float), 78, False, 1000, 0)
+            (_, low, high), _ = labels_needed(
+                x, error, first_seed, first_seed > 0, np.array(budgets, float), 78, False, 1000, 0
+            )
             hits += low <= needed <= high
         yield Rate("coverage of label efficiency", f"4 budgets, {n} splits", 95, _percent(hits, repeats), repeats)
 
@@ -249,13 +251,13 @@ def sampling_error_of_tau(random: Generator, repeats: int) -> Iterator[Rate]:
         yield Rate("coverage of tau, one split", f"{n} test architectures, tau 0.8", 95, _percent(hits, few), few)
     few = repeats // 20
     noise = 0.3
-    one = 2 / math.pi * math.asin(1 / math.sqrt((1 + noise**2) * (1 + noise**2 / 2)))
+    tau_single = 2 / math.pi * math.asin(1 / math.sqrt((1 + noise**2) * (1 + noise**2 / 2)))
     mean = 2 / math.pi * math.asin(1 / math.sqrt(1 + noise**2 / 3))
     single = oracle = 0
     for _ in range(few):
         truth = random.standard_normal((300, 1))
         ceiling = noise_ceiling(truth + noise * random.standard_normal((300, 3)))
-        single += ceiling.single.covers(one)
+        single += ceiling.single.covers(tau_single)
         oracle += ceiling.oracle.covers(mean)
     setting = "300 architectures x 3 repeats"
     yield Rate("coverage of the noise ceiling, one repeat", setting, 95, _percent(single, few), few)

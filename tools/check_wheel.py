@@ -46,14 +46,14 @@ def main() -> int:
         stdout=subprocess.DEVNULL,
     )
     wheel = max((ROOT / "dist").glob("archrank-*.whl"), key=lambda path: path.stat().st_mtime)
-    found = {version: path for version in VERSIONS if (path := _python(version))}
-    failed = [version for version, path in found.items() if not _tried(version, path, wheel)]
+    pythons = {version: path for version in VERSIONS if (path := _python(version))}
+    failed = [version for version, path in pythons.items() if not _tried(version, path, wheel)]
     for version in VERSIONS:
         print(
-            f"Python {version}: {'not on this machine' if version not in found else 'FAILED' if version in failed else 'works'}"
+            f"Python {version}: {'not on this machine' if version not in pythons else 'FAILED' if version in failed else 'works'}"
         )
     print(wheel.relative_to(ROOT))
-    return 1 if failed or not found else 0
+    return 1 if failed or not pythons else 0
 
 
 def _python(version: str) -> str | None:

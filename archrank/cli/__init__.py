@@ -90,11 +90,11 @@ def application(wanted: str | None) -> typer.Typer:
         if name != wanted:
             app.command(name, help=SUMMARIES[name])(_not_called)
             continue
-        found = getattr(import_module(f"archrank.cli.{module}"), thing)
-        if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name, help=SUMMARIES[name])
+        attribute = getattr(import_module(f"archrank.cli.{module}"), thing)
+        if isinstance(attribute, typer.Typer):
+            app.add_typer(attribute, name=name, help=SUMMARIES[name])
         else:
-            app.command(name)(found)
+            app.command(name)(attribute)
     return app
 
 

@@ -68,7 +68,7 @@ def check(
     from archrank.eval.check import Finding, steps, steps_apart, summary
 
     torch.set_num_threads(1)
-    failed, found = 0, {}
+    failed, verdicts = 0, {}
     for spec in specs:
         if not as_json:
             echo(spec.label)
@@ -82,9 +82,9 @@ def check(
                         echo(f"  {step.verdict:<4}  {step.name:<16}  {step.said}")
                 elif is_terminal() and not as_json:
                     overwritten(f"  ...   {step}")  # the finding is written over it
-        found[spec.label] = summary(findings)
+        verdicts[spec.label] = summary(findings)
     if as_json:
-        emit(found)
+        emit(verdicts)
     if failed:
         raise typer.Exit(1)
 

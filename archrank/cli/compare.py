@@ -41,8 +41,8 @@ def compare(
         raise unknown("metric", metric, METRICS)
     reading = read(store)
     records, older = latest(reading.records)
-    wanted = {"benchmark": benchmark, "target": target, "budget": budgets, "protocol": protocol, "recipe": recipe}
-    chosen = set(_chosen(as_frame(records), a, b, wanted, ", ".join(str(folder) for folder in store))["key"])
+    choice = {"benchmark": benchmark, "target": target, "budget": budgets, "protocol": protocol, "recipe": recipe}
+    chosen = set(_chosen(as_frame(records), a, b, choice, ", ".join(str(folder) for folder in store))["key"])
     frame = as_frame(scored([record for record in records if record.key in chosen], reading, metric))
     try:
         rows = compare_each(frame, a, b, metric)
@@ -51,16 +51,16 @@ def compare(
         raise ArchrankError(str(error)) from None
     under = {name: str(frame[name].iloc[0]) for name in ("protocol", "recipe")}
     if as_json:
-        told: dict[str, Any] = {"a": a, "b": b, "metric": metric, **under, "rows": [_plain(row) for row in rows]}
-        told |= {"overall": [_plain(one) for one in overall], "sentences": sentences, "replaced": older}
-        emit(told)
+        answer: dict[str, Any] = {"a": a, "b": b, "metric": metric, **under, "rows": [_plain(row) for row in rows]}
+        answer |= {"overall": [_plain(comparison) for comparison in overall], "sentences": sentences, "replaced": older}
+        emit(answer)
         return
     _print_table(frame, rows, under)
     for text in sentences + ([f"In the store, {replaced(older)}."] if older else []):
         echo(text)
 
 
-def _chosen(frame: pd.DataFrame, a: str, b: str, wanted: dict[str, str | None], where: str) -> pd.DataFrame:
+def _chosen(frame: pd.DataFrame, a: str, b: str, choice: dict[str, str | None], where: str) -> pd.DataFrame:
     """The rows of both labels that the options leave, of one protocol and one recipe that both ran under."""
     from archrank.datasets.errors import ArchrankError, unknown
 
@@ -70,7 +70,7 @@ def _chosen(frame: pd.DataFrame, a: str, b: str, wanted: dict[str, str | None], 
         if label not in set(frame["label"]):
             raise unknown("encoder in the store", label, sorted(frame["label"].unique()))
     frame = frame[frame["label"].isin([a, b])]
-    for column, text in wanted.items():
+    for column, text in choice.items():
         if text is None:
             continue
         names = {name.strip() for name in text.split(",")}
@@ -104,13 +104,13 @@ def _overall(frame: pd.DataFrame, a: str, b: str, metric: str) -> tuple[list[str
 
     covered = coverage(frame, metric, [a, b])
     if METRICS[metric].unit == "target" and len(covered.common[["benchmark", "target"]].drop_duplicates()) > 1:
-        found = compare_each(frame, a, b, metric, by=("benchmark", "target"))
+        comparisons = compare_each(frame, a, b, metric, by=("benchmark", "target"))
     else:
-        found = [compare_all(frame, a, b, metric)]
-        if len(found[0].spaces) > 1:
-            found.append(compare_all(frame, a, b, metric, scope="splits"))
+        comparisons = [compare_all(frame, a, b, metric)]
+        if len(comparisons[0].spaces) > 1:
+            comparisons.append(compare_all(frame, a, b, metric, scope="splits"))
     missing = [covered.sentence()] if covered.shared < covered.expected else []
-    return [sentence(one) for one in found] + missing, found
+    return [sentence(comparison) for comparison in comparisons] + missing, comparisons
 
 
 def _plain(row: Comparison) -> dict[str, Any]:
@@ -150,8 +150,8 @@ def _print_table(frame: pd.DataFrame, rows: list[Comparison], under: dict[str, s
     for row in rows:
         at = (row.benchmarks[0], row.budgets[0])
         own = [f"{shown[(*at, label)]:.3f}" for label in (a, b)]
-        found = f"{row.winner} significantly better" if row.winner else "no significant difference"
-        lines.append((at[0], str(at[1]), *own, rounded(row.difference, signed=True), str(row.units), found))
+        conclusion = f"{row.winner} significantly better" if row.winner else "no significant difference"
+        lines.append((at[0], str(at[1]), *own, rounded(row.difference, signed=True), str(row.units), conclusion))
     print_table(
         f"{a} - {b}: {METRICS[metric].description} {METRICS[metric].arrow}, protocol {under['protocol']}, recipe {under['recipe']}",
         [("benchmark", {}), *((name, right) for name in ("labels", a, b, "difference", "splits")), ("test", {})],

@@ -128,8 +128,12 @@ def print_table(
     for row in rows:
         table.add_row(*(visible(text) for text in row))
     # Brackets are those of labels, not markup.
-    found = Console(markup=False, emoji=False, highlight=False)
-    console = found if found.is_terminal else Console(width=WIDTH_OF_A_PIPE, markup=False, emoji=False, highlight=False)
+    plain_console = Console(markup=False, emoji=False, highlight=False)
+    console = (
+        plain_console
+        if plain_console.is_terminal
+        else Console(width=WIDTH_OF_A_PIPE, markup=False, emoji=False, highlight=False)
+    )
     with _written():
         console.print(table)
 

@@ -97,10 +97,10 @@ def get(
         files = fetch(source, folder, progress)
     for file in files:
         echo(f"{file}")
-    found = importer_of(source).locate(folder, source.variant)
-    assert found is not None and source.name in SOURCES
+    located = importer_of(source).locate(folder, source.variant)
+    assert located is not None and source.name in SOURCES
     with watched(f"{name}: importing"):
-        card = import_file(source, found)
+        card = import_file(source, located)
     echo(f"imported as {name}: {card.with_suffix('.parquet')}")
 
 
@@ -118,10 +118,10 @@ def verify(
 
     if every == bool(names):
         raise ArchrankError("name the benchmarks to verify, or give --all")
-    wanted = names or [name for name, state in available().items() if state != "missing"]
+    chosen = names or [name for name, state in available().items() if state != "missing"]
     report: dict[str, Any] = {}
     failed = 0
-    for name in wanted:
+    for name in chosen:
         try:
             checks = [{"what": item.what, "ok": item.ok, "found": item.found} for item in check(card_path(name))]
         except DataError as error:
@@ -137,8 +137,8 @@ def verify(
                 echo(f"  {'ok  ' if item['ok'] else 'FAIL'} {item['what']}: {item['found']}")
     if as_json:
         emit(report)
-    elif len(wanted) > 1:
-        echo(f"{len(wanted) - failed} of {len(wanted)} benchmarks pass")
+    elif len(chosen) > 1:
+        echo(f"{len(chosen) - failed} of {len(chosen)} benchmarks pass")
     if failed:
         raise typer.Exit(1)
 

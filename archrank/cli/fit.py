@@ -79,8 +79,8 @@ def predict(
 
     loaded = AutoPredictor.load(predictor)
     assert loaded.space is not None
-    names, found = read_candidates(graphs, loaded.space)
-    low, middle, high = loaded.interval(found, level)
+    names, candidates = read_candidates(graphs, loaded.space)
+    low, middle, high = loaded.interval(candidates, level)
     frame = pd.DataFrame({"arch": names, "prediction": middle, "low": low, "high": high})
     text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     if output is None:

@@ -17,9 +17,12 @@ def more_seeds(store: Store, stored: Mapping[str, str]) -> None:
     """Say how many seeds would separate the first predictors, as far as the stored trials of the plan tell."""
     from archrank.reports.seeds import of_trials
 
-    found = of_trials([record for key in sorted(stored) if (record := store.read(key)) is not None])
-    if found is not None:
-        echo(found.sentence + (f" The same command with --seeds {found.seeds} adds them." if found.seeds else ""))
+    forecast = of_trials([record for key in sorted(stored) if (record := store.read(key)) is not None])
+    if forecast is not None:
+        echo(
+            forecast.sentence
+            + (f" The same command with --seeds {forecast.seeds} adds them." if forecast.seeds else "")
+        )
 
 
 def expected_time(plan: Plan, pending: list[Planned], measure: bool) -> str:

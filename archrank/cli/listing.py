@@ -34,11 +34,11 @@ def list_(
 
     if kind not in (*KINDS, "all"):
         raise unknown("kind of thing to list", kind, (*KINDS, "all"))
-    found = {name: _rows(name) for name in (KINDS if kind == "all" else (kind,))}
+    rows_of = {name: _rows(name) for name in (KINDS if kind == "all" else (kind,))}
     if as_json:
-        emit(found)
+        emit(rows_of)
         return
-    for number, (name, rows) in enumerate(found.items()):
+    for number, (name, rows) in enumerate(rows_of.items()):
         if number:
             echo()
         echo(name.upper())

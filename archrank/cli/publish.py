@@ -65,7 +65,7 @@ def verify_results(
         )
 
     with opened(file) as publication, only_json(as_json):
-        found = verify(
+        verification = verify(
             publication,
             sample=None if every else sample,
             draw=draw,
@@ -74,14 +74,14 @@ def verify_results(
             on_check=show,
         )
     out = file.with_name(file.name + SUFFIX)
-    write_verified(out, found)
+    write_verified(out, verification)
     if as_json:
-        emit(found.model_dump(mode="json", by_alias=True))
+        emit(verification.model_dump(mode="json", by_alias=True))
     else:
-        for why, count in found.unchecked.items():
+        for why, count in verification.unchecked.items():
             echo(f"{count:,} trials cannot be trained again here: {why}", err=True)
-        echo(f"{found.sentence()}; drawn with --draw {found.draw}; {out}")
-    raise typer.Exit(0 if found.holds else 1)
+        echo(f"{verification.sentence()}; drawn with --draw {verification.draw}; {out}")
+    raise typer.Exit(0 if verification.holds else 1)
 
 
 def leaderboard(

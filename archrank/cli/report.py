@@ -29,8 +29,8 @@ def report(
     from archrank.reports import build
 
     chosen = _labels(only) if only else None
-    wanted = [part.strip() for part in formats.split(",") if part.strip()]
-    files = build(store, output, formats=wanted, only=chosen, title=title)
+    renderers = [part.strip() for part in formats.split(",") if part.strip()]
+    files = build(store, output, formats=renderers, only=chosen, title=title)
     folders = list(dict.fromkeys(path.parent for path in files if path.parent != output))
     for path in files:
         if path.parent == output:
@@ -90,19 +90,19 @@ def failures(
     from archrank.eval.trials.results import latest
     from archrank.reports.stores import alike, cells, read
 
-    found = [record for record in latest(read(store).records)[0] if record.status != "done"]
+    failed = [record for record in latest(read(store).records)[0] if record.status != "done"]
     if as_json:
-        emit([record.model_dump(mode="json", include={"key", "label", "trial", "error"}) for record in found])
-    elif not found:
+        emit([record.model_dump(mode="json", include={"key", "label", "trial", "error"}) for record in failed])
+    elif not failed:
         echo("no trial failed")
     for (label, task, kind, message, protocol, recipe), records in alike(
-        [] if as_json else found, "protocol", "recipe"
+        [] if as_json else failed, "protocol", "recipe"
     ).items():
         echo(f"{records[0].key[:12]}  {label} on {task}, {protocol}/{recipe}: {kind}: {message}")
         echo(f"  {len(records)} trial{'s' if len(records) > 1 else ''}, labels/seed: {', '.join(cells(records))}")
         if traceback and records[0].error and records[0].error.traceback:
             echo(records[0].error.traceback.rstrip(), lines=True)
-    raise typer.Exit(1 if found else 0)
+    raise typer.Exit(1 if failed else 0)
 
 
 def show(

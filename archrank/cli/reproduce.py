@@ -64,10 +64,10 @@ def reproduce(
             raise unknown(
                 "benchmark with published values", name, sorted({str(b) for b in published()["benchmark"]} - {""})
             )
-    found = claims(spec.info.name, chosen, whole_numbers("--budgets", budgets, "78,156") if budgets else None)
-    runs = tasks(found)
+    claimed = claims(spec.info.name, chosen, whole_numbers("--budgets", budgets, "78,156") if budgets else None)
+    runs = tasks(claimed)
     if not as_json:
-        _refused(found)
+        _refused(claimed)
     if not runs:
         raise ArchrankError(
             f"no published value of {spec.info.name} can be compared here; the lines above say why"
@@ -85,15 +85,15 @@ def reproduce(
             failed = _run(
                 plans, store, device=device, workers=workers, compiled=compiled, runner=runner, address=address
             )
-        results = outcomes(found, _rows(plans, store))
+        results = outcomes(claimed, _rows(plans, store))
     if as_json:
-        told = {
+        answer = {
             "encoder": spec.label,
             "runs": [asdict(task) for task in runs],
-            "compared": [_plain(one) for one in results],
-            "not_compared": [asdict(one) for one in found if one.reason],
+            "compared": [_plain(outcome) for outcome in results],
+            "not_compared": [asdict(outcome) for outcome in claimed if outcome.reason],
         }
-        emit(told)
+        emit(answer)
     elif not dry:
         _print(spec, results)
     if failed:
@@ -162,9 +162,9 @@ def _rows(plans: list[Plan], store: Path) -> Any:
     return frame[frame["key"].isin({item.trial.key for plan in plans for item in plan.trials})]
 
 
-def _refused(found: list[Claim]) -> None:
+def _refused(claims: list[Claim]) -> None:
     reasons: dict[str, list[Claim]] = {}
-    for claim in found:
+    for claim in claims:
         if claim.reason:
             reasons.setdefault(claim.reason, []).append(claim)
     for reason, group in reasons.items():
@@ -177,9 +177,14 @@ def _refused(found: list[Claim]) -> None:
         echo(f"not comparable because {reason}: {listed}")
 
 
-def _plain(one: Outcome) -> dict[str, Any]:
-    ours = {"mean": one.ours.estimate, "low": one.ours.low, "high": one.ours.high, "kind": one.ours.kind}
-    return {"published": asdict(one.claim), "ours": ours, "seeds": one.seeds, "inside": one.inside}
+def _plain(outcome: Outcome) -> dict[str, Any]:
+    ours = {
+        "mean": outcome.ours.estimate,
+        "low": outcome.ours.low,
+        "high": outcome.ours.high,
+        "kind": outcome.ours.kind,
+    }
+    return {"published": asdict(outcome.claim), "ours": ours, "seeds": outcome.seeds, "inside": outcome.inside}
 
 
 def _print(spec: Spec, results: list[Outcome]) -> None:
@@ -187,18 +192,18 @@ def _print(spec: Spec, results: list[Outcome]) -> None:
 
     right: dict[str, Any] = {"justify": "right", "no_wrap": True}
     rows = []
-    for one in results:
-        claim = one.claim
+    for outcome in results:
+        claim = outcome.claim
         spread = "" if claim.std != claim.std else f" ± {claim.std:g}"
-        inside = {True: "yes", False: "no", None: "no interval"}[one.inside]
+        inside = {True: "yes", False: "no", None: "no interval"}[outcome.inside]
         quoted = " (as quoted by others)" if claim.confidence != "primary" else ""
         rows.append(
             (
                 f"{claim.benchmark}/{claim.target}",
                 claim.protocol,
                 str(claim.budget),
-                str(one.seeds),
-                rounded(one.ours),
+                str(outcome.seeds),
+                rounded(outcome.ours),
                 f"{claim.value:g}{spread}",
                 inside,
                 f"{claim.encoder} in {claim.paper}{quoted}{'; ' + claim.remark if claim.remark else ''}",
@@ -216,8 +221,8 @@ def _print(spec: Spec, results: list[Outcome]) -> None:
         rows,
         "ours: mean over seeds with its 95 % interval, which does not hold the published value's own noise",
     )
-    known = [one for one in results if one.inside is not None]
+    known = [outcome for outcome in results if outcome.inside is not None]
     if known:
         echo(
-            f"{sum(bool(one.inside) for one in known)} of {len(known)} published values lie in the interval of our mean."
+            f"{sum(bool(outcome.inside) for outcome in known)} of {len(known)} published values lie in the interval of our mean."
         )

@@ -80,7 +80,7 @@ def _plan(
 
     declared = read_suite(suite) if suite else None
     base: dict[str, Any] = declared.model_dump() if declared else {}
-    wanted, named, sizes, targets = (
+    requested, named, sizes, targets = (
         _joined(option, values)
         for option, values in (
             ("--encoders", encoders),
@@ -91,7 +91,7 @@ def _plan(
     )
     usual = [20, 78, 156, 390]
     numbers = whole_numbers("--budgets", sizes, "20,78,156,390") if sizes else base.get("budgets", usual)
-    chosen = wanted or base.get("encoders")
+    chosen = requested or base.get("encoders")
     if not chosen:
         raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`) or --suite default")
     names, skipped = declared.at_hand() if declared else (["digits101"], {})

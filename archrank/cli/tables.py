@@ -96,10 +96,12 @@ def import_(
         ops_on=ops_on,  # type: ignore[arg-type]  # one of the two, as was checked
         average=average,
     )
-    kept = {} if units is not None else _kept_units(folder / f"{described['name']}.json", described["metrics"])
+    units_before = {} if units is not None else _kept_units(folder / f"{described['name']}.json", described["metrics"])
     _say_imported(write_benchmark(folder, frame, described).with_suffix(".json"))
-    if kept:
-        echo(f"units kept from the last import: {', '.join(f'{metric}={unit}' for metric, unit in kept.items())}")
+    if units_before:
+        echo(
+            f"units kept from the last import: {', '.join(f'{metric}={unit}' for metric, unit in units_before.items())}"
+        )
 
 
 def _guess(file: Path, name: str | None) -> Source | None:
@@ -132,11 +134,11 @@ def pairs(option: str, text: str | None) -> dict[str, str] | None:
     from archrank.datasets.errors import ArchrankError
 
     example = {"--units": "accuracy=%,latency=ms", "--roles": "input=a,output=b,none=c,skip=d"}[option]
-    found = [word.partition("=") for word in words(text) or []]
-    if wrong := [left for left, _, right in found if not left or not right]:
+    parted = [word.partition("=") for word in words(text) or []]
+    if wrong := [left for left, _, right in parted if not left or not right]:
         what = "unit" if option == "--units" else "operation"
         raise ArchrankError(f"{option}: '{wrong[0]}' has no {what}; write {example}")
-    return {left.strip(): right.strip() for left, _, right in found} or None
+    return {left.strip(): right.strip() for left, _, right in parted} or None
 
 
 def _kept_units(card: Path, metrics: dict[str, Any]) -> dict[str, str]:
@@ -148,10 +150,10 @@ def _kept_units(card: Path, metrics: dict[str, Any]) -> dict[str, str]:
         before = read_card(card).metrics
     except DataError:  # there is none, or none that can be read
         return {}
-    kept = {metric: before[metric].unit for metric in metrics if metric in before and before[metric].unit}
-    for metric, unit in kept.items():
+    units = {metric: before[metric].unit for metric in metrics if metric in before and before[metric].unit}
+    for metric, unit in units.items():
         metrics[metric]["unit"] = unit
-    return kept
+    return units
 
 
 def _say_imported(path: Path) -> None:

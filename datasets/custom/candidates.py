@@ -42,17 +42,17 @@ def fitted_graphs(
         DataError: names each problem with the graph it stands in; or there is no graph.
     """
     problems = Problems(where)
-    found = []
+    fitted = []
     for number, graph in enumerate(graphs):
         try:
             graph = graph if graph.edge_ops is None else edge_operations.on_nodes(graph)
-            found.append(_fitting(ordered(graph, space.ops, space.roles), space))
+            fitted.append(_fitting(ordered(graph, space.ops, space.roles), space))
         except DataError as error:
             problems.add(called(number), str(error))
     problems.check()
-    if not found:
+    if not fitted:
         raise DataError(f"{where}: none was given")
-    return _padded(found, space)
+    return _padded(fitted, space)
 
 
 def _given(space: SearchSpace, item: Any, reading: Reading) -> CustomGraph:

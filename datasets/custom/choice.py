@@ -60,11 +60,11 @@ def choose(
         return Choice(list(metrics), target or metrics[0])
     numeric, left_out = _numeric(frame, rows, path)
     numbering = {column: why for column in numeric if (why := _numbers_rows(column, frame[column]))}
-    found = [column for column in numeric if column not in numbering]
-    if not found:
+    candidates = [column for column in numeric if column not in numbering]
+    if not candidates:
         also = f"; {', '.join(numbering)} look like numbers of rows or trainings" if numbering else ""
         raise DataError(f"{path}: no column looks like a score{also}; name the scores (--metrics a,b)")
-    scores = [column for column in found if not _COST.search(column)] or found
+    scores = [column for column in candidates if not _COST.search(column)] or candidates
     accuracies = [column for column in scores if _ACCURACY.search(column)]
     chosen = target or (accuracies or scores)[0]
     notes = (
@@ -74,7 +74,7 @@ def choose(
             f"the default target is '{chosen}', the first of {', '.join(scores[:6])}{', ...' if len(scores) > 6 else ''}; --target takes another"
         ]
     )
-    return Choice(found, chosen, left_out | numbering, notes)
+    return Choice(candidates, chosen, left_out | numbering, notes)
 
 
 def _numeric(frame: pd.DataFrame, rows: Sequence[str], path: Path) -> tuple[list[str], dict[str, str]]:
@@ -83,7 +83,7 @@ def _numeric(frame: pd.DataFrame, rows: Sequence[str], path: Path) -> tuple[list
     One wrong field shall be named, not make a column disappear; nor shall scores in a form that is not read, such as
     91,2 or 91.2%.
     """
-    found, left_out = list[str](), dict[str, str]()
+    numeric, left_out = list[str](), dict[str, str]()
     for column in frame.columns:
         name, filled = str(column), frame[column].reset_index(drop=True).dropna().astype(str).str.strip()
         filled = filled[filled != ""]
@@ -93,7 +93,7 @@ def _numeric(frame: pd.DataFrame, rows: Sequence[str], path: Path) -> tuple[list
         elif not name.strip() or name.startswith("Unnamed: "):
             left_out[name] = "it has no name; the numbers of rows, if pandas wrote them"
         elif len(words) < 0.5 * len(filled):
-            found.append(name)
+            numeric.append(name)
         elif filled.str.match(r"\s*[\[(]").mean() >= 0.5:
             left_out[name] = f"lists such as {shown(words.iloc[0])}"
         elif filled.str.contains(r"\d").mean() >= 0.5 or set(words.str.lower()) <= _LOGICAL:
@@ -103,7 +103,7 @@ def _numeric(frame: pd.DataFrame, rows: Sequence[str], path: Path) -> tuple[list
             )
         else:
             left_out[name] = f"text such as {shown(words.iloc[0])}"
-    return found, left_out
+    return numeric, left_out
 
 
 def _numbers_rows(name: str, column: pd.Series) -> str:

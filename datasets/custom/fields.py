@@ -27,13 +27,13 @@ def read_ops(value: Any, what: str = "ops") -> list[Hashable]:
         raise DataError(f"{what} {shown(value)} is no list of operations") from None
     if not parts:
         raise DataError(f"{what} is empty")
-    found: list[Hashable] = []
+    ops: list[Hashable] = []
     for part in parts:
         try:
-            found.append(int(part) if isinstance(part, str) and part.isdecimal() else op_of(part))
+            ops.append(int(part) if isinstance(part, str) and part.isdecimal() else op_of(part))
         except (TypeError, ValueError, DataError):
             raise DataError(f"{what} holds {shown(part)}, neither a name nor an id") from None
-    return found
+    return ops
 
 
 def read_edges(value: Any) -> list[tuple[int, int]]:
@@ -71,7 +71,7 @@ def read_cells(value: Any) -> list[int]:
 def _list(text: str) -> list[Any]:
     """The list in a text, as JSON or in other ways of writing one."""
     try:
-        found = json.loads(text) if text.startswith("[") else None
+        parsed = json.loads(text) if text.startswith("[") else None
     except (ValueError, RecursionError):
-        found = None
-    return found if isinstance(found, list) else parse_list(text)
+        parsed = None
+    return parsed if isinstance(parsed, list) else parse_list(text)

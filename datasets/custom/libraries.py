@@ -129,21 +129,21 @@ def _from_dgl(graph: Any, reading: Reading) -> CustomGraph:
     source, target = (wholes(end) for end in graph.edges())
     of_edges: Mapping[str, Any] = getattr(graph, "edata", {})
     on = reading.place(reading.op in graph.ndata, reading.op in of_edges)
-    kept = graph.ndata if on == "node" else of_edges
-    if reading.op not in kept:
+    stored = graph.ndata if on == "node" else of_edges
+    if reading.op not in stored:
         raise DataError(f"the DGL graph has no {'ndata' if on == 'node' else 'edata'}['{reading.op}']")
     _refuse_edge_attributes(set(of_edges) - ({reading.op} if reading.op_on or on == "edge" else set()))
     tables = {name: values for name, values in graph.ndata.items() if name not in (reading.op, "cell")}
     attrs = {name: _numbers(as_list(column), name) for name, column in _columns(tables, reading).items()}
     cell = wholes(graph.ndata["cell"]) if "cell" in graph.ndata else None
-    found = [*wholes(kept[reading.op])]
-    nodes = len(found) if on == "node" else int(graph.num_nodes())
+    ops = [*wholes(stored[reading.op])]
+    nodes = len(ops) if on == "node" else int(graph.num_nodes())
     return CustomGraph(
-        list(found) if on == "node" else [],
+        list(ops) if on == "node" else [],
         list(zip(source, target)),
         cell,
         attrs,
-        list(found) if on == "edge" else None,
+        list(ops) if on == "edge" else None,
         nodes,
     )
 
@@ -168,27 +168,27 @@ def _op_ids(values: Any, name: str, what: str) -> list[Any]:
 def _columns(tables: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
     """The held node attributes, those of several columns one by one: `name_0`, `name_1`, ..., each held by its own name
     or by that of its table."""
-    found: dict[str, Any] = {}
+    read: dict[str, Any] = {}
     for name, table in sorted(tables.items()):
         rows = as_list(table)
         several = len(rows[0]) if rows and isinstance(rows[0], list) else 0
         if reading.attributes is None or name in reading.attributes:
-            wanted = None
-        elif not (wanted := {f"{name}_{at}" for at in range(several)} & set(reading.attributes)):
+            names = None
+        elif not (names := {f"{name}_{at}" for at in range(several)} & set(reading.attributes)):
             continue
         columns = (
             {f"{name}_{at}" if several > 1 else name: [row[at] for row in rows] for at in range(several)}
             if several
             else {name: rows}
         )
-        found |= {column: values for column, values in columns.items() if wanted is None or column in wanted}
-    reading.held(set(found) | set(tables))
-    return found
+        read |= {column: values for column, values in columns.items() if names is None or column in names}
+    reading.held(set(read) | set(tables))
+    return read
 
 
 def _numbers(values: list[Any], name: str) -> list[float]:
     """Numbers of the nodes; DataError if some node has none, or something else."""
-    found: list[float] = []
+    numbers: list[float] = []
     for node, value in enumerate(map(as_value, values)):
         try:
             number = float(value) if not isinstance(value, str) else None
@@ -200,8 +200,8 @@ def _numbers(values: list[Any], name: str) -> list[float]:
                 f"node attribute '{name}': node {node} {has}, and what is no number at every node is not held; name the attributes "
                 "to hold (node_attributes=[...]) or remove it"
             )
-        found.append(number)
-    return found
+        numbers.append(number)
+    return numbers
 
 
 def parallel(edges: list[tuple[int, int]]) -> str:

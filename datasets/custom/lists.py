@@ -53,8 +53,8 @@ def parse_list(text: str) -> list[Any]:
             at += 1
     if len(stack) != 1 or len(stack[0][1]) != 1:
         raise _refused(text)
-    found = stack[0][1][0]
-    return list(found)
+    parsed = stack[0][1][0]
+    return list(parsed)
 
 
 def _number(digits: str, text: str) -> int | float:

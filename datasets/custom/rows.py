@@ -74,13 +74,13 @@ def _labels(given: set[str], columns: Columns, ops_on: Place | None) -> str | No
 
 
 def _each(read: Callable[..., CustomGraph], *fields: Iterable[Any]) -> list[CustomGraph]:
-    found = []
+    parsed = []
     for row in zip(*fields):
         try:
-            found.append(read(*row))
+            parsed.append(read(*row))
         except DataError as error:
-            found.append(CustomGraph(problem=str(error)))
-    return found
+            parsed.append(CustomGraph(problem=str(error)))
+    return parsed
 
 
 def _node_labelled(ops: Any, edges: Any, cell: Any) -> CustomGraph:

@@ -32,8 +32,10 @@ def averaged(raw: RawTable, runs: Sequence[str] | None = None, column: str = "")
         runs = [str(numbered[row]) for row in range(len(raw.graphs))]
     labels = list(dict.fromkeys(runs)) if column else sorted(set(runs), key=int)
     if len(labels) > MOST_RUNS:
-        told = f"column '{column}' tells {len(labels)} trainings apart" if column else f"{len(labels)} rows repeat one"
-        raise DataError(f"{raw.where}: {told}; at most {MOST_RUNS} are held, average them first")
+        reason = (
+            f"column '{column}' tells {len(labels)} trainings apart" if column else f"{len(labels)} rows repeat one"
+        )
+        raise DataError(f"{raw.where}: {reason}; at most {MOST_RUNS} are held, average them first")
     for rows in members.values():
         seen: dict[str, int] = {}
         for row in rows:
@@ -58,8 +60,8 @@ def averaged(raw: RawTable, runs: Sequence[str] | None = None, column: str = "")
     first = [rows[0] for rows in members.values()]
     sizes = sorted({len(rows) for rows in members.values()})
     each = f"{'' if sizes[0] == sizes[-1] else f'{sizes[0]} to '}{sizes[-1]} trainings each"
-    told = f" (column '{column}')" if column else ""
-    note = f"{len(raw.graphs):,} rows are {each}{told} of {len(members):,} architectures; scores are their means"
+    reason = f" (column '{column}')" if column else ""
+    note = f"{len(raw.graphs):,} rows are {each}{reason} of {len(members):,} architectures; scores are their means"
     ordered = [*repeats, *(column for columns_of in repeats.values() for column in columns_of)]
     return replace(
         raw,

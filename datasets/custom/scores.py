@@ -33,22 +33,22 @@ def score_table(scores: Any, where: str) -> pd.DataFrame:
     if isinstance(scores, pd.DataFrame):
         return scores
     columns = scores if isinstance(scores, Mapping) else {"score": scores}
-    found: dict[str, list[Any]] = {}
+    values_of: dict[str, list[Any]] = {}
     for metric, values in columns.items():
         try:
-            found[str(metric)] = as_list(values)
+            values_of[str(metric)] = as_list(values)
         except TypeError:
             raise DataError(f"{where}: scores of '{metric}' are {shown(values)}, no list of numbers") from None
-        if nested := next((value for value in found[str(metric)] if isinstance(value, (list, tuple, dict))), None):
+        if nested := next((value for value in values_of[str(metric)] if isinstance(value, (list, tuple, dict))), None):
             raise DataError(
                 f"{where}: scores of '{metric}' hold {shown(nested)}; one number per architecture is needed"
             )
-    if len({len(values) for values in found.values()}) > 1:
+    if len({len(values) for values in values_of.values()}) > 1:
         raise DataError(
             f"{where}: scores of different length: "
-            + ", ".join(f"{metric} {len(values)}" for metric, values in found.items())
+            + ", ".join(f"{metric} {len(values)}" for metric, values in values_of.items())
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(values_of)
 
 
 @dataclass(frozen=True)
@@ -131,11 +131,11 @@ class Scores:
     def gaps(self) -> list[str]:
         """What follows from scores that are missing, in a sentence."""
         total = len(self.columns[self.metrics[0]])
-        told = [f"'{metric}' in {count:,}" for metric, count in self.missing().items()]
-        if not told:
+        parts = [f"'{metric}' in {count:,}" for metric, count in self.missing().items()]
+        if not parts:
             return []
         return [
-            f"of {total:,} architectures some have no score ({', '.join(told)}); they are left out where it is the target"
+            f"of {total:,} architectures some have no score ({', '.join(parts)}); they are left out where it is the target"
         ]
 
     def markers(self) -> list[str]:
@@ -146,7 +146,7 @@ class Scores:
 def numbers(values: pd.Series, rows: Sequence[str], metric: str, problems: Problems) -> NDArray[np.float64]:
     """A column as numbers [N], NaN where nothing was measured; fields that are no finite numbers become problems of
     their rows."""
-    found = np.full(len(values), np.nan)
+    numeric = np.full(len(values), np.nan)
     for row, value in enumerate(map(as_value, values)):
         if value is None or value is pd.NA or (isinstance(value, str) and not value.strip()):
             continue
@@ -159,5 +159,5 @@ def numbers(values: pd.Series, rows: Sequence[str], metric: str, problems: Probl
                 rows[row], f"'{metric}' is {shown(value)}, not a finite number; leave it empty if it was not measured"
             )
         else:
-            found[row] = number
-    return found
+            numeric[row] = number
+    return numeric

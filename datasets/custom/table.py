@@ -75,7 +75,7 @@ def from_graphs(
         score_table(scores, name),
         [f"row {row}" for row in range(len(graphs))],
         name,
-        None if arch is None else [str(as_value(one)) for one in as_list(arch)],
+        None if arch is None else [str(as_value(arch_name)) for arch_name in as_list(arch)],
     )
     frame, card = describe(averaged(raw) if average else raw, options)
     for note in card["facts"]["notes"]:
@@ -87,8 +87,8 @@ def from_graphs(
 
 def _read(graph: Any, reading: Reading) -> CustomGraph:
     try:
-        found = as_graph(graph, reading)
-        return found if found.edge_ops is None else edge_operations.on_nodes(found)
+        converted = as_graph(graph, reading)
+        return converted if converted.edge_ops is None else edge_operations.on_nodes(converted)
     except DataError as error:
         return CustomGraph(problem=str(error))
 
@@ -200,13 +200,13 @@ def _names(raw: RawTable, problems: Problems) -> list[str]:
 
 
 def _ordered(raw: RawTable, ops: Sequence[str], roles: Mapping[str, int], problems: Problems) -> list[OrderedGraph]:
-    found = []
+    in_order = []
     for graph, row in zip(raw.graphs, raw.rows):
         try:
-            found.append(ordered(graph, ops, roles))
+            in_order.append(ordered(graph, ops, roles))
         except DataError as error:
             problems.add(row, str(error))
-    return found
+    return in_order
 
 
 def _attributes(graphs: Sequence[OrderedGraph], raw: RawTable) -> list[str]:

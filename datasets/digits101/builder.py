@@ -97,10 +97,10 @@ class Journal:
         self.path, self.records = path, dict[str, dict[str, Any]]()
         path.parent.mkdir(parents=True, exist_ok=True)
         if resume and path.exists() and path.stat().st_size:
-            found, self.records, good = read_journal(path)
-            if found != json.loads(json.dumps(header)):
+            first_line, self.records, good = read_journal(path)
+            if first_line != json.loads(json.dumps(header)):
                 raise DataError(
-                    f"{path} holds another build ({found.get('task')}, {found.get('seeds')} seeds, {found.get('digest')}); "
+                    f"{path} holds another build ({first_line.get('task')}, {first_line.get('seeds')} seeds, {first_line.get('digest')}); "
                     "choose another output folder, or --no-resume to start over"
                 )
             os.truncate(path, good)

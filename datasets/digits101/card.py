@@ -198,7 +198,7 @@ def _frame(
     columns["flops"] = np.array([c[1] for c in costs], np.int32)
     columns["made_on"] = pd.Categorical([record["device"] for record in records])
     columns["train_seconds"] = np.array([record["seconds"] for record in records], np.float32)
-    latency = np.array([[one[cell.hash] for one in halves] for cell in cells], np.float32)
+    latency = np.array([[half[cell.hash] for half in halves] for cell in cells], np.float32)
     columns["latency_ms"] = latency.astype(np.float64).min(1)
     columns |= {f"latency_ms/{number}": latency[:, number] for number in range(HALVES)}
     return pd.DataFrame(columns)

@@ -53,25 +53,25 @@ def measure_all(
     Every pass goes through the cells in an order of its own, so that a slow minute does not hit the same cells twice.
     Each measurement is a line appended to `path`; those already there are kept.
     """
-    found: list[dict[str, float]] = [{} for _ in range(PASSES)]
+    passes: list[dict[str, float]] = [{} for _ in range(PASSES)]
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
             number, name, milliseconds = json.loads(line)
-            found[number][name] = milliseconds
+            passes[number][name] = milliseconds
         except ValueError:  # the line a kill cut short
             continue
-    done = sum(cell.hash in one for one in found for cell in cells)
+    done = sum(cell.hash in measured for measured in passes for cell in cells)
     with path.open("a") as file, single_thread(), Progress("timing cells", PASSES * len(cells), done, quiet) as advance:
         if file.tell():
             file.write("\n")
-        for number, one in enumerate(found):
+        for number, measured in enumerate(passes):
             order = np.random.default_rng(number).permutation(len(cells))
             for cell in (cells[i] for i in order):
-                if cell.hash not in one:
-                    one[cell.hash] = measure(cell, classes, size, skeleton)
-                    file.write(json.dumps([number, cell.hash, one[cell.hash]]) + "\n")
+                if cell.hash not in measured:
+                    measured[cell.hash] = measure(cell, classes, size, skeleton)
+                    file.write(json.dumps([number, cell.hash, measured[cell.hash]]) + "\n")
                     advance(1)
             file.flush()
             os.fsync(file.fileno())
-    halves = [found[half::HALVES] for half in range(HALVES)]
-    return [{cell.hash: min(one[cell.hash] for one in half) for cell in cells} for half in halves]
+    halves = [passes[half::HALVES] for half in range(HALVES)]
+    return [{cell.hash: min(measured[cell.hash] for measured in half) for cell in cells} for half in halves]

@@ -356,10 +356,10 @@ def _add(total: Tensor | None, part: Tensor, members: Tensor | None, count: int,
     return grown.flatten(1, 2).contiguous(memory_format=torch.channels_last)
 
 
-def _resize(x: Tensor, count: int, width: int, wanted: int) -> Tensor:
-    """Every member's channels cut or zero-padded from `width` to `wanted`."""
-    if width == wanted:
+def _resize(x: Tensor, count: int, width: int, size: int) -> Tensor:
+    """Every member's channels cut or zero-padded from `width` to `size`."""
+    if width == size:
         return x
     x = torch.unflatten(x, 1, (count, width))
-    x = x[:, :, :wanted] if wanted < width else F.pad(x, (0, 0, 0, 0, 0, wanted - width))
+    x = x[:, :, :size] if size < width else F.pad(x, (0, 0, 0, 0, 0, size - width))
     return x.flatten(1, 2).contiguous(memory_format=torch.channels_last)

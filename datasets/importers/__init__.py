@@ -25,16 +25,16 @@ class _Sources(Mapping[str, Source]):
     @cached_property
     def importers(self) -> dict[str, Importer]:
         """Benchmark -> importer."""
-        found: dict[str, Importer] = {}
+        importers: dict[str, Importer] = {}
         for importer in IMPORTERS.values():
             for source in importer.sources:
-                if source.name in found:
+                if source.name in importers:
                     raise ArchrankError(
-                        f"benchmark '{source.name}' has two importers, {found[source.name].name} and {importer.name}; "
+                        f"benchmark '{source.name}' has two importers, {importers[source.name].name} and {importer.name}; "
                         "uninstall the package that one of them comes from"
                     )
-                found[source.name] = importer
-        return found
+                importers[source.name] = importer
+        return importers
 
     def __getitem__(self, name: str) -> Source:
         return next(source for source in self.importers[name].sources if source.name == name)

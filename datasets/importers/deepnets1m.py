@@ -133,13 +133,13 @@ def _own(group: Any, name: str, where: str) -> Any:
 
 def _numbers(group: Any, name: str, most: int, where: str) -> Any:
     """The values of an HDF5 data set of at most `most` plain numbers that are stored in the file itself."""
-    found = _own(group, name, where)
-    if found.size > most or found.dtype.kind not in "iuf" or found.external or found.is_virtual:
+    stored = _own(group, name, where)
+    if stored.size > most or stored.dtype.kind not in "iuf" or stored.external or stored.is_virtual:
         raise DataError(
-            f"{where}: '{name}' holds {found.size:,} x {found.dtype.itemsize} bytes; at most {most:,} plain numbers, stored in the "
+            f"{where}: '{name}' holds {stored.size:,} x {stored.dtype.itemsize} bytes; at most {most:,} plain numbers, stored in the "
             "file itself, are read"
         )
-    return found[()]
+    return stored[()]
 
 
 def _names(meta: Any, part: str, where: str) -> dict[int, str]:
@@ -154,14 +154,14 @@ def _names(meta: Any, part: str, where: str) -> dict[int, str]:
 def labels(folder: Path, part: str) -> dict[str, dict[str, float]]:
     """Scores of one part by network number: columns such as `cifar10_val`. A property that was not published is left
     out."""
-    found: dict[str, dict[str, float]] = {}
+    scores: dict[str, dict[str, float]] = {}
     for data_set, file in LABELS.items():
         table = read_json(folder / file)
         entries = table.get(part) if isinstance(table, dict) else None
         if not isinstance(entries, dict):
             raise DataError(f"{folder / file}: has no part '{part}'; is this the official label file?")
         for name, entry in entries.items():
-            row = found.setdefault(name, {})
+            row = scores.setdefault(name, {})
             for short, (field, *_) in PROPERTIES.items():
                 if field in entry:
                     row[f"{data_set}_{short}"] = number(entry[field], f"{folder / file}: {part} {name}: {field}")
@@ -170,7 +170,7 @@ def labels(folder: Path, part: str) -> dict[str, dict[str, float]]:
                 if data_set == "cifar10"
                 else row.get("parameters", float("nan"))
             )
-    return found
+    return scores
 
 
 def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -113,13 +113,13 @@ def final_evaluation(message: bytes) -> tuple[float, float, float, int]:
         elif tag == 2 and kind == 0 and isinstance(value, int):
             parameters = value
     if len(last) == 45:  # the official files: five doubles, each behind its tag
-        found = dict(struct.iter_unpack("<Bd", last))
+        fields = dict(struct.iter_unpack("<Bd", last))
     else:
         doubles = ((tag, value) for tag, kind, value in tfrecord.fields(last) if kind == 1 and isinstance(value, bytes))
-        found = {tag << 3 | 1: struct.unpack("<d", value)[0] for tag, value in doubles}
-    if not found.keys() >= _NEEDED or parameters < 0:
+        fields = {tag << 3 | 1: struct.unpack("<d", value)[0] for tag, value in doubles}
+    if not fields.keys() >= _NEEDED or parameters < 0:
         raise ValueError("accuracy, time or parameters are missing")
-    seconds, val, test = (found[tag] for tag in sorted(_NEEDED))
+    seconds, val, test = (fields[tag] for tag in sorted(_NEEDED))
     return val, test, seconds, parameters
 
 

@@ -52,14 +52,14 @@ COSTS = {
 
 def parse(arch: str) -> list[str]:
     """The six operation names of an architecture string, in string order; DataError if it is not one."""
-    found = [(op, int(source)) for op, source in re.findall(r"([a-z0-9_]+)~(\d)", arch)]
-    expected = "+".join("|" + "|".join(f"{op}~{s}" for op, s in found[a:b]) + "|" for a, b in ((0, 1), (1, 3), (3, 6)))
-    if len(found) != 6 or expected != arch or [s for _, s in found] != [s for s, _ in STRING_ORDER]:
+    inputs = [(op, int(source)) for op, source in re.findall(r"([a-z0-9_]+)~(\d)", arch)]
+    expected = "+".join("|" + "|".join(f"{op}~{s}" for op, s in inputs[a:b]) + "|" for a, b in ((0, 1), (1, 3), (3, 6)))
+    if len(inputs) != 6 or expected != arch or [s for _, s in inputs] != [s for s, _ in STRING_ORDER]:
         raise DataError(f"'{arch}' is not a NAS-Bench-201 string such as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
-    for op, _ in found:
+    for op, _ in inputs:
         if op not in OPS[1:-1]:
             raise DataError(f"'{arch}': unknown operation '{op}'; known: {', '.join(OPS[1:-1])}")
-    return [op for op, _ in found]
+    return [op for op, _ in inputs]
 
 
 def canonical(ops: list[str], strided: tuple[int, ...] = ()) -> str:

@@ -24,7 +24,7 @@ _ROW = "row"
 
 def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Frame and card, in official index order. Costs are counts, as in the CSV form of the benchmark."""
-    content = torch_file.load(path, lambda found: _reduced(found, path))
+    content = torch_file.load(path, lambda entry: _reduced(entry, path))
     if (
         not isinstance(content, dict)
         or not isinstance(content.get("arch2infos"), dict)
@@ -59,11 +59,11 @@ def read(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     return frame, card | {"name": "nasbench201", "title": title, "source": source, "citation": citation}
 
 
-def _reduced(found: dict[Any, Any], path: Path) -> dict[str, Any] | None:
+def _reduced(entry: dict[Any, Any], path: Path) -> dict[str, Any] | None:
     """The row of an architecture whose two trainings are read, None for any other dictionary."""
-    if not set(STAGES.values()) <= found.keys():
+    if not set(STAGES.values()) <= entry.keys():
         return None
-    stages = {stage: found[name] for stage, name in STAGES.items()}
+    stages = {stage: entry[name] for stage, name in STAGES.items()}
     safe_pickle.check_parts(stages, str(path))
     arch = stages["200"].get("arch_str") if isinstance(stages["200"], dict) else None
     try:

@@ -54,10 +54,10 @@ Cell = tuple[tuple[int, int], ...]
 def locate(root: Path, variant: str = "trained") -> Path | None:
     """The CSV, or the folder of the JSON files, below a data folder; or None."""
     folder = root / "nasbench301"
-    found = [folder / name for name in FILES[variant] if (folder / name).is_file()]
-    if not found:
+    files = [folder / name for name in FILES[variant] if (folder / name).is_file()]
+    if not files:
         return None
-    return found[0] if variant == "trained" else folder
+    return files[0] if variant == "trained" else folder
 
 
 def files(path: Path, variant: str = "trained") -> list[Path]:

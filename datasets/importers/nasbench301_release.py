@@ -111,7 +111,7 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
     for cells, fidelity, values in runs:
         if fidelity == common:
             rows.setdefault(cells, []).append(values)
-    means = [[sum(column) / len(found) for column in zip(*found)] for found in rows.values()]
+    means = [[sum(column) / len(trainings) for column in zip(*trainings)] for trainings in rows.values()]
     graphs = [nasbench301.graph(*cells) for cells in rows]
     left_out = f"; {len(runs) - sum(map(len, rows.values())):,} trainings at other epochs, layers or channels left out"
     metrics = {

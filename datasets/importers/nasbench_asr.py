@@ -53,16 +53,16 @@ def _rows(path: Path, kind: str, columns: list[str]) -> dict[str, list[Any]]:
         raise DataError(f"{path}: not a file of '{kind}' information; are the files mixed up?")
     if list(header.get("columns", ()))[: len(columns)] != columns:
         raise DataError(f"{path}: its columns are {shown(header.get('columns'))}; expected {', '.join(columns)} first")
-    found: dict[str, list[Any]] = {}
+    by_column: dict[str, list[Any]] = {}
     for position, row in enumerate(rows if isinstance(rows, list) else ()):
         if not isinstance(row, (list, tuple)) or len(row) < len(columns) or not isinstance(row[0], str):
             raise DataError(f"{path}: row {position} is not a list of {', '.join(columns)}")
-        if row[0] in found:
+        if row[0] in by_column:
             raise DataError(f"{path}: row {position} repeats model {row[0][:40]}")
-        found[row[0]] = list(row[1:])
-    if not found:
+        by_column[row[0]] = list(row[1:])
+    if not by_column:
         raise DataError(f"{path}: holds no row")
-    return found
+    return by_column
 
 
 def graph(vector: object, where: str) -> tuple[list[int], list[tuple[int, int]], str]:

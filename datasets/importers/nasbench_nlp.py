@@ -138,8 +138,8 @@ def read(path: Path, variant: str = "wikitext2") -> tuple[pd.DataFrame, dict[str
         names = [f"{name}-{position}" for position, name in enumerate(names)]
     runs = np.full((len(entries), MOST_RUNS, 3), np.nan)
     for row, entry in enumerate(entries):
-        kept = entry.runs[:MOST_RUNS]
-        runs[row, : len(kept)] = np.array(kept).reshape(-1, 3)
+        used = entry.runs[:MOST_RUNS]
+        runs[row, : len(used)] = np.array(used).reshape(-1, 3)
     mean = np.array([np.mean(entry.runs[:MOST_RUNS], axis=0) if entry.runs else [np.nan] * 3 for entry in entries])
     frame = pd.DataFrame(
         {

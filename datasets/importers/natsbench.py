@@ -88,12 +88,12 @@ def size_graph(arch: str, where: str) -> tuple[list[int], list[int]]:
 
 def _runs(info: dict[str, Any], data_set: str, evaluation: str, where: str) -> list[float]:
     """Last-epoch accuracy of every seed that trained on the data set, in the order of the seeds."""
-    found = []
+    runs = []
     for seed in sorted(info["dataset_seed"].get(data_set, ())):
         result = info["all_results"][data_set, seed]
         last = int(result["epochs"]) - 1
-        found.append(number(result["eval_acc1es"][f"{evaluation}@{last}"], f"{where}: {data_set}, seed {seed}"))
-    return found
+        runs.append(number(result["eval_acc1es"][f"{evaluation}@{last}"], f"{where}: {data_set}, seed {seed}"))
+    return runs
 
 
 def row_of(stages: dict[str, Any], variant: str, where: str) -> dict[str, Any]:

@@ -128,10 +128,10 @@ def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, An
         raise DataError(
             f"{path}: no {'architecture' if official else 'shard'} of the {variant} space inside; is this the right file?"
         )
-    for task, found in scores.items():
-        if found.keys() != set(archs):
+    for task, values in scores.items():
+        if values.keys() != set(archs):
             raise DataError(
-                f"{path}: task '{task}' has {len(found):,} architectures where class_scene has {len(archs):,}; "
+                f"{path}: task '{task}' has {len(values):,} architectures where class_scene has {len(archs):,}; "
                 "a shard is missing, fetch the file again"
             )
     extras = [

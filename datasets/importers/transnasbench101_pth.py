@@ -31,7 +31,7 @@ Digits = tuple[int, ...]
 def read_scores(path: Path, variant: str) -> dict[str, dict[Digits, float]]:
     """Column -> digits of the architecture -> value: `<task>` and, where measured, `<task>_test`, and costs of the
     scene network."""
-    content = torch_file.load(path, lambda found: _reduced(found, str(path)))
+    content = torch_file.load(path, lambda entry: _reduced(entry, str(path)))
     try:
         archs = content["data"][variant].items()
     except (KeyError, TypeError, AttributeError):
@@ -55,12 +55,12 @@ def read_scores(path: Path, variant: str) -> dict[str, dict[Digits, float]]:
     return columns
 
 
-def _reduced(found: dict[Any, Any], where: str) -> dict[str, float] | None:
+def _reduced(entry: dict[Any, Any], where: str) -> dict[str, float] | None:
     """The values kept of one trained network; None for a dictionary that is not its results."""
-    if not {"metrics", "model_info"} <= found.keys():
+    if not {"metrics", "model_info"} <= entry.keys():
         return None
-    safe_pickle.check_parts(found, where)
-    metrics, info = found["metrics"], found["model_info"]
+    safe_pickle.check_parts(entry, where)
+    metrics, info = entry["metrics"], entry["model_info"]
     if not isinstance(metrics, dict) or not isinstance(info, dict):
         raise DataError(f"{where}: 'metrics' and 'model_info' of a network must be dictionaries")
     judged = next((metric for metric in JUDGED_BY if f"valid_{metric}" in metrics), None)
@@ -68,7 +68,7 @@ def _reduced(found: dict[Any, Any], where: str) -> dict[str, float] | None:
         raise DataError(f"{where}: a network has none of {', '.join(f'valid_{metric}' for metric in JUDGED_BY)}")
     valid = [number(value, f"{where}: valid_{judged}") for value in np.asarray(metrics[f"valid_{judged}"]).tolist()]
     best = max(range(len(valid)), key=valid.__getitem__)
-    kept = {"score": valid[best]}
+    scores = {"score": valid[best]}
     if len(test := np.asarray(metrics.get(f"test_{judged}", ())).tolist()) == len(valid):
-        kept["test"] = number(test[best], f"{where}: test_{judged}")
-    return kept | {cost: number(info[cost], f"{where}: {cost}") for cost in COSTS if info.get(cost) is not None}
+        scores["test"] = number(test[best], f"{where}: test_{judged}")
+    return scores | {cost: number(info[cost], f"{where}: {cost}") for cost in COSTS if info.get(cost) is not None}

@@ -106,10 +106,10 @@ def _texts(message: bytes, tag: int) -> list[str]:
 
 def _numbers(message: bytes, tag: int) -> list[int]:
     """Whole numbers of a field, packed into one or one each."""
-    found: list[int] = []
+    numbers: list[int] = []
     for number, kind, value in tfrecord.fields(message):
         if number == tag and kind == 0 and isinstance(value, int):
-            found.append(value)
+            numbers.append(value)
         elif number == tag and kind == 2 and isinstance(value, bytes):
-            found += tfrecord.varints(value)
-    return found
+            numbers += tfrecord.varints(value)
+    return numbers

@@ -57,12 +57,12 @@ class _Compact:
 
     def struct(self, depth: int) -> dict[int, Any]:
         """The next struct."""
-        found: dict[int, Any] = {}
+        fields: dict[int, Any] = {}
         number = 0
         while head := self.byte():
             number = number + (head >> 4) if head >> 4 else self.number()
-            found[number] = (head & 15) == 1 if head & 15 in (1, 2) else self.value(head & 15, depth)
-        return found
+            fields[number] = (head & 15) == 1 if head & 15 in (1, 2) else self.value(head & 15, depth)
+        return fields
 
     def value(self, kind: int, depth: int) -> Any:
         """The next value of a type."""

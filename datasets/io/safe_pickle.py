@@ -346,9 +346,9 @@ def loads(data: bytes, where: str, count: int = 1) -> list[Any]:
     Arrays come as objects that `numpy.asarray` turns into arrays. DataError naming `where` as `read_one`.
     """
     stream = io.BytesIO(data)
-    found = [read_one(Reader(stream), where) for _ in range(count)]
-    check_parts(found, where, max(PARTS, 4 * len(data)))
-    return found
+    objects = [read_one(Reader(stream), where) for _ in range(count)]
+    check_parts(objects, where, max(PARTS, 4 * len(data)))
+    return objects
 
 
 def check_parts(value: Any, where: str, most: int = PARTS) -> None:

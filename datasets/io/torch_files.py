@@ -109,11 +109,11 @@ class _Reducing(Reader):
 
     def load_setitems(self) -> None:
         super().load_setitems()
-        found = self.stack[-1]
-        if not isinstance(found, dict) or (smaller := self.reduce(found)) is None:
+        target = self.stack[-1]
+        if not isinstance(target, dict) or (smaller := self.reduce(target)) is None:
             return
-        found.clear()
-        found.update(smaller)
+        target.clear()
+        target.update(smaller)
         self.memo.forget(self.since)
         tell(self.source.tell(), self.source.size)
 

@@ -49,11 +49,11 @@ def built_on(path: Path) -> list[Path]:
 @lru_cache(maxsize=1024)
 def imported(path: Path, _modified: int) -> tuple[Path, ...]:
     """The followed files that a file's own imports run: modules, and the packages that these lie in."""
-    found = {file for level, name in _names(path) if (file := module_file(path, level, split(name))) is not None}
-    found |= {init for file in [path, *found] if not _ours(file) for init in _packages(file)}
+    files = {file for level, name in _names(path) if (file := module_file(path, level, split(name))) is not None}
+    files |= {init for file in [path, *files] if not _ours(file) for init in _packages(file)}
     return tuple(
         file
-        for file in sorted(found - {path})
+        for file in sorted(files - {path})
         if file not in NEUTRAL and not (_ours(file) and file.name == "__init__.py")
     )
 

@@ -93,17 +93,17 @@ def _put_cudnn(flags: tuple[bool, bool, bool]) -> None:
 def _filters() -> list[Any]:
     """Those that are about all warnings of one of Python's own kinds; libraries that are imported late add narrower
     ones for theirs."""
-    return [one for one in warnings.filters if _is_broad(one)]
+    return [entry for entry in warnings.filters if _is_broad(entry)]
 
 
 def _put_filters(filters: list[Any]) -> None:
-    narrow = [one for one in warnings.filters if not _is_broad(one)]
+    narrow = [entry for entry in warnings.filters if not _is_broad(entry)]
     warnings.resetwarnings()  # also makes Python forget which warnings it has shown under the others
     warnings.filters[:] = [*narrow, *filters]  # type: ignore[index]
 
 
-def _is_broad(one: Any) -> bool:
-    _, message, category, module, _ = one
+def _is_broad(entry: Any) -> bool:
+    _, message, category, module, _ = entry
     return message is None and module is None and category.__module__ == "builtins"
 
 

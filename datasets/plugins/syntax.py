@@ -28,10 +28,10 @@ def tree(path: Path) -> ast.Module:
 def bindings(path: Path) -> dict[str, ast.stmt]:
     """What the top level of a file last binds each name to; a name bound inside `if`, `try` and the like to that
     statement."""
-    found: dict[str, ast.stmt] = {}
+    bound: dict[str, ast.stmt] = {}
     for statement in tree(path).body:
-        found |= dict.fromkeys(_bound(statement), statement)
-    return found
+        bound |= dict.fromkeys(_bound(statement), statement)
+    return bound
 
 
 def _bound(statement: ast.stmt) -> Iterator[str]:

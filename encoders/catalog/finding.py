@@ -25,34 +25,34 @@ def builtin() -> dict[str, EncoderInfo]:
     files = sorted(
         (path for path in ENCODERS.glob("*/*.py") if path.parent.name != "catalog"), key=lambda path: path.stem
     )
-    found = [
+    infos = [
         info for path in files for info in scan(path, f"archrank.encoders.{path.parent.name}.{path.stem}", "built-in")
     ]
-    return {info.name: info for info in sorted(found, key=lambda info: info.name)}
+    return {info.name: info for info in sorted(infos, key=lambda info: info.name)}
 
 
 @lru_cache(maxsize=1)
 def plugins() -> dict[str, EncoderInfo]:
     """Encoders that installed packages offer through the entry-point group `archrank.encoders`, without those of a name
     that is taken."""
-    found: dict[str, EncoderInfo] = {}
+    infos: dict[str, EncoderInfo] = {}
     for info in _offered()[0]:
         if info.name not in builtin():
-            found.setdefault(info.name, info)
-    return found
+            infos.setdefault(info.name, info)
+    return infos
 
 
 @lru_cache(maxsize=1)
 def _offered() -> tuple[list[EncoderInfo], dict[str, str]]:
     """What entry points offer, and by their names what is wrong with the others."""
-    found, broken = [], {}
+    infos, broken = [], {}
     for point in entry_points(group="archrank.encoders"):
         origin = f"plug-in {point.dist.name if point.dist else point.module}"
         try:
-            found.append(_from_module(point.module, point.attr, origin))
+            infos.append(_from_module(point.module, point.attr, origin))
         except ArchrankError as error:
             broken[point.name] = f"{origin}: {error}"
-    return found, broken
+    return infos, broken
 
 
 def known() -> dict[str, EncoderInfo]:
@@ -67,11 +67,11 @@ def find(reference: str | Any, reach: Reach = "text") -> list[EncoderInfo]:
     reach: whether the code of an encoder that is not built in may run to learn what its text leaves open, and where:
     `text` not at all, `here` in this process, `apart` in one of its own.
     """
-    found = [info if info.origin == "built-in" else replace(info, reach=reach) for info in _find(reference)]
-    found = [read(info) if info.open and reach != "text" else info for info in found]
-    for info in found:
+    infos = [info if info.origin == "built-in" else replace(info, reach=reach) for info in _find(reference)]
+    infos = [read(info) if info.open and reach != "text" else info for info in infos]
+    for info in infos:
         _check_name(info)
-    return found
+    return infos
 
 
 def _find(reference: str | Any) -> list[EncoderInfo]:
@@ -117,12 +117,12 @@ def _from_object(thing: Any) -> EncoderInfo:
     if not callable(thing) or not hasattr(thing, "__qualname__"):
         raise ArchrankError(f"encoder {thing!r}: give a name, a class, or file.py:Class")
     try:
-        found = scan(Path(inspect.getfile(thing)), None, "class", wanted=thing.__name__)
+        infos = scan(Path(inspect.getfile(thing)), None, "class", only=thing.__name__)
     except (OSError, TypeError):
-        found = []
-    if not found:
+        infos = []
+    if not infos:
         raise ArchrankError(
             f"encoder {thing.__name__}: its source file cannot be found; define it at the top level of a .py file"
         )
     module = thing.__module__ if thing.__module__ != "__main__" and "." in thing.__module__ else None
-    return replace(found[0], module=module)
+    return replace(infos[0], module=module)

@@ -87,9 +87,9 @@ class EncoderInfo:
 def where(error: BaseException, path: Path) -> str:
     """` (my_encoder.py, line 22)`: the last line of the file that the error passed through; nothing if it passed
     through none."""
-    step, found = error.__traceback__, ""
+    step, place = error.__traceback__, ""
     while step is not None:
         if Path(step.tb_frame.f_code.co_filename).resolve() == path:
-            found = f" ({path.name}, line {step.tb_lineno})"
+            place = f" ({path.name}, line {step.tb_lineno})"
         step = step.tb_next
-    return found
+    return place

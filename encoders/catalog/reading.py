@@ -143,7 +143,7 @@ def _keywords(thing: Any) -> list[inspect.Parameter]:
         if isinstance(thing, type)
         else [thing]
     )
-    found: dict[str, inspect.Parameter] = {}
+    keywords: dict[str, inspect.Parameter] = {}
     for function in functions:
         try:
             parameters = inspect.signature(function).parameters.values()
@@ -155,12 +155,12 @@ def _keywords(thing: Any) -> list[inspect.Parameter]:
             types = {}
         for parameter in parameters:
             if parameter.kind is parameter.KEYWORD_ONLY:
-                found.setdefault(
+                keywords.setdefault(
                     parameter.name, parameter.replace(annotation=types.get(parameter.name, parameter.annotation))
                 )
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             break
-    return [*found.values()]
+    return [*keywords.values()]
 
 
 def _type_text(annotation: Any) -> str:

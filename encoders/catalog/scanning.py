@@ -37,19 +37,19 @@ class _Reading:
     passes_on: bool = True  # whether keyword arguments still reach the next class's `__init__`
 
 
-def scan(path: Path, module: str | None, origin: str, wanted: str | None = None) -> list[EncoderInfo]:
-    """Encoders at the top of a source file: the decorated classes and functions, or what is called `wanted` whatever it
+def scan(path: Path, module: str | None, origin: str, only: str | None = None) -> list[EncoderInfo]:
+    """Encoders at the top of a source file: the decorated classes and functions, or what is called `only` whatever it
     is.
 
     ArchrankError for a file that cannot be read; an empty list where there is none.
     """
     path = path.resolve()
-    if wanted is not None:
-        statement = bindings(path).get(wanted)
+    if only is not None:
+        statement = bindings(path).get(only)
         if statement is None:
             return []
         if not isinstance(statement, Definition):
-            return [EncoderInfo(wanted, True, "yours", "", path, wanted, module, origin, open=f"what {wanted} is")]
+            return [EncoderInfo(only, True, "yours", "", path, only, module, origin, open=f"what {only} is")]
         return [_describe(path, statement, module, origin)]
     return [
         _describe(path, node, module, origin)
@@ -60,8 +60,8 @@ def scan(path: Path, module: str | None, origin: str, wanted: str | None = None)
 
 def named(path: Path, module: str | None, origin: str, name: str) -> EncoderInfo:
     """The encoder of that name in a file; ArchrankError if there is none."""
-    if found := scan(path, module, origin, wanted=name):
-        return found[0]
+    if infos := scan(path, module, origin, only=name):
+        return infos[0]
     raise unknown(f"encoder in {module or path}", name, [info.object for info in scan(path, module, origin)])
 
 

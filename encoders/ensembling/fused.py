@@ -42,8 +42,8 @@ def row_sums(x: Tensor, table: Tensor, inverse: Tensor) -> Tensor:
     table: int64 [R, K], padded with N where K > 1. inverse: int64 [N, L], padded with R where L > 1: in which rows of
     the table each row of x stands.
     """
-    found: Tensor = RowSums.apply(x, table, inverse)
-    return found
+    sums: Tensor = RowSums.apply(x, table, inverse)
+    return sums
 
 
 @over_members

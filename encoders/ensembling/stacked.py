@@ -24,8 +24,8 @@ def over_members(function: Function) -> Function:
 
     def rule(info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
         moved = [in_front(argument, dim, info.batch_size) for argument, dim in zip(arguments, in_dims)]
-        found: Any = function.apply(*moved)
-        return found, tuple(0 for _ in found) if isinstance(found, tuple) else 0
+        result: Any = function.apply(*moved)
+        return result, tuple(0 for _ in result) if isinstance(result, tuple) else 0
 
     function.vmap = staticmethod(rule)  # type: ignore[method-assign]
     return function

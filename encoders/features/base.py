@@ -55,8 +55,8 @@ def base(graphs: Graphs, space: SearchSpace) -> Tensor:
 def _forms(space: SearchSpace) -> list[tuple[SearchSpace, tuple[int, ...]]]:
     """The two forms in which graphs are read: with identities as operations, and without; and their operations."""
     roles = {role: op for role, op in space.roles.items() if not role.startswith("skip")}
-    kept = dataclasses.replace(space, roles=roles)
-    return [(kept, path_letters(kept, canonical=True)), (space, path_letters(space, canonical=True))]
+    reduced = dataclasses.replace(space, roles=roles)
+    return [(reduced, path_letters(reduced, canonical=True)), (space, path_letters(space, canonical=True))]
 
 
 def _graph_block(graphs: Graphs, space: SearchSpace, letters: tuple[int, ...]) -> Tensor:

@@ -106,8 +106,8 @@ class FLAN(nn.Module):
         if self.faithful:
             graphs = _filled(graphs, self.nodes, self.cells)
         read = self.inputs.read(graphs, torch.ones_like(graphs.mask) if self.faithful else None)
-        found = pool(self.rounds(read, read.op), read, self.cells)
-        return found if self.combine is None else self.combine(found)
+        pooled = pool(self.rounds(read, read.op), read, self.cells)
+        return pooled if self.combine is None else self.combine(pooled)
 
 
 def _layer(kind: str, inputs: int, dim: int, op_dim: int, everywhere: bool) -> nn.Module:

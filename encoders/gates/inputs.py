@@ -120,8 +120,8 @@ class NodeInputs(Inputs):
         together = (graphs.cell[..., :, None] == graphs.cell[..., None, :]) & present[..., None, :]
 
         def paths(links: Tensor, ends: Tensor) -> NodePaths:
-            kept = torch.ones_like(first) if self.residual == "all" else ends.unsqueeze(-1).to(dtype)
-            return NodePaths(kept, 1 - opened, opened, links, together)
+            residual = torch.ones_like(first) if self.residual == "all" else ends.unsqueeze(-1).to(dtype)
+            return NodePaths(residual, 1 - opened, opened, links, together)
 
         convs = kinds @ self.is_conv.to(dtype)
         attrs = None if graphs.attrs is None else graphs.attrs.to(dtype)
@@ -172,8 +172,8 @@ class EdgeInputs(Inputs):
         start, end = self.ends
 
         def paths(start: Tensor, end: Tensor, ends: Tensor) -> EdgePaths:
-            kept = (torch.ones_like(ends) if self.residual == "all" else ends).unsqueeze(-1).to(dtype)
-            return EdgePaths(kept, 1 - opened - closed, opened, start, end)
+            residual = (torch.ones_like(ends) if self.residual == "all" else ends).unsqueeze(-1).to(dtype)
+            return EdgePaths(residual, 1 - opened - closed, opened, start, end)
 
         convs = kinds @ self.is_conv.to(dtype)
         attrs = None if graphs.attrs is None else graphs.attrs[..., 1 : 1 + len(CELL_EDGES), :].to(dtype)

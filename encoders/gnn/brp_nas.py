@@ -125,13 +125,13 @@ class Body(nn.Module):
         super().__init__()
         self.space, self.cells, self.faithful = space, space.cells, faithful
         words = vocabulary(space)
-        kept = [op for op in range(len(space.ops)) if op not in {*words.nones, *words.skips, *words.sums}]
+        ops = [op for op in range(len(space.ops)) if op not in {*words.nones, *words.skips, *words.sums}]
         # A space that has `none` as an operation, or cells of fixed shape, is not filled up.
         self.fills = faithful and space.cells == 1 and not words.nones
         self.size = space.max_nodes
         self.number = torch.zeros(len(space.ops), dtype=torch.long)
-        self.number[kept] = torch.arange(len(kept))
-        self.features = len(kept) + self.fills + 1
+        self.number[ops] = torch.arange(len(ops))
+        self.features = len(ops) + self.fills + 1
         self.layers = nn.ModuleList(Layer(self.features if i == 0 else dim, dim, dropout) for i in range(layers))
 
     def forward(self, graphs: Graphs) -> Tensor:

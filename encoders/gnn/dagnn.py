@@ -98,11 +98,11 @@ class DAGNN(nn.Module):
             ends.append(down)
             starts.append(up)
         forward_states, backward_states = torch.cat(ends, -1).transpose(-3, -2), torch.cat(starts, -1).transpose(-3, -2)
-        found = []
+        directions = []
         for cell in range(self.cells):
             both = _largest(forward_states, last[..., cell, :]), _largest(backward_states, first[..., cell, :])
-            found.append(self.out(torch.cat(both, -1)))
-        return torch.cat(found, -1)
+            directions.append(self.out(torch.cat(both, -1)))
+        return torch.cat(directions, -1)
 
     # ---- structure that depends on the graph alone, laid out in the order of the sweep ----
 

@@ -114,11 +114,11 @@ class NeuralPredictorGCN(nn.Module):
     def _flat(self, graph: Messages, dtype: torch.dtype) -> Tensor:
         forward = graph.looped()
         backward = forward.reversed()
-        one = torch.ones(len(graph.ops), 1, dtype=dtype, device=graph.ops.device)
+        ones = torch.ones(len(graph.ops), 1, dtype=dtype, device=graph.ops.device)
         # Row u of the normalised matrix lists the successors of u, itself included.
-        share = 1 / backward.gather_in(forward.pair(one, 0 * one))
-        along = forward.pair(share, 0 * one)
-        against = along / forward.pair(0 * one, forward.gather_in(along))
+        share = 1 / backward.gather_in(forward.pair(ones, 0 * ones))
+        along = forward.pair(share, 0 * ones)
+        against = along / forward.pair(0 * ones, forward.gather_in(along))
         along, against = along / 2, against / 2
         x = nn.functional.one_hot(graph.ops, self.ops).to(dtype)
         for layer in self.layers:

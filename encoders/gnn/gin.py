@@ -86,18 +86,18 @@ class GIN(nn.Module):
     def _passed(self, ops: Tensor, gather: Callable[[Tensor], Tensor], mask: Tensor | None) -> Tensor:
         """Node states of all layers side by side, of operations [...]; `gather` sums node features over neighbours."""
         x = nn.functional.one_hot(ops, self.ops).to(self.embed.weight.dtype)
-        found = []
+        layers = []
         for number, layer in enumerate(self.layers):
             # Nodes start from their operation alone: what the first map makes of it is computed once per operation.
             x = layer(x, gather(x), mask, self.embed.weight.mT if number == 0 else None)
-            found.append(x)
-        return torch.cat(found, -1)
+            layers.append(x)
+        return torch.cat(layers, -1)
 
     def _flat(self, graph: Messages) -> Tensor:
         around = graph if self.directed else graph.both_ways()[0]
         zero = torch.zeros(len(graph.ops), 1, dtype=self.embed.weight.dtype, device=graph.ops.device)
-        one = around.pair(zero, zero) + 1
-        return graph.mean_pool(self._passed(graph.ops, lambda x: around.sum_in(x, one), None), self.cells)
+        degree = around.pair(zero, zero) + 1
+        return graph.mean_pool(self._passed(graph.ops, lambda x: around.sum_in(x, degree), None), self.cells)
 
 
 class Layer(nn.Module):

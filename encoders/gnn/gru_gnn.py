@@ -71,9 +71,9 @@ class GRUGNN(nn.Module):
         into = graphs.derive("gru_gnn/into", _into).to(x.dtype)
         for layer in self.layers:
             x = layer(x, into)
-        found = torch.sigmoid(self.gate(x)) * self.out(x)
+        gated = torch.sigmoid(self.gate(x)) * self.out(x)
         parts = [
-            (found * (graphs.mask & (graphs.cell == cell)).to(x.dtype).unsqueeze(-1)).sum(-2)
+            (gated * (graphs.mask & (graphs.cell == cell)).to(x.dtype).unsqueeze(-1)).sum(-2)
             for cell in range(self.cells)
         ]
         return torch.cat(parts, -1)

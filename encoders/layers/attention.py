@@ -65,8 +65,8 @@ def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
     if launch_bound(scores):
         barred = ~allowed
         return torch.softmax(scores.masked_fill(barred, ABSENT), -1).masked_fill(barred, 0.0)
-    found: Tensor = MaskedSoftmax.apply(scores, allowed.expand(torch.broadcast_shapes(scores.shape, allowed.shape)))
-    return found
+    weights: Tensor = MaskedSoftmax.apply(scores, allowed.expand(torch.broadcast_shapes(scores.shape, allowed.shape)))
+    return weights
 
 
 @over_members
@@ -117,8 +117,8 @@ class Attention(nn.Module):
         """query [..., Q, dim], context [..., K, dim] -> [..., Q, dim]; `allowed` and `offset` as in `attend`."""
         asked = query if self.query is None else self.query(query)
         heads = (split_heads(x, self.heads) for x in (asked, self.key(context), self.value(context)))
-        found: Tensor = self.out(attend(*heads, allowed=allowed, offset=offset, drop=self.drop))
-        return found
+        attended: Tensor = self.out(attend(*heads, allowed=allowed, offset=offset, drop=self.drop))
+        return attended
 
 
 class FeedForward(nn.Module):

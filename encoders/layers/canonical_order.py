@@ -52,10 +52,10 @@ def _refined(colour: Words, links: Words, mask: NDArray[np.bool_]) -> Words:
         ahead = (links * mix(colour ^ SEEDS[0])[:, None, :]).sum(-1)
         behind = (links * mix(colour ^ SEEDS[1])[:, :, None]).sum(-2)
         colour = mix(colour + mix(ahead + np.uint64(1)) + mix(behind * np.uint64(3) + np.uint64(2)))
-        found = len(np.unique(colour[mask]))
-        if found <= kinds:
+        colours = len(np.unique(colour[mask]))
+        if colours <= kinds:
             return colour
-        kinds = found
+        kinds = colours
 
 
 def _first_tie(colour: Words, mask: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

@@ -84,8 +84,8 @@ def cost(graphs: Graphs, space: SearchSpace, metric: Cost = "parameters") -> Ten
 
 
 def _area(name: str) -> float:
-    if found := re.search(r"(\d+)x(\d+)", name):
-        return float(found[1]) * float(found[2])
-    if found := re.search(r"(?:conv|pool)_?(\d+)", name):  # one-dimensional, as in `conv5`
-        return float(found[1])
+    if match := re.search(r"(\d+)x(\d+)", name):
+        return float(match[1]) * float(match[2])
+    if match := re.search(r"(?:conv|pool)_?(\d+)", name):  # one-dimensional, as in `conv5`
+        return float(match[1])
     return 9.0

@@ -25,8 +25,8 @@ class Messenger(nn.Module):
         """state [B, hidden] of the nodes at position `place` -> [B, hidden]."""
         column = self.hidden + place
         gate = state @ self.gate.weight[:, : self.hidden].T + self.gate.weight[:, column] + self.gate.bias
-        told = state @ self.map.weight[:, : self.hidden].T + self.map.weight[:, column]
-        return torch.sigmoid(gate) * told
+        message = state @ self.map.weight[:, : self.hidden].T + self.map.weight[:, column]
+        return torch.sigmoid(gate) * message
 
 
 class DagAutoencoder(nn.Module):
@@ -98,10 +98,10 @@ class DagAutoencoder(nn.Module):
         total = torch.zeros(len(graphs), dtype=z.dtype, device=z.device)
         for v in range(1, graphs.nodes):
             cost = nn.functional.cross_entropy(self.add_node(states[-1]), graphs.ops[:, v], reduction="none")
-            told = linked[:, :v, v].unsqueeze(-1) * torch.stack(messages, 1)
+            sent = linked[:, :v, v].unsqueeze(-1) * torch.stack(messages, 1)
             # heard[:, u]: the messages of the true predecessors at u or later; the decision about u comes before its
             # own.
-            heard = told.flip(1).cumsum(1).flip(1)
+            heard = sent.flip(1).cumsum(1).flip(1)
             partial = torch.cat([heard, torch.zeros_like(heard[:, :1])], 1)
             visited = self.gru_decode.step(half[:, v].unsqueeze(1), partial)
             pairs = torch.cat([torch.stack(states, 1), visited[:, 1:]], -1)

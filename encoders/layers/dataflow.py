@@ -43,7 +43,7 @@ def _among(ops: Tensor, members: tuple[int, ...], space: SearchSpace) -> Tensor:
 
 def _reached(edges: Tensor, start: Tensor) -> Tensor:
     """Nodes on a path from `start` (bool [B, V]), themselves included; edges go from earlier to later nodes."""
-    found = [start[..., 0]]
+    reached = [start[..., 0]]
     for v in range(1, start.shape[-1]):
-        found.append(start[..., v] | (edges[..., :v, v] & torch.stack(found, -1)).any(-1))
-    return torch.stack(found, -1)
+        reached.append(start[..., v] | (edges[..., :v, v] & torch.stack(reached, -1)).any(-1))
+    return torch.stack(reached, -1)

@@ -31,8 +31,8 @@ class GRU(nn.Module):
     def step(self, half: Tensor, hidden: Tensor) -> Tensor:
         """New state [..., dim] from `input_half(x)` and the state before."""
         gates = linear(hidden, self.weight_hh, self.bias_hh)
-        found: Tensor = Gated.apply(half, gates, hidden)[0]
-        return found
+        state: Tensor = Gated.apply(half, gates, hidden)[0]
+        return state
 
     def first(self, half: Tensor) -> Tensor:
         """`step(half, 0)` without the product with a zero state."""

@@ -51,10 +51,10 @@ class LaplacianTokens(nn.Module):
         self.nodes = CELL_NODES if self.on_edges else space.max_nodes
         self.tokens = len(CELL_EDGES) if self.on_edges else space.max_nodes
         ends = (space.roles["input"], space.roles["output"]) if self.on_edges else ()
-        kept = [op for op in range(len(space.ops)) if op not in ends]
-        self.kinds = len(kept)
+        ops = [op for op in range(len(space.ops)) if op not in ends]
+        self.kinds = len(ops)
         self.number: Tensor
-        numbers = [kept.index(op) if op in kept else 0 for op in range(len(space.ops))]
+        numbers = [ops.index(op) if op in ops else 0 for op in range(len(space.ops))]
         self.register_buffer("number", torch.tensor(numbers), persistent=False)
         self.embed = nn.Parameter(torch.randn(self.kinds, dim))
         self.mix = nn.Linear(self.nodes, self.tokens) if self.on_edges else None

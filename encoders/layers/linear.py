@@ -26,8 +26,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x [..., in] times weight [out, in], plus bias [out]: `torch.nn.functional.linear`."""
     if bias is None or not launch_bound(x):
         return nn.functional.linear(x, weight, bias)
-    found: Tensor = Affine.apply(x.reshape(-1, x.shape[-1]), weight, bias)
-    return found.view(*x.shape[:-1], -1)
+    out: Tensor = Affine.apply(x.reshape(-1, x.shape[-1]), weight, bias)
+    return out.view(*x.shape[:-1], -1)
 
 
 def own_linear(model: Model) -> Model:

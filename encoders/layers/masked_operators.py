@@ -37,8 +37,8 @@ class GraphEncoder(nn.Module):
 
     def forward(self, tokens: Tensor, allowed: Tensor, offset: Tensor | None = None) -> Tensor:
         """tokens int64 [B, L], allowed bool [B, L, L], offset float [B, L, L] -> [B, L, dim]."""
-        found: Tensor = self.blocks(self.drop(self.embed(tokens) * self.scale), allowed, offset)
-        return found
+        states: Tensor = self.blocks(self.drop(self.embed(tokens) * self.scale), allowed, offset)
+        return states
 
 
 class Stack(nn.Module):

@@ -164,10 +164,10 @@ def count(
         for source in words.inputs or (None,):
             start = enter & (cell == which)
             start = start if source is None else start & (ops == source)
-            found = _sequences(
+            paths = _sequences(
                 torch.from_numpy(links), torch.from_numpy(start), torch.from_numpy(leave), labels, len(letters), limit
             )
-            blocks.append(found if direct else found[:, 1:])
+            blocks.append(paths if direct else paths[:, 1:])
     return blocks
 
 

@@ -47,12 +47,12 @@ def auto(
 
     Parameters: those of its networks. Departures: none, there is no paper.
     """
-    kept: list[Part] = []
+    chosen: list[Part] = []
     refused, spent = {}, 0.0
     for part in {"fast": FAST, "good": GOOD, "best": BEST}[preset]:
-        if limit is not None and kept and spent + part.cost > limit:
+        if limit is not None and chosen and spent + part.cost > limit:
             refused[part.label] = f"it costs about {part.cost:g} s, which is above the limit of {limit:g} s"
         else:
-            kept.append(part)
+            chosen.append(part)
             spent += part.cost
-    return Portfolio(tuple(kept), refused, combine, folds)
+    return Portfolio(tuple(chosen), refused, combine, folds)

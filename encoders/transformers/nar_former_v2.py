@@ -178,5 +178,5 @@ class Grouped(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., inputs] -> [..., outputs]."""
         mapped = torch.einsum("...gi,gio->...go", x.unflatten(-1, self.weight.shape[:2]), self.weight) + self.bias
-        found: Tensor = self.norm(mapped).flatten(-2)
-        return found
+        normed: Tensor = self.norm(mapped).flatten(-2)
+        return normed

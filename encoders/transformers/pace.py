@@ -109,8 +109,8 @@ class Pace(nn.Module):
             seen = (graphs.cell.unsqueeze(-1) == graphs.cell.unsqueeze(-2)) & graphs.mask.unsqueeze(-2)
             offset = absent(seen, self.embed.weight.dtype)
         tokens = self.drop(embedding(ops, self.embed.weight) * math.sqrt(self.dim)) + self.place_codes(graphs, places)
-        found: Tensor = self.blocks(tokens, graphs.reach, offset)
-        return found
+        states: Tensor = self.blocks(tokens, graphs.reach, offset)
+        return states
 
     def place_codes(self, graphs: Graphs, places: Tensor) -> Tensor:
         """Codes of places after the graph convolution, each of length `scale`: [B, V, dim]."""

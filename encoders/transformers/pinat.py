@@ -126,8 +126,8 @@ class Beside(nn.Module):
 
     def forward(self, x: Tensor, near: Tensor) -> Tensor:
         """x [B, L, inputs], of which the first P are taken for nodes, near [B, P, P] -> [B, L, outputs]."""
-        found: Tensor = self.block(x[..., : near.shape[-1], :], near)
-        return found if self.spread is None else self.spread(found.transpose(-1, -2)).transpose(-1, -2)
+        attended: Tensor = self.block(x[..., : near.shape[-1], :], near)
+        return attended if self.spread is None else self.spread(attended.transpose(-1, -2)).transpose(-1, -2)
 
 
 def _near(tokens: Tokens) -> Tensor:

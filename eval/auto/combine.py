@@ -67,8 +67,8 @@ def stacking_weights(held_out: Floats, labels: Floats, ridge: float = 10.0) -> F
     count = len(held_out)
     strength = np.sqrt(ridge)
     rows = np.vstack([_centred(held_out).T, strength * np.eye(count)])
-    found = nnls(rows, np.r_[_centred(labels), np.full(count, strength / count)])[0]
-    return np.asarray(found / found.sum()) if found.sum() > 0 else np.full(count, 1 / count)
+    weights = nnls(rows, np.r_[_centred(labels), np.full(count, strength / count)])[0]
+    return np.asarray(weights / weights.sum()) if weights.sum() > 0 else np.full(count, 1 / count)
 
 
 def _centred(values: Floats) -> Floats:

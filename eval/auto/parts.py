@@ -51,8 +51,8 @@ class Pool:
         name = f"{part.encoder_name}{sorted(part.options.items())}"
         if name not in self._features:
             start = time.perf_counter()
-            found = torch.as_tensor(part.encoder(self.costed, self.space, **part.options)).detach().cpu().double()
-            self._features[name] = found.numpy(), blocks_of(part.encoder, found, self.space)
+            features = torch.as_tensor(part.encoder(self.costed, self.space, **part.options)).detach().cpu().double()
+            self._features[name] = features.numpy(), blocks_of(part.encoder, features, self.space)
             self.seconds[name] = time.perf_counter() - start
         return self._features[name]
 

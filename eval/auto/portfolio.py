@@ -71,18 +71,18 @@ class FittedPortfolio:
         held a fold out, for the errors of such are what is known."""
         chosen = np.flatnonzero(self.weights)
         parts, weights = [self.parts[number] for number in chosen], self.weights[chosen]
-        found = [one.predict(pool, rows) for one in parts]
-        apart = [_combined(np.array([outputs[fold] for outputs in found]), weights)[1] for fold in range(self.folds)]
-        mean = weights @ np.array([outputs[one.used].mean(0) for one, outputs in zip(parts, found)])
+        answers = [part.predict(pool, rows) for part in parts]
+        apart = [_combined(np.array([outputs[fold] for outputs in answers]), weights)[1] for fold in range(self.folds)]
+        mean = weights @ np.array([outputs[part.used].mean(0) for part, outputs in zip(parts, answers)])
         return mean, np.mean(apart, 0)
 
     def explain(self, labels: Floats) -> list[PartReport]:
         """Each part, the heaviest first. labels: [n], as it was fitted to."""
-        found = [
-            PartReport(one.part.label, float(weight), kendall(labels, one.held_out, "max"), one.seconds)
-            for one, weight in zip(self.parts, self.weights)
+        reports = [
+            PartReport(fitted.part.label, float(weight), kendall(labels, fitted.held_out, "max"), fitted.seconds)
+            for fitted, weight in zip(self.parts, self.weights)
         ]
-        return sorted(found, key=lambda part: (-part.weight, -part.tau))
+        return sorted(reports, key=lambda part: (-part.weight, -part.tau))
 
 
 def fit_portfolio(
@@ -119,10 +119,10 @@ def fit_portfolio(
             progress(done / total)
     if not fitted:
         raise ArchrankError("no part of the portfolio could be fitted: " + "; ".join(map(": ".join, refused.items())))
-    alone = np.array([one.held_out for one in fitted])
+    alone = np.array([member.held_out for member in fitted])
     weights = _weights(portfolio.combine, alone, labels)
     held_out, apart = _held_out(portfolio.combine, alone, labels, folds)
-    seconds = sum(one.seconds for one in fitted) + sum(pool.seconds.values())
+    seconds = sum(member.seconds for member in fitted) + sum(pool.seconds.values())
     return FittedPortfolio(
         fitted,
         weights,

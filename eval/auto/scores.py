@@ -29,12 +29,12 @@ class ScoreScale:
 
     def __call__(self, labels: Floats) -> Floats:
         """Scores [T] of labels [T]."""
-        found = np.interp(labels, self.labels, self.scores)
+        scores = np.interp(labels, self.labels, self.scores)
         tenth = max(1, len(self.labels) // 10)
         for end, inner in ((0, tenth), (-1, -1 - tenth)):
             inner = int(np.clip(inner, -len(self.labels), len(self.labels) - 1))
             run = self.labels[end] - self.labels[inner]
             slope = (self.scores[end] - self.scores[inner]) / run if run else 0.0
             beyond = labels < self.labels[0] if end == 0 else labels > self.labels[-1]
-            found = np.where(beyond, self.scores[end] + slope * (labels - self.labels[end]), found)
-        return found
+            scores = np.where(beyond, self.scores[end] + slope * (labels - self.labels[end]), scores)
+        return scores

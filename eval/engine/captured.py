@@ -158,16 +158,16 @@ class CapturedSteps:
     def _kept(self) -> list[Tensor]:
         return [tensor.clone() for tensor in self._state()]
 
-    def _restore(self, kept: list[Tensor]) -> None:
-        for tensor, value in zip(self._state(), kept, strict=True):
+    def _restore(self, state: list[Tensor]) -> None:
+        for tensor, value in zip(self._state(), state, strict=True):
             tensor.copy_(value)
 
     def _make_optimizer_state(self, step: Step) -> None:
         """Have the optimiser make its tensors, which it does in its first step."""
-        kept = self._kept()
+        before = self._kept()
         step()
         self.update.optimizer.state, made = type(self.update.optimizer.state)(dict), self.update.optimizer.state
-        self._restore(kept)
+        self._restore(before)
         for state in made.values():
             for value in state.values():
                 value.zero_()

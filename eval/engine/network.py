@@ -150,8 +150,8 @@ class WithSide(nn.Module):
     def auxiliary_loss(self, graphs: Graphs, embeddings: Tensor) -> Tensor:
         """The encoder's own; 0 without one."""
         own: Any = getattr(self.encoder, "auxiliary_loss", None)
-        found: Tensor = own(graphs, embeddings[..., : -len(self.side.mean)]) if own else embeddings.new_zeros(())  # type: ignore[arg-type]
-        return found
+        loss: Tensor = own(graphs, embeddings[..., : -len(self.side.mean)]) if own else embeddings.new_zeros(())  # type: ignore[arg-type]
+        return loss
 
 
 def parameters(network: nn.Module) -> int:

@@ -43,10 +43,10 @@ class PackedUpdate(Update):
     def differentiate(self, batch: Batch) -> Tensor:
         """See `Update`."""
         loss = losses(self.ensemble, self.recipe, self.task, batch)
-        found = torch.autograd.grad(
+        gradients = torch.autograd.grad(
             loss, list(self.learnt.values()), torch.ones_like(loss), allow_unused=True, materialize_grads=True
         )
-        self.row.grad = self.joined(dict(zip(self.learnt, found)))
+        self.row.grad = self.joined(dict(zip(self.learnt, gradients)))
         return loss.detach()
 
     @torch.no_grad()

@@ -48,9 +48,9 @@ def predict_once(
         return predict(ensemble, graphs, tests, weights=weights)
     ops, adj, mask, cell = (part.cpu().numpy() for part in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
     alike = relabelled_alike(ops, adj, mask, cell)
-    found = [np.unique(alike[test], return_index=True, return_inverse=True)[1:] for test in tests]
-    scores = predict(ensemble, graphs, [test[first] for test, (first, _) in zip(tests, found)], weights=weights)
-    return [scored[places] for scored, (_, places) in zip(scores, found)]
+    unique_rows = [np.unique(alike[test], return_index=True, return_inverse=True)[1:] for test in tests]
+    scores = predict(ensemble, graphs, [test[first] for test, (first, _) in zip(tests, unique_rows)], weights=weights)
+    return [scored[places] for scored, (_, places) in zip(scores, unique_rows)]
 
 
 def borda(

@@ -117,15 +117,15 @@ def cut(
     Raises:
         ArchrankError: the encoder's weights do not grow that way.
     """
-    given, wanted = wide.state_dict(), narrow.state_dict()
+    given, state = wide.state_dict(), narrow.state_dict()
     refused = ArchrankError(
         f"the weights of {type(narrow).__name__} cannot be carried over: they do not grow by parts of their own with "
         "the operations, positions and edges of a space"
     )
-    if given.keys() != wanted.keys():
+    if given.keys() != state.keys():
         raise refused
     weights = {}
-    for name, tensor in wanted.items():
+    for name, tensor in state.items():
         large = given[name]
         if large.dim() != tensor.dim() or any(a < b for a, b in zip(large.shape, tensor.shape)):
             raise refused

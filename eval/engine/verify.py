@@ -102,15 +102,15 @@ def compiled_differs(plain: Update, compiled: Update, samples: list[Batch]) -> s
     """
     for batch in (samples * 2)[:2]:
         ordinary = [plain.differentiate(batch), *plain.gradients().values()]
-        found = [compiled.differentiate(batch), *(compiled.gradients()[name] for name in plain.gradients())]
-        if (apart := _apart(found, ordinary)) > ROUNDING:
+        results = [compiled.differentiate(batch), *(compiled.gradients()[name] for name in plain.gradients())]
+        if (apart := _apart(results, ordinary)) > ROUNDING:
             return f"a compiled step differs from the plain one by {apart:.0e}"
     return None
 
 
 def _sequential(make: Make, spaces: list[Graphs], member: Member, recipe: Recipe, task: str) -> str | None:
     pair = [member, replace(member, seed=derive_seed(member.seed, "another"))]
-    ensemble = Ensemble([make(one.seed) for one in pair], spaces[0].device).train()
+    ensemble = Ensemble([make(each.seed) for each in pair], spaces[0].device).train()
     count = sizes(len(member.train), recipe)[0]
     numbers = ensemble.count_noise(spaces[0][torch.as_tensor(member.train[:count], device=spaces[0].device)], task)
     sampler = BatchSampler(pair, spaces, recipe, {count: numbers})

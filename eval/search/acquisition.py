@@ -49,5 +49,5 @@ def mutants(
     if together:
         longest = max(map(len, near), default=0)
         near = [[items[i] for items in near if i < len(items)] for i in range(longest)]
-    found = [*dict.fromkeys(item for items in near for item in items)][:count]
-    return found + pool.draw(rng, count - len(found), history.seen.union(found))
+    candidates = [*dict.fromkeys(item for items in near for item in items)][:count]
+    return candidates + pool.draw(rng, count - len(candidates), history.seen.union(candidates))

@@ -80,15 +80,15 @@ def compare_searches(judge: Judge, regrets: Sequence[Regret]) -> tuple[list[Stan
     standings = []
     for regret, tier in zip(order, letters(apart)):
         first = _first_below(regret.curve, target)
-        found = np.isfinite(first)
+        reached = np.isfinite(first)
         standings.append(
             Standing(
                 regret.label,
                 {n: _mean(regret.curve[:, n - 1]) for n in budgets},
                 _mean(logs[regret.label]),
                 tier,
-                float(found.mean()),
-                float(np.median(first[found])) if found.any() else float("nan"),
+                float(reached.mean()),
+                float(np.median(first[reached])) if reached.any() else float("nan"),
                 _saved(regret.curve, random[-1]),
                 regret.seconds,
             )

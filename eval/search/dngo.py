@@ -98,8 +98,8 @@ def _train(
             layers = [inputs[place, chosen]]
             for k in range(LAYERS):
                 layers.append(torch.baddbmm(parameters[2 * k + 1], layers[k], parameters[2 * k]).tanh_())
-            found = torch.baddbmm(parameters[-1], layers[-1], parameters[-2])
-            error = (found - goals[place, chosen][..., None]) / size
+            predictions = torch.baddbmm(parameters[-1], layers[-1], parameters[-2])
+            error = (predictions - goals[place, chosen][..., None]) / size
             for k in range(LAYERS, -1, -1):
                 weights = parameters[2 * k]
                 torch.baddbmm(weights, layers[k].transpose(1, 2), error, beta=DECAY / size, out=slopes[2 * k])

@@ -80,9 +80,9 @@ def _profile(gaps: Floats, labels: Floats, length: float) -> tuple[float, float,
     return float(likelihood[best]), float(RATIOS[best]), float(signal[best]), values, vectors
 
 
-def distances(one: Floats, other: Floats) -> Floats:
+def distances(first: Floats, other: Floats) -> Floats:
     """Euclidean distances [m, n] of rows [m, F] to rows [n, F]."""
-    squares = (one * one).sum(1)[:, None] + (other * other).sum(1) - 2 * one @ other.T
+    squares = (first * first).sum(1)[:, None] + (other * other).sum(1) - 2 * first @ other.T
     return np.sqrt(np.maximum(squares, 0.0))
 
 

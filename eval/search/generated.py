@@ -96,14 +96,14 @@ class GeneratedPool(Pool):
 
     def draw(self, rng: np.random.Generator, count: int, without: set[int] | None = None) -> list[int]:
         """`count` different random candidates; fewer where the generator makes nothing new any more."""
-        without, found = without or set(), dict[int, None]()
+        without, drawn = without or set(), dict[int, None]()
         for _ in range(TRIES * count):
-            if len(found) == count:
+            if len(drawn) == count:
                 break
             number = self._number(self.generator.sample(rng))
             if number not in without:
-                found[number] = None
-        return [*found]
+                drawn[number] = None
+        return [*drawn]
 
     def neighbours(self, candidate: int) -> Ids:
         """Candidates one edit away, in the generator's order."""

@@ -112,14 +112,14 @@ class GuidedPool(Pool):
         """As `Pool.draw`, by the encoding; uniformly once it proposes nothing new any more."""
         if self.sampled is None:
             return super().draw(rng, count, without)
-        without, found = without or set(), dict[int, None]()
+        without, drawn = without or set(), dict[int, None]()
         columns = np.arange(self.sampled.shape[1])
         squares = (self.sampled * self.sampled).sum(1)
         for _ in range(20):
-            if len(found) >= count:
+            if len(drawn) >= count:
                 break
             picked = rng.integers(len(self), size=(count, len(columns)))
             gaps = squares - 2 * self.sampled[picked, columns] @ self.sampled.T
-            found |= dict.fromkeys(item for item in gaps.argmin(1).tolist() if item not in without)
-        found |= dict.fromkeys(super().draw(rng, max(0, count - len(found)), without | set(found)))
-        return [*found][:count]
+            drawn |= dict.fromkeys(item for item in gaps.argmin(1).tolist() if item not in without)
+        drawn |= dict.fromkeys(super().draw(rng, max(0, count - len(drawn)), without | set(drawn)))
+        return [*drawn][:count]

@@ -92,8 +92,8 @@ def _wirings(benchmark: Benchmark, moves: bool = True) -> Iterator[tuple[Rows, R
     adj, ops, cell = benchmark.adj, benchmark.ops, benchmark.cell
     names = _named(ops, adj, cell)
     for rows, changed in _replaced(benchmark):
-        found = _positions(names, _named(changed, adj[rows], cell[rows]))
-        yield rows[found >= 0], found[found >= 0]
+        positions = _positions(names, _named(changed, adj[rows], cell[rows]))
+        yield rows[positions >= 0], positions[positions >= 0]
     if not moves:
         return
     patterns, wiring = np.unique(adj.reshape(len(adj), -1), axis=0, return_inverse=True)
@@ -104,8 +104,8 @@ def _wirings(benchmark: Benchmark, moves: bool = True) -> Iterator[tuple[Rows, R
             # What leads to the output follows from the rest of the wiring.
             if (square[a] != square[b]).any(0)[~outputs].sum() == 1:
                 rows = np.flatnonzero(wiring.reshape(-1) == a)
-                found = _positions(names, _named(ops[rows], np.repeat(square[b : b + 1], len(rows), 0), cell[rows]))
-                yield rows[found >= 0], found[found >= 0]
+                positions = _positions(names, _named(ops[rows], np.repeat(square[b : b + 1], len(rows), 0), cell[rows]))
+                yield rows[positions >= 0], positions[positions >= 0]
 
 
 def _chains(benchmark: Benchmark) -> Iterator[tuple[Rows, Rows]]:
@@ -121,9 +121,9 @@ def _chains(benchmark: Benchmark) -> Iterator[tuple[Rows, Rows]]:
     for row, chain in enumerate(chains):
         near = {chain[:i] + chain[i + 1 :] for i in range(len(chain))}
         near |= {(*chain[:i], op, *chain[i + 1 :]) for i in range(len(chain)) for op in letters}
-        found = [row_of[item] for item in near if item in row_of and item != chain]
-        source += [row] * len(found)
-        other += found
+        near_rows = [row_of[item] for item in near if item in row_of and item != chain]
+        source += [row] * len(near_rows)
+        other += near_rows
     yield np.array(source, np.int64), np.array(other, np.int64)
 
 

@@ -180,10 +180,10 @@ def source_of(spec: Spec | None, strategy: str, guides: Mapping[str, Spec]) -> s
 def metrics_of(benchmark: Benchmark, target: str | None, test: str | None) -> tuple[str, str]:
     """The metric that is queried and the one that judges (see `plan_searches`)."""
     queried = benchmark.check_target(target)
-    pairs = [(valid, found) for valid in benchmark.targets if (found := validation_pair(benchmark, valid))]
+    pairs = [(valid, tested) for valid in benchmark.targets if (tested := validation_pair(benchmark, valid))]
     if target is None and test is None:
         # A table whose default is its test score is searched by the validation score that belongs to it.
-        queried = next((valid for valid, found in pairs if found == queried), queried)
+        queried = next((valid for valid, tested in pairs if tested == queried), queried)
     return queried, benchmark.check_target(test) if test is not None else validation_pair(benchmark, queried) or queried
 
 

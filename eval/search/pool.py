@@ -37,8 +37,8 @@ class Pool:
         usable = np.ones(len(benchmark), bool) if within is None else np.isin(np.arange(len(benchmark)), within)
         for column in scored:
             usable &= np.isfinite(column)
-        kept = np.flatnonzero(usable)
-        _, first, number = np.unique(benchmark.isomorphism_class[kept], return_index=True, return_inverse=True)
+        rows_kept = np.flatnonzero(usable)
+        _, first, number = np.unique(benchmark.isomorphism_class[rows_kept], return_index=True, return_inverse=True)
         if len(first) < 2:
             raise ArchrankError(
                 f"benchmark {benchmark.name} has fewer than two architectures with a score to search among"
@@ -48,8 +48,8 @@ class Pool:
         order = np.argsort(first)
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        candidate[kept] = rank[number]
-        return cls(benchmark, kept[first[order]], candidate)
+        candidate[rows_kept] = rank[number]
+        return cls(benchmark, rows_kept[first[order]], candidate)
 
     grows = False
 
@@ -92,12 +92,12 @@ class Pool:
         if len(without) > len(self) // 2:
             left = np.setdiff1d(np.arange(len(self)), list(without))
             return [int(item) for item in rng.permutation(left)[:count]]
-        found: dict[int, None] = {}
-        while len(found) < min(count, len(self) - len(without)):
+        drawn: dict[int, None] = {}
+        while len(drawn) < min(count, len(self) - len(without)):
             item = int(rng.integers(len(self)))
             if item not in without:
-                found[item] = None
-        return [*found]
+                drawn[item] = None
+        return [*drawn]
 
     def mutate(self, rng: np.random.Generator, candidate: int) -> int:
         """A candidate one random edit away; a random one where the table has none."""

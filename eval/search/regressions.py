@@ -38,8 +38,8 @@ class Regression:
 
     def features(self, rows: NDArray[np.int64]) -> Floats:
         """[n, F] of some rows."""
-        found = self.table[rows]
-        return found if self.scales is None else found * self.scales
+        features = self.table[rows]
+        return features if self.scales is None else features * self.scales
 
 
 def regress(head: str, options: Mapping[str, Any], regressions: Sequence[Regression]) -> list[Belief]:

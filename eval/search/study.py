@@ -118,18 +118,18 @@ class Search:
             raise ArchrankError(f"{len(rows)} rows, but {len(scores)} scores")
         values = [self._values(int(row), score) for row, score in zip(rows, scores)]
         known = set(self._repeat.history.candidates)
-        told = []
+        candidates = []
         for row in rows:
             if not 0 <= int(row) < len(self._pool.candidate):
                 raise ArchrankError(f"row {row} is not in the pool, which has {len(self._pool.candidate)}")
-            told.append(int(self._pool.candidate[int(row)]))
-            if told[-1] in known:
+            candidates.append(int(self._pool.candidate[int(row)]))
+            if candidates[-1] in known:
                 raise ArchrankError(f"row {row} (or an isomorphic duplicate of it) was told before")
-            known.add(told[-1])
+            known.add(candidates[-1])
         self._told += values
         self._asked = [candidate for candidate in self._asked if candidate not in known]
         history = self._repeat.history
-        history.candidates += told
+        history.candidates += candidates
         signs = np.array([1.0 if direction == "max" else -1.0 for direction in self._directions])
         oriented = signs * np.array(self._told)
         history.scores[:] = (combined(oriented) if len(signs) > 1 else oriented[:, 0]).tolist()
@@ -151,8 +151,8 @@ class Search:
 
         Of several objectives, one of `front`: that with most room around it.
         """
-        found = self._repeat.history.best()
-        return int(self._pool.rows[found[0]]) if found else None
+        best = self._repeat.history.best()
+        return int(self._pool.rows[best[0]]) if best else None
 
     def front(self) -> list[int]:
         """Rows that none told is better than in all objectives, in the order they were told; with one objective, the
@@ -175,9 +175,9 @@ class Search:
         objectives)."""
         count = len(self._directions)
         names = ["score"] if count == 1 else [f"score_{number + 1}" for number in range(count)]
-        told = pd.DataFrame(np.array(self._told, float).reshape(-1, count), columns=names)
-        told.insert(0, "row", self._pool.rows[self._repeat.history.candidates])
-        return told
+        table = pd.DataFrame(np.array(self._told, float).reshape(-1, count), columns=names)
+        table.insert(0, "row", self._pool.rows[self._repeat.history.candidates])
+        return table
 
     def save(self, path: Path | str) -> None:
         """Write settings and everything told as JSON; `Search.load` repeats it."""
@@ -193,7 +193,7 @@ class Search:
         """
         try:
             body = json.loads(Path(path).read_text(encoding="utf-8"))
-            told = [([int(row) for row in rows], list(scores)) for rows, scores in body["told"]]
+            answers = [([int(row) for row in rows], list(scores)) for rows, scores in body["told"]]
             settings = {name: body[name] for name in ("strategy", "encoder", "seed", "direction", "recipe")}
             content = body["pool"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -201,7 +201,7 @@ class Search:
         if content != _content(pool):
             raise ArchrankError(f"{path} is a search over another pool of architectures")
         study = cls(pool, **settings, **options)
-        for rows, scores in told:
+        for rows, scores in answers:
             study._advance()
             study.tell(rows, scores)
         return study

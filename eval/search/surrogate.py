@@ -107,7 +107,7 @@ class Surrogate:
             return [self._combined(question) for question in questions]
         if not self.spec.neural:
             return regress(self.spec.head, self.spec.head_config, [self._regression(item) for item in questions])
-        found: dict[int, Belief] = {}
+        beliefs: dict[int, Belief] = {}
         sizes = [len(self._labelled(question)[0]) for question in questions]
         for size in sorted(set(sizes)):  # stacks need equal numbers of labels; failed evaluations make them differ
             alike = [number for number, other in enumerate(sizes) if other == size]
@@ -115,8 +115,8 @@ class Surrogate:
             step = max(1, WIDTH // count)
             for start in range(0, len(alike), step):
                 part = alike[start : start + step]
-                found |= dict(zip(part, self._train([questions[number] for number in part], count)))
-        return [found[number] for number in range(len(questions))]
+                beliefs |= dict(zip(part, self._train([questions[number] for number in part], count)))
+        return [beliefs[number] for number in range(len(questions))]
 
     def _labelled(self, question: Question) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         scores = np.array(question.history.scores)

@@ -89,7 +89,7 @@ def write_search(
 
 def read_searches(folders: Iterable[Path]) -> tuple[list[SearchRecord], list[str]]:
     """The searches of some stores by key, and a line for each file that is none."""
-    found: dict[str, SearchRecord] = {}
+    records: dict[str, SearchRecord] = {}
     problems = []
     for folder in folders:
         for path in sorted((folder / FOLDER).glob("[0-9a-f]*.json")):
@@ -103,8 +103,8 @@ def read_searches(folders: Iterable[Path]) -> tuple[list[SearchRecord], list[str
                 reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
                 problems.append(f"{path.name}: {visible(reason)[:120]}; left out, the same search makes it again")
                 continue
-            found.setdefault(record.key, record)
-    return [found[key] for key in sorted(found)], problems
+            records.setdefault(record.key, record)
+    return [records[key] for key in sorted(records)], problems
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,13 +47,13 @@ def sentences(standings: Sequence[Standing], differences: Sequence[Difference], 
     reached = f"test regret {rounded(best.at[last], digits_of(standings))}{unit} after {last} queries"
     said = [f"{best.label} ranks first: {reached}{ending if len(standings) > 1 else '.'}"]
     apart = {frozenset((item.first, item.second)): item.significant for item in differences}
-    told = set()
+    mentioned = set()
     for item in standings:
         strategy, predictor = parts_of(item.label)
         name = predictor or strategy
-        if strategy == "random" or name in told:
+        if strategy == "random" or name in mentioned:
             continue
-        told.add(name)
+        mentioned.add(name)
         how = f" (with {strategy})" if predictor else ""
         known = apart.get(frozenset((item.label, "random")))
         doubt = "; no significant difference from random search" if known is False else ""
@@ -69,7 +69,7 @@ def strategy_order(judge: Judge, regrets: Sequence[Regret]) -> str:
     for regret in regrets:
         if not any(f"{role}=" in regret.label for role in ROLES):
             logs.setdefault(parts_of(regret.label)[0], []).append(log_area(judge, regret.curve))
-    means = {name: np.mean(found, 0) for name, found in logs.items()}
+    means = {name: np.mean(values, 0) for name, values in logs.items()}
     order = sorted(means, key=lambda name: (float(means[name].mean()), name))
     if len(order) < 2:
         return ""
@@ -109,26 +109,31 @@ def agreement(ranking: Mapping[str, Floats], searching: Mapping[str, Floats]) ->
         return None
     tau = np.array([ranking[name] for name in shared])
     log = np.array([searching[name] for name in shared])
-    found = stats.spearmanr(tau.mean(1), -log.mean(1))
+    correlation = stats.spearmanr(tau.mean(1), -log.mean(1))
     rng = np.random.default_rng(0)
     drawn = []
     for _ in range(DRAWS):
         seeds, repeats = (rng.integers(part.shape[1], size=part.shape[1]) for part in (tau, log))
-        one, other = (stats.rankdata(part.mean(1)) for part in (tau[:, seeds], -log[:, repeats]))
-        if np.ptp(one) > 0 and np.ptp(other) > 0:
-            drawn.append(np.corrcoef(one, other)[0, 1])
+        tau_ranks, other = (stats.rankdata(part.mean(1)) for part in (tau[:, seeds], -log[:, repeats]))
+        if np.ptp(tau_ranks) > 0 and np.ptp(other) > 0:
+            drawn.append(np.corrcoef(tau_ranks, other)[0, 1])
     low, high = np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2])
-    return Agreement(len(shared), Estimate(float(found.statistic), float(low), float(high)), float(found.pvalue))
+    return Agreement(
+        len(shared), Estimate(float(correlation.statistic), float(low), float(high)), float(correlation.pvalue)
+    )
 
 
 def by_predictor(judge: Judge, regrets: Sequence[Regret]) -> dict[str, Floats]:
     """Mean log10 regret per repeat [R] of each predictor, over the strategies that all of them were searched with."""
-    found: dict[str, dict[str, Floats]] = {}
+    curves: dict[str, dict[str, Floats]] = {}
     for regret in regrets:
         strategy, predictor = parts_of(regret.label)
         if predictor:
-            found.setdefault(predictor, {})[strategy] = log_area(judge, regret.curve)
-    shared = set.intersection(*(set(strategies) for strategies in found.values())) if found else set()
+            curves.setdefault(predictor, {})[strategy] = log_area(judge, regret.curve)
+    shared = set.intersection(*(set(strategies) for strategies in curves.values())) if curves else set()
     if not shared:
         return {}
-    return {name: np.mean([strategies[one] for one in sorted(shared)], 0) for name, strategies in found.items()}
+    return {
+        name: np.mean([strategies[strategy_name] for strategy_name in sorted(shared)], 0)
+        for name, strategies in curves.items()
+    }

@@ -103,13 +103,13 @@ class Bootstrap:
         number significantly worse. (The settings stay those common to *all* exported labels.)
         """
         p = [[None if math.isnan(v) else float(f"{v:.3g}") for v in row] for row in self.p_values()]
-        kept = self.draws[:draws] if self.kind != "none" else self.draws[:0]
+        exported = self.draws[:draws] if self.kind != "none" else self.draws[:0]
         return {
             "labels": list(self.labels),
             "better": self.better,
             "kind": self.kind,
             "estimate": [round(float(value), decimals + 2) for value in self.estimate],
-            "draws": [[round(float(value), decimals) for value in row] for row in kept],
+            "draws": [[round(float(value), decimals) for value in row] for row in exported],
             "p": p,
         }
 

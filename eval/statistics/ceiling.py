@@ -71,8 +71,8 @@ def _oracle(tau: float, repeats: int) -> float:
     With normal scores and independent noise of one size: r = sin(pi/2 tau) is the reliability of one repeat,
     R r / (1 + (R - 1) r) that of the mean of R (Spearman and Brown, 1910), its root the correlation with the truth.
     """
-    one = max(0.0, math.sin(math.pi * tau / 2))
-    mean = repeats * one / (1 + (repeats - 1) * one)
+    correlation = max(0.0, math.sin(math.pi * tau / 2))
+    mean = repeats * correlation / (1 + (repeats - 1) * correlation)
     return 2 / math.pi * math.asin(min(1.0, math.sqrt(mean)))
 
 

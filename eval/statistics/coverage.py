@@ -84,9 +84,9 @@ def coverage(frame: pd.DataFrame, metric: str = "kendall", labels: Sequence[str]
     settings.insert(0, "label", np.repeat(np.array(names, dtype=object), len(grid)))
     settings["state"] = state.ravel()
     shared = done & (np.bincount(setting[done], minlength=len(grid)) == len(names))[setting]
-    kept = ["label", *SETTING, metric, *(column for column in ("split", "test", "test_set") if column in rows)]
+    columns = ["label", *SETTING, metric, *(column for column in ("split", "test", "test_set") if column in rows)]
     order = np.lexsort((setting, who))
-    common = rows[kept].take(order[shared[order]]).reset_index(drop=True)
+    common = rows[columns].take(order[shared[order]]).reset_index(drop=True)
     return Coverage(tuple(names), metric, settings, common, len(grid), len(common) // len(names))
 
 

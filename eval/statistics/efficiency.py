@@ -176,8 +176,8 @@ def labels_needed(
 
     low = high = math.nan
     if got.kind in ("spaces", "splits"):
-        found = np.sort(answer(got.draw(draws, seed)))
-        low, high = float(found[int(ALPHA / 2 * draws)]), float(found[int((1 - ALPHA / 2) * draws)])
+        answers = np.sort(answer(got.draw(draws, seed)))
+        low, high = float(answers[int(ALPHA / 2 * draws)]), float(answers[int((1 - ALPHA / 2) * draws)])
     return (float(answer(got.estimate[None])[0]), low, high), got.units
 
 

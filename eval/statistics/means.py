@@ -36,14 +36,14 @@ def values(
     else:
         done = frame[frame["label"].isin(covered.labels)]
         each = [coverage(done, metric, [label]) for label in covered.labels]
-        groups = [paired_results(one) for one in each if not one.common.empty]
+        groups = [paired_results(unit_weight) for unit_weight in each if not unit_weight.common.empty]
     rows = []
-    alone, one = np.zeros(1, dtype=np.int64), np.ones(1)
+    alone, unit_weight = np.zeros(1, dtype=np.int64), np.ones(1)
     for results in groups:
         each_label = np.eye(len(results.labels))
         for t, task in enumerate(results.tasks.itertuples(index=False, name=None)):
             x = results.x[:, t : t + 1]
-            got = joint(x, alone, one, False, results.test_error[:, t : t + 1], results.shared[t : t + 1])
+            got = joint(x, alone, unit_weight, False, results.test_error[:, t : t + 1], results.shared[t : t + 1])
             for i, label in enumerate(results.labels):
                 interval = cut(got.contrast(each_label[i])[0], metric)
                 seen = x[i, 0][np.isfinite(x[i, 0])]

@@ -158,17 +158,17 @@ def compare_each(
     if covered.common.empty:
         return []
     results = paired_results(covered)
-    found = []
+    comparisons = []
     for _, group in results.tasks.groupby(list(by), observed=True):
         only = results.take(results.tasks.index.isin(group.index))
-        found.append(_two(*aggregate(only, metric, direction, "auto"), a, b))
-    return as_family(found)
+        comparisons.append(_two(*aggregate(only, metric, direction, "auto"), a, b))
+    return as_family(comparisons)
 
 
 def as_family(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Comparisons that were made together, Holm-adjusted over all of them."""
-    adjusted = holm(np.array([one.p for one in comparisons], dtype=float))
-    return [one.adjusted(float(p), len(comparisons)) for one, p in zip(comparisons, adjusted)]
+    adjusted = holm(np.array([comparison.p for comparison in comparisons], dtype=float))
+    return [comparison.adjusted(float(p), len(comparisons)) for comparison, p in zip(comparisons, adjusted)]
 
 
 def pairs(

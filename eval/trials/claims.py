@@ -92,7 +92,7 @@ class Claims:
             ) from None
 
     def _others(self, mine: Path) -> list[dict[str, Any]]:
-        found = []
+        claims = []
         for path in sorted(self.folder.glob("[!.]*.json")):
             if path == mine or path in self._held.values():
                 continue
@@ -100,8 +100,8 @@ class Claims:
             if ended(path, claim):
                 path.unlink(missing_ok=True)
             elif claim is not None:
-                found.append(claim)
-        return found
+                claims.append(claim)
+        return claims
 
     def _renew(self) -> None:
         while not self._released.wait(RENEWED_EVERY_S):

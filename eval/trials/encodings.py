@@ -55,16 +55,16 @@ def encode_all(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path
 def checked_features(name: str, features: Any, count: int) -> torch.Tensor:
     """What an encoding's function gave for so many architectures, [count, F] on the CPU; ValueError unless it holds
     finite, real numbers."""
-    found = torch.as_tensor(features).detach().cpu()
-    if found.dim() != 2 or len(found) != count:
-        raise ValueError(f"encoding '{name}' must give [N, F]; for {count} architectures it gave {list(found.shape)}")
-    if found.is_complex():
+    checked = torch.as_tensor(features).detach().cpu()
+    if checked.dim() != 2 or len(checked) != count:
+        raise ValueError(f"encoding '{name}' must give [N, F]; for {count} architectures it gave {list(checked.shape)}")
+    if checked.is_complex():
         raise ValueError(
             f"encoding '{name}' gives complex numbers; give real ones, such as their real and imaginary parts or magnitudes"
         )
-    if not found.double().isfinite().all():
+    if not checked.double().isfinite().all():
         raise ValueError(f"encoding '{name}' gives values that are not finite")
-    return found
+    return checked
 
 
 def with_columns(benchmark: Benchmark, names: Iterable[str], hidden: str = "") -> Graphs:

@@ -75,8 +75,8 @@ def execute(group: Group, context: Context, on_event: OnEvent, benchmark: Benchm
             store.write(trial.record)
         else:
             encodings = trial.outcome.encodings
-            kept = (trial.encoded, encodings) if trial.encoded is not None and encodings is not None else None
-            store.write(trial.record, trial.tested, trial.outcome.predictions, kept)
+            stored = (trial.encoded, encodings) if trial.encoded is not None and encodings is not None else None
+            store.write(trial.record, trial.tested, trial.outcome.predictions, stored)
         on_event("stored", (item.trial.key, trial.record.status))
 
 

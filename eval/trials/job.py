@@ -122,8 +122,8 @@ class TrainingJob:
         if given.side is None:
             return replace(self, given=given)
         graphs, single = self.graphs.plain(), torch.from_numpy(given.side).float()
-        for one in (graphs, *([self.twins] if self.twins is not None else [])):
-            one.derive(self._encoding_name, lambda _: single)
+        for space in (graphs, *([self.twins] if self.twins is not None else [])):
+            space.derive(self._encoding_name, lambda _: single)
         return replace(self, graphs=graphs, given=given)
 
     def encode(self, graphs: Graphs) -> Any:
@@ -139,7 +139,7 @@ class TrainingJob:
         if self.given is not None and member is not None:
             if self.given.weights is not None:
                 held = zip(self.members, self.given.weights)
-                start = next((own for one, own in held if one is member), self.given.weights[0])
+                start = next((own for owner, own in held if owner is member), self.given.weights[0])
                 made = load_weights(made, start)
             if self.given.side is not None:
                 side = FixedEncoding(self._encoding_name, _computed, self.given.side[member.train])

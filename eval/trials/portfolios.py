@@ -88,7 +88,7 @@ def _part_of(progress: Progress, number: int, count: int) -> Progress:
 
 def _weights(fitted: FittedPortfolio) -> int:
     """Trainable parameters of all networks."""
-    networks = [one.models.trained.ensemble for one in fitted.parts if isinstance(one.models, Networks)]
+    networks = [part.models.trained.ensemble for part in fitted.parts if isinstance(part.models, Networks)]
     return sum(parameters(ensemble.skeleton) * ensemble.size for ensemble in networks)
 
 

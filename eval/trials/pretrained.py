@@ -37,9 +37,9 @@ def read_pretrained(path: Path, architectures: int) -> tuple[NDArray[np.floating
         path: its file (safetensors).
         architectures: N, length of the benchmark's table.
     """
-    if (found := read_weights(path)) is None or found[0].keys() != {"encoding"}:
+    if (content := read_weights(path)) is None or content[0].keys() != {"encoding"}:
         return None
-    array, seconds = found[0]["encoding"], found[1]
+    array, seconds = content[0]["encoding"], content[1]
     return (array, seconds) if array.ndim == 2 and len(array) == architectures and array.dtype.kind == "f" else None
 
 

@@ -153,12 +153,12 @@ def opened(file: Path) -> Iterator[Publication]:
     with tempfile.TemporaryDirectory(prefix="archrank-") as folder:
         store = Store(folder)
         manifest: Manifest | None = None
-        found: dict[str, str] = {}
+        entries: dict[str, str] = {}
         for name, data in zip_members(file, "", TABLE_LIMIT):
             if name == MANIFEST:
                 manifest = _manifest(file, data)
-            elif MEMBER.fullmatch(name) and name not in found:
-                found[name] = hashlib.sha256(data).hexdigest()
+            elif MEMBER.fullmatch(name) and name not in entries:
+                entries[name] = hashlib.sha256(data).hexdigest()
                 path = store.folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
@@ -166,8 +166,8 @@ def opened(file: Path) -> Iterator[Publication]:
                 raise ArchrankError(f"{file}: member '{visible(name)[:80]}' is no part of published results")
         if manifest is None:
             raise ArchrankError(f"{file}: it has no {MANIFEST}; `archrank publish` makes such files")
-        if found != manifest.files:
-            name = min(set(found.items()) ^ set(manifest.files.items()))[0]
+        if entries != manifest.files:
+            name = min(set(entries.items()) ^ set(manifest.files.items()))[0]
             raise ArchrankError(
                 f"{file}: '{visible(name)[:80]}' is missing, or is not what the manifest names; get the file again"
             )

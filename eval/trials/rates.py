@@ -40,15 +40,15 @@ class Rates:
         """Those of this machine, from the cache folder; none where there is no file, or one that is not whole."""
         path = cache_folder() / f"rates-{platform.node() or 'here'}.json"
         try:
-            kept = json.loads(read_bytes(path, MOST_BYTES))
-            found = cls(path, device=str(kept["device"]))
-            for kind, value in kept["seconds"].items():
+            content = json.loads(read_bytes(path, MOST_BYTES))
+            rates = cls(path, device=str(content["device"]))
+            for kind, value in content["seconds"].items():
                 *family, batch, count = json.loads(kind)
                 if 0 < float(value) < math.inf and batch * count > 0:
-                    found.seconds.setdefault(tuple(map(str, family)), {})[batch, count] = float(value)
+                    rates.seconds.setdefault(tuple(map(str, family)), {})[batch, count] = float(value)
         except (DataError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return cls(path)
-        return found
+        return rates
 
     def note(self, members: Sequence[Planned], device: str, seconds: float) -> None:
         """An ensemble took so many seconds: the mean with what was noted of its kind before."""
@@ -67,9 +67,9 @@ class Rates:
         alike = {size * width: seconds for (size, width), seconds in noted.items()}
         if not alike:
             return None
-        wanted = batch * count
-        nearest = min(alike, key=lambda size: abs(math.log(size / wanted)))
-        return alike[nearest] * wanted / nearest
+        work = batch * count
+        nearest = min(alike, key=lambda size: abs(math.log(size / work)))
+        return alike[nearest] * work / nearest
 
     def write(self) -> None:
         """Keep them, if the cache folder lets us."""

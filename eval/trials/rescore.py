@@ -47,13 +47,13 @@ def with_metrics(
     names, out, why = list(names), [], dict[tuple[str, str], set[str]]()
     for record in records:
         missing = [name for name in names if name not in record.metrics] if record.status == "done" else []
-        found: dict[str, float | None] = {}
+        computed: dict[str, float | None] = {}
         for name in missing:
             try:
-                found[name] = _computed(record, name, Store(store_of[record.key]), table)
+                computed[name] = _computed(record, name, Store(store_of[record.key]), table)
             except ArchrankError as error:
                 why.setdefault((name, str(error)), set()).add(record.label)
-        out.append(record.model_copy(update={"metrics": {**record.metrics, **found}}) if found else record)
+        out.append(record.model_copy(update={"metrics": {**record.metrics, **computed}}) if computed else record)
     return out, [
         f"no {name} for {', '.join(sorted(labels))}: {reason}" for (name, reason), labels in sorted(why.items())
     ]

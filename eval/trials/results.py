@@ -33,7 +33,7 @@ class Conflict:
 
     def __str__(self) -> str:
         trial = self.first.trial
-        one, other = (
+        first, second = (
             f"{_differing(mine, theirs)} in {visible(str(store))} ({mine.provenance.hardware or 'unknown hardware'}, "
             f"archrank {mine.provenance.archrank or 'unknown'}, {mine.provenance.finished or 'no date'})"
             for mine, theirs, store in (
@@ -43,7 +43,7 @@ class Conflict:
         )
         return (
             f"two results for {self.first.key[:12]} ({self.first.label} on {trial.benchmark}/{trial.target}, {trial.budget} labels, "
-            f"seed {trial.seed}): {one}, {other}"
+            f"seed {trial.seed}): {first}, {second}"
         )
 
 
@@ -79,7 +79,7 @@ class Reading:
 def read_stores(folders: Iterable[Path | str]) -> Reading:
     """All trials of the stores that can be read. Files are checked against their records; nothing is changed, and none
     of a store's code is run."""
-    reading, found = Reading(), dict[str, TrialRecord]()
+    reading, records = Reading(), dict[str, TrialRecord]()
     for store in map(Store, folders):
         for key in sorted(store.keys()):
             try:
@@ -90,12 +90,12 @@ def read_stores(folders: Iterable[Path | str]) -> Reading:
             if (damage := store.damage(record)) is not None:
                 reading.damaged.append(damage)
                 continue
-            known = found.get(key)
+            known = records.get(key)
             if known is not None and known.status == record.status == "done" and differ(known, record):
                 reading.conflicts.append(Conflict(known, record, (reading.store_of[key], store.folder)))
             if known is None or (known.status != "done" and record.status == "done"):
-                found[key], reading.store_of[key] = record, store.folder
-    reading.records = [found[key] for key in sorted(found)]
+                records[key], reading.store_of[key] = record, store.folder
+    reading.records = [records[key] for key in sorted(records)]
     return reading
 
 
@@ -199,7 +199,7 @@ def latest(records: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
         tasks.setdefault(task, {}).setdefault((trial.source, trial.table, trial.numerics, trial.training), []).append(
             record
         )
-    kept = set()
+    keys = set()
     for programs in tasks.values():
         counted = max(
             programs.values(), key=lambda trials: (len(programs) > 1 and _is_current(trials[0]), max(map(_age, trials)))
@@ -208,9 +208,9 @@ def latest(records: Iterable[TrialRecord]) -> tuple[list[TrialRecord], int]:
         for record in counted:
             cell = record.trial.budget, record.trial.seed
             newest[cell] = max(record, newest.get(cell, record), key=_age)
-        kept |= {record.key for record in newest.values()}
-    found = [_with_space(record, space) for record in every if record.key in kept]
-    return found, len(every) - len(found)
+        keys |= {record.key for record in newest.values()}
+    chosen = [_with_space(record, space) for record in every if record.key in keys]
+    return chosen, len(every) - len(chosen)
 
 
 def _with_space(record: TrialRecord, space: Mapping[str, str | None]) -> TrialRecord:

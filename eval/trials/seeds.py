@@ -17,12 +17,12 @@ def parse_seeds(text: str) -> int | list[int]:
         if not int(parts[0]):
             raise ArchrankError("seeds 0: a run has at least one seed")
         return int(parts[0])
-    found: list[int] = []
+    seeds: list[int] = []
     for part in parts:
         if (matched := _RANGE.fullmatch(part)) is None:
             raise ArchrankError(f"seeds '{text[:80]}': give how many (5), or which (3-5,8)")
         first, last = int(matched[1]), int(matched[2] or matched[1])
-        if last < first or last - first >= MOST or len(found) > MOST:
+        if last < first or last - first >= MOST or len(seeds) > MOST:
             raise ArchrankError(f"seeds '{part}': a range goes up, over at most {MOST:,} seeds")
-        found += range(first, last + 1)
-    return found
+        seeds += range(first, last + 1)
+    return seeds

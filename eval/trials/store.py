@@ -101,14 +101,14 @@ class Store:
     def settled(self, keys: Iterable[str]) -> dict[str, str]:
         """Key -> `done` or `failed` of those of the trials that are stored whole; damaged files and lost predictions
         count as not stored."""
-        found: dict[str, str] = {}
+        states: dict[str, str] = {}
         for key in self.keys().intersection(keys):
             record = self.read(key)
             if record is not None and (
                 record.status == "failed" or (self.has_predictions(key) and self.damage(record) is None)
             ):
-                found[key] = record.status
-        return found
+                states[key] = record.status
+        return states
 
     def write(
         self,

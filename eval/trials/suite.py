@@ -109,11 +109,11 @@ def note_skipped(store: Path, suite: str, skipped: Mapping[str, str]) -> None:
 def read_skipped(stores: Iterable[Path]) -> dict[str, dict[str, str]]:
     """Suite -> benchmark that was not run -> how to get it, from `note_skipped`; a file that is not whole is passed
     over."""
-    found: dict[str, dict[str, str]] = {}
+    skipped: dict[str, dict[str, str]] = {}
     for path in (path for store in stores for path in sorted((store / "suites").glob("*.json"))):
         try:
             note = SkippedNote.model_validate_json(read_bytes(path, MOST_NOTE))
         except (DataError, ValidationError):
             continue
-        found.setdefault(note.suite, {}).update(note.skipped)
-    return found
+        skipped.setdefault(note.suite, {}).update(note.skipped)
+    return skipped

@@ -73,9 +73,9 @@ def _tried(
     least = min(int((fold != k).sum()) for fold in folds for k in np.unique(fold))
     for member, fold in zip(job.members, folds):
         for k in np.unique(fold):
-            kept = np.flatnonzero(fold != k)[:least]  # members of one ensemble have equally many labels
+            training = np.flatnonzero(fold != k)[:least]  # members of one ensemble have equally many labels
             out = np.flatnonzero(fold == k)
-            inner.append(Member(member.seed, member.train[kept], member.labels[kept], member.train[out]))
+            inner.append(Member(member.seed, member.train[training], member.labels[training], member.train[out]))
             held.append(member.labels[out])
     smaller = job.with_recipe(batch=min(job.recipe.batch, least)).with_members(inner)
     outcomes = smaller.train(device=device, compiled=compiled)

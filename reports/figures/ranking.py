@@ -219,9 +219,9 @@ def _ends(ax: Any, series: Sequence[Series], palette: Palette) -> None:
     if not ends:
         return
     low, high = ax.get_ylim()
-    wanted = [s.value[i] for s, i in ends]
+    values = [s.value[i] for s, i in ends]
     gap = (high - low) * 12.5 / 223
-    for (s, i), y in zip(ends, spread(wanted, gap, low + gap / 3, high - gap / 3)):
+    for (s, i), y in zip(ends, spread(values, gap, low + gap / 3, high - gap / 3)):
         colour, gid = palette.colour(s.label), palette.gid(s.label)
         arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
         annotate(

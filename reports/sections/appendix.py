@@ -119,9 +119,9 @@ def _configurations(study: Study) -> Block:
         )
         for field, value in (("source", trial.source[:10]), ("parameters", record.model.parameters)):
             if value is not None:
-                found = here[field]
-                assert isinstance(found, set)
-                found.add(value)
+                values = here[field]
+                assert isinstance(values, set)
+                values.add(value)
     columns = tuple(
         Column(k, k, "", False) for k in ("label", "family", "encoder", "config", "head", "parameters", "source")
     )

@@ -37,11 +37,11 @@ def cost_section(study: Study) -> Section:
             continue
         view = next((v for v in reversed(group.views) if v.id.startswith("b")), group.here)
         budget = max(int(b) for b in view.boot.budgets)
-        found, refused = costs_by_machine(view, budget)
-        for number, (machine, costs_here) in enumerate(found.items()):
+        by_machine, refused = costs_by_machine(view, budget)
+        for number, (machine, costs_here) in enumerate(by_machine.items()):
             blocks += _machine(study, group, view, machine, costs_here, budget, number)
         blocks += [Text((sentence,), "warning") for sentence in refused]
-        if not found and not refused:
+        if not by_machine and not refused:
             blocks.append(Text(("The trials record no timings.",)))
     return Section("cost", "Cost", blocks)
 

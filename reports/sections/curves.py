@@ -174,11 +174,11 @@ def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, targe
     for label in view.order:
         row = {"label": Cell(label, label=label)}
         for b in budgets:
-            found = means[(means["label"] == label) & (means["budget"] == b)]
-            if len(found) != 1 or not math.isfinite(found["mean"].iloc[0]):
+            rows_here = means[(means["label"] == label) & (means["budget"] == b)]
+            if len(rows_here) != 1 or not math.isfinite(rows_here["mean"].iloc[0]):
                 row[f"b{b}"] = hole()
                 continue
-            row[f"b{b}"] = Cell(rounded(interval(found.iloc[0])), found["mean"].iloc[0])
+            row[f"b{b}"] = Cell(rounded(interval(rows_here.iloc[0])), rows_here["mean"].iloc[0])
         rows.append(row)
     name = task_name(benchmark, target)
     return Table(
@@ -235,21 +235,21 @@ def pairwise(study: Study) -> Section:
 def _duel(group: Group, view: View) -> Table:
     """The first two predictors on each benchmark at each budget."""
     a, b = view.order[:2]
-    found = {(f"{c.benchmarks[0]}", c.budgets[0]): c for c in compare_each(view.frame, a, b)}
-    budgets = sorted({budget for _, budget in found})
+    comparisons = {(f"{c.benchmarks[0]}", c.budgets[0]): c for c in compare_each(view.frame, a, b)}
+    budgets = sorted({budget for _, budget in comparisons})
     columns = (Column("task", "benchmark", numeric=False), *(Column(f"b{n}", f"{n} labels") for n in budgets))
     rows = []
-    for task in sorted({task for task, _ in found}):
+    for task in sorted({task for task, _ in comparisons}):
         row = {"task": Cell(task)}
         for n in budgets:
-            one = found.get((task, n))
+            comparison = comparisons.get((task, n))
             row[f"b{n}"] = (
                 hole()
-                if one is None
+                if comparison is None
                 else Cell(
-                    rounded(one.difference, signed=True),
-                    one.difference.estimate,
-                    tone="best" if one.significant else "normal",
+                    rounded(comparison.difference, signed=True),
+                    comparison.difference.estimate,
+                    tone="best" if comparison.significant else "normal",
                 )
             )
         rows.append(row)
@@ -257,7 +257,7 @@ def _duel(group: Group, view: View) -> Table:
 
 
 def _significant(view: View) -> int:
-    return sum(one.significant for one in view.pairs)
+    return sum(pair.significant for pair in view.pairs)
 
 
 def _where(view: View) -> str:
@@ -274,10 +274,10 @@ def _matrix(study: Study, group: Group, view: View, order: Sequence[str], number
     for i, a in enumerate(labels):
         for j, b in enumerate(labels):
             if i != j:
-                found, _ = view.boot.difference(a, b)
-                difference[i, j] = found.estimate
+                gap, _ = view.boot.difference(a, b)
+                difference[i, j] = gap.estimate
                 covers[i, j] = not view.comparison(a, b).significant
-                text[i, j] = _bare(found.estimate, found.half_width)
+                text[i, j] = _bare(gap.estimate, gap.half_width)
     title = ("These\nbenchmarks" if number == 0 else "Spaces like\nthese") if many > 1 else ""
     shown = fig_ranking.pairwise(labels, difference, covers, study.palette, text, title)
     alt = (

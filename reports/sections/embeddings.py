@@ -65,16 +65,16 @@ def _task(
     rows = group.task(benchmark, target)
     budget = int(rows["budget"].max())
     order = group.views[0].order
-    found = encoded(
+    points = encoded(
         study, table, rows[rows["budget"] == budget], order[:MOST_LABELS], study.tested(group, benchmark, target)
     )
-    if not found:
+    if not points:
         return []
     name = task_name(benchmark, target)
     flat: list[Panel] = []
     curved: list[Panel] = []
     lines = []
-    for i, e in enumerate(found):
+    for i, e in enumerate(points):
         number_shown = smoothness(e)
         shown = e.encoding[:MOST_POINTS]
         place, held = principal(shown)

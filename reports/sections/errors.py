@@ -60,12 +60,12 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         return [Text((f"No ranked predictor has a trial on {task_name(benchmark, target)}.",), "note")]
     budget = int(done["budget"].max())
     tested = study.tested(group, benchmark, target)
-    found = predictions(study, table, rows[rows["budget"] == budget], order, tested)
-    if not found:
+    predicted = predictions(study, table, rows[rows["budget"] == budget], order, tested)
+    if not predicted:
         return [Text((f"No predictions are stored for {task_name(benchmark, target)} at {budget} labels.",), "note")]
     tau = rows[rows["budget"] == budget].groupby("label")[MAIN].mean()
     panels = []
-    for i, (label, p) in enumerate(found.items()):
+    for i, (label, p) in enumerate(predicted.items()):
         note = f"τ {tau[label]:.2f}"
         svg = fig_truth.density(p.true, p.predicted, label, study.palette, note)
         panels.append(
@@ -76,7 +76,7 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
                 label=label,
             )
         )
-    seeds = max(len(np.unique(p.seed)) for p in found.values())
+    seeds = max(len(np.unique(p.seed)) for p in predicted.values())
     name = task_name(benchmark, target) + (f", tested on {tested}," if tested != target else "")
     blocks: list[Block] = [
         Figure(
@@ -90,8 +90,8 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
         )
     ]
     folded: list[Block] = []
-    depths, by_depth = residual_by_depth(table, found)
-    ops, by_op = op_slopes(table, found)
+    depths, by_depth = residual_by_depth(table, predicted)
+    ops, by_op = op_slopes(table, predicted)
     residuals = []
     if len(depths) > 1:
         svg = fig_truth.residual_by_depth(depths, by_depth, study.palette)
@@ -111,15 +111,17 @@ def _task(study: Study, group: Group, table: Benchmark, benchmark: str, target: 
                 400,
             )
         )
-    blocks.append(Details("Where each predictor puts the best architectures", (_best(found, name, budget, number),)))
+    blocks.append(
+        Details("Where each predictor puts the best architectures", (_best(predicted, name, budget, number),))
+    )
     blocks.append(Details("Residuals by depth and by operation", tuple(folded)))
     blocks.append(
-        Details("Four architectures", tuple(_graphs(table, next(iter(found.values())), tested, name, number)))
+        Details("Four architectures", tuple(_graphs(table, next(iter(predicted.values())), tested, name, number)))
     )
     return blocks
 
 
-def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> Table:
+def _best(predicted: dict[str, Prediction], name: str, budget: int, number: int) -> Table:
     columns = (
         Column("label", "predictor", "", False),
         Column(
@@ -134,7 +136,7 @@ def _best(found: dict[str, Prediction], name: str, budget: int, number: int) -> 
         ),
     )
     rows = []
-    for label, p in found.items():
+    for label, p in predicted.items():
         median, worst = p.place_of_best(0.01)
         first, middle = p.first_predicted(), float(p.trial(p.typical_seed()).first_predicted()[0])
         rows.append(

@@ -86,10 +86,10 @@ def headline(view: View) -> tuple[Inline, ...]:
 
 def _alone(view: View, a: str, b: str, form: str = " ({})") -> str:
     """A remark where a pair's own interval excludes 0 but the test adjusted for all pairs does not reject."""
-    one = view.comparison(a, b)
-    if one.significant or one.difference.covers(0.0):
+    comparison = view.comparison(a, b)
+    if comparison.significant or comparison.difference.covers(0.0):
         return ""
-    return form.format(f"significant as one pair alone, not among {one.family} pairs compared at once")
+    return form.format(f"significant as one pair alone, not among {comparison.family} pairs compared at once")
 
 
 def beyond(view: View, here: View) -> tuple[Inline, ...]:
@@ -176,10 +176,17 @@ def _findings(study: Study, group: Group) -> list[tuple[Inline, ...]]:
     out: list[tuple[Inline, ...]] = [beyond(wide, view)] if several and view.testable else []
     if several and view.testable and (held := holds(group)):
         out.append((held,))
-    found = baselines(study, view)
+    sentences = baselines(study, view)
     needed = _labels_needed(study, view)
     saving = cheapest(group, view)
-    out += found[:1] + needed[:1] + ([(saving,)] if saving else []) + _ceiling(study, group) + needed[1:] + found[1:]
+    out += (
+        sentences[:1]
+        + needed[:1]
+        + ([(saving,)] if saving else [])
+        + _ceiling(study, group)
+        + needed[1:]
+        + sentences[1:]
+    )
     return out
 
 
@@ -224,12 +231,12 @@ def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
     if not view.testable:
         return (f"{mean}one split cannot tell who is better.",)
     others = [label for label in view.order if label != baseline]
-    found: dict[str | None, list[str]] = {None: [], baseline: []}
+    beaten_by: dict[str | None, list[str]] = {None: [], baseline: []}
     for label in others:
         winner = view.comparison(label, baseline).winner
         if winner != label:
-            found[winner].append(f"{label} ({_difference(view, label, baseline)})")
-    above = len(others) - len(found[None]) - len(found[baseline])
+            beaten_by[winner].append(f"{label} ({_difference(view, label, baseline)})")
+    above = len(others) - len(beaten_by[None]) - len(beaten_by[baseline])
     if above == len(others):
         parts = [
             f"all {above} others are significantly better" if above > 1 else f"{others[0]} is significantly better"
@@ -241,11 +248,11 @@ def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
             else []
         )
     parts += (
-        [f"no significant difference (intervals of each pair alone): {join(found[None], len(others))}"]
-        if found[None]
+        [f"no significant difference (intervals of each pair alone): {join(beaten_by[None], len(others))}"]
+        if beaten_by[None]
         else []
     )
-    parts += [f"significantly worse: {join(found[baseline], len(others))}"] if found[baseline] else []
+    parts += [f"significantly worse: {join(beaten_by[baseline], len(others))}"] if beaten_by[baseline] else []
     return (f"{mean}{'; '.join(parts)}.",)
 
 

@@ -110,8 +110,8 @@ def _table(study: Study, group: Group, view: View) -> Table:
         ),
         Column("recipe", "recipe", "", False),
     )
-    found, _ = costs_by_machine(view, max(int(b) for b in view.boot.budgets))
-    machine = next(iter(found)) if len(found) == 1 else ""
+    costs, _ = costs_by_machine(view, max(int(b) for b in view.boot.budgets))
+    machine = next(iter(costs)) if len(costs) == 1 else ""
     rows = []
     for r in view.board.to_dict("records"):
         label = str(r["label"])
@@ -132,7 +132,7 @@ def _table(study: Study, group: Group, view: View) -> Table:
         }
         for i, name in enumerate(shown):
             row[f"m{i}"] = _metric(view.other(name), label)
-        row |= _price(found[machine].get(label) if machine else None, bool(found) and not machine)
+        row |= _price(costs[machine].get(label) if machine else None, bool(costs) and not machine)
         rows.append(row)
     columns = tuple(c for c in columns if not c.key.startswith("m") or any(row[c.key].sort is not None for row in rows))
     caption = f"{view.title[0].upper()}{view.title[1:]}. {intervals(view.boot.kind)}"
@@ -146,10 +146,10 @@ def _win(row: dict[Any, Any]) -> str:
     return text
 
 
-def _metric(found: Bootstrap | str, label: str) -> Cell:
-    if isinstance(found, str) or label not in found.labels:
+def _metric(boot: Bootstrap | str, label: str) -> Cell:
+    if isinstance(boot, str) or label not in boot.labels:
         return hole()
-    value = found.value(label)
+    value = boot.value(label)
     return Cell(rounded(value, bare=True), value.estimate) if math.isfinite(value.estimate) else hole()
 
 
@@ -177,17 +177,17 @@ def _metrics(group: Group, view: View) -> Table:
     for label in view.order:
         row: dict[str, Cell] = {"label": Cell(label, label=label)}
         for i, name in enumerate(names):
-            found = view.other(name)
-            value = None if isinstance(found, str) or label not in found.labels else found.value(label)
+            boot = view.other(name)
+            value = None if isinstance(boot, str) or label not in boot.labels else boot.value(label)
             known = value is not None and math.isfinite(value.estimate)
             row[f"m{i}"] = Cell(rounded(value), value.estimate) if known and value is not None else hole()
         rows.append(row)
-    empty = {name: found for name in names if isinstance(found := view.other(name), str)}
+    empty = {name: boot for name in names if isinstance(boot := view.other(name), str)}
     units = [name for name in empty if METRICS[name].unit == "target"]
     why = [f"{join(units)}, in the unit of their target and without a mean over several"] if units else []
-    why += sorted({found for name, found in empty.items() if name not in units})
+    why += sorted({boot for name, boot in empty.items() if name not in units})
     caption = f"Every other metric, {view.title}. {intervals(view.boot.kind)}" + "".join(
-        f" Left empty: {one}." for one in why
+        f" Left empty: {reason}." for reason in why
     )
     return Table(f"metrics-{group.id}", caption, columns, tuple(rows), sortable=True, compact=True)
 

@@ -194,7 +194,7 @@ def _cards(study: Study) -> Table:
 
 def _coverage(group: Group) -> list[Block]:
     try:
-        found = coverage(group.frame, MAIN)
+        covered = coverage(group.frame, MAIN)
     except ComparisonError as error:
         return [Text((Bold(group.title), f": {error}"), "warning")]
     seeds = group.frame.groupby(["benchmark", "target", "budget"])["seed"].nunique()
@@ -204,10 +204,10 @@ def _coverage(group: Group) -> list[Block]:
         Column("label", "predictor", numeric=False),
         *(Column(f"c{i}", f"{task_name(b, t)} · {budget}") for i, (b, t, budget) in enumerate(cells)),
     )
-    finished = found.settings[found.settings["state"] == "done"]
+    finished = covered.settings[covered.settings["state"] == "done"]
     done = finished.groupby(["label", "benchmark", "target", "budget"]).size().to_dict()
     rows = []
-    for label in found.labels:
+    for label in covered.labels:
         row: dict[str, Cell] = {"label": Cell(label, label=label)}
         for i, cell in enumerate(cells):
             have = int(done.get((label, *cell), 0))
@@ -221,13 +221,13 @@ def _coverage(group: Group) -> list[Block]:
         tuple(rows),
         compact=True,
     )
-    missing = len(found.missing)
+    missing = len(covered.missing)
     complete = missing == 0
     said = Text(
         (
             Bold(f"{group.title}: "),
             "nothing is missing." if complete else f"{plural(missing, 'result')} missing.",
-            f" {found.sentence()}",
+            f" {covered.sentence()}",
         ),
         "normal" if complete else "warning",
     )

@@ -67,24 +67,28 @@ def search_section(
         task = record.planned
         group = (task.benchmark, task.within, task.target, task.test, task.queries, task.repeats)
         comparable.setdefault(group, []).append(record)
-    for number, ((benchmark, within, target, test, queries, repeats), found) in enumerate(sorted(comparable.items())):
+    for number, ((benchmark, within, target, test, queries, repeats), repeated) in enumerate(
+        sorted(comparable.items())
+    ):
         where = f"{benchmark}, test architectures of protocol {within}" if within else benchmark
         blocks.append(Heading(f"{where}: {target}, judged by {test}; {queries} queries, {repeats} repeats"))
         try:
             table = load(benchmark)
-            if {record.planned.table for record in found} != {table.content_hash}:
+            if {record.planned.table for record in repeated} != {table.content_hash}:
                 raise ArchrankError("the table available is not the one these searches were made on")
-            blocks += _benchmark(table, found, number, frame)
+            blocks += _benchmark(table, repeated, number, frame)
         except (ArchrankError, OSError) as error:
             blocks.append(Text((f"Left out: {error}.",), "warning"))
     blocks += [Text((f"{line}.",), "warning") for line in problems]
     return Section("search", "Search", blocks, "Search")
 
 
-def _benchmark(table: Benchmark, found: Sequence[SearchRecord], number: int, frame: pd.DataFrame | None) -> list[Block]:
-    task = found[0].planned
+def _benchmark(
+    table: Benchmark, records: Sequence[SearchRecord], number: int, frame: pd.DataFrame | None
+) -> list[Block]:
+    task = records[0].planned
     judge = Judge.of(table, task)
-    newest = {record.label: record for record in found}
+    newest = {record.label: record for record in records}
     regrets = {label: judge.regret(record) for label, record in newest.items()}
     standings, differences = compare_searches(judge, list(regrets.values()))
     unit = f" ({table.unit(task.test)})" if table.unit(task.test) else ""

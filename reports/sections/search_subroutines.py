@@ -17,19 +17,19 @@ COLUMNS = {
 
 def subroutines(standings: Sequence[Standing], number: int) -> Table | None:
     """A row for every encoding that was tried in at least two subroutines apart; None where there is none."""
-    found: dict[str, dict[str, Standing]] = {}
+    by_role: dict[str, dict[str, Standing]] = {}
     for item in standings:
         if (where := subroutine_of(item.label)) is not None:
-            found.setdefault(where[1], {}).setdefault(where[0], item)
-    found = {name: roles for name, roles in found.items() if len(roles) > 1}
-    if not found:
+            by_role.setdefault(where[1], {}).setdefault(where[0], item)
+    by_role = {name: roles for name, roles in by_role.items() if len(roles) > 1}
+    if not by_role:
         return None
     digits, last = digits_of(standings), max(standings[0].at)
     rows = []
-    for name in sorted(found, key=lambda name: min(item.log_regret.value for item in found[name].values())):
+    for name in sorted(by_role, key=lambda name: min(item.log_regret.value for item in by_role[name].values())):
         cells = {"encoding": Cell(name)}
         for role in COLUMNS:
-            tried = found[name].get(role)
+            tried = by_role[name].get(role)
             value = tried.at[last] if tried else None
             cells[role] = Cell(f"{rounded(value, digits)} {tried.tier}", value.value) if tried and value else Cell("")
         rows.append(cells)

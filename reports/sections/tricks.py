@@ -40,7 +40,7 @@ def tricks(records: Sequence[TrialRecord], labels: Sequence[str]) -> list[Trick]
         if record.label in labels:
             known[record.label] = ((record.trial.encoder, record.trial.head), record.trial.config)
     by_program = {_program(about, config): label for label, (about, config) in known.items()}
-    found = []
+    pairs = []
     for label in labels:
         about, config = known[label]
         for name in DIMENSIONS:
@@ -49,10 +49,10 @@ def tricks(records: Sequence[TrialRecord], labels: Sequence[str]) -> list[Trick]
             gone = {name, "unlabelled"} if name == "pretext" else {name}
             less = {option: value for option, value in config.items() if option not in gone}
             if (without := by_program.get(_program(about, less))) is not None:
-                what = ", ".join(f"{one}={config[one]}" for one in config if one in gone)
-                given = ", ".join(f"{one}={less[one]}" for one in DIMENSIONS if one in less)
-                found.append(Trick(label, without, what, given))
-    return found
+                what = ", ".join(f"{field}={config[field]}" for field in config if field in gone)
+                given = ", ".join(f"{field}={less[field]}" for field in DIMENSIONS if field in less)
+                pairs.append(Trick(label, without, what, given))
+    return pairs
 
 
 def _program(about: Any, config: Mapping[str, Any]) -> str:
@@ -64,9 +64,9 @@ def tricks_section(study: Study) -> Section | None:
     """What a pretext, a side input or a source table is worth; nothing where no predictor has one."""
     blocks: list[Block] = []
     for group in study.groups:
-        found = tricks(list(study.records.values()), group.views[0].order) if group.views else []
-        if found:
-            blocks += [Heading(f"{group.title[0].upper()}{group.title[1:]}"), *_group(study, group, found)]
+        pairs = tricks(list(study.records.values()), group.views[0].order) if group.views else []
+        if pairs:
+            blocks += [Heading(f"{group.title[0].upper()}{group.title[1:]}"), *_group(study, group, pairs)]
     if not blocks:
         return None
     note = (
@@ -79,7 +79,7 @@ def tricks_section(study: Study) -> Section | None:
     return Section("tricks", "What the trick is worth", [Text((note,), "note"), *blocks])
 
 
-def _group(study: Study, group: Group, found: Sequence[Trick]) -> list[Block]:
+def _group(study: Study, group: Group, pairs: Sequence[Trick]) -> list[Block]:
     shown = [group.here, *(view for view in group.views if view.id[0] in "bt" and view.id[1:].isdigit())]
     columns = (
         Column("without", "encoder", "", False),
@@ -89,7 +89,7 @@ def _group(study: Study, group: Group, found: Sequence[Trick]) -> list[Block]:
         Column("price", "pre-training", "down", help="seconds for a table, and per architecture of it"),
     )
     rows = []
-    for trick in found:
+    for trick in pairs:
         row = {
             "without": Cell(trick.without, label=trick.without),
             "what": Cell(trick.what),
@@ -103,7 +103,7 @@ def _group(study: Study, group: Group, found: Sequence[Trick]) -> list[Block]:
         f"Difference in Kendall's τ with and without an addition, {group.title}, 95 % intervals over paired splits."
     )
     table = Table(f"tricks-{group.id}", caption, columns, tuple(rows), sortable=True, paper=True)
-    return [*(Text(line) for line in _sentences(group.here, found)), table]
+    return [*(Text(line) for line in _sentences(group.here, pairs)), table]
 
 
 def difference(view: View, trick: Trick) -> tuple[Comparison, Interval]:
@@ -138,14 +138,16 @@ def _price(study: Study, group: Group, label: str) -> Cell:
     return Cell(text, median)
 
 
-def _sentences(view: View, found: Sequence[Trick]) -> list[tuple[Any, ...]]:
+def _sentences(view: View, pairs: Sequence[Trick]) -> list[tuple[Any, ...]]:
     """Which additions help, which harm, and which gains are left beside another one."""
-    told = [(trick, *difference(view, trick)) for trick in found if {trick.with_, trick.without} <= set(view.order)]
+    differences = [
+        (trick, *difference(view, trick)) for trick in pairs if {trick.with_, trick.without} <= set(view.order)
+    ]
 
     def named(better: bool, given: bool) -> list[str]:
         return [
             f"{trick.what} ({trick.without}, {rounded(gain, signed=True)})"
-            for trick, compared, gain in told
+            for trick, compared, gain in differences
             if compared.significant and (gain.estimate > 0) == better and bool(trick.given) == given
         ]
 
@@ -154,11 +156,12 @@ def _sentences(view: View, found: Sequence[Trick]) -> list[tuple[Any, ...]]:
         out.append(("Over ", view.over, ", ", Bold("significant gains"), ": ", join(helped), "."))
     if harmed := named(False, False):
         out.append(("Over ", view.over, ", ", Bold("significant losses"), ": ", join(harmed), "."))
-    if kept := named(True, True):
-        out.append(("Gains that are left beside another addition: ", join(kept), "."))
-    if told and not out:
+    if named_here := named(True, True):
+        out.append(("Gains that are left beside another addition: ", join(named_here), "."))
+    if differences and not out:
         widest = max(
-            (max(abs(gain.low), abs(gain.high)) for _, _, gain in told if math.isfinite(gain.low)), default=math.nan
+            (max(abs(gain.low), abs(gain.high)) for _, _, gain in differences if math.isfinite(gain.low)),
+            default=math.nan,
         )
         end = f"; every interval lies within ±{widest:.3f}" if math.isfinite(widest) else ""
         out.append((f"No addition changes the order of {view.over} significantly{end}.",))

@@ -99,11 +99,11 @@ class _Part:
             )
         program = _programs[key]
         program.part = self
-        found = _Stacked.apply(program, uniform(torch.empty(program.numbers, device=tensors[0].device)), *tensors)
+        outputs = _Stacked.apply(program, uniform(torch.empty(program.numbers, device=tensors[0].device)), *tensors)
         with torch.no_grad():
-            for buffer, after in zip(buffers.values(), found):
+            for buffer, after in zip(buffers.values(), outputs):
                 buffer.copy_(after)
-        return _put_together(program.result, found[len(buffers) :])
+        return _put_together(program.result, outputs[len(buffers) :])
 
     def _numbers(
         self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor], call: Any, given: list[Tensor]
@@ -133,15 +133,15 @@ class Program:
             return self.built(*stacked)
         start = time.perf_counter()
         built = build(self._stacked)
-        found = built(*stacked)
+        outputs = built(*stacked)
         self.built = built
         self.part.parts.seconds += time.perf_counter() - start
-        return found
+        return outputs
 
     def _stacked(self, *stacked: Tensor) -> tuple[Tensor, ...]:
         with self.part.parts.running(False):
-            found: tuple[Tensor, ...] = vmap(self._of_member)(*stacked)
-            return found
+            outputs: tuple[Tensor, ...] = vmap(self._of_member)(*stacked)
+            return outputs
 
     def _of_member(self, numbers: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         first, second = len(self.weights), len(self.weights) + len(self.buffers)
@@ -149,9 +149,9 @@ class Program:
         buffers = {name: buffer.clone() for name, buffer in zip(self.buffers, tensors[first:second])}
         args, kwargs = _put_together(self.call, tensors[second:])
         with noise(Vector(numbers)):
-            found, buffers = stateless(self.part.module, weights, buffers, *args, **kwargs)
+            outputs, buffers = stateless(self.part.module, weights, buffers, *args, **kwargs)
         results: list[Tensor] = []
-        self.result = _take_apart(found, results, [])
+        self.result = _take_apart(outputs, results, [])
         return (*buffers.values(), *results)
 
 
@@ -171,8 +171,8 @@ class _Stacked(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], program: Program, *tensors: Tensor) -> tuple[Any, Any]:
         """The program for all members."""
-        found = tuple(program(*(in_front(tensor, dim, info.batch_size) for tensor, dim in zip(tensors, in_dims[1:]))))
-        return found, tuple(0 for _ in found)
+        outputs = tuple(program(*(in_front(tensor, dim, info.batch_size) for tensor, dim in zip(tensors, in_dims[1:]))))
+        return outputs, tuple(0 for _ in outputs)
 
 
 def _places(module: nn.Module, named: Iterable[tuple[str, Tensor]]) -> list[tuple[str, nn.Module, str]]:

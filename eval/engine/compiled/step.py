@@ -32,12 +32,12 @@ def compiled_update(ensemble: Ensemble, recipe: Recipe, task: str, samples: Sequ
     first = views[0].graphs[torch.tensor(0, device=ensemble.device)]
     if operations(lambda: ensemble.count_noise(first, task), [ensemble.skeleton])[ensemble.skeleton] > MOST_OPERATIONS:
         return Update(ensemble, recipe, task), ensemble.compile(views, task)
-    kept = dict(ensemble.parameters)
+    parameters = dict(ensemble.parameters)
     try:
         start = time.perf_counter()
         update = CompiledUpdate(ensemble, recipe, task, samples)
     except Exception as error:  # whatever the compiler objects to
-        ensemble.parameters |= kept
+        ensemble.parameters |= parameters
         return Update(ensemble, recipe, task), f"not compiled: {one_line(error, 160)}"
     return update, f"compiled: whole steps, {time.perf_counter() - start:.0f} s to build, not counted in training"
 
@@ -89,17 +89,17 @@ class CompiledUpdate(PackedUpdate):
 
         def gradient(row: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
             rest = iter(tensors)
-            constant, kept = {name: next(rest) for name in fixed}, {name: next(rest) for name in buffers}
+            constant, running = {name: next(rest) for name in fixed}, {name: next(rest) for name in buffers}
             batch = sample.with_tensors(list(rest))
 
             def objective(weights: dict[str, Tensor]) -> tuple[Tensor, Any]:
-                moved = {name: buffer.clone() for name, buffer in kept.items()}
+                moved = {name: buffer.clone() for name, buffer in running.items()}
                 loss = losses(ensemble, recipe, task, batch, constant | weights, moved)
                 return loss.sum(), (loss, moved)
 
-            found, (_, (loss, moved)) = grad_and_value(objective, has_aux=True)(self.parted(row))
-            for name, buffer in kept.items():
+            gradients, (_, (loss, moved)) = grad_and_value(objective, has_aux=True)(self.parted(row))
+            for name, buffer in running.items():
                 buffer.copy_(moved[name])
-            return loss, self.joined(found)
+            return loss, self.joined(gradients)
 
         return gradient

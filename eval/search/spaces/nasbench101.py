@@ -42,21 +42,21 @@ class NasBench101:
         lets a removed edge drop vertices, which no edit brings back.
         """
         ops, matrix, count = architecture.ops, architecture.matrix, len(architecture.ops)
-        found = []
+        near = []
         for v in range(1, count - 1):
-            found += [_whole(matrix, (*ops[:v], op, *ops[v + 1 :])) for op in INTERIOR if op != ops[v]]
+            near += [_whole(matrix, (*ops[:v], op, *ops[v + 1 :])) for op in INTERIOR if op != ops[v]]
             if matrix[v].sum() == matrix[:, v].sum() == 1:
-                kept = [u for u in range(count) if u != v]
-                found.append(_whole(matrix[np.ix_(kept, kept)], [ops[u] for u in kept]))
+                others = [u for u in range(count) if u != v]
+                near.append(_whole(matrix[np.ix_(others, others)], [ops[u] for u in others]))
         for u, v in itertools.combinations(range(count), 2):
             changed = matrix.copy()
             changed[u, v] ^= 1
-            found.append(_whole(changed, ops))
+            near.append(_whole(changed, ops))
             if count < MAX_VERTICES:
                 larger = np.insert(np.insert(matrix, u + 1, 0, 0), u + 1, 0, 1)
                 larger[u, u + 1] = larger[u + 1, v + 1] = 1
-                found += [_whole(larger, (*ops[: u + 1], op, *ops[u + 1 :])) for op in INTERIOR]
-        unique = {other.hash: other for other in found if other is not None}
+                near += [_whole(larger, (*ops[: u + 1], op, *ops[u + 1 :])) for op in INTERIOR]
+        unique = {other.hash: other for other in near if other is not None}
         unique.pop(architecture.hash, None)
         return [*unique.values()]
 
