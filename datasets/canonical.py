@@ -24,12 +24,12 @@ _MOST_LINKS = 1_000_000
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class OpRoles:
     """Op ids of a search space by what they do to the data.
 
     inputs: where data enters. outputs: where it leaves. nones: no connection. skips: identities. sums: nodes that
-    only add up what reaches them. letters: everything else and also nones and skips, that is every op an architecture
-    chooses.
+    only add up what reaches them. op_choices: everything else and also nones and skips, that is every op an
+    architecture chooses.
     """
 
     inputs: tuple[int, ...]
@@ -37,10 +37,10 @@ class Vocabulary:
     nones: tuple[int, ...]
     skips: tuple[int, ...]
     sums: tuple[int, ...]
-    letters: tuple[int, ...]
+    op_choices: tuple[int, ...]
 
 
-def vocabulary(space: SearchSpace) -> Vocabulary:
+def roles_of(space: SearchSpace) -> OpRoles:
     """The op ids of `space` by role.
 
     A role counts by how its name begins, so `input`, `input_1` and `input_2` are all inputs and `sum` is a sum. In a
@@ -59,7 +59,7 @@ def vocabulary(space: SearchSpace) -> Vocabulary:
     inputs, outputs, nones, skips, sums = (
         tuple(sorted(kinds[kind])) for kind in ("input", "output", "none", "skip", "sum")
     )
-    return Vocabulary(inputs, outputs, nones, skips, sums, tuple(op for op in range(len(space.ops)) if op not in apart))
+    return OpRoles(inputs, outputs, nones, skips, sums, tuple(op for op in range(len(space.ops)) if op not in apart))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,15 +98,15 @@ def canonicalize(
     the first stays: it halves the resolution there, so it is no identity (keep_strided=False contracts it too). An
     architecture whose output no data reaches keeps its inputs and outputs alone.
     """
-    words = vocabulary(space)
+    roles = roles_of(space)
     cell = np.zeros_like(ops) if cell is None else cell
     edges = adj & mask[:, :, None] & mask[:, None, :]
-    enter, leave = ends(words, ops, edges, mask)
-    carries = mask & ~np.isin(ops, words.nones)
+    enter, leave = ends(roles, ops, edges, mask)
+    carries = mask & ~np.isin(ops, roles.nones)
     edges &= carries[:, :, None] & carries[:, None, :]
     alive = _reached(edges, enter) & _reached(edges[:, ::-1, ::-1].transpose(0, 2, 1), leave[:, ::-1])[:, ::-1]
     edges &= alive[:, :, None] & alive[:, None, :]
-    identity = alive & np.isin(ops, words.skips) & ~enter & ~leave
+    identity = alive & np.isin(ops, roles.skips) & ~enter & ~leave
     if space.cells > 1 and keep_strided:
         identity &= ~((cell > 0) & (edges & enter[:, :, None]).any(1))
     links = contract(edges.astype(np.int32), identity)
@@ -114,14 +114,14 @@ def canonicalize(
 
 
 def ends(
-    words: Vocabulary,
+    roles: OpRoles,
     ops: NDArray[np.integer],
     edges: NDArray[np.bool_],
     mask: NDArray[np.bool_],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Where data enters and where it leaves: two bool [N, V], by role, or by degree where the space has no role."""
-    enter = np.isin(ops, words.inputs) if words.inputs else edges.any(2) & ~edges.any(1)
-    leave = np.isin(ops, words.outputs) if words.outputs else edges.any(1) & ~edges.any(2)
+    enter = np.isin(ops, roles.inputs) if roles.inputs else edges.any(2) & ~edges.any(1)
+    leave = np.isin(ops, roles.outputs) if roles.outputs else edges.any(1) & ~edges.any(2)
     return enter & mask, leave & mask
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from archrank.datasets.canonical import Canonical, canonicalize, vocabulary
+from archrank.datasets.canonical import Canonical, canonicalize, roles_of
 from archrank.datasets.space import SearchSpace
 
 
@@ -54,7 +54,7 @@ def _spelled_out(space: SearchSpace, form: Canonical, mask: NDArray[np.bool_]) -
         for p in range(u + 1, v):
             if near[u, p] and near[p, v]:
                 rows = np.flatnonzero((missing > 0) & free[:, p] & (form.cell[:, p] == form.cell[:, v]))
-                ops[rows, p] = vocabulary(space).skips[0]
+                ops[rows, p] = roles_of(space).skips[0]
                 adj[rows, u, p] = adj[rows, p, v] = mask_kept[rows, p] = True
                 free[rows, p] = False
                 missing[rows] -= 1

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archrank.datasets.canonical import vocabulary
+from archrank.datasets.canonical import roles_of
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
@@ -37,10 +37,10 @@ def adjacency(
     are filled up in that code; by default one step below 0. Returns float32 [B, F]. ArchrankError if the space needs
     more than 20,000 features.
     """
-    edges, letters, count = _written(graphs, space)
+    edges, op_choices, count = _written(graphs, space)
     if ops == "scalar":
-        return torch.cat([edges.float(), _scalars(letters, count, space, faithful)], 1)
-    onehot = letters.unsqueeze(-1) == torch.arange(count, device=letters.device)
+        return torch.cat([edges.float(), _scalars(op_choices, count, space, faithful)], 1)
+    onehot = op_choices.unsqueeze(-1) == torch.arange(count, device=op_choices.device)
     return torch.cat([edges.float(), onehot.flatten(1).float()], 1)
 
 
@@ -54,11 +54,11 @@ def adjacency_categorical(graphs: Graphs, space: SearchSpace, *, faithful: bool 
     faithful: count from 0 as the paper's code does, so that the first edge cannot be told from none; scalars as in
     `adjacency`. Returns float32 [B, F].
     """
-    edges, letters, count = _written(graphs, space)
+    edges, op_choices, count = _written(graphs, space)
     number = torch.arange(edges.shape[1], device=edges.device)
     order = torch.where(edges, number, edges.shape[1]).sort(1).values
     named = torch.where(order < edges.shape[1], order + (0 if faithful else 1), 0).float()
-    return torch.cat([named, _scalars(letters, count, space, faithful)], 1)
+    return torch.cat([named, _scalars(op_choices, count, space, faithful)], 1)
 
 
 @encoding("adjacency_continuous", family="adjacency", supports=supports)
@@ -71,10 +71,10 @@ def adjacency_continuous(graphs: Graphs, space: SearchSpace, *, faithful: bool =
     faithful: as the paper's code fills the array: the operations stand in reverse order in the last places, the
     number of edges is written over the first of them, and its own place stays 0. Returns float32 [B, F].
     """
-    edges, letters, count = _written(graphs, space)
-    scalars = _scalars(letters, count, space, faithful)
+    edges, op_choices, count = _written(graphs, space)
+    scalars = _scalars(op_choices, count, space, faithful)
     total = edges.sum(1, keepdim=True).float()
-    if faithful and letters.shape[1]:
+    if faithful and op_choices.shape[1]:
         return torch.cat([edges.float(), torch.zeros_like(total), scalars[:, 1:].flip(1), total], 1)
     return torch.cat([edges.float(), total, scalars], 1)
 
@@ -89,24 +89,28 @@ def output_last(graphs: Graphs) -> Graphs:
 
 def _written(graphs: Graphs, space: SearchSpace) -> tuple[Tensor, Tensor, int]:
     """Edges bool [B, E], operations int64 [B, K] (-1: no node, or one without a choice), and how many there are."""
-    words = vocabulary(space)
+    roles = roles_of(space)
     number = torch.full((len(space.ops),), -1, dtype=torch.long, device=graphs.device)
-    number[list(words.letters)] = torch.arange(len(words.letters), device=graphs.device)
-    if space.cells > 1 and words.sums:
-        parts = [_compact(graphs, number, words.letters, cell) for cell in range(space.cells)]
-        return torch.cat([edges for edges, _ in parts], 1), torch.cat([ops for _, ops in parts], 1), len(words.letters)
+    number[list(roles.op_choices)] = torch.arange(len(roles.op_choices), device=graphs.device)
+    if space.cells > 1 and roles.sums:
+        parts = [_compact(graphs, number, roles.op_choices, cell) for cell in range(space.cells)]
+        return (
+            torch.cat([edges for edges, _ in parts], 1),
+            torch.cat([ops for _, ops in parts], 1),
+            len(roles.op_choices),
+        )
     one_output = space.cells == 1 and "output" in space.roles
     u, v = _pairs(space, one_output)
     places = slice(1, -1) if one_output and "input" in space.roles else slice(None)
-    width = len(u) + len(range(space.max_nodes)[places]) * len(words.letters)
+    width = len(u) + len(range(space.max_nodes)[places]) * len(roles.op_choices)
     if width > WIDEST:
         raise ArchrankError(
             f"adjacency encoding of space '{space.name}': graphs of up to {space.max_nodes} nodes need {width:,} "
             f"features, more than {WIDEST:,}; choose an encoder that reads graphs"
         )
     graphs = output_last(graphs) if one_output else graphs
-    letters = torch.where(graphs.mask, number[graphs.ops], -1)
-    return graphs.adj[:, u, v], letters[:, places], len(words.letters)
+    op_choices = torch.where(graphs.mask, number[graphs.ops], -1)
+    return graphs.adj[:, u, v], op_choices[:, places], len(roles.op_choices)
 
 
 def _pairs(space: SearchSpace, one_output: bool) -> tuple[Tensor, Tensor]:
@@ -119,10 +123,10 @@ def _pairs(space: SearchSpace, one_output: bool) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(u), torch.from_numpy(v)
 
 
-def _compact(graphs: Graphs, number: Tensor, letters: tuple[int, ...], cell: int) -> tuple[Tensor, Tensor]:
+def _compact(graphs: Graphs, number: Tensor, op_choices: tuple[int, ...], cell: int) -> tuple[Tensor, Tensor]:
     """One cell as the matrix [B, n * n] between nodes that are not operations, and its operations [B, k] in order."""
     here = graphs.mask & (graphs.cell == cell)
-    operation = here & torch.isin(graphs.ops, torch.tensor(letters, device=graphs.device))
+    operation = here & torch.isin(graphs.ops, torch.tensor(op_choices, device=graphs.device))
     through = (graphs.adj & operation.unsqueeze(-2)).float() @ (graphs.adj & operation.unsqueeze(-1)).float()
     linked = graphs.adj | (through > 0)
     frame = here & ~operation
@@ -140,8 +144,8 @@ def _first(where: Tensor) -> Tensor:
     return torch.argsort((~where).to(torch.int8), dim=1, stable=True)[:, :most]
 
 
-def _scalars(letters: Tensor, count: int, space: SearchSpace, faithful: bool) -> Tensor:
+def _scalars(op_choices: Tensor, count: int, space: SearchSpace, faithful: bool) -> Tensor:
     step = 1 / max(count - 1, 1)
-    names = [space.ops[op] for op in vocabulary(space).letters]
+    names = [space.ops[op] for op in roles_of(space).op_choices]
     missing = names.index("conv3x3") * step if faithful and "conv3x3" in names else -step
-    return torch.where(letters < 0, missing, letters * step).float()
+    return torch.where(op_choices < 0, missing, op_choices * step).float()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archrank.datasets.canonical import canonicalize, contract, vocabulary
+from archrank.datasets.canonical import canonicalize, contract, roles_of
 from archrank.datasets.costs import COSTS
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
@@ -16,7 +16,7 @@ from archrank.encoders.features.graf import set_features
 from archrank.encoders.layers.arrays import arrays
 from archrank.encoders.layers.complexity import cost
 from archrank.encoders.paths.canonical_path import canonical_path
-from archrank.encoders.paths.limits import path_letters, supports_base
+from archrank.encoders.paths.limits import path_choices, supports_base
 from archrank.encoders.registry import encoding
 
 # Weight of the two costs: they carry much where channels are divided among branches, and mislead where a skip wins.
@@ -56,21 +56,24 @@ def _forms(space: SearchSpace) -> list[tuple[SearchSpace, tuple[int, ...]]]:
     """The two forms in which graphs are read: with identities as operations, and without; and their operations."""
     roles = {role: op for role, op in space.roles.items() if not role.startswith("skip")}
     reduced = dataclasses.replace(space, roles=roles)
-    return [(reduced, path_letters(reduced, canonical=True)), (space, path_letters(space, canonical=True))]
+    return [(reduced, path_choices(reduced, canonical=True)), (space, path_choices(space, canonical=True))]
 
 
-def _graph_block(graphs: Graphs, space: SearchSpace, letters: tuple[int, ...]) -> Tensor:
-    words = vocabulary(space)
+def _graph_block(graphs: Graphs, space: SearchSpace, op_choices: tuple[int, ...]) -> Tensor:
+    roles = roles_of(space)
     parts = []
     for ops, adj, mask, cell in arrays(graphs):
         form = canonicalize(space, ops, adj, mask, cell)
-        sums = form.mask & np.isin(form.ops, words.sums)
+        sums = form.mask & np.isin(form.ops, roles.sums)
         links = contract(form.links, sums) > 0
-        parts.append(set_features(space, form.ops, links, form.mask & ~sums, form.cell, letters))
+        parts.append(set_features(space, form.ops, links, form.mask & ~sums, form.cell, op_choices))
     return torch.from_numpy(np.concatenate(parts)).to(graphs.device)
 
 
 def _graph_widths(space: SearchSpace) -> list[int]:
     none = np.zeros((1, space.max_nodes), np.int64)
     nothing = none.astype(bool), np.zeros((1, space.max_nodes, space.max_nodes), bool)
-    return [set_features(form, none, nothing[1], nothing[0], none, letters).shape[1] for form, letters in _forms(space)]
+    return [
+        set_features(form, none, nothing[1], nothing[0], none, op_choices).shape[1]
+        for form, op_choices in _forms(space)
+    ]

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from archrank.datasets.canonical import contract, ends, vocabulary
+from archrank.datasets.canonical import contract, ends, roles_of
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.layers.arrays import arrays
@@ -46,26 +46,27 @@ def graf(graphs: Graphs, space: SearchSpace, *, redundant: bool = False) -> Tens
     operations, or graphs of many nodes, sets are of one, two and all operations. In two-cell spaces each cell and input
     has features of its own.
     """
-    words = vocabulary(space)
+    roles = roles_of(space)
     parts = []
     for ops, adj, mask, cell in arrays(graphs):
         edges = adj & mask[:, :, None] & mask[:, None, :]
-        sums = mask & np.isin(ops, words.sums)
+        sums = mask & np.isin(ops, roles.sums)
         links = contract(edges.astype(np.int32), sums) > 0
-        parts.append(set_features(space, ops, links, mask & ~sums, cell, words.letters, redundant))
+        parts.append(set_features(space, ops, links, mask & ~sums, cell, roles.op_choices, redundant))
     return torch.from_numpy(np.concatenate(parts)).to(graphs.device)
 
 
-def operation_sets(space: SearchSpace, letters: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The sets of op ids that have features, by size, then in the order of `letters`; at least each operation alone."""
-    sizes = range(1, len(letters) + 1)
-    every = [chosen for size in sizes for chosen in combinations(letters, size)]
-    if len(letters) <= 7 and len(every) <= MOST_SETS and len(every) * space.max_nodes**2 <= MOST_STEPS:
+def operation_sets(space: SearchSpace, op_choices: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The sets of op ids that have features, by size, then in the order of `op_choices`; at least each operation
+    alone."""
+    sizes = range(1, len(op_choices) + 1)
+    every = [chosen for size in sizes for chosen in combinations(op_choices, size)]
+    if len(op_choices) <= 7 and len(every) <= MOST_SETS and len(every) * space.max_nodes**2 <= MOST_STEPS:
         return every
-    few = [chosen for size in (1, 2) for chosen in combinations(letters, size)]
+    few = [chosen for size in (1, 2) for chosen in combinations(op_choices, size)]
     if len(few) > MOST_SETS or len(few) * space.max_nodes**2 > MOST_STEPS:
-        few = few[: len(letters)]
-    return [*few, *([tuple(letters)] if len(letters) > 2 else [])]
+        few = few[: len(op_choices)]
+    return [*few, *([tuple(op_choices)] if len(op_choices) > 2 else [])]
 
 
 def set_features(
@@ -74,26 +75,27 @@ def set_features(
     links: NDArray[np.bool_],
     mask: NDArray[np.bool_],
     cell: NDArray[np.integer],
-    letters: tuple[int, ...],
+    op_choices: tuple[int, ...],
     redundant: bool = False,
 ) -> NDArray[np.float32]:
     """The features of N graphs, float32 [N, F] (see `graf`).
 
-    ops [N, V], links bool [N, V, V] without sums, mask [N, V], cell [N, V]; letters: op ids that count as operations.
+    ops [N, V], links bool [N, V, V] without sums, mask [N, V], cell [N, V]; op_choices: op ids that count as
+    operations.
     """
-    words = vocabulary(space)
-    enter, leave = ends(words, ops, links, mask)
-    inner = mask & np.isin(ops, letters) & ~enter & ~leave
-    sets = operation_sets(space, letters)
+    roles = roles_of(space)
+    enter, leave = ends(roles, ops, links, mask)
+    inner = mask & np.isin(ops, op_choices) & ~enter & ~leave
+    sets = operation_sets(space, op_choices)
     blocks = []
     for which in range(space.cells):
         here = inner & (cell == which)
-        blocks.append(np.stack([(here & (ops == op)).sum(1) for op in letters], 1))
+        blocks.append(np.stack([(here & (ops == op)).sum(1) for op in op_choices], 1))
         chosen = np.stack([here & np.isin(ops, members) for members in sets], 1)  # [N, S, V]
         finish = leave & (cell == which)
         fed = (links & finish[:, None, :]).any(2)
         shortest, longest, reading = [], [], []
-        for source in words.inputs or (None,):
+        for source in roles.inputs or (None,):
             start = enter & (cell == which) & (True if source is None else ops == source)
             few, many = _path_lengths(links, chosen, start, finish)
             missing = here.sum(1, keepdims=True)

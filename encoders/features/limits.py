@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archrank.datasets.canonical import vocabulary
+from archrank.datasets.canonical import roles_of
 from archrank.datasets.space import SearchSpace
 
 WIDEST = 20_000
@@ -25,4 +25,4 @@ def pair_features(space: SearchSpace) -> int:
     one_output = "output" in space.roles
     pairs = space.max_nodes * (space.max_nodes - 1) // 2 if one_output and not alike else len(space.variable_edges[0])
     places = space.max_nodes - 2 if one_output and "input" in space.roles else space.max_nodes
-    return pairs + places * len(vocabulary(space).letters)
+    return pairs + places * len(roles_of(space).op_choices)

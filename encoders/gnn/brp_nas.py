@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archrank.datasets.canonical import vocabulary
+from archrank.datasets.canonical import roles_of
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.ensembling.noise import Dropout
@@ -124,10 +124,10 @@ class Body(nn.Module):
     def __init__(self, space: SearchSpace, dim: int, layers: int, dropout: float, faithful: bool) -> None:
         super().__init__()
         self.space, self.cells, self.faithful = space, space.cells, faithful
-        words = vocabulary(space)
-        ops = [op for op in range(len(space.ops)) if op not in {*words.nones, *words.skips, *words.sums}]
+        roles = roles_of(space)
+        ops = [op for op in range(len(space.ops)) if op not in {*roles.nones, *roles.skips, *roles.sums}]
         # A space that has `none` as an operation, or cells of fixed shape, is not filled up.
-        self.fills = faithful and space.cells == 1 and not words.nones
+        self.fills = faithful and space.cells == 1 and not roles.nones
         self.size = space.max_nodes
         self.number = torch.zeros(len(space.ops), dtype=torch.long)
         self.number[ops] = torch.arange(len(ops))

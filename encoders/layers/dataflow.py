@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from archrank.datasets.canonical import vocabulary
+from archrank.datasets.canonical import roles_of
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 
@@ -18,17 +18,17 @@ def dataflow(graphs: Graphs, space: SearchSpace) -> tuple[Tensor, Tensor]:
     edges fall together. Inputs and outputs always stay. Equal to `canonicalize(..., keep_strided=False)` with its
     sums contracted.
     """
-    words = vocabulary(space)
+    roles = roles_of(space)
     ops, mask = graphs.ops, graphs.mask
     edges = graphs.adj & mask[..., :, None] & mask[..., None, :]
-    enter = mask & (_among(ops, words.inputs, space) if words.inputs else edges.any(-1) & ~edges.any(-2))
-    leave = mask & (_among(ops, words.outputs, space) if words.outputs else edges.any(-2) & ~edges.any(-1))
-    carries = mask & ~_among(ops, words.nones, space)
+    enter = mask & (_among(ops, roles.inputs, space) if roles.inputs else edges.any(-1) & ~edges.any(-2))
+    leave = mask & (_among(ops, roles.outputs, space) if roles.outputs else edges.any(-2) & ~edges.any(-1))
+    carries = mask & ~_among(ops, roles.nones, space)
     edges = edges & carries[..., :, None] & carries[..., None, :]
     alive = _reached(edges, enter) & _reached(edges.flip(-1, -2).transpose(-1, -2), leave.flip(-1)).flip(-1)
     edges = edges & alive[..., :, None] & alive[..., None, :]
-    passing = _among(ops, (*words.skips, *words.sums), space) & ~enter & ~leave
-    if words.skips or words.sums:
+    passing = _among(ops, (*roles.skips, *roles.sums), space) & ~enter & ~leave
+    if roles.skips or roles.sums:
         for v in range(graphs.nodes):
             through = edges[..., :, v, None] & edges[..., v, None, :]
             edges = edges | (through & passing[..., v, None, None])

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archrank.datasets.canonical import canonicalize, contract, vocabulary
+from archrank.datasets.canonical import canonicalize, contract, roles_of
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.layers.arrays import arrays
-from archrank.encoders.paths.limits import limit_of, path_letters, supports_canonical
+from archrank.encoders.paths.limits import limit_of, path_choices, supports_canonical
 from archrank.encoders.paths.path import check_seen, count
 from archrank.encoders.registry import encoding
 
@@ -33,15 +33,15 @@ def canonical_path(graphs: Graphs, space: SearchSpace, *, longest: int | None = 
     features. Returns float32 [B, F], counts above 1e6 cut off. ArchrankError if `longest` needs more than 20,000
     features.
     """
-    words = vocabulary(space)
-    letters = path_letters(space, canonical=True)
-    limit = limit_of(space, len(letters), longest)
+    roles = roles_of(space)
+    op_choices = path_choices(space, canonical=True)
+    limit = limit_of(space, len(op_choices), longest)
     parts = []
     for ops, adj, mask, cell in arrays(graphs):
         form = canonicalize(space, ops, adj, mask, cell)
-        links = contract(form.links, form.mask & np.isin(form.ops, words.sums))
+        links = contract(form.links, form.mask & np.isin(form.ops, roles.sums))
         # Identities alone may now lead from input to output, whatever edges the space has.
-        parts.append(torch.cat(count(space, form.ops, links, form.mask, form.cell, letters, limit, direct=True), 1))
+        parts.append(torch.cat(count(space, form.ops, links, form.mask, form.cell, op_choices, limit, direct=True), 1))
     counts = torch.cat(parts).clamp(max=MOST).to(graphs.device)
     check_seen([counts], space, limit)
     return counts

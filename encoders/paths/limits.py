@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from archrank.datasets.canonical import canonicalize, ends, vocabulary
+from archrank.datasets.canonical import canonicalize, ends, roles_of
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.space import SearchSpace
 
@@ -62,7 +62,7 @@ def supports_base(space: SearchSpace, *, benchmark: Benchmark) -> str | None:
 def _too_long(benchmark: Benchmark, longest: int | None, canonical: bool) -> str | None:
     space = benchmark.space
     try:
-        limit = limit_of(space, len(path_letters(space, canonical)), longest)
+        limit = limit_of(space, len(path_choices(space, canonical)), longest)
     except ArchrankError as error:
         return str(error)
     if limit < allowed(space) and (least := shortest(benchmark, canonical)) is not None and least > limit:
@@ -79,38 +79,38 @@ def _only_names(benchmark: Benchmark) -> str | None:
 def chains(benchmark: Benchmark) -> bool:
     """Whether every architecture is a single path without identities, so that its sequence of operations is its
     name."""
-    words = vocabulary(benchmark.space)
-    return not (words.skips or words.nones) and bool(
+    roles = roles_of(benchmark.space)
+    return not (roles.skips or roles.nones) and bool(
         (benchmark.adj.sum(1) <= 1).all() and (benchmark.adj.sum(2) <= 1).all()
     )
 
 
-def path_letters(space: SearchSpace, canonical: bool) -> tuple[int, ...]:
+def path_choices(space: SearchSpace, canonical: bool) -> tuple[int, ...]:
     """Op ids that a path is spelt with; in the canonical form `none`, and in one-cell spaces `skip`, are gone."""
-    words = vocabulary(space)
-    gone = set(words.nones) | (set(words.skips) if space.cells == 1 else set()) if canonical else set()
-    return tuple(op for op in words.letters if op not in gone)
+    roles = roles_of(space)
+    gone = set(roles.nones) | (set(roles.skips) if space.cells == 1 else set()) if canonical else set()
+    return tuple(op for op in roles.op_choices if op not in gone)
 
 
 def allowed(space: SearchSpace) -> int:
     """Operations on the longest path that the space has room for."""
     groups = max(0, len(space.generations) - 2)
     # Between two operations of a path stands a sum.
-    return groups // 2 if vocabulary(space).sums else groups
+    return groups // 2 if roles_of(space).sums else groups
 
 
-def limit_of(space: SearchSpace, letters: int, longest: int | None) -> int:
+def limit_of(space: SearchSpace, choices: int, longest: int | None) -> int:
     """Operations on the longest path: all a space allows, as many as fit, or `longest` (ArchrankError if too wide)."""
-    words = vocabulary(space)
+    roles = roles_of(space)
     most = allowed(space)
-    blocks = space.cells * max(1, len(words.inputs))
+    blocks = space.cells * max(1, len(roles.inputs))
 
     def width(limit: int) -> int:
-        return blocks * sum(letters**length for length in range(limit + 1))
+        return blocks * sum(choices**length for length in range(limit + 1))
 
     if longest is not None and width(min(longest, most)) > WIDEST:
         raise ArchrankError(
-            f"path encoding of space '{space.name}': paths of up to {min(longest, most)} of {letters} operations "
+            f"path encoding of space '{space.name}': paths of up to {min(longest, most)} of {choices} operations "
             f"need more than {WIDEST:,} features; choose a smaller `longest`"
         )
     limit = most if longest is None else min(longest, most)
@@ -122,7 +122,7 @@ def limit_of(space: SearchSpace, letters: int, longest: int | None) -> int:
 def few(space: SearchSpace) -> int:
     """Half of the longest path's operations, rounded up; no fewer than the shortest path has where it is known and
     fits."""
-    most = limit_of(space, len(vocabulary(space).letters), None)
+    most = limit_of(space, len(roles_of(space).op_choices), None)
     least = fixed_length(space)
     return max((most + 1) // 2, 0 if least is None else min(least, most))
 
@@ -151,14 +151,14 @@ def shortest(benchmark: Benchmark, canonical: bool) -> int | None:
 
     canonical: once dead operations and identities are gone. Sums are not operations.
     """
-    words = vocabulary(benchmark.space)
+    roles = roles_of(benchmark.space)
     ops, mask = benchmark.ops, benchmark.mask
     links = benchmark.adj & mask[:, :, None] & mask[:, None, :]
     if canonical:
         form = canonicalize(benchmark.space, ops, benchmark.adj, mask, benchmark.cell)
         mask, links = form.mask, form.links > 0
-    enter, leave = ends(words, ops, links, mask)
-    step = (~np.isin(ops, words.sums) & ~enter & ~leave).astype(np.int64)
+    enter, leave = ends(roles, ops, links, mask)
+    step = (~np.isin(ops, roles.sums) & ~enter & ~leave).astype(np.int64)
     far = benchmark.space.max_nodes + 1
     away = np.where(enter, 0, far)
     for v in range(1, ops.shape[1]):

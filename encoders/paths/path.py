@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from archrank.datasets.canonical import contract, ends, vocabulary
+from archrank.datasets.canonical import contract, ends, roles_of
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
@@ -110,15 +110,15 @@ def path_continuous(graphs: Graphs, space: SearchSpace, *, longest: int | None =
 
 def path_counts(graphs: Graphs, space: SearchSpace, longest: int | None = None, faithful: bool = False) -> list[Tensor]:
     """How many paths from input to output read as each sequence of operations: float32 [B, F] per block."""
-    words = vocabulary(space)
-    limit = limit_of(space, len(words.letters), longest)
+    roles = roles_of(space)
+    limit = limit_of(space, len(roles.op_choices), longest)
     parts = []
     for ops, adj, mask, cell in arrays(graphs):
         edges = adj & mask[:, :, None] & mask[:, None, :]
         if faithful:
-            edges = _as_naslib_reads(edges, space, ops, mask, cell, words.letters)
-        links = contract(edges.astype(np.int32), mask & np.isin(ops, words.sums))
-        parts.append(count(space, ops, links, mask, cell, words.letters, limit))
+            edges = _as_naslib_reads(edges, space, ops, mask, cell, roles.op_choices)
+        links = contract(edges.astype(np.int32), mask & np.isin(ops, roles.sums))
+        parts.append(count(space, ops, links, mask, cell, roles.op_choices, limit))
     blocks = [torch.cat(block).to(graphs.device) for block in zip(*parts)]
     check_seen(blocks, space, limit)
     return blocks
@@ -143,44 +143,49 @@ def count(
     links: NDArray[np.int32],
     mask: NDArray[np.bool_],
     cell: NDArray[np.integer],
-    letters: tuple[int, ...],
+    op_choices: tuple[int, ...],
     limit: int,
     direct: bool | None = None,
 ) -> list[Tensor]:
-    """Per block (cell by cell, input by input) the number of paths per sequence of `letters`: float32 [B, F].
+    """Per block (cell by cell, input by input) the number of paths per sequence of `op_choices`: float32 [B, F].
 
     direct: whether the sequence without operations is a feature, the first one; by default not in one-cell spaces
     that cannot have it.
     """
-    words = vocabulary(space)
-    enter, leave = ends(words, ops, links > 0, mask)
-    number = torch.full((len(space.ops) + 1,), len(letters))
-    number[list(letters)] = torch.arange(len(letters))
+    roles = roles_of(space)
+    enter, leave = ends(roles, ops, links > 0, mask)
+    number = torch.full((len(space.ops) + 1,), len(op_choices))
+    number[list(op_choices)] = torch.arange(len(op_choices))
     labels = number[torch.from_numpy(np.where(mask & ~enter & ~leave, ops, len(space.ops)).astype(np.int64))]
     if direct is None:
         direct = space.cells > 1 or not fixed_edges(space) or bool(space.constant is not None and space.constant[0, -1])
     blocks = []
     for which in range(space.cells):
-        for source in words.inputs or (None,):
+        for source in roles.inputs or (None,):
             start = enter & (cell == which)
             start = start if source is None else start & (ops == source)
             paths = _sequences(
-                torch.from_numpy(links), torch.from_numpy(start), torch.from_numpy(leave), labels, len(letters), limit
+                torch.from_numpy(links),
+                torch.from_numpy(start),
+                torch.from_numpy(leave),
+                labels,
+                len(op_choices),
+                limit,
             )
             blocks.append(paths if direct else paths[:, 1:])
     return blocks
 
 
-def _sequences(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, letters: int, limit: int) -> Tensor:
-    chunk = max(1, _AT_ONCE // (links.shape[1] * letters ** max(limit - 1, 0)))
+def _sequences(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, choices: int, limit: int) -> Tensor:
+    chunk = max(1, _AT_ONCE // (links.shape[1] * choices ** max(limit - 1, 0)))
     parts = (slice(i, i + chunk) for i in range(0, max(len(links), 1), chunk))
-    return torch.cat([_chunk(links[p], start[p], leave[p], labels[p], letters, limit) for p in parts])
+    return torch.cat([_chunk(links[p], start[p], leave[p], labels[p], choices, limit) for p in parts])
 
 
-def _chunk(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, letters: int, limit: int) -> Tensor:
+def _chunk(links: Tensor, start: Tensor, leave: Tensor, labels: Tensor, choices: int, limit: int) -> Tensor:
     along = links.float()
     last = (along @ leave.float().unsqueeze(-1)).transpose(1, 2)
-    own = torch.nn.functional.one_hot(labels, letters + 1)[..., :letters].float()
+    own = torch.nn.functional.one_hot(labels, choices + 1)[..., :choices].float()
     # reading[b, v, s]: paths from the input to v whose operations, v's own included, have sequence number s.
     reading = start.float().unsqueeze(-1)
     ending = (own * last.transpose(1, 2)).transpose(1, 2)
@@ -221,7 +226,7 @@ def _as_naslib_reads(
     ops: NDArray[np.integer],
     mask: NDArray[np.bool_],
     cell: NDArray[np.integer],
-    letters: tuple[int, ...],
+    op_choices: tuple[int, ...],
 ) -> NDArray[np.bool_]:
     """The edges along which NASLib's path encoding walks (see `path`)."""
     if space.name == "nasbench201":
@@ -231,7 +236,7 @@ def _as_naslib_reads(
             edges[:, u, v] = True
     elif space.cells > 1:
         edges = edges.copy()
-        operation = mask & np.isin(ops, letters)
+        operation = mask & np.isin(ops, op_choices)
         for which in range(space.cells):
             here = operation & (cell == which)
             last = edges.shape[1] - 1 - here[:, ::-1].argmax(1)

@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from archrank.datasets.canonical import vocabulary
+from archrank.datasets.canonical import roles_of
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.pretexts import pretext
@@ -49,7 +49,7 @@ class Contrastive(nn.Module):
     ) -> None:
         super().__init__()
         self.momentum, self.temperature, self.plain = momentum, temperature, (plain_from, plain_to)
-        self.choices = [op for op in vocabulary(space).letters if op < len(space.ops)]
+        self.choices = [op for op in roles_of(space).op_choices if op < len(space.ops)]
         self.project = decoder(width(encoder, graphs), projection, HIDDEN)
         length = max(1, min(queue, len(graphs) // 4))  # few of the others are the query's own
         self.queue: Tensor

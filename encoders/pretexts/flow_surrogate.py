@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from archrank.datasets.canonical import vocabulary
+from archrank.datasets.canonical import roles_of
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.pretexts import pretext
@@ -50,7 +50,7 @@ def flow_surrogate(graphs: Graphs, space: SearchSpace, width: int, deviation: fl
     end with is the surrogate. The vectors follow from `draw`, the number of operations, `width` and `deviation`.
     """
     start, per_op, mix = _vectors(len(space.ops), width, deviation, draw, graphs.device)
-    inputs = vocabulary(space).inputs
+    inputs = roles_of(space).inputs
     entered = torch.tensor([op in inputs for op in range(len(space.ops))], device=graphs.device)[graphs.ops]
     if not inputs:
         entered = ~graphs.adj.any(-2)

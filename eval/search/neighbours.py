@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from archrank.datasets import Benchmark
-from archrank.datasets.canonical import ends, isomorphism_key, vocabulary
+from archrank.datasets.canonical import ends, isomorphism_key, roles_of
 
 Rows = NDArray[np.int64]
 # With at most so many different wirings, a space is one of wirings and operations, such as NAS-Bench-201 (1) and
@@ -68,7 +68,7 @@ def _named(*parts: NDArray[np.generic]) -> NDArray[np.uint64]:
 
 def _choices(benchmark: Benchmark) -> Iterator[tuple[int, NDArray[np.int16]]]:
     """Node positions with the operations that occur there, of those where an architecture chooses."""
-    fixed = {*vocabulary(benchmark.space).inputs, *vocabulary(benchmark.space).outputs}
+    fixed = {*roles_of(benchmark.space).inputs, *roles_of(benchmark.space).outputs}
     for v in range(benchmark.ops.shape[1]):
         ops = np.setdiff1d(benchmark.ops[benchmark.mask[:, v], v], list(fixed)).astype(np.int16)
         if len(ops) > 1:
@@ -97,7 +97,7 @@ def _wirings(benchmark: Benchmark, moves: bool = True) -> Iterator[tuple[Rows, R
     if not moves:
         return
     patterns, wiring = np.unique(adj.reshape(len(adj), -1), axis=0, return_inverse=True)
-    outputs = np.isin(np.arange(ops.shape[1]), np.flatnonzero(np.isin(ops[0], vocabulary(benchmark.space).outputs)))
+    outputs = np.isin(np.arange(ops.shape[1]), np.flatnonzero(np.isin(ops[0], roles_of(benchmark.space).outputs)))
     square = patterns.reshape(len(patterns), *adj.shape[1:])
     for a in range(len(patterns)):
         for b in range(a):
@@ -109,18 +109,18 @@ def _wirings(benchmark: Benchmark, moves: bool = True) -> Iterator[tuple[Rows, R
 
 
 def _chains(benchmark: Benchmark) -> Iterator[tuple[Rows, Rows]]:
-    words = vocabulary(benchmark.space)
-    ends_ = {*words.inputs, *words.outputs}
+    roles = roles_of(benchmark.space)
+    ends_ = {*roles.inputs, *roles.outputs}
     chains = [
         tuple(int(op) for op, real in zip(ops, mask) if real and op not in ends_)
         for ops, mask in zip(benchmark.ops, benchmark.mask)
     ]
     row_of = {chain: row for row, chain in reversed([*enumerate(chains)])}
-    letters = sorted({op for chain in chains for op in chain})
+    op_choices = sorted({op for chain in chains for op in chain})
     source, other = [], []
     for row, chain in enumerate(chains):
         near = {chain[:i] + chain[i + 1 :] for i in range(len(chain))}
-        near |= {(*chain[:i], op, *chain[i + 1 :]) for i in range(len(chain)) for op in letters}
+        near |= {(*chain[:i], op, *chain[i + 1 :]) for i in range(len(chain)) for op in op_choices}
         near_rows = [row_of[item] for item in near if item in row_of and item != chain]
         source += [row] * len(near_rows)
         other += near_rows
@@ -154,7 +154,7 @@ def _pruned(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Edges and mask without nodes that are on no path from an input to an output."""
     edges = adj & mask[:, :, None] & mask[:, None, :]
-    enter, leave = ends(vocabulary(benchmark.space), ops, edges, mask)
+    enter, leave = ends(roles_of(benchmark.space), ops, edges, mask)
     forward, backward = enter.copy(), leave.copy()
     nodes = ops.shape[1]
     for v in range(1, nodes):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archrank.datasets import available, load
-from archrank.datasets.canonical import canonicalize, contract, isomorphism_key, vocabulary
+from archrank.datasets.canonical import canonicalize, contract, isomorphism_key, roles_of
 from archrank.datasets.nb101_cells import enumerate_cells, module_hash, sample_cells
 from archrank.datasets.space import SearchSpace
 from tests.encoders import spaces
@@ -140,12 +140,12 @@ def test_cells_of_an_architecture_are_not_interchangeable():
 
 
 def test_vocabulary_by_role_and_by_name():
-    words = vocabulary(spaces.darts(1, 0)[0])
-    assert (words.inputs, words.outputs, words.skips, words.sums) == ((0, 1), (10,), (4,), (9,))
-    assert words.letters == tuple(range(2, 9))
+    roles = roles_of(spaces.darts(1, 0)[0])
+    assert (roles.inputs, roles.outputs, roles.skips, roles.sums) == ((0, 1), (10,), (4,), (9,))
+    assert roles.op_choices == tuple(range(2, 9))
     named = SearchSpace("x", ("x", "h", "a", "+", "y"), 5, {"input_1": 0, "input_2": 1, "sum": 3, "output": 4})
-    assert vocabulary(named).inputs == (0, 1)
-    assert vocabulary(named).letters == (2,)
+    assert roles_of(named).inputs == (0, 1)
+    assert roles_of(named).op_choices == (2,)
 
 
 @pytest.mark.data

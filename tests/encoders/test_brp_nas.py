@@ -128,7 +128,7 @@ def test_dataflow_is_the_canonical_form(which):
     form = canonical.canonicalize(
         space, *(t.numpy() for t in (graphs.ops, graphs.adj, graphs.mask, graphs.cell)), keep_strided=False
     )
-    sums = np.isin(form.ops, canonical.vocabulary(space).sums) & form.mask
+    sums = np.isin(form.ops, canonical.roles_of(space).sums) & form.mask
     assert np.array_equal(edges.numpy(), canonical.contract(form.links, sums) > 0)
     assert np.array_equal(left.numpy(), form.mask & ~sums)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from archrank.datasets.canonical import vocabulary
+from archrank.datasets.canonical import roles_of
 from archrank.encoders.features.base import base, blocks
 from archrank.encoders.features.graf import graf, operation_sets, set_features
 from archrank.eval.engine.regressors import block_scales
@@ -72,8 +72,8 @@ def test_lengths_by_walking():
     rng = np.random.default_rng(0)
     graphs = spaces.random_graphs(spaces.nasbench101(), 30, 1)
     space = spaces.nasbench101()
-    letters = vocabulary(space).letters
-    sets = operation_sets(space, letters)
+    op_choices = roles_of(space).op_choices
+    sets = operation_sets(space, op_choices)
     got = graf(graphs, space)
     for number in rng.choice(30, 10, replace=False):
         ops, adj, mask = graphs.ops[number].tolist(), graphs.adj[number], graphs.mask[number]
@@ -81,8 +81,8 @@ def test_lengths_by_walking():
         for place, members in enumerate(sets):
             lengths = [*walks(ops, adj, 0, last, members)]
             inner = last - 1
-            assert got[number, len(letters) + place] == (min(lengths) if lengths else inner)
-            assert got[number, len(letters) + len(sets) + place] == (max(lengths) if lengths else 0)
+            assert got[number, len(op_choices) + place] == (min(lengths) if lengths else inner)
+            assert got[number, len(op_choices) + len(sets) + place] == (max(lengths) if lengths else 0)
 
 
 def walks(ops, adj, here, last, members):
