@@ -24,7 +24,7 @@ _MOST_LINKS = 1_000_000
 
 
 @dataclass(frozen=True)
-class OpRoles:
+class SpaceRoles:
     """Op ids of a search space by what they do to the data.
 
     inputs: where data enters. outputs: where it leaves. nones: no connection. skips: identities. sums: nodes that
@@ -40,7 +40,7 @@ class OpRoles:
     op_choices: tuple[int, ...]
 
 
-def roles_of(space: SearchSpace) -> OpRoles:
+def roles_of(space: SearchSpace) -> SpaceRoles:
     """The op ids of `space` by role.
 
     A role counts by how its name begins, so `input`, `input_1` and `input_2` are all inputs and `sum` is a sum. In a
@@ -59,7 +59,7 @@ def roles_of(space: SearchSpace) -> OpRoles:
     inputs, outputs, nones, skips, sums = (
         tuple(sorted(kinds[kind])) for kind in ("input", "output", "none", "skip", "sum")
     )
-    return OpRoles(inputs, outputs, nones, skips, sums, tuple(op for op in range(len(space.ops)) if op not in apart))
+    return SpaceRoles(inputs, outputs, nones, skips, sums, tuple(op for op in range(len(space.ops)) if op not in apart))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def canonicalize(
 
 
 def ends(
-    roles: OpRoles,
+    roles: SpaceRoles,
     ops: NDArray[np.integer],
     edges: NDArray[np.bool_],
     mask: NDArray[np.bool_],

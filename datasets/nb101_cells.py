@@ -32,7 +32,7 @@ _HASH_LABEL = {INPUT: -1, CONV3X3: 0, CONV1X1: 1, MAXPOOL3X3: 2, OUTPUT: -2}
 
 
 @dataclass(frozen=True)
-class Cell:
+class NB101Cell:
     """One NAS-Bench-101 cell.
 
     ops:   operation id of each vertex (ids into `OPS`), the input first and the output last.
@@ -63,7 +63,7 @@ class Cell:
             raise DataError(f"every edge (u, v) needs 0 <= u < v < {count}, this cell has {self.edges}")
 
     @classmethod
-    def from_matrix(cls, matrix: NDArray[np.generic] | Sequence[Sequence[int]], ops: Sequence[int]) -> Cell:
+    def from_matrix(cls, matrix: NDArray[np.generic] | Sequence[Sequence[int]], ops: Sequence[int]) -> NB101Cell:
         """The cell with adjacency `matrix` [V, V] (upper triangular, `matrix[u, v]` = edge u -> v) and op ids `ops`
         [V]."""
         array = np.asarray(matrix)
@@ -72,7 +72,7 @@ class Cell:
         return cls(tuple(int(op) for op in ops), tuple((int(u), int(v)) for u, v in np.argwhere(array)))
 
     @classmethod
-    def from_flat(cls, ops: Sequence[int], flat_edges: Sequence[int]) -> Cell:
+    def from_flat(cls, ops: Sequence[int], flat_edges: Sequence[int]) -> NB101Cell:
         """The cell as the canonical table stores it: op ids, and edges flattened to [u0, v0, u1, v1, ...]."""
         if len(flat_edges) % 2:
             raise DataError(f"flattened edges come in pairs, got {len(flat_edges)} numbers")
@@ -126,7 +126,7 @@ def module_hash(matrix: Sequence[Sequence[int]], ops: Sequence[int]) -> str:
     return _md5(str(sorted(hashes)))
 
 
-def prune(cell: Cell) -> Cell | None:
+def prune(cell: NB101Cell) -> NB101Cell | None:
     """The cell without the vertices that lie on no path from input to output; None when there is no such path."""
     matrix = cell.matrix.astype(bool)
     count = len(cell.ops)
@@ -140,7 +140,9 @@ def prune(cell: Cell) -> Cell | None:
     keep = sorted(forward & backward)
     if not keep or keep[0] != 0 or keep[-1] != count - 1:
         return None
-    return cell if len(keep) == count else Cell.from_matrix(matrix[np.ix_(keep, keep)], [cell.ops[v] for v in keep])
+    return (
+        cell if len(keep) == count else NB101Cell.from_matrix(matrix[np.ix_(keep, keep)], [cell.ops[v] for v in keep])
+    )
 
 
 def is_full(matrix: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -150,7 +152,7 @@ def is_full(matrix: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(has_input.all(-1) & has_output.all(-1))
 
 
-def enumerate_cells(vertices: int) -> Iterator[Cell]:
+def enumerate_cells(vertices: int) -> Iterator[NB101Cell]:
     """Every valid cell with exactly `vertices` vertices, one per hash, in a fixed order.
 
     Seconds for 5 vertices (2,441 cells); 6 and 7 vertices would take minutes and hours, use `sample_cells` there.
@@ -166,13 +168,13 @@ def enumerate_cells(vertices: int) -> Iterator[Cell]:
         if not is_full(matrix):
             continue
         for interior in itertools.product(INTERIOR, repeat=vertices - 2):
-            cell = Cell((INPUT, *interior, OUTPUT), edges)
+            cell = NB101Cell((INPUT, *interior, OUTPUT), edges)
             if cell.hash not in seen:
                 seen.add(cell.hash)
                 yield cell
 
 
-def sample_cells(vertices: int, count: int, seed: int) -> list[Cell]:
+def sample_cells(vertices: int, count: int, seed: int) -> list[NB101Cell]:
     """`count` different cells with exactly `vertices` vertices, drawn with `seed`.
 
     Adjacency bits and ops are uniform, draws that are invalid, would be pruned, or repeat a hash are thrown away. So a
@@ -183,7 +185,7 @@ def sample_cells(vertices: int, count: int, seed: int) -> list[Cell]:
         raise DataError(f"a cell has 2 to {MAX_VERTICES} vertices, not {vertices}")
     slots = np.array(list(itertools.combinations(range(vertices), 2)))
     generator = np.random.default_rng([seed, vertices])
-    cells: dict[str, Cell] = {}
+    cells: dict[str, NB101Cell] = {}
     fruitless = 0
     while len(cells) < count:
         fruitless += 1
@@ -196,7 +198,7 @@ def sample_cells(vertices: int, count: int, seed: int) -> list[Cell]:
         matrices[:, slots[:, 0], slots[:, 1]] = bits
         good = (bits.sum(1) <= MAX_EDGES) & is_full(matrices)
         for matrix, ops in zip(matrices[good], interior[good].tolist(), strict=True):
-            cell = Cell.from_matrix(matrix, [INPUT, *ops, OUTPUT])
+            cell = NB101Cell.from_matrix(matrix, [INPUT, *ops, OUTPUT])
             if len(cells) < count and cell.hash not in cells:
                 cells[cell.hash] = cell
                 fruitless = 0

@@ -69,12 +69,12 @@ def _facts(benchmark: Benchmark) -> Iterator[Check]:
 
 
 def _nb101_hashes(benchmark: Benchmark) -> Check:
-    from archrank.datasets.nb101_cells import Cell
+    from archrank.datasets.nb101_cells import NB101Cell
 
     wrong = []
     for row, count in enumerate(benchmark.mask.sum(1)):
         edges = tuple((int(u), int(v)) for u, v in np.argwhere(benchmark.adj[row]))
-        if Cell(tuple(int(op) for op in benchmark.ops[row, :count]), edges).hash != benchmark.key[row]:
+        if NB101Cell(tuple(int(op) for op in benchmark.ops[row, :count]), edges).hash != benchmark.key[row]:
             wrong.append(str(benchmark.arch[row]))
     said = f"{len(benchmark) - len(wrong):,} of {len(benchmark):,} reproduced" + (
         f"; first wrong: {wrong[0]}" if wrong else ""

@@ -48,7 +48,7 @@ class PartHeader(Strict):
     sequential: str | None = None
 
 
-class Header(Strict):
+class PortfolioHeader(Strict):
     """What a file says of the predictor in it. intercept, slope, noise, trust: see `Calibration`. The other fields are
     those of `AutoPredictor` and `FittedPortfolio`."""
 
@@ -127,12 +127,12 @@ def tensors_of(
     return tensors
 
 
-def load(path: Path | str) -> tuple[Header, dict[str, Tensor]]:
+def load(path: Path | str) -> tuple[PortfolioHeader, dict[str, Tensor]]:
     """Header and tensors of a file. ArchrankError, one line, for anything that `AutoPredictor.save` did not write."""
-    return read_header(path, Header, "AutoPredictor.save")
+    return read_header(path, PortfolioHeader, "AutoPredictor.save")
 
 
-def portfolio_of(path: Path | str, header: Header, given: Any) -> Any:
+def portfolio_of(path: Path | str, header: PortfolioHeader, given: Any) -> Any:
     """The portfolio of a file: a built-in one by its name, or the one the caller gives. Nothing else is looked up."""
     info = catalog.builtin().get(header.portfolio)
     if given is None and (info is None or not info.portfolio):
@@ -154,7 +154,7 @@ def labelled(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace
 
 def restored(
     path: Path | str,
-    header: Header,
+    header: PortfolioHeader,
     tensors: Mapping[str, Tensor],
     portfolio: Portfolio,
     pool: Pool,

@@ -169,7 +169,7 @@ class Encoding:
         return features.double().numpy()
 
 
-class Encoded:
+class EncodedModel:
     """A head on a fixed encoding.
 
     labels: float [n] of the architectures that stand first in the encoding's. networks, or else regressors: fitted to
@@ -192,7 +192,7 @@ class Encoded:
         seeds: Sequence[int],
         device: str = "cpu",
         progress: Progress | None = None,
-    ) -> Encoded:
+    ) -> EncodedModel:
         """Fit a head for each seed. ArchrankError where the encoding tells no two architectures apart."""
         job, rows, features = encoding.job, np.arange(encoding.labelled), encoding.features[: encoding.labelled]
         if job.spec.head != "none" and not (features != features[0]).any():

@@ -21,7 +21,7 @@ from archrank.eval import saved, saved_models
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.device import chosen_device
 from archrank.eval.engine.random_numbers import derive_seed
-from archrank.eval.fitted import Encoded, Encoding, Model, Networks, joined
+from archrank.eval.fitted import EncodedModel, Encoding, Model, Networks, joined
 from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
 from archrank.eval.trials.job import TrainingJob, make_job
@@ -98,7 +98,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
                 self.model_: Model = Networks.fit(job, device, progress)
             else:
                 encoding = Encoding(job, known, len(X))
-                self.model_ = Encoded.fit(encoding, labels, self._seeds(), device, progress)
+                self.model_ = EncodedModel.fit(encoding, labels, self._seeds(), device, progress)
         self.probe_ = X[:PROBED].plain().to("cpu")
         self.n_features_in_ = X.nodes
         return self

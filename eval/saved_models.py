@@ -21,7 +21,7 @@ from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.heads.layers import Head
 from archrank.eval.engine.network import Network
 from archrank.eval.engine.random_numbers import derive_seed
-from archrank.eval.fitted import Encoded, Encoding, Model, Networks
+from archrank.eval.fitted import EncodedModel, Encoding, Model, Networks
 from archrank.eval.trials.job import TrainingJob, make_job
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec
@@ -34,18 +34,18 @@ def described(
     job: TrainingJob, model: Model, members: int, about: Mapping[str, Any]
 ) -> tuple[saved.Header, dict[str, Tensor]]:
     """Header and tensors of fitted members. about: recipe, direction and seed of the estimator."""
-    spec, networks = job.spec, model.networks if isinstance(model, Encoded) else model
+    spec, networks = job.spec, model.networks if isinstance(model, EncodedModel) else model
     assert networks is None or isinstance(networks, Networks)
     tensors: Tensors = {}
     if networks is not None:
         tensors |= _network_tensors(networks)
-    if isinstance(model, Encoded):
+    if isinstance(model, EncodedModel):
         tensors |= saved.graph_tensors("known", model.encoding.known)
         tensors["known/features"] = torch.from_numpy(np.ascontiguousarray(model.encoding.features))
         tensors["known/labels"] = torch.from_numpy(model.labels)
     tensors |= saved.space_tensors(job.space)
     header = {
-        "kind": "encoded" if isinstance(model, Encoded) else "networks",
+        "kind": "encoded" if isinstance(model, EncodedModel) else "networks",
         "encoder": spec.info.name,
         "options": spec.config,
         "config": job.config,
@@ -96,11 +96,11 @@ def restored(
         )
     encoding = Encoding(job, known, len(labels), features.numpy())
     if not job.spec.neural:
-        return Encoded.fit(encoding, labels.numpy(), seeds)
+        return EncodedModel.fit(encoding, labels.numpy(), seeds)
     encoded = replace(job, graphs=known).with_features(features.numpy())
     rows = np.arange(len(labels))
     member = Member(header.seed, rows, labels.numpy(), rows[:0])
-    return Encoded(encoding, labels.numpy(), _networks(path, header, tensors, encoded, member, encoded.graphs))
+    return EncodedModel(encoding, labels.numpy(), _networks(path, header, tensors, encoded, member, encoded.graphs))
 
 
 def _network_tensors(networks: Networks) -> Tensors:

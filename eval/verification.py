@@ -23,14 +23,14 @@ from archrank.encoders import catalog
 from archrank.eval.metrics import METRICS, Direction, score, tau_standard_error
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.execute import execute
-from archrank.eval.trials.groups import Group
+from archrank.eval.trials.groups import TrialGroup
 from archrank.eval.trials.provenance import own_version, provenance
 from archrank.eval.trials.publication import Publication
 from archrank.eval.trials.records import Damaged, TrialRecord
 from archrank.eval.trials.specs import parse
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import Plan, Planned, make_plan
-from archrank.eval.trials.verified import Check, Verdict, Verified
+from archrank.eval.trials.verified import TrialCheck, Verdict, Verified
 
 __all__ = ["verify"]
 
@@ -56,7 +56,7 @@ def verify(
     draw: int | None = None,
     device: str = "cpu",
     by: str = "",
-    on_check: Callable[[Check], None] | None = None,
+    on_check: Callable[[TrialCheck], None] | None = None,
 ) -> Verified:
     """Train a random sample of published trials again, with all that trained in one ensemble with them.
 
@@ -81,7 +81,7 @@ def verify(
     drawn = {record.key for record in records if record.key in planned}
     if sample is not None:
         drawn = set(random.Random(draw).sample(sorted(drawn), min(sample, len(drawn))))
-    checks: list[Check] = []
+    checks: list[TrialCheck] = []
     with tempfile.TemporaryDirectory(prefix="archrank-") as scratch:
         for ensemble in _ensembles(records, planned, drawn):
             for check in _again(ensemble, publication, records, Store(Path(scratch)), device):
@@ -170,16 +170,16 @@ def _ensembles(
 
 def _again(
     ensemble: _Ensemble, publication: Publication, records: Sequence[TrialRecord], scratch: Store, device: str
-) -> list[Check]:
+) -> list[TrialCheck]:
     keys = frozenset(item.trial.key for item in ensemble.planned)
     benchmark = ensemble.plan.benchmarks[ensemble.planned[0].trial.benchmark]
-    execute(Group(ensemble.planned, keys, ""), Context(scratch.folder, device), lambda *_: None, benchmark)
+    execute(TrialGroup(ensemble.planned, keys, ""), Context(scratch.folder, device), lambda *_: None, benchmark)
     checks = []
     for record, item in zip(ensemble.records, ensemble.planned):
         again = scratch.read(item.trial.key)
         verdict, remark = _verdict(record, again, item, ensemble, publication, records, scratch)
         checks.append(
-            Check(
+            TrialCheck(
                 key=record.key,
                 label=record.label,
                 task=f"{record.trial.benchmark}/{record.trial.target}",

@@ -25,14 +25,14 @@ from archrank.reports.study import MAIN, interval, task_name
 from archrank.reports.style import Palette
 from archrank.reports.words import count, hole, join, plural, slug
 
-__all__ = ["Entry", "build_site", "read_entries"]
+__all__ = ["Submission", "build_site", "read_entries"]
 
 MOST_FILES = 1000
 ROW = "row"
 
 
 @dataclass(frozen=True)
-class Entry:
+class Submission:
     """One published file: its manifest, its trials that count as a frame, its sha256, and its verification, if there
     is one of this very file."""
 
@@ -58,7 +58,7 @@ class Entry:
         return Cell(f"{sign}{word}", tip=f"{self.verified.sentence()}{by}, {self.verified.date[:10]}")
 
 
-def read_entries(sources: Sequence[Path]) -> list[Entry]:
+def read_entries(sources: Sequence[Path]) -> list[Submission]:
     """Every published file of some folders, by title; a warning for each one that is none. ArchrankError if there is
     no other."""
     files: list[Path] = []
@@ -68,12 +68,12 @@ def read_entries(sources: Sequence[Path]) -> list[Entry]:
         files += sorted(source.rglob("*.zip")) if source.is_dir() else [source]
     if len(files) > MOST_FILES:
         raise ArchrankError(f"{len(files):,} files, more than the {MOST_FILES:,} of one leaderboard")
-    entries: dict[str, Entry] = {}
+    entries: dict[str, Submission] = {}
     for file in files:
         try:
             with opened(file) as content:
                 records = [record for record in latest(content.reading.records)[0] if record.status == "done"]
-                entries[content.sha256] = Entry(
+                entries[content.sha256] = Submission(
                     content.manifest, as_frame(records), content.sha256, _verified(file, content.sha256)
                 )
         except ArchrankError as error:
@@ -103,7 +103,7 @@ def build_site(sources: Sequence[Path], out: Path, title: str) -> list[Path]:
         ArchrankError: no published results there, or a folder that cannot be written.
     """
     entries = read_entries(sources)
-    tasks: dict[tuple[str, str, str], list[tuple[Entry, pd.DataFrame]]] = defaultdict(list)
+    tasks: dict[tuple[str, str, str], list[tuple[Submission, pd.DataFrame]]] = defaultdict(list)
     for entry in entries:
         for task, part in entry.frame.groupby(["benchmark", "target", "protocol"]) if len(entry.frame) else ():
             tasks[tuple(map(str, task))].append((entry, part))  # type: ignore[index]
@@ -135,7 +135,7 @@ def _page(title: str, heading: str, subtitle: str, sections: Sequence[Section], 
     ).encode()
 
 
-def _tables(parts: Sequence[tuple[Entry, pd.DataFrame]], number: int) -> list[Table]:
+def _tables(parts: Sequence[tuple[Submission, pd.DataFrame]], number: int) -> list[Table]:
     """One table per recipe, since results of two recipes are never compared."""
     recipes = sorted(
         {str(recipe) for _, part in parts for recipe in part["recipe"]}, key=lambda name: (name != "common", name)
@@ -143,8 +143,8 @@ def _tables(parts: Sequence[tuple[Entry, pd.DataFrame]], number: int) -> list[Ta
     return [_table(recipe, parts, f"t{number}-{i}") for i, recipe in enumerate(recipes)]
 
 
-def _table(recipe: str, parts: Sequence[tuple[Entry, pd.DataFrame]], name: str) -> Table:
-    named: list[tuple[Entry, pd.DataFrame]] = []
+def _table(recipe: str, parts: Sequence[tuple[Submission, pd.DataFrame]], name: str) -> Table:
+    named: list[tuple[Submission, pd.DataFrame]] = []
     owners: dict[str, set[str]] = defaultdict(set)
     for entry, part in parts:
         for label in part.loc[part["recipe"] == recipe, "label"].unique():
@@ -215,12 +215,12 @@ def _value(row: pd.DataFrame, mark: str) -> Cell:
     )
 
 
-def _task_sections(tables: Sequence[Table], parts: Sequence[tuple[Entry, pd.DataFrame]]) -> list[Section]:
+def _task_sections(tables: Sequence[Table], parts: Sequence[tuple[Submission, pd.DataFrame]]) -> list[Section]:
     lines = [Text((Bold(f"{entry.manifest.title}: "), _who(entry)), "item") for entry, _ in parts]
     return [Section("results", "Results", tables), Section("submissions", "Who submitted", lines)]
 
 
-def _who(entry: Entry) -> str:
+def _who(entry: Submission) -> str:
     about = entry.manifest.submitter
     return "; ".join(
         part
@@ -236,7 +236,7 @@ def _who(entry: Entry) -> str:
 
 
 def _index_row(
-    task: tuple[str, str, str], page: str, parts: Sequence[tuple[Entry, pd.DataFrame]], tables: Sequence[Table]
+    task: tuple[str, str, str], page: str, parts: Sequence[tuple[Submission, pd.DataFrame]], tables: Sequence[Table]
 ) -> dict[str, Cell]:
     first = tables[0]
     budget = first.columns[-5].key
@@ -252,7 +252,7 @@ def _index_row(
     }
 
 
-def _index(rows: Sequence[dict[str, Cell]], entries: Sequence[Entry]) -> list[Section]:
+def _index(rows: Sequence[dict[str, Cell]], entries: Sequence[Submission]) -> list[Section]:
     columns = (
         Column("task", "benchmark", "", False),
         Column("protocol", "protocol", "", False, choose=True),

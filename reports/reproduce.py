@@ -15,7 +15,7 @@ from archrank.eval.metrics import METRICS
 from archrank.eval.statistics import Interval, values
 from archrank.reports.published import published
 
-__all__ = ["Claim", "Outcome", "Task", "claims", "outcomes", "tasks"]
+__all__ = ["Claim", "ClaimOutcome", "ClaimedRun", "claims", "outcomes", "tasks"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Task:
+class ClaimedRun:
     """What must be run for the claims on one benchmark under one protocol."""
 
     benchmark: str
@@ -50,7 +50,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ClaimOutcome:
     """A claim with what was measured: the mean over seeds with its 95 % interval. `inside`: None where there is no
     interval."""
 
@@ -124,16 +124,16 @@ def _reason(
     return ""
 
 
-def tasks(claims: Iterable[Claim]) -> list[Task]:
+def tasks(claims: Iterable[Claim]) -> list[ClaimedRun]:
     """The runs that the comparable claims ask for, sorted."""
     budgets: dict[tuple[str, str, str], set[int]] = {}
     for claim in claims:
         if not claim.reason and claim.budget is not None:
             budgets.setdefault((claim.benchmark, claim.protocol, claim.target), set()).add(claim.budget)
-    return [Task(*name, tuple(sorted(numbers))) for name, numbers in sorted(budgets.items())]
+    return [ClaimedRun(*name, tuple(sorted(numbers))) for name, numbers in sorted(budgets.items())]
 
 
-def outcomes(claims: Sequence[Claim], frame: pd.DataFrame) -> list[Outcome]:
+def outcomes(claims: Sequence[Claim], frame: pd.DataFrame) -> list[ClaimOutcome]:
     """The comparable claims that `frame` (rows of one predictor under its paper recipe, columns of docs/store.md) has
     trials for."""
     out = []
@@ -147,5 +147,5 @@ def outcomes(claims: Sequence[Claim], frame: pd.DataFrame) -> list[Outcome]:
         if claim.metric in rows and rows[claim.metric].notna().any():
             ours = values(rows, claim.metric).iloc[0]
             interval = Interval(ours["mean"], ours["low"], ours["high"], ours["kind"], int(ours["units"]))
-            out.append(Outcome(claim, interval, int(rows[claim.metric].notna().sum())))
+            out.append(ClaimOutcome(claim, interval, int(rows[claim.metric].notna().sum())))
     return out

@@ -63,11 +63,11 @@ def _check(cells: int | None, seeds: int | None, workers: int | None, device: st
 def _verify(name: str, cells: int) -> None:
     from archrank.datasets import load
     from archrank.datasets.digits101.task import digits
-    from archrank.datasets.digits101.training import Recipe
+    from archrank.datasets.digits101.training import DigitsRecipe
     from archrank.datasets.digits101.verify import verify
 
     benchmark = load(name)
-    verdict = verify(benchmark, digits(), Recipe(), cells)
+    verdict = verify(benchmark, digits(), DigitsRecipe(), cells)
     echo(f"{name}: {verdict}")
     if not verdict.passed:
         raise typer.Exit(1)

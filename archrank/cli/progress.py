@@ -8,7 +8,7 @@ from typing import Any
 from archrank.cli.console import echo, is_terminal
 from archrank.datasets.io.visible import visible
 from archrank.eval.runners.run import ProgressCallback
-from archrank.eval.trials.groups import Group
+from archrank.eval.trials.groups import TrialGroup
 from archrank.eval.trials.rates import Rates, duration
 
 TOLD_EVERY_S = 30.0
@@ -26,7 +26,7 @@ class Work:
     members, at the mean of the known ones.
     """
 
-    def __init__(self, groups: list[Group]) -> None:
+    def __init__(self, groups: list[TrialGroup]) -> None:
         self.groups, self.shares, self.begun = groups, dict[int, float](), time.monotonic()
         rates = Rates.read()
         seconds = [rates.of(group.members) for group in groups]
@@ -64,7 +64,7 @@ class Work:
 class Lines(ProgressCallback):
     """One line for each ensemble that ends, and every half minute how far the run is."""
 
-    def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
+    def begin(self, planned: int, kept: int, groups: list[TrialGroup]) -> None:
         """Say what will be done."""
         self.groups, self.done, self.total = groups, kept, planned
         self.holders: set[str] = set()
@@ -113,7 +113,7 @@ class Lines(ProgressCallback):
 class Bars(Lines):
     """A bar for the whole run, which moves with every step, and one for each ensemble that trains."""
 
-    def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
+    def begin(self, planned: int, kept: int, groups: list[TrialGroup]) -> None:
         """Show the bar of the whole run."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -52,10 +52,10 @@ def verify_results(
     """
     from archrank.eval.engine.device import chosen_device
     from archrank.eval.trials.publication import opened
-    from archrank.eval.trials.verified import SUFFIX, Check, write_verified
+    from archrank.eval.trials.verified import SUFFIX, TrialCheck, write_verified
     from archrank.eval.verification import verify
 
-    def show(check: Check) -> None:
+    def show(check: TrialCheck) -> None:
         values = [f"{value:.6f}" if value is not None else "undefined" for value in (check.published, check.again)]
         remark = f" ({check.remark})" if check.remark else ""
         echo(

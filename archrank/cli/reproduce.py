@@ -15,7 +15,7 @@ from archrank.cli.options import DEFAULT_STORE, Address, StoreFolder, whole_numb
 if TYPE_CHECKING:
     from archrank.eval.trials.specs import Spec
     from archrank.eval.trials.trial import Plan
-    from archrank.reports.reproduce import Claim, Outcome, Task
+    from archrank.reports.reproduce import Claim, ClaimedRun, ClaimOutcome
 
 
 def reproduce(
@@ -101,7 +101,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
-def _plan(spec: Spec, task: Task, seeds: int) -> Plan:
+def _plan(spec: Spec, task: ClaimedRun, seeds: int) -> Plan:
     from archrank.eval.trials.trial import make_plan
 
     return make_plan(
@@ -115,7 +115,9 @@ def _plan(spec: Spec, task: Task, seeds: int) -> Plan:
     )
 
 
-def _announcement(spec: Spec, task: Task, plan: Plan, store: Path, seeds: int, device: str, workers: int | None) -> str:
+def _announcement(
+    spec: Spec, task: ClaimedRun, plan: Plan, store: Path, seeds: int, device: str, workers: int | None
+) -> str:
     """What will be run, and roughly how long it takes: timed on what is not stored yet."""
     from archrank.eval.trials.estimate import training_seconds
     from archrank.eval.trials.store import Store
@@ -177,7 +179,7 @@ def _refused(claims: list[Claim]) -> None:
         echo(f"not comparable because {reason}: {listed}")
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
+def _plain(outcome: ClaimOutcome) -> dict[str, Any]:
     ours = {
         "mean": outcome.ours.estimate,
         "low": outcome.ours.low,
@@ -187,7 +189,7 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
     return {"published": asdict(outcome.claim), "ours": ours, "seeds": outcome.seeds, "inside": outcome.inside}
 
 
-def _print(spec: Spec, results: list[Outcome]) -> None:
+def _print(spec: Spec, results: list[ClaimOutcome]) -> None:
     from archrank.eval.statistics import rounded
 
     right: dict[str, Any] = {"justify": "right", "no_wrap": True}

@@ -10,7 +10,7 @@ import torch
 
 from archrank.datasets.custom import edge_operations
 from archrank.datasets.custom.graph import CustomGraph, Problems
-from archrank.datasets.custom.libraries import Reading, as_graph
+from archrank.datasets.custom.libraries import GraphReading, as_graph
 from archrank.datasets.custom.notations import NOTATIONS
 from archrank.datasets.custom.ordering import OrderedGraph, ordered
 from archrank.datasets.errors import DataError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def as_graphs(space: SearchSpace, items: Iterable[Any], op_attribute: str, op_on: OpPlace | None) -> Graphs:
     """See `SearchSpace.graphs`."""
-    reading = Reading(op_attribute, op_on, space.attrs)
+    reading = GraphReading(op_attribute, op_on, space.attrs)
     graphs = (_given(space, item, reading) for item in items)
     return fitted_graphs(space, graphs, f"graphs of space '{space.name}'", lambda number: f"item {number}")
 
@@ -55,7 +55,7 @@ def fitted_graphs(
     return _padded(fitted, space)
 
 
-def _given(space: SearchSpace, item: Any, reading: Reading) -> CustomGraph:
+def _given(space: SearchSpace, item: Any, reading: GraphReading) -> CustomGraph:
     try:
         return _written(space, item) if isinstance(item, str) else as_graph(item, reading)
     except DataError as error:

@@ -32,7 +32,7 @@ _FEWEST_NUMBERED = 10
 
 
 @dataclass(frozen=True)
-class Choice:
+class MetricChoice:
     """metrics: columns that are scores. target: the one predicted by default. left_out: other columns and why. notes:
     what a user should know."""
 
@@ -44,7 +44,7 @@ class Choice:
 
 def choose(
     frame: pd.DataFrame, rows: Sequence[str], path: Path, metrics: Sequence[str] | None, target: str | None
-) -> Choice:
+) -> MetricChoice:
     """The scores among the columns of `frame`, which has none that describe graphs.
 
     metrics: columns the user names, otherwise those of which most fields are numbers and that do not number rows or
@@ -57,7 +57,7 @@ def choose(
             raise DataError(
                 f"{path}: column '{missing[0]}' is missing (it has: {', '.join(map(str, frame.columns))[:200]})"
             )
-        return Choice(list(metrics), target or metrics[0])
+        return MetricChoice(list(metrics), target or metrics[0])
     numeric, left_out = _numeric(frame, rows, path)
     numbering = {column: why for column in numeric if (why := _numbers_rows(column, frame[column]))}
     candidates = [column for column in numeric if column not in numbering]
@@ -74,7 +74,7 @@ def choose(
             f"the default target is '{chosen}', the first of {', '.join(scores[:6])}{', ...' if len(scores) > 6 else ''}; --target takes another"
         ]
     )
-    return Choice(candidates, chosen, left_out | numbering, notes)
+    return MetricChoice(candidates, chosen, left_out | numbering, notes)
 
 
 def _numeric(frame: pd.DataFrame, rows: Sequence[str], path: Path) -> tuple[list[str], dict[str, str]]:

@@ -21,7 +21,7 @@ _PYG_OWN = {"x", "op", "edge_index", "cell", "y", "batch", "ptr", "num_nodes", "
 
 
 @dataclass(frozen=True)
-class Reading:
+class GraphReading:
     """How graphs are read. op: the attribute that holds operations. op_on: where it stands; None: on nodes, or on edges
     where only they have it. attributes: node attributes to hold; None: all that stand at every node."""
 
@@ -49,7 +49,7 @@ class Reading:
         return "edge" if on_edges else "node"
 
 
-def as_graph(graph: Any, reading: Reading) -> CustomGraph:
+def as_graph(graph: Any, reading: GraphReading) -> CustomGraph:
     """A graph of another library, or a pair, in plain form; DataError if something of it cannot be held."""
     if hasattr(graph, "edge_index"):
         return _from_pyg(graph, reading)
@@ -73,7 +73,7 @@ def as_graph(graph: Any, reading: Reading) -> CustomGraph:
     )
 
 
-def _from_networkx(graph: Any, reading: Reading) -> CustomGraph:
+def _from_networkx(graph: Any, reading: GraphReading) -> CustomGraph:
     if not graph.is_directed():
         raise DataError("the networkx graph is undirected; use a DiGraph with edges in the direction of the data")
     place = {label: number for number, label in enumerate(graph.nodes)}
@@ -97,7 +97,7 @@ def _from_networkx(graph: Any, reading: Reading) -> CustomGraph:
     return CustomGraph(ops, edges, cell if any(cell) else None, attrs, edge_ops, len(nodes))
 
 
-def _from_pyg(graph: Any, reading: Reading) -> CustomGraph:
+def _from_pyg(graph: Any, reading: GraphReading) -> CustomGraph:
     if graph.edge_index is None:
         raise DataError("the PyG graph has no edge_index; give it one of shape [2, edges] ([2, 0] if it has no edge)")
     source, target = (wholes(end) for end in graph.edge_index)
@@ -125,7 +125,7 @@ def _from_pyg(graph: Any, reading: Reading) -> CustomGraph:
     )
 
 
-def _from_dgl(graph: Any, reading: Reading) -> CustomGraph:
+def _from_dgl(graph: Any, reading: GraphReading) -> CustomGraph:
     source, target = (wholes(end) for end in graph.edges())
     of_edges: Mapping[str, Any] = getattr(graph, "edata", {})
     on = reading.place(reading.op in graph.ndata, reading.op in of_edges)
@@ -165,7 +165,7 @@ def _op_ids(values: Any, name: str, what: str) -> list[Any]:
     return list(wholes(rows))
 
 
-def _columns(tables: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
+def _columns(tables: Mapping[str, Any], reading: GraphReading) -> dict[str, Any]:
     """The held node attributes, those of several columns one by one: `name_0`, `name_1`, ..., each held by its own name
     or by that of its table."""
     read: dict[str, Any] = {}

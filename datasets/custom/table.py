@@ -15,7 +15,7 @@ from archrank.datasets.benchmark import Benchmark, build, write_benchmark
 from archrank.datasets.columns import check_padded
 from archrank.datasets.custom import edge_operations
 from archrank.datasets.custom.graph import CustomGraph, Problems, as_list, as_value
-from archrank.datasets.custom.libraries import Reading, as_graph
+from archrank.datasets.custom.libraries import GraphReading, as_graph
 from archrank.datasets.custom.options import TableOptions
 from archrank.datasets.custom.ordering import OrderedGraph, ordered
 from archrank.datasets.custom.raw import RawTable
@@ -69,7 +69,7 @@ def from_graphs(
     the same may be told apart, scores look like markers, or operations were moved.
     """
     options = TableOptions(name, title, space, ops, roles, minimize, units, default_target)
-    reading = Reading(op_attribute, op_on, None if node_attributes is None else tuple(node_attributes))
+    reading = GraphReading(op_attribute, op_on, None if node_attributes is None else tuple(node_attributes))
     raw = RawTable(
         [_read(graph, reading) for graph in graphs],
         score_table(scores, name),
@@ -85,7 +85,7 @@ def from_graphs(
     return build(frame, card)
 
 
-def _read(graph: Any, reading: Reading) -> CustomGraph:
+def _read(graph: Any, reading: GraphReading) -> CustomGraph:
     try:
         converted = as_graph(graph, reading)
         return converted if converted.edge_ops is None else edge_operations.on_nodes(converted)

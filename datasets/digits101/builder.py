@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from archrank.datasets.digits101.task import Task
+from archrank.datasets.digits101.task import DigitsTask
 from archrank.datasets.digits101.task import digits as digits_task
-from archrank.datasets.digits101.training import Recipe, Trainer
+from archrank.datasets.digits101.training import DigitsRecipe, Trainer
 from archrank.datasets.errors import DataError
-from archrank.datasets.nb101_cells import Cell, enumerate_cells, sample_cells
+from archrank.datasets.nb101_cells import NB101Cell, enumerate_cells, sample_cells
 
 SEEDS = 6
 SAMPLE = {6: 1500, 7: 2000}
@@ -34,16 +34,16 @@ METRICS = ("test_accuracy", "val_accuracy", "test_log_likelihood", "val_log_like
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """What is built: which cells, on which task, how, with how many seeds, and on which machinery.
 
     per_program: cells trained side by side in one program. On a CPU one cell (with all its seeds) is fastest; a GPU
     wants many.
     """
 
-    task: Task
-    cells: Sequence[Cell]
-    recipe: Recipe = field(default_factory=Recipe)
+    task: DigitsTask
+    cells: Sequence[NB101Cell]
+    recipe: DigitsRecipe = field(default_factory=DigitsRecipe)
     seeds: int = SEEDS
     device: str = "cpu"
     workers: int = 1
@@ -69,7 +69,7 @@ class Plan:
         }
 
 
-def digits101_cells(count: int | None = None) -> list[Cell]:
+def digits101_cells(count: int | None = None) -> list[NB101Cell]:
     """The cells of digits101 in their building order: all up to 5 vertices and seeded samples of 6 and 7, shuffled.
 
     count: only the first so many.
@@ -83,11 +83,11 @@ def digits101_cells(count: int | None = None) -> list[Cell]:
     return [cells[i] for i in order[:count]]
 
 
-def digits101_plan(count: int | None = None, seeds: int = SEEDS, device: str = "cpu", workers: int = 1) -> Plan:
+def digits101_plan(count: int | None = None, seeds: int = SEEDS, device: str = "cpu", workers: int = 1) -> BuildPlan:
     """The plan the shipped table was built with (or its first `count` cells)."""
     per_program = 1 if device == "cpu" else 64
     task = digits_task()
-    return Plan(task, digits101_cells(count), seeds=seeds, device=device, workers=workers, per_program=per_program)
+    return BuildPlan(task, digits101_cells(count), seeds=seeds, device=device, workers=workers, per_program=per_program)
 
 
 class Journal:
@@ -143,7 +143,7 @@ def read_journal(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]],
     return lines[0], {record["arch"]: record for record in lines[1:]}, intact
 
 
-def run(plan: Plan, folder: Path, resume: bool = True, quiet: bool = False) -> Path:
+def run(plan: BuildPlan, folder: Path, resume: bool = True, quiet: bool = False) -> Path:
     """Train every cell of `plan` that the journal in `folder` does not hold yet; returns the journal's path.
 
     Raises DataError when the folder holds another build. Interrupting is safe at any moment.
@@ -153,7 +153,7 @@ def run(plan: Plan, folder: Path, resume: bool = True, quiet: bool = False) -> P
     done = len(plan.cells) - len(todo)
     groups = [todo[i : i + plan.per_program] for i in range(0, len(todo), plan.per_program)]
     try:
-        with Progress("training cells", len(plan.cells), done, quiet) as advance:
+        with BuildProgress("training cells", len(plan.cells), done, quiet) as advance:
             for records in _inline(plan, groups) if plan.workers == 1 else _parallel(plan, groups):
                 for record in records:
                     journal.add(record)
@@ -163,7 +163,7 @@ def run(plan: Plan, folder: Path, resume: bool = True, quiet: bool = False) -> P
     return journal.path
 
 
-def train_group(trainer: Trainer, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def train_group(trainer: Trainer, cells: Sequence[NB101Cell]) -> list[dict[str, Any]]:
     """Journal records of some cells, trained as one program."""
     where = "cpu" if trainer.device.type == "cpu" else _device_name(trainer.device.index or 0)
     return [
@@ -185,14 +185,14 @@ def _device_name(index: int) -> str:
     return torch.cuda.get_device_name(index)
 
 
-def _inline(plan: Plan, groups: list[list[Cell]]) -> Iterator[list[dict[str, Any]]]:
+def _inline(plan: BuildPlan, groups: list[list[NB101Cell]]) -> Iterator[list[dict[str, Any]]]:
     trainer = Trainer(plan.task, plan.recipe, range(plan.seeds), plan.device)
     with single_thread():
         for group in groups:
             yield train_group(trainer, group)
 
 
-def _parallel(plan: Plan, groups: list[list[Cell]]) -> Iterator[list[dict[str, Any]]]:
+def _parallel(plan: BuildPlan, groups: list[list[NB101Cell]]) -> Iterator[list[dict[str, Any]]]:
     # Spawned, not forked: a fork of a process that has used torch's thread pool may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(
@@ -217,7 +217,7 @@ def _parallel(plan: Plan, groups: list[list[Cell]]) -> Iterator[list[dict[str, A
 _worker: list[Trainer] = []
 
 
-def _start_worker(task: Task, recipe: Recipe, seeds: int, device: str) -> None:
+def _start_worker(task: DigitsTask, recipe: DigitsRecipe, seeds: int, device: str) -> None:
     import torch
 
     torch.set_num_threads(1)
@@ -235,7 +235,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(cells: list[Cell]) -> list[dict[str, Any]]:
+def _work(cells: list[NB101Cell]) -> list[dict[str, Any]]:
     return train_group(_worker[0], cells)
 
 
@@ -254,7 +254,7 @@ class single_thread:
         torch.set_num_threads(self.threads)
 
 
-class Progress:
+class BuildProgress:
     """Counts finished cells: a bar with the time left on a terminal, else a plain line every 30 seconds."""
 
     def __init__(self, what: str, total: int, done: int, quiet: bool) -> None:

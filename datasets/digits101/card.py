@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from archrank.datasets.benchmark import write_benchmark
-from archrank.datasets.digits101.builder import SAMPLE_SEED, Plan, read_journal
+from archrank.datasets.digits101.builder import SAMPLE_SEED, BuildPlan, read_journal
 from archrank.datasets.digits101.latency import BATCH, HALVES, PASSES, REPEATS, WARM_UP, measure_all
 from archrank.datasets.digits101.network import cost
 from archrank.datasets.errors import DataError
-from archrank.datasets.nb101_cells import CONV3X3, INPUT, MAX_VERTICES, OPS, OUTPUT, Cell
+from archrank.datasets.nb101_cells import CONV3X3, INPUT, MAX_VERTICES, OPS, OUTPUT, NB101Cell
 
 SCORES = {
     "test_accuracy": ("fraction", "share of test images classified right, expected over the image's shift"),
@@ -30,7 +30,7 @@ SCORES = {
 }
 
 
-def assemble(plan: Plan, folder: Path, name: str, title: str, quiet: bool = False) -> Path:
+def assemble(plan: BuildPlan, folder: Path, name: str, title: str, quiet: bool = False) -> Path:
     """Measure the latencies that are missing and write `<name>.parquet` and `<name>.json` into a build folder.
 
     Cells of the plan that are not in the journal yet make a partial table, which its card says. Returns the table's
@@ -109,7 +109,7 @@ def software() -> dict[str, str]:
     }
 
 
-def quality(frame: pd.DataFrame, cells: Sequence[Cell], seeds: int) -> dict[str, Any]:
+def quality(frame: pd.DataFrame, cells: Sequence[NB101Cell], seeds: int) -> dict[str, Any]:
     """The measured facts on the card: reliability, noise ceiling, ties, distribution, naive baselines.
 
     reliability: mean tau between the means of two disjoint halves of the seeds, over all halvings. noise_ceiling: mean
@@ -182,7 +182,7 @@ def _digits(value: float) -> float | None:
 
 
 def _frame(
-    plan: Plan, cells: Sequence[Cell], records: Sequence[dict[str, Any]], halves: Sequence[dict[str, float]]
+    plan: BuildPlan, cells: Sequence[NB101Cell], records: Sequence[dict[str, Any]], halves: Sequence[dict[str, float]]
 ) -> pd.DataFrame:
     costs = [cost(cell, plan.task.classes, plan.task.images.shape[1], plan.recipe.skeleton) for cell in cells]
     columns: dict[str, Any] = {
@@ -204,7 +204,7 @@ def _frame(
     return pd.DataFrame(columns)
 
 
-def _metrics(plan: Plan) -> dict[str, Any]:
+def _metrics(plan: BuildPlan) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         metric: {
             "unit": unit,

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from archrank.datasets.digits101.builder import Progress, single_thread
-from archrank.datasets.digits101.network import Program, Skeleton
-from archrank.datasets.nb101_cells import Cell
+from archrank.datasets.digits101.builder import BuildProgress, single_thread
+from archrank.datasets.digits101.network import SharedProgram, Skeleton
+from archrank.datasets.nb101_cells import NB101Cell
 
 BATCH = 64
 REPEATS = 8
@@ -26,14 +26,14 @@ PASSES = 8
 HALVES = 2
 
 
-def measure(cell: Cell, classes: int, size: int, skeleton: Skeleton, repeats: int = REPEATS) -> float:
+def measure(cell: NB101Cell, classes: int, size: int, skeleton: Skeleton, repeats: int = REPEATS) -> float:
     """Milliseconds for a batch of 64 images of `size` x `size` pixels: the least of `repeats` runs after two
     unmeasured.
 
     The least, since whatever else the machine does can only add to a run. Batch normalisation is folded into the
     convolutions. Call it inside `single_thread()`.
     """
-    program = Program([cell], [0], classes, skeleton, initialise=False)
+    program = SharedProgram([cell], [0], classes, skeleton, initialise=False)
     program.fold()
     images = torch.zeros(BATCH, 1, size, size).contiguous(memory_format=torch.channels_last)
     taken = []
@@ -46,7 +46,7 @@ def measure(cell: Cell, classes: int, size: int, skeleton: Skeleton, repeats: in
 
 
 def measure_all(
-    cells: Sequence[Cell], classes: int, size: int, skeleton: Skeleton, path: Path, quiet: bool = False
+    cells: Sequence[NB101Cell], classes: int, size: int, skeleton: Skeleton, path: Path, quiet: bool = False
 ) -> list[dict[str, float]]:
     """Latency of every cell, twice: for each half of the passes, a dict from hash to the least milliseconds in them.
 
@@ -61,7 +61,11 @@ def measure_all(
         except ValueError:  # the line a kill cut short
             continue
     done = sum(cell.hash in measured for measured in passes for cell in cells)
-    with path.open("a") as file, single_thread(), Progress("timing cells", PASSES * len(cells), done, quiet) as advance:
+    with (
+        path.open("a") as file,
+        single_thread(),
+        BuildProgress("timing cells", PASSES * len(cells), done, quiet) as advance,
+    ):
         if file.tell():
             file.write("\n")
         for number, measured in enumerate(passes):

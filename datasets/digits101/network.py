@@ -1,9 +1,9 @@
 """The network a cell stands in: stem, cell, pool, cell, mean over positions, linear.
 
-One `Program` holds many *members*: every (cell, seed) pair it was made for, side by side in the channel dimension.
-Member m owns channels m*C .. (m+1)*C of every activation, convolutions are grouped by member, and batch normalisation
-is per channel and so per member. Nothing flows between members: a program trains each as if it were alone, for one
-launch instead of many.
+One `SharedProgram` holds many *members*: every (cell, seed) pair it was made for, side by side in the channel
+dimension. Member m owns channels m*C .. (m+1)*C of every activation, convolutions are grouped by member, and batch
+normalisation is per channel and so per member. Nothing flows between members: a program trains each as if it were
+alone, for one launch instead of many.
 
 The cell follows the official NAS-Bench-101 model: the cell input reaches a vertex through a 1x1 projection, interior
 inputs are cut to the vertex's width and added, the output vertex concatenates its predecessors (which share its
@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from archrank.datasets.nb101_cells import CONV1X1, CONV3X3, MAXPOOL3X3, Cell
+from archrank.datasets.nb101_cells import CONV1X1, CONV3X3, MAXPOOL3X3, NB101Cell
 
 KERNEL = {CONV1X1: 1, CONV3X3: 3}
 
@@ -43,7 +43,7 @@ class Skeleton:
     pool: int = 2
 
 
-def vertex_channels(cell: Cell, width_in: int, width_out: int) -> list[int]:
+def vertex_channels(cell: NB101Cell, width_in: int, width_out: int) -> list[int]:
     """Channels of each vertex, by the official rule: the predecessors of the output share its channels as evenly as
     they can (the first ones get the remainder), every other vertex is as wide as its widest successor.
     """
@@ -109,7 +109,7 @@ class _Unit:
         return weight, self.shift - self.mean * factor
 
 
-class Program:
+class SharedProgram:
     """Networks of all `cells` x `seeds`, as one function of a batch of images.
 
     Members are ordered cell by cell: member c * len(seeds) + s is cell c with seed s. Initial weights depend on nothing
@@ -118,7 +118,7 @@ class Program:
 
     def __init__(
         self,
-        cells: Sequence[Cell],
+        cells: Sequence[NB101Cell],
         seeds: Sequence[int],
         classes: int,
         skeleton: Skeleton = Skeleton(),
@@ -181,12 +181,12 @@ class Program:
         return torch.baddbmm(self.bias[:, None], features, self.head).transpose(0, 1)
 
 
-def cost(cell: Cell, classes: int, size: int, skeleton: Skeleton = Skeleton()) -> tuple[int, int]:
+def cost(cell: NB101Cell, classes: int, size: int, skeleton: Skeleton = Skeleton()) -> tuple[int, int]:
     """(trainable parameters, floating-point operations per image of `size` x `size` pixels) of one network.
 
     A multiply-add counts as two operations; only convolutions and the linear layer are counted.
     """
-    program = Program([cell], [0], classes, skeleton, initialise=False)
+    program = SharedProgram([cell], [0], classes, skeleton, initialise=False)
     first = (size - 1) // skeleton.stem_stride + 1
     operations = 2 * first**2 * program.stem.weight.numel() + 2 * program.head.numel()
     for stage, side in zip(program.stages, (first, first // skeleton.pool), strict=True):
@@ -197,7 +197,7 @@ def cost(cell: Cell, classes: int, size: int, skeleton: Skeleton = Skeleton()) -
 class _Stage:
     """One cell of every member. `owners[m]` is the cell of member m."""
 
-    def __init__(self, owners: list[Cell], width_in: int, width_out: int) -> None:
+    def __init__(self, owners: list[NB101Cell], width_in: int, width_out: int) -> None:
         self.count, self.width_in, self.width_out = len(owners), width_in, width_out
         interior = max(len(cell.ops) for cell in owners) - 2
         channels = [vertex_channels(cell, width_in, width_out) for cell in owners]
@@ -209,7 +209,7 @@ class _Stage:
         self.feeding = [v for v in range(interior) if any(_feeds(cell, v + 1) for cell in owners)]
         self.pick = self._gather(owners, channels)
 
-    def _gather(self, owners: list[Cell], channels: list[list[int]]) -> Tensor | None:
+    def _gather(self, owners: list[NB101Cell], channels: list[list[int]]) -> Tensor | None:
         """Where each output channel comes from in the padded concatenation (its last channel is zero); None: as it
         is."""
         total = sum(self.widths[v] for v in self.feeding)
@@ -261,7 +261,9 @@ class _Stage:
 class _Vertex:
     """One interior vertex position over all members: who has which inputs, and who computes what."""
 
-    def __init__(self, owners: list[Cell], channels: list[list[int]], v: int, width_in: int, widths: list[int]) -> None:
+    def __init__(
+        self, owners: list[NB101Cell], channels: list[list[int]], v: int, width_in: int, widths: list[int]
+    ) -> None:
         self.count, self.width, self.widths = len(owners), widths[v - 1], widths
         has = [v < len(cell.ops) - 1 for cell in owners]
         mine = [c[v] if there else 0 for c, there in zip(channels, has, strict=True)]
@@ -320,7 +322,7 @@ class _Vertex:
         return _take(result, self.back, self.count)
 
 
-def _feeds(cell: Cell, v: int) -> bool:
+def _feeds(cell: NB101Cell, v: int) -> bool:
     return v < len(cell.ops) - 1 and bool(cell.matrix[v, -1])
 
 

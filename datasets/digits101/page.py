@@ -15,7 +15,7 @@ from archrank.datasets import load
 from archrank.datasets.benchmark import Benchmark
 from archrank.datasets.digits101.card import SCORES
 from archrank.datasets.digits101.latency import BATCH
-from archrank.datasets.nb101_cells import CONV1X1, CONV3X3, INPUT, MAXPOOL3X3, OUTPUT, Cell
+from archrank.datasets.nb101_cells import CONV1X1, CONV3X3, INPUT, MAXPOOL3X3, OUTPUT, NB101Cell
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,10 +53,10 @@ def write(benchmark: Benchmark, folder: Path) -> Path:
     return path
 
 
-def cell_of(benchmark: Benchmark, row: int) -> Cell:
+def cell_of(benchmark: Benchmark, row: int) -> NB101Cell:
     """The cell in one row of a table of NAS-Bench-101 cells."""
     real = benchmark.mask[row]
-    return Cell.from_matrix(benchmark.adj[row][np.ix_(real, real)], benchmark.ops[row][real].tolist())
+    return NB101Cell.from_matrix(benchmark.adj[row][np.ix_(real, real)], benchmark.ops[row][real].tolist())
 
 
 def text(benchmark: Benchmark) -> str:
@@ -159,15 +159,15 @@ A task is an object with images and labels. For instance, whether a digit is odd
 ```python
 from pathlib import Path
 from sklearn.datasets import load_digits
-from archrank.datasets.digits101.builder import Plan, digits101_cells, run
+from archrank.datasets.digits101.builder import BuildPlan, digits101_cells, run
 from archrank.datasets.digits101.card import assemble
-from archrank.datasets.digits101.task import Task
+from archrank.datasets.digits101.task import DigitsTask
 
 data = load_digits()
-task = Task.split("odd-or-even", data.images / 16, data.target % 2, train=500, validation=250)
-plan = Plan(task, digits101_cells(1000), seeds=6)
+task = DigitsTask.split("odd-or-even", data.images / 16, data.target % 2, train=500, validation=250)
+plan = BuildPlan(task, digits101_cells(1000), seeds=6)
 folder = Path("results/odd-or-even-build")
-run(plan, folder)                                            # resumable; Plan(..., workers=2) uses two processes
+run(plan, folder)                                            # resumable; BuildPlan(..., workers=2) uses two processes
 assemble(plan, folder, "odd-or-even", "Odd or even digits")  # odd-or-even.parquet and .json, a benchmark like any other
 ```
 
@@ -240,7 +240,7 @@ def _gallery(benchmark: Benchmark, rows: np.ndarray[Any, np.dtype[np.int64]]) ->
     return figure
 
 
-def draw(axes: Axes, cell: Cell) -> None:
+def draw(axes: Axes, cell: NB101Cell) -> None:
     """Draw a cell on matplotlib axes: data flows from top to bottom, one row for each depth (longest path from the
     input)."""
     count = len(cell.ops)

@@ -1,6 +1,6 @@
 """What the cells are trained on: an object that gives images and labels.
 
-Another task is one more `Task`; the builder takes any. The shipped one is scikit-learn's handwritten digits.
+Another task is one more `DigitsTask`; the builder takes any. The shipped one is scikit-learn's handwritten digits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from archrank.datasets.errors import DataError
 
 
 @dataclass(frozen=True)
-class Task:
+class DigitsTask:
     """A small image classification task with a fixed split.
 
     images: float32 [N, H, H], square, one channel, background 0. labels: int64 [N], classes 0..K-1.
@@ -71,7 +71,7 @@ class Task:
         validation: int,
         test: int | None = None,
         seed: int = 0,
-    ) -> Task:
+    ) -> DigitsTask:
         """A task from images [N, H, W] and labels [N]: a seeded random split into the given part sizes (test: the
         rest)."""
         total = len(labels)
@@ -88,9 +88,9 @@ class Task:
         )
 
 
-def digits(train: int = 500, validation: int = 250, test: int | None = 700) -> Task:
+def digits(train: int = 500, validation: int = 250, test: int | None = 700) -> DigitsTask:
     """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, 10 classes, scaled to 0..1."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
-    return Task.split("digits", data.images / 16.0, data.target, train=train, validation=validation, test=test)
+    return DigitsTask.split("digits", data.images / 16.0, data.target, train=train, validation=validation, test=test)

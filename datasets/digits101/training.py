@@ -22,16 +22,16 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from archrank.datasets.digits101.network import Program, Skeleton
-from archrank.datasets.digits101.task import Task
+from archrank.datasets.digits101.network import SharedProgram, Skeleton
+from archrank.datasets.digits101.task import DigitsTask
 from archrank.datasets.errors import DataError
-from archrank.datasets.nb101_cells import Cell
+from archrank.datasets.nb101_cells import NB101Cell
 
 SHIFTS = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DigitsRecipe:
     """How every member is trained. The learning rate rises linearly over `warmup` of the steps, then falls to 0 as a
     cosine.
 
@@ -47,13 +47,13 @@ class Recipe:
     jitter: float = 0.8
     skeleton: Skeleton = field(default_factory=Skeleton)
 
-    def digest(self, task: Task) -> str:
+    def digest(self, task: DigitsTask) -> str:
         """Names (recipe, task): trainings with the same digest belong in one table."""
         return hashlib.sha256(f"{sorted(asdict(self).items())}/{task.sha256}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
-class Scores:
+class TrainingScores:
     """Scores of one cell, float64 [seeds]; accuracies are fractions, log-likelihoods mean nats per image."""
 
     val_accuracy: list[float]
@@ -71,7 +71,9 @@ class Scores:
 class Trainer:
     """Trains cells on a task. Making one prepares the training batches of every seed, which all cells then share."""
 
-    def __init__(self, task: Task, recipe: Recipe, seeds: Sequence[int], device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, task: DigitsTask, recipe: DigitsRecipe, seeds: Sequence[int], device: str | torch.device = "cpu"
+    ) -> None:
         if len(task.train) < recipe.batch:
             raise DataError(
                 f"a batch of {recipe.batch} needs as many training images, task {task.name} has {len(task.train)}"
@@ -90,16 +92,16 @@ class Trainer:
         self.batches = self.images[shift, which]  # [steps, batch, seeds, H, W]
         self.targets = self.labels[which]
 
-    def train(self, cells: Sequence[Cell]) -> list[Scores]:
+    def train(self, cells: Sequence[NB101Cell]) -> list[TrainingScores]:
         """Train and score every seed of every cell, all in one program. Seconds are CPU time shared out evenly."""
         started = time.process_time()
-        program = Program(cells, self.seeds, self.task.classes, self.recipe.skeleton, self.device)
+        program = SharedProgram(cells, self.seeds, self.task.classes, self.recipe.skeleton, self.device)
         self._fit(program)
         test, validation = self.score(program, self.task.test), self.score(program, self.task.validation)
         seconds = (time.process_time() - started) / len(cells)
         count = len(self.seeds)
         return [
-            Scores(
+            TrainingScores(
                 val_accuracy=validation[0][first : first + count],
                 test_accuracy=test[0][first : first + count],
                 val_log_likelihood=validation[1][first : first + count],
@@ -109,7 +111,7 @@ class Trainer:
             for first in range(0, count * len(cells), count)
         ]
 
-    def _fit(self, program: Program) -> None:
+    def _fit(self, program: SharedProgram) -> None:
         recipe, cells = self.recipe, len(program.cells)
         parameters = program.parameters()
         optimiser = torch.optim.SGD(
@@ -129,7 +131,9 @@ class Trainer:
             optimiser.step()
 
     @torch.no_grad()
-    def score(self, program: Program, part: NDArray[np.int64], chunk: int = 256) -> tuple[list[float], list[float]]:
+    def score(
+        self, program: SharedProgram, part: NDArray[np.int64], chunk: int = 256
+    ) -> tuple[list[float], list[float]]:
         """(accuracy, mean log-likelihood) of each member on `part`, expectations over the five shifts."""
         members = len(program.cells) * len(program.seeds)
         right = torch.zeros(len(SHIFTS), members, dtype=torch.float64, device=self.device)
@@ -170,7 +174,7 @@ def shifted(images: NDArray[np.float32], dy: int, dx: int) -> NDArray[np.float32
 
 
 def _draw(
-    task: Task, recipe: Recipe, weights: NDArray[np.float64], seed: int
+    task: DigitsTask, recipe: DigitsRecipe, weights: NDArray[np.float64], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Image index and shift index of every training sample of a seed, each int64 [steps, batch]."""
     digest = hashlib.sha256(f"data/{seed}".encode()).digest()

@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from archrank.datasets.benchmark import Benchmark
-from archrank.datasets.digits101.builder import Progress, single_thread
+from archrank.datasets.digits101.builder import BuildProgress, single_thread
 from archrank.datasets.digits101.card import SCORES, software
-from archrank.datasets.digits101.task import Task
-from archrank.datasets.digits101.training import Recipe, Trainer
+from archrank.datasets.digits101.task import DigitsTask
+from archrank.datasets.digits101.training import DigitsRecipe, Trainer
 from archrank.datasets.errors import DataError
-from archrank.datasets.nb101_cells import Cell
+from archrank.datasets.nb101_cells import NB101Cell
 
 # Retrained and stored means of the same cell differ like two draws of the same noise: the root mean square of the
 # standardised differences is 1 on average. 20 cells put 99.9 % of honest tables below this.
@@ -52,7 +52,9 @@ class Verdict:
         return line
 
 
-def verify(benchmark: Benchmark, task: Task, recipe: Recipe, count: int, seed: int = 0, quiet: bool = False) -> Verdict:
+def verify(
+    benchmark: Benchmark, task: DigitsTask, recipe: DigitsRecipe, count: int, seed: int = 0, quiet: bool = False
+) -> Verdict:
     """Retrain `count` random cells of a benchmark on the CPU and compare every score of every seed.
 
     Raises DataError when the benchmark was made with another task or recipe.
@@ -70,10 +72,10 @@ def verify(benchmark: Benchmark, task: Task, recipe: Recipe, count: int, seed: i
     seeds = len(card["metrics"]["test_accuracy"]["repeats"])
     trainer = Trainer(task, recipe, range(seeds))
     equal, differences = 0, []
-    with single_thread(), Progress("retraining cells", count, 0, quiet) as advance:
+    with single_thread(), BuildProgress("retraining cells", count, 0, quiet) as advance:
         for index in rows.tolist():
             row, real = scores_of.iloc[index], benchmark.mask[index]
-            cell = Cell.from_matrix(benchmark.adj[index][np.ix_(real, real)], benchmark.ops[index][real].tolist())
+            cell = NB101Cell.from_matrix(benchmark.adj[index][np.ix_(real, real)], benchmark.ops[index][real].tolist())
             scores = trainer.train([cell])[0]
             fresh = {metric: np.array(getattr(scores, metric)).astype(np.float32) for metric in SCORES}
             stored = {metric: _stored(row, metric, seeds) for metric in SCORES}

@@ -27,7 +27,7 @@ from archrank.datasets.importers.proxies import proxies_of, proxy_metrics
 from archrank.datasets.importers.source import Download, Importer, Source
 from archrank.datasets.io import tfrecord
 from archrank.datasets.io.bounded import open_file, read_json, shown
-from archrank.datasets.nb101_cells import INPUT, OPS, OUTPUT, Cell
+from archrank.datasets.nb101_cells import INPUT, OPS, OUTPUT, NB101Cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,7 @@ def locate(root: Path, variant: str = "full") -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def prune(bits: str, ops: Sequence[int], where: str) -> Cell:
+def prune(bits: str, ops: Sequence[int], where: str) -> NB101Cell:
     """The cell that is left when vertices off every input-output path are dropped; DataError if nothing is, or it is no
     cell.
 
@@ -80,14 +80,14 @@ def prune(bits: str, ops: Sequence[int], where: str) -> Cell:
         raise DataError(f"{where}: no path leads from the input to the output")
     place = {v: number for number, v in enumerate(v for v in range(count) if keep >> v & 1)}
     try:
-        return Cell(
+        return NB101Cell(
             tuple(ops[v] for v in place), tuple((place[u], place[v]) for u, v in links if u in place and v in place)
         )
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
 
 
-def parse_cell(bits: str, ops: str, where: str) -> Cell:
+def parse_cell(bits: str, ops: str, where: str) -> NB101Cell:
     """The cell of a record: adjacency as n*n characters 0 and 1, operations as a comma-separated list."""
     names = ops.split(",")
     if not 2 <= len(names) <= 7 or len(bits) != len(names) ** 2 or set(bits) - {"0", "1"}:
@@ -134,7 +134,7 @@ class _Table:
     values: NDArray[np.float64] = field(default_factory=lambda: np.full((0, len(EPOCHS), REPEATS, len(VALUES)), np.nan))
     runs: NDArray[np.int8] = field(default_factory=lambda: np.zeros((0, len(EPOCHS)), np.int8))
 
-    def add(self, key: bytes, cell: Cell, parameters: int) -> int:
+    def add(self, key: bytes, cell: NB101Cell, parameters: int) -> int:
         number = self.row[key] = len(self.row)
         self.ops.append(np.array(cell.ops, np.int8))
         self.edges.append(np.array(cell.flat_edges, np.int8))

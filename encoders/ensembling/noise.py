@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Source(Protocol):
+class NoiseSource(Protocol):
     """Where a layer takes random numbers from."""
 
     def take(self, like: Tensor) -> Tensor:
@@ -54,11 +54,11 @@ class Vector:
         return part.reshape(like.shape)
 
 
-_current: ContextVar[Source | None] = ContextVar("noise", default=None)
+_current: ContextVar[NoiseSource | None] = ContextVar("noise", default=None)
 
 
 @contextmanager
-def noise(source: Source) -> Iterator[None]:
+def noise(source: NoiseSource) -> Iterator[None]:
     """Layers called inside take their random numbers from `source`; outside they use torch's global generator."""
     token = _current.set(source)
     try:

@@ -85,7 +85,7 @@ random in it."""
 
 
 @dataclass(frozen=True)
-class Task:
+class PretextTask:
     """A pretext with its options, checked: own ones, and those of its training that differ from `TRAINING`.
 
     reference: its name, or `file.py:Class`.
@@ -121,12 +121,14 @@ class Task:
         return self.entry.words.get(what) is True
 
 
-def parse_pretext(text: str) -> Task:
+def parse_pretext(text: str) -> PretextTask:
     """The pretext that `name`, `name(option=value,...)` or `file.py:Class` means. ArchrankError for an unknown name, a
     misspelt option or a wrong value."""
     reference, given = parse_call(text, "pretext")
     entry = PRETEXTS.find(reference)
-    return Task(reference, entry, checked_options(f"pretext {entry.name}", TRAINING | dict(entry.options), given))
+    return PretextTask(
+        reference, entry, checked_options(f"pretext {entry.name}", TRAINING | dict(entry.options), given)
+    )
 
 
 def parse_call(text: str, kind: str) -> tuple[str, dict[str, Any]]:

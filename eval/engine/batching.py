@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from archrank.datasets.graphs import Graphs
-from archrank.encoders.ensembling.noise import Source
+from archrank.encoders.ensembling.noise import NoiseSource
 from archrank.eval.engine.random_numbers import Noise, derive_seed, noise_on
 from archrank.eval.engine.recipes import Recipe
 
@@ -41,7 +41,7 @@ class GraphView:
     `Ensemble.count_noise`), or for members that are called one after the other a source each."""
 
     graphs: Graphs
-    noise: Tensor | Sequence[Source] | None
+    noise: Tensor | Sequence[NoiseSource] | None
     pairs: Tensor | None
 
     def tensors(self) -> list[Tensor]:
@@ -118,7 +118,7 @@ class BatchSampler:
         )
         return Batch(self.labels.gather(1, chosen), tuple(views))
 
-    def _network_noise(self, noise: Noise, count: int) -> Tensor | Sequence[Source] | None:
+    def _network_noise(self, noise: Noise, count: int) -> Tensor | Sequence[NoiseSource] | None:
         if self.numbers is None:
             return noise.sources()
         return noise.coarse(self.numbers[count]) if self.numbers[count] else None

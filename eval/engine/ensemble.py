@@ -20,7 +20,7 @@ from torch.func import stack_module_state, vmap
 
 from archrank.datasets.errors import one_line
 from archrank.datasets.graphs import Graphs
-from archrank.encoders.ensembling.noise import Counter, Source, Vector, noise
+from archrank.encoders.ensembling.noise import Counter, NoiseSource, Vector, noise
 from archrank.eval.engine.batching import GraphView
 from archrank.eval.engine.compiled.parts import Parts
 from archrank.eval.engine.network import stateless
@@ -64,7 +64,7 @@ class Ensemble:
         self,
         graphs: Graphs,
         task: str,
-        numbers: Tensor | Sequence[Source] | None = None,
+        numbers: Tensor | Sequence[NoiseSource] | None = None,
         parameters: dict[str, Tensor] | None = None,
         buffers: dict[str, Tensor] | None = None,
     ) -> Any:
@@ -82,7 +82,7 @@ class Ensemble:
                 if self.skeleton.training:
                     raise NotVmapped(one_line(error, 160)) from error
                 self.separate(one_line(error, 160))
-        sources: Sequence[Source | None] = (
+        sources: Sequence[NoiseSource | None] = (
             [None] * self.size
             if numbers is None
             else list(map(Vector, numbers))
@@ -145,7 +145,7 @@ class Ensemble:
         self,
         graphs: Graphs,
         task: str,
-        numbers: Tensor | Sequence[Source] | None,
+        numbers: Tensor | Sequence[NoiseSource] | None,
         parameters: dict[str, Tensor] | None,
         buffers: dict[str, Tensor] | None,
     ) -> Any:

@@ -13,7 +13,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.ensembling.noise import own_dropout
 from archrank.encoders.layers.pretraining import fit, seeded
-from archrank.encoders.pretexts import PRETEXTS, Task
+from archrank.encoders.pretexts import PRETEXTS, PretextTask
 from archrank.eval.engine.network import own_tensors
 
 Make = Callable[[SearchSpace], nn.Module]
@@ -24,7 +24,7 @@ COMPARED, CLOSE = 32, 1e-4
 
 
 def pretrain(
-    make: Make, task: Task, graphs: Graphs, space: SearchSpace, device: torch.device | str = "cpu"
+    make: Make, task: PretextTask, graphs: Graphs, space: SearchSpace, device: torch.device | str = "cpu"
 ) -> tuple[dict[str, Tensor], list[float]]:
     """Train an encoder on a pretext: AdamW, a warm-up over 5 % of the updates, then linear decay, clipping at 1.
 

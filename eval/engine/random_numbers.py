@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from archrank.encoders.ensembling.noise import Source
+from archrank.encoders.ensembling.noise import NoiseSource
 
 
 def derive_seed(seed: int, purpose: str) -> int:
@@ -29,7 +29,7 @@ class Noise(Protocol):
     def coarse(self, count: int) -> Tensor:
         """float [M, count], of at least 2^16 values."""
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[NoiseSource]:
         """For one step a source for each member, which draws what is asked of it."""
 
 
@@ -54,7 +54,7 @@ class HostNoise:
         """See `Noise`."""
         return _uniform(np.stack([_quarters(words, count) for words in self.words])[:, :count])
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[NoiseSource]:
         """See `Noise`; the numbers that `coarse` gives."""
         return [_Words(words) for words in self.words]
 
@@ -82,7 +82,7 @@ class HashedNoise:
         """See `Noise`."""
         return self.fine(count)
 
-    def sources(self) -> list[Source]:
+    def sources(self) -> list[NoiseSource]:
         """See `Noise`."""
         ours = [HashedNoise([seed], self.device) for seed in self.seeds]
         for number, stream in enumerate(ours):

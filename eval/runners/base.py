@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from archrank.eval.trials.groups import Group
+from archrank.eval.trials.groups import TrialGroup
 
 if TYPE_CHECKING:
     from archrank.datasets import Benchmark
@@ -34,18 +34,18 @@ alone), member by member, or not."""
 
 
 @dataclass(frozen=True)
-class Task:
+class GroupTask:
     """A group that may start now. number: which one, as events name it. benchmark: the table it is trained on."""
 
     number: int
-    group: Group
+    group: TrialGroup
     benchmark: Benchmark
 
 
 class Tasks(Protocol):
     """Where a runner gets its work from and reports to (`archrank.eval.runners.queue.Queue`)."""
 
-    def take(self) -> Task | None:
+    def take(self) -> GroupTask | None:
         """The next group that may start now; None: none at present (see `unfinished`)."""
 
     def unfinished(self) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.engine.device import gpus
 from archrank.eval.runners import Setup, runner
-from archrank.eval.runners.base import IDLE_S, Again, Runner, Task, Tasks
+from archrank.eval.runners.base import IDLE_S, Again, GroupTask, Runner, Tasks
 from archrank.eval.runners.worker import BEGAN, log_path, work
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.groups import ensemble_id
@@ -86,7 +86,7 @@ class _Worker:
     process: Any
     pipe: Connection
     gpu: str | None = None
-    task: Task | None = None
+    task: GroupTask | None = None
     since: float = 0.0
     began: bool = False
     timed_out: bool = False

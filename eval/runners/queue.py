@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from archrank.eval.runners.base import Again, OnEvent, Task
+from archrank.eval.runners.base import Again, GroupTask, OnEvent
 from archrank.eval.trials.claims import Claims
 from archrank.eval.trials.context import Context
-from archrank.eval.trials.groups import Group, ensemble_id
+from archrank.eval.trials.groups import TrialGroup, ensemble_id
 from archrank.eval.trials.store import Store
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Queue:
 
     def __init__(
         self,
-        groups: list[Group],
+        groups: list[TrialGroup],
         benchmarks: Mapping[str, Benchmark],
         context: Context,
         claims: Claims,
@@ -55,7 +55,7 @@ class Queue:
         """Whether groups are waiting or running."""
         return bool(self._waiting or self._running)
 
-    def take(self) -> Task | None:
+    def take(self) -> GroupTask | None:
         """The next group that may start now, claimed for this run; None: none at present."""
         busy = {self.groups[number].pretraining for number in self._running if not self._has_pretraining(number)}
         for number in [*self._waiting]:
@@ -79,7 +79,7 @@ class Queue:
             self._waiting.remove(number)
             self._running.add(number)
             self._notify(number, "started", None)
-            return Task(number, self.groups[number], self.benchmarks[group.first.benchmark])
+            return GroupTask(number, self.groups[number], self.benchmarks[group.first.benchmark])
         return None
 
     def on_event(self, number: int, event: str, value: Any) -> None:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.runners import Setup, runner
-from archrank.eval.runners.base import IDLE_S, Runner, Task, Tasks
+from archrank.eval.runners.base import IDLE_S, GroupTask, Runner, Tasks
 from archrank.eval.runners.processes import environment
 from archrank.eval.runners.travelling import Luggage, bring, pack, put_into, unpack
 from archrank.eval.trials.context import Context
-from archrank.eval.trials.groups import Group
+from archrank.eval.trials.groups import TrialGroup
 
 if TYPE_CHECKING:
     from archrank.datasets import Benchmark
@@ -34,7 +34,7 @@ _tables: dict[str, Benchmark] = {}
 
 @dataclass
 class _Running:
-    task: Task
+    task: GroupTask
     since: float | None = None
     timed_out: bool = False
 
@@ -173,7 +173,7 @@ class Board:
 
 def train(
     number: int,
-    group: Group,
+    group: TrialGroup,
     context: Context,
     table: str,
     benchmark: bytes,

@@ -18,7 +18,7 @@ from archrank.eval.runners.base import OnEvent
 from archrank.eval.runners.queue import Queue
 from archrank.eval.trials.claims import Claims, sweep_claims
 from archrank.eval.trials.context import Context
-from archrank.eval.trials.groups import Group, compose, in_shard, make_groups
+from archrank.eval.trials.groups import TrialGroup, compose, in_shard, make_groups
 from archrank.eval.trials.rates import Rates
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import Plan, Planned
@@ -44,7 +44,7 @@ class Summary:
 class Timed:
     """Notes how long groups train, for later plans, and hands every event on."""
 
-    def __init__(self, groups: list[Group], device: str, on_event: OnEvent) -> None:
+    def __init__(self, groups: list[TrialGroup], device: str, on_event: OnEvent) -> None:
         self.groups, self.device, self.notify, self.began = groups, device, on_event, dict[int, float]()
         self.rates = Rates.read()
 
@@ -62,7 +62,7 @@ class Timed:
 class ProgressCallback:
     """Called as a run goes on; the command line shows it as progress bars. Does nothing by itself."""
 
-    def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
+    def begin(self, planned: int, kept: int, groups: list[TrialGroup]) -> None:
         """Before anything is trained. groups: what will be; the list grows when a group is split."""
 
     def on_event(self, number: int, event: str, value: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from archrank.datasets.errors import ArchrankError, ArchrankWarning, one_line, unknown
 from archrank.eval.runners.run import ProgressCallback
-from archrank.eval.trials.groups import Group
+from archrank.eval.trials.groups import TrialGroup
 from archrank.eval.trials.records import TrialRecord
 from archrank.eval.trials.store import Store
 
@@ -112,7 +112,7 @@ class Tracked(ProgressCallback):
     def __init__(self, inner: ProgressCallback, store: Path, logs: Mapping[str, Log]) -> None:
         self.inner, self.store, self.logs = inner, Store(store), dict(logs)
 
-    def begin(self, planned: int, kept: int, groups: list[Group]) -> None:
+    def begin(self, planned: int, kept: int, groups: list[TrialGroup]) -> None:
         """Passed on."""
         self.inner.begin(planned, kept, groups)
 

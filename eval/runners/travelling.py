@@ -13,7 +13,7 @@ from archrank.datasets.plugins.identity import built_on
 from archrank.datasets.plugins.syntax import HOMES, package_root
 from archrank.encoders.catalog.info import EncoderInfo
 from archrank.eval.trials.files import replace_bytes
-from archrank.eval.trials.groups import Group
+from archrank.eval.trials.groups import TrialGroup
 
 # A trial that can be read has its predictions: records go last.
 FOLDERS = ("pretraining", "predictions", "encodings", "trials")
@@ -40,7 +40,7 @@ def pack(info: EncoderInfo) -> Luggage | None:
     return Luggage(info.path.relative_to(top).as_posix(), named)
 
 
-def unpack(group: Group, luggage: Luggage | None, folder: Path) -> Group:
+def unpack(group: TrialGroup, luggage: Luggage | None, folder: Path) -> TrialGroup:
     """The group with its encoder where it is on this machine: `luggage` written below `folder`, or installed.
 
     Raises:

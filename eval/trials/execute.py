@@ -22,7 +22,7 @@ from archrank.eval.engine.training import Outcome
 from archrank.eval.trials.context import Context
 from archrank.eval.trials.encodings import encode_all
 from archrank.eval.trials.files import NotWritten
-from archrank.eval.trials.groups import Group, ensemble_id
+from archrank.eval.trials.groups import TrialGroup, ensemble_id
 from archrank.eval.trials.job import TrainingJob, make_job
 from archrank.eval.trials.portfolios import train_portfolio
 from archrank.eval.trials.pretraining import prepare_additions
@@ -37,7 +37,7 @@ ENCODED = 500
 OnEvent = Callable[[str, Any], None]
 
 
-def execute(group: Group, context: Context, on_event: OnEvent, benchmark: Benchmark | None = None) -> None:
+def execute(group: TrialGroup, context: Context, on_event: OnEvent, benchmark: Benchmark | None = None) -> None:
     """Train, score and store the pending trials of a group.
 
     A group that fails as a whole is tried again member by member; a trial that fails by itself is stored as failed.
@@ -89,7 +89,7 @@ class Failure:
         self.hopeless = isinstance(error, (ImportError, AttributeError, TypeError, NameError))
 
 
-def _train_group(group: Group, context: Context, on_event: OnEvent, benchmark: Benchmark | None) -> list[Finished]:
+def _train_group(group: TrialGroup, context: Context, on_event: OnEvent, benchmark: Benchmark | None) -> list[Finished]:
     with unchanged() as changed:
         prepared = _prepare(group, benchmark or load(group.first.benchmark))
         finished = _finish(group, prepared, _train(group, prepared, context, on_event), context)
@@ -133,7 +133,7 @@ class Finished:
     encoded: Rows | None
 
 
-def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
+def _prepare(group: TrialGroup, benchmark: Benchmark) -> Prepared:
     """Load what the group needs. RuntimeError where table, source or a split is not the one that was planned."""
     trial, spec = group.first, group.members[0].spec
     if benchmark.content_hash != trial.table:
@@ -157,7 +157,7 @@ def _prepare(group: Group, benchmark: Benchmark) -> Prepared:
     return Prepared(benchmark, job.with_members(members), splits)
 
 
-def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent) -> TrainedGroup:
+def _train(group: TrialGroup, prepared: Prepared, context: Context, on_event: OnEvent) -> TrainedGroup:
     """Train the members, on a fixed encoding once the whole benchmark is encoded."""
     job, spec, target = prepared.job, prepared.job.spec, group.first.target
     seconds, encode_s = [0.0] * len(job.members), 0.0
@@ -177,7 +177,7 @@ def _train(group: Group, prepared: Prepared, context: Context, on_event: OnEvent
     return TrainedGroup(outcomes, seconds, encode_s)
 
 
-def _finish(group: Group, prepared: Prepared, trained: TrainedGroup, context: Context) -> list[Finished]:
+def _finish(group: TrialGroup, prepared: Prepared, trained: TrainedGroup, context: Context) -> list[Finished]:
     """Score every member and write down what it was and what it cost."""
     trial, job, benchmark = group.first, prepared.job, prepared.benchmark
     finished = []
@@ -298,7 +298,7 @@ def _write_failure(store: Store, item: Planned, context: Context, kind: str, mes
     )
 
 
-def write_lost(group: Group, context: Context, kind: str, reason: str) -> dict[str, str]:
+def write_lost(group: TrialGroup, context: Context, kind: str, reason: str) -> dict[str, str]:
     """Store the pending trials of a group that could not be trained as failed, for a `reason` of some `kind`, but for
     those that are done.
 

@@ -21,7 +21,7 @@ SPLIT_FROM = {"cpu": 8, "cuda": 65}
 
 
 @dataclass(frozen=True)
-class Group:
+class TrialGroup:
     """Trials of one predictor on one benchmark that train as one ensemble.
 
     members: all that train, in this order. pending_keys: keys of those that are still to be stored; the others train
@@ -46,14 +46,14 @@ class Group:
             return None
         return json.dumps([self.first.source, self.first.config, self.first.table], sort_keys=True)
 
-    def only(self, keys: Iterable[str]) -> Group:
+    def only(self, keys: Iterable[str]) -> TrialGroup:
         """The same ensemble, of which fewer members are still to be stored."""
         return replace(self, pending_keys=self.pending_keys.intersection(keys))
 
-    def alone(self) -> list[Group]:
+    def alone(self) -> list[TrialGroup]:
         """Each pending trial as an ensemble of its own."""
         return [
-            Group((item,), frozenset([item.trial.key]), self.journal)
+            TrialGroup((item,), frozenset([item.trial.key]), self.journal)
             for item in self.members
             if item.trial.key in self.pending_keys
         ]
@@ -101,7 +101,7 @@ def make_groups(
     store: Store,
     device: str = "cpu",
     shard: tuple[int, int] | None = None,
-) -> list[Group]:
+) -> list[TrialGroup]:
     """Groups of everything that is planned and not stored, longest first; each is journalled before it is returned.
 
     An ensemble of which nothing is stored is as `compose` makes it. Trials of an open journal keep the composition
@@ -121,7 +121,7 @@ def make_groups(
 
     def add(members: tuple[Planned, ...], journal: str | None = None) -> None:
         keys = frozenset(item.trial.key for item in members) & pending
-        groups.append(Group(members, keys, journal or store.open_journal([item.trial for item in members])))
+        groups.append(TrialGroup(members, keys, journal or store.open_journal([item.trial for item in members])))
         pending.difference_update(keys)
 
     for journal, keys in store.journals().items():
@@ -155,7 +155,7 @@ def in_shard(ensembles: Sequence[tuple[Planned, ...]], number: int, count: int) 
     stay together."""
     units: dict[str, list[tuple[Planned, ...]]] = defaultdict(list)
     for position, members in enumerate(ensembles):
-        units[Group(members, frozenset(), "").pretraining or str(position)].append(members)
+        units[TrialGroup(members, frozenset(), "").pretraining or str(position)].append(members)
     shards: list[list[tuple[Planned, ...]]] = [[] for _ in range(count)]
     longest_first = sorted(units.values(), key=lambda unit: max(map(expected_cost, unit)), reverse=True)
     for position, unit in enumerate(longest_first):

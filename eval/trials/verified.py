@@ -12,7 +12,7 @@ from archrank.eval.trials.fields import Count, Name, Number, Part, Sha256, first
 from archrank.eval.trials.files import read_whole, replace_bytes
 from archrank.eval.trials.records import Damaged
 
-__all__ = ["SUFFIX", "Check", "Verdict", "Verified", "read_verified", "write_verified"]
+__all__ = ["SUFFIX", "TrialCheck", "Verdict", "Verified", "read_verified", "write_verified"]
 
 SUFFIX = ".verified.json"
 """What a publication's file name is followed by in the name of its verification."""
@@ -21,7 +21,7 @@ LIMIT = 16 << 20
 Verdict = Literal["equal", "within", "outside", "failed"]
 
 
-class Check(Part):
+class TrialCheck(Part):
     """A trial that was trained again."""
 
     key: Sha256
@@ -63,7 +63,7 @@ class Verified(Part):
     """seed that drew the sample"""
     trials: Count
     """finished trials in the file"""
-    checks: list[Check]
+    checks: list[TrialCheck]
     """every trial that was trained again"""
     unchecked: dict[Name, Count]
     """why trials cannot be trained again here -> how many"""

@@ -12,7 +12,7 @@ import pytest
 from archrank.cli import main
 from archrank.cli.progress import Bars, Lines, Work
 from archrank.datasets.errors import ArchrankError
-from archrank.eval.trials.groups import Group, compose
+from archrank.eval.trials.groups import TrialGroup, compose
 from archrank.eval.trials.rates import Rates, duration, wall_seconds
 from archrank.eval.trials.seeds import parse_seeds
 from archrank.eval.trials.specs import parse_list
@@ -51,7 +51,7 @@ def test_wrong_seeds_are_one_line(text):
 
 def groups_of(encoders, seeds=2, budgets=(8, 12)):
     plan = make_plan(parse_list(encoders), benchmarks=["digits101"], budgets=list(budgets), seeds=seeds, recipe="quick")
-    return [Group(members, frozenset(item.trial.key for item in members), "") for members in compose(plan.trials)]
+    return [TrialGroup(members, frozenset(item.trial.key for item in members), "") for members in compose(plan.trials)]
 
 
 def test_a_plan_says_how_long_it_takes_once_a_run_has_told_and_when_it_is_measured(place, capsys):

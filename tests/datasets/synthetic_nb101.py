@@ -65,7 +65,7 @@ def shapes(vertices, seed=0):
         matrices = np.zeros((len(bits), vertices, vertices), bool)
         matrices[:, slots[:, 0], slots[:, 1]] = bits
         for matrix in matrices[(bits.sum(1) <= nb101_cells.MAX_EDGES) & nb101_cells.is_full(matrices)]:
-            blank = nb101_cells.Cell.from_matrix(matrix, [0, *[1] * (vertices - 2), 4])
+            blank = nb101_cells.NB101Cell.from_matrix(matrix, [0, *[1] * (vertices - 2), 4])
             if blank.hash not in seen:
                 seen.add(blank.hash)
                 yield blank.edges
@@ -77,7 +77,7 @@ def cells(count, seed=0):
     for vertices in range(7, 1, -1):
         for edges in shapes(vertices, seed):
             for interior in itertools.product((1, 2, 3), repeat=vertices - 2):
-                cell = nb101_cells.Cell((0, *interior, 4), edges)
+                cell = nb101_cells.NB101Cell((0, *interior, 4), edges)
                 if (name := bytes.fromhex(cell.hash)) not in seen:
                     if len(seen) == count:
                         return

@@ -14,23 +14,23 @@ from sklearn.datasets import load_digits
 
 from archrank.datasets.benchmark import read_benchmark
 from archrank.datasets.digits101 import builder
-from archrank.datasets.digits101.builder import Plan, read_journal, run, single_thread
+from archrank.datasets.digits101.builder import BuildPlan, read_journal, run, single_thread
 from archrank.datasets.digits101.card import assemble, noise_ceiling, reliability
-from archrank.datasets.digits101.network import Program, Skeleton, cost, vertex_channels
-from archrank.datasets.digits101.task import Task, digits
-from archrank.datasets.digits101.training import Recipe, Trainer, rate, shift_weights, shifted
+from archrank.datasets.digits101.network import SharedProgram, Skeleton, cost, vertex_channels
+from archrank.datasets.digits101.task import DigitsTask, digits
+from archrank.datasets.digits101.training import DigitsRecipe, Trainer, rate, shift_weights, shifted
 from archrank.datasets.digits101.verify import verify
 from archrank.datasets.errors import DataError
-from archrank.datasets.nb101_cells import Cell
+from archrank.datasets.nb101_cells import NB101Cell
 
-DIRECT = Cell((0, 4), ((0, 1),))
-CHAIN = Cell((0, 2, 3, 4), ((0, 1), (1, 2), (2, 3)))
+DIRECT = NB101Cell((0, 4), ((0, 1),))
+CHAIN = NB101Cell((0, 2, 3, 4), ((0, 1), (1, 2), (2, 3)))
 # three predecessors of the output, a skipped vertex, cut inputs, a direct edge
-WIDE = Cell((0, 1, 2, 3, 2, 4), ((0, 1), (1, 2), (1, 3), (0, 4), (2, 5), (3, 5), (4, 5), (0, 5)))
-NARROW = Cell((0, 2, 1, 4), ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3)))
+WIDE = NB101Cell((0, 1, 2, 3, 2, 4), ((0, 1), (1, 2), (1, 3), (0, 4), (2, 5), (3, 5), (4, 5), (0, 5)))
+NARROW = NB101Cell((0, 2, 1, 4), ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3)))
 CELLS = [DIRECT, CHAIN, WIDE, NARROW]
 SMALL = Skeleton(widths=(6, 8))
-QUICK = Recipe(epochs=2, batch=20, skeleton=SMALL)
+QUICK = DigitsRecipe(epochs=2, batch=20, skeleton=SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def by_hand(cell, program, images, stage_index, x, training):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_one_member_computes_the_cell_s_graph(cell):
-    program = Program([cell], [0], 10, SMALL)
+    program = SharedProgram([cell], [0], 10, SMALL)
     images = torch.randn(5, 1, 8, 8)
     with torch.no_grad():
         x = program.stem(images, True, 0.0, 2)
@@ -101,7 +101,7 @@ def test_one_member_computes_the_cell_s_graph(cell):
 
 
 def test_many_cells_in_one_program_equal_each_alone_in_value_and_gradient():
-    together = Program(CELLS, [0, 1], 10, SMALL)
+    together = SharedProgram(CELLS, [0, 1], 10, SMALL)
     images, targets = torch.randn(12, 8, 8, 8), torch.randint(10, (12,))
 
     def gradients(program, images):
@@ -113,7 +113,7 @@ def test_many_cells_in_one_program_equal_each_alone_in_value_and_gradient():
     heads = grads[-2]
     for index, cell in enumerate(CELLS):
         members = slice(2 * index, 2 * index + 2)
-        alone_logits, alone_grads = gradients(Program([cell], [0, 1], 10, SMALL), images[:, members])
+        alone_logits, alone_grads = gradients(SharedProgram([cell], [0, 1], 10, SMALL), images[:, members])
         torch.testing.assert_close(logits[:, members], alone_logits, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(heads[members], alone_grads[-2], rtol=1e-3, atol=1e-4)
         stem = grads[0].unflatten(0, (8, -1))[members].flatten(0, 1)
@@ -121,7 +121,7 @@ def test_many_cells_in_one_program_equal_each_alone_in_value_and_gradient():
 
 
 def test_padding_of_a_shared_program_stays_zero_through_training(task):
-    program = Program([WIDE, CHAIN], [0], 10, SMALL)
+    program = SharedProgram([WIDE, CHAIN], [0], 10, SMALL)
     Trainer(task, QUICK, [0])._fit(program)
     unit = program.stages[0].vertices[0].branches[0][2]  # conv1x1 of WIDE, narrower than CHAIN's conv3x3 beside it
     used = unit.outputs[0]
@@ -155,7 +155,7 @@ def test_training_learns(task):
 
 
 def test_folded_and_plain_inference_agree():
-    program = Program([WIDE], [0], 10, SMALL)
+    program = SharedProgram([WIDE], [0], 10, SMALL)
     images = torch.randn(16, 1, 8, 8)
     with torch.no_grad():
         for _ in range(3):
@@ -167,7 +167,7 @@ def test_folded_and_plain_inference_agree():
 
 def test_scores_are_the_expectation_over_shifts(task):
     trainer = Trainer(task, QUICK, [0])
-    program = Program([CHAIN], [0], 10, SMALL)
+    program = SharedProgram([CHAIN], [0], 10, SMALL)
     accuracy, likelihood = trainer.score(program, task.test, chunk=7)
     with torch.no_grad():
         logits = torch.stack([program(trainer.images[s, task.test][:, None])[:, 0] for s in range(5)])
@@ -190,8 +190,8 @@ def test_schedule_and_shift():
 
 def test_builder_end_to_end_on_another_task(tmp_path):
     data = load_digits()
-    task = Task.split("odd-or-even", data.images / 16, data.target % 2, train=60, validation=20, test=40)
-    plan = Plan(task, CELLS[:3], QUICK, seeds=3)
+    task = DigitsTask.split("odd-or-even", data.images / 16, data.target % 2, train=60, validation=20, test=40)
+    plan = BuildPlan(task, CELLS[:3], QUICK, seeds=3)
     run(plan, tmp_path, quiet=True)
     table = assemble(plan, tmp_path, "parity", "Odd or even", quiet=True)
     benchmark = read_benchmark(table)
@@ -217,7 +217,7 @@ def test_builder_end_to_end_on_another_task(tmp_path):
 
 
 def test_resume_trains_only_what_is_missing_and_gives_the_same(tmp_path, task, monkeypatch):
-    plan = Plan(task, CELLS, QUICK, seeds=2)
+    plan = BuildPlan(task, CELLS, QUICK, seeds=2)
     run(plan, tmp_path / "whole", quiet=True)
     run(replace(plan, cells=CELLS[:2]), tmp_path / "parts", quiet=True)
     path = tmp_path / "parts" / "journal.jsonl"
@@ -240,10 +240,10 @@ def test_broken_journals_are_refused_by_name(tmp_path, task):
     path = tmp_path / "journal.jsonl"
     path.write_text("hello\nworld\n")
     with pytest.raises(DataError, match=r"journal\.jsonl: line 1 is broken"):
-        run(Plan(task, CELLS, QUICK, seeds=1), tmp_path, quiet=True)
+        run(BuildPlan(task, CELLS, QUICK, seeds=1), tmp_path, quiet=True)
     path.write_text(json.dumps({"something": "else"}) + "\n")
     with pytest.raises(DataError, match="not the journal of a build"):
-        run(Plan(task, CELLS, QUICK, seeds=1), tmp_path, quiet=True)
+        run(BuildPlan(task, CELLS, QUICK, seeds=1), tmp_path, quiet=True)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_an_impossible_task_is_refused(task, change, word):
 
 
 def test_a_worker_process_gives_what_this_process_gives(task):
-    plan = Plan(task, CELLS[1:3], QUICK, seeds=1)
+    plan = BuildPlan(task, CELLS[1:3], QUICK, seeds=1)
     here = [record for records in builder._inline(plan, [[cell] for cell in plan.cells]) for record in records]
     there = [record for records in builder._parallel(plan, [[cell] for cell in plan.cells]) for record in records]
     scores = lambda records: {r["arch"]: r["test_log_likelihood"] for r in records}  # noqa: E731
@@ -292,7 +292,7 @@ def test_the_shipped_table_keeps_its_promises():
     benchmark = shipped()
     card = benchmark.card.as_dict()
     cells = [
-        Cell.from_matrix(adj[np.ix_(mask, mask)], ops[mask].tolist())
+        NB101Cell.from_matrix(adj[np.ix_(mask, mask)], ops[mask].tolist())
         for adj, mask, ops in zip(benchmark.adj[:50], benchmark.mask[:50], benchmark.ops[:50], strict=True)
     ]
     assert [cell.hash for cell in cells] == benchmark.arch[:50].tolist()
@@ -310,7 +310,7 @@ def test_the_shipped_table_keeps_its_promises():
 
 def test_shipped_scores_come_from_this_code():
     benchmark = shipped()
-    verdict = verify(benchmark, digits(), Recipe(), 1, seed=1, quiet=True)
+    verdict = verify(benchmark, digits(), DigitsRecipe(), 1, seed=1, quiet=True)
     assert verdict.equal == 1 or (verdict.changed and verdict.largest < 0.2), str(verdict)
 
 

@@ -14,7 +14,7 @@ from archrank.datasets.importers import nasbench101 as source
 from archrank.datasets.io import tfrecord
 from tests.datasets import synthetic_nb101 as made
 
-CELL = nb101_cells.Cell((0, 1, 2, 4), ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3)))
+CELL = nb101_cells.NB101Cell((0, 1, 2, 4), ((0, 1), (0, 2), (1, 2), (1, 3), (2, 3)))
 GOOD = made.record(CELL, 108, made.metrics(0.9, 0.89, 100.0, 5))
 
 
@@ -31,7 +31,7 @@ def test_ec_nas_hashes_are_reproduced(real_data, variant, count, repeats):
         # Accuracies are multiples of 1/9984 (up to the float32 they were stored in).
         assert np.abs(runs * 99.84 - np.round(runs * 99.84)).max() < 1e-3
     for row in (0, 17, count - 1):
-        cell = nb101_cells.Cell.from_flat(frame["ops"][row], frame["edges"][row])
+        cell = nb101_cells.NB101Cell.from_flat(frame["ops"][row], frame["edges"][row])
         assert cell.hash == benchmark.key[row] and nb101_cells.prune(cell) == cell
 
 
@@ -83,7 +83,7 @@ def test_official_form_comes_back_exactly(tmp_path):
 
 def test_missing_run_leaves_a_hole_and_the_mean_of_the_others(tmp_path):
     path = tmp_path / "a.tfrecord"
-    other = nb101_cells.Cell((0, 3, 4), ((0, 1), (1, 2)))
+    other = nb101_cells.NB101Cell((0, 3, 4), ((0, 1), (1, 2)))
     runs = [(CELL, 0.9), (CELL, 0.8), (other, 0.7)]
     path.write_bytes(b"".join(made.frame(made.record(cell, 108, made.metrics(acc, acc, 1.0, 5))) for cell, acc in runs))
     frame, _ = source.read(path)
@@ -92,7 +92,7 @@ def test_missing_run_leaves_a_hole_and_the_mean_of_the_others(tmp_path):
 
 
 def test_raw_cell_is_pruned_before_it_is_hashed():
-    dangling = nb101_cells.Cell((0, 1, 3, 4), ((0, 1), (0, 2), (1, 3)))
+    dangling = nb101_cells.NB101Cell((0, 1, 3, 4), ((0, 1), (0, 2), (1, 3)))
     bits = "".join(str(int(bit)) for row in dangling.matrix for bit in row)
     cell = source.parse_cell(bits, "input,conv1x1-bn-relu,maxpool3x3,output", "here")
     assert cell.ops == (0, 1, 4) and cell.edges == ((0, 1), (1, 2))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from archrank.datasets.errors import DataError
-from archrank.datasets.nb101_cells import Cell, enumerate_cells, prune, sample_cells
+from archrank.datasets.nb101_cells import NB101Cell, enumerate_cells, prune, sample_cells
 
 LABELS = {"input": 0, "conv1x1-bn-relu": 1, "conv3x3-bn-relu": 2, "maxpool3x3": 3, "output": 4}
 
@@ -32,14 +32,14 @@ def small():
 @pytest.mark.data
 def test_hashes_equal_the_official_ones_and_enumeration_finds_exactly_those(small, real_data):
     rows = list(official(real_data / "nasbench101" / "energy_5V9E.tfrecord"))
-    assert all(Cell.from_matrix(matrix, ops).hash == key for key, matrix, ops in rows)
+    assert all(NB101Cell.from_matrix(matrix, ops).hash == key for key, matrix, ops in rows)
     assert {key for key, _, _ in rows} == {cell.hash for cells in small.values() for cell in cells}
 
 
 def test_known_hash():
     # Two keys of the EC-NAS files (which the official API wrote), so that the hash is pinned without them too.
-    assert Cell((0, 4), ((0, 1),)).hash == "043721b9c7fe8c5fad811d47d83132ec"
-    assert Cell((0, 2, 4), ((0, 1), (1, 2))).hash == "b49ac8c578b4561d79ac7087988f1c61"
+    assert NB101Cell((0, 4), ((0, 1),)).hash == "043721b9c7fe8c5fad811d47d83132ec"
+    assert NB101Cell((0, 2, 4), ((0, 1), (1, 2))).hash == "b49ac8c578b4561d79ac7087988f1c61"
 
 
 def test_enumeration_counts(small):
@@ -50,19 +50,19 @@ def test_enumeration_counts(small):
 
 
 def test_hash_sees_isomorphism_and_nothing_else():
-    cell = Cell((0, 1, 2, 4), ((0, 1), (0, 2), (1, 3), (2, 3)))
-    swapped = Cell((0, 2, 1, 4), ((0, 1), (0, 2), (1, 3), (2, 3)))
-    chained = Cell((0, 1, 2, 4), ((0, 1), (0, 2), (1, 2), (2, 3)))
+    cell = NB101Cell((0, 1, 2, 4), ((0, 1), (0, 2), (1, 3), (2, 3)))
+    swapped = NB101Cell((0, 2, 1, 4), ((0, 1), (0, 2), (1, 3), (2, 3)))
+    chained = NB101Cell((0, 1, 2, 4), ((0, 1), (0, 2), (1, 2), (2, 3)))
     assert cell.hash == swapped.hash
-    assert chained.hash not in (cell.hash, Cell((0, 2, 1, 4), chained.edges).hash)
+    assert chained.hash not in (cell.hash, NB101Cell((0, 2, 1, 4), chained.edges).hash)
 
 
 def test_prune_drops_dead_ends_and_unreachable_vertices():
-    kept = Cell((0, 1, 4), ((0, 1), (1, 2)))
+    kept = NB101Cell((0, 1, 4), ((0, 1), (1, 2)))
     # vertex 2 leads nowhere, vertex 3 comes from nowhere
-    cell = Cell((0, 1, 2, 3, 4), ((0, 1), (1, 2), (1, 4), (3, 4)))
+    cell = NB101Cell((0, 1, 2, 3, 4), ((0, 1), (1, 2), (1, 4), (3, 4)))
     assert prune(cell) == kept
-    assert prune(Cell((0, 1, 4), ((0, 1),))) is None
+    assert prune(NB101Cell((0, 1, 4), ((0, 1),))) is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_prune_drops_dead_ends_and_unreachable_vertices():
 )
 def test_what_is_not_a_cell_is_refused(ops, edges, word):
     with pytest.raises(DataError, match=word):
-        Cell(ops, edges)
+        NB101Cell(ops, edges)
 
 
 def test_samples_are_seeded_distinct_and_whole():
@@ -93,7 +93,7 @@ def test_samples_are_seeded_distinct_and_whole():
 
 
 def test_flat_form_round_trips_and_depth_is_the_longest_path():
-    cell = Cell((0, 1, 2, 4), ((0, 1), (0, 3), (1, 2), (2, 3)))
-    assert Cell.from_flat(cell.ops, cell.flat_edges) == cell
+    cell = NB101Cell((0, 1, 2, 4), ((0, 1), (0, 3), (1, 2), (2, 3)))
+    assert NB101Cell.from_flat(cell.ops, cell.flat_edges) == cell
     assert cell.depth == 3
-    assert Cell((0, 4), ((0, 1),)).depth == 1
+    assert NB101Cell((0, 4), ((0, 1),)).depth == 1

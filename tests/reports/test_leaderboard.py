@@ -13,7 +13,7 @@ from archrank.datasets.errors import ArchrankError, ArchrankWarning
 from archrank.eval.statistics import rounded, values
 from archrank.eval.trials.publication import Submitter, digest_of, publish
 from archrank.eval.trials.results import read_results
-from archrank.eval.trials.verified import SUFFIX, Check, Verified, write_verified
+from archrank.eval.trials.verified import SUFFIX, TrialCheck, Verified, write_verified
 from archrank.reports.leaderboard import build_site
 from archrank.reports.study import interval
 from archrank.reports.trials_table import record_schema
@@ -68,7 +68,7 @@ def site(make, tmp_path_factory) -> tuple[Path, Path, list[Path]]:
     publish([ours.store], folder / "ours.zip", "Ours", Submitter(name="us", citation="@misc{us,\n title={Ours}}"))
     publish([theirs.store], folder / "theirs.zip", EVIL, Submitter(name=EVIL))
     (folder / "broken.zip").write_bytes(b"PK\x03\x04 no")
-    check = Check(
+    check = TrialCheck(
         key="0" * 64, label="good", task="toy-a/accuracy", budget=20, seed=0, verdict="equal", published=0.5, again=0.5
     )
     for name, digest in (("ours.zip", digest_of(folder / "ours.zip")), ("theirs.zip", "f" * 64)):

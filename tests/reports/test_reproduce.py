@@ -90,7 +90,7 @@ def test_what_cannot_be_compared_says_why(known, monkeypatch, tmp_path):
         "archrank does not measure mae",
     ]
     assert "put nasbench201/" in reasons[5] and reasons[6] == "this benchmark was not asked for"
-    assert reproduce.tasks(found) == [reproduce.Task("digits101", "gates", "test_accuracy", (20,))]
+    assert reproduce.tasks(found) == [reproduce.ClaimedRun("digits101", "gates", "test_accuracy", (20,))]
     with pytest.raises(ArchrankError, match="no published value of path is known"):
         reproduce.claims("path")
 

@@ -41,7 +41,7 @@ def test_darts_has_120_valid_neighbours_and_is_symmetric(seed):
 def test_mutations_of_nasbench101_are_cells_and_symmetric(seed):
     space, rng = NasBench101(), np.random.default_rng(seed)
     here = space.sample(rng)
-    for _ in range(3):  # `Cell` refuses what is none
+    for _ in range(3):  # `NB101Cell` refuses what is none
         near = space.neighbours(here)
         other = near[rng.integers(len(near))]
         assert other.hash != here.hash and here.hash in {space.name(back) for back in space.neighbours(other)}

@@ -14,7 +14,7 @@ from archrank.datasets import Benchmark
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers.nasbench101 import prune
-from archrank.datasets.nb101_cells import INPUT, INTERIOR, MAX_VERTICES, OPS, OUTPUT, Cell
+from archrank.datasets.nb101_cells import INPUT, INTERIOR, MAX_VERTICES, OPS, OUTPUT, NB101Cell
 from archrank.eval.search.spaces.darts import card
 
 
@@ -23,7 +23,7 @@ class NasBench101:
 
     title = "nasbench101_cells"
 
-    def sample(self, rng: np.random.Generator) -> Cell:
+    def sample(self, rng: np.random.Generator) -> NB101Cell:
         """Every edge a coin flip, every operation one of three, until it is a cell.
 
         So naszilla samples; it is not uniform over cells.
@@ -34,7 +34,7 @@ class NasBench101:
             if (cell := _pruned(matrix, ops)) is not None:
                 return cell
 
-    def neighbours(self, architecture: Cell) -> list[Cell]:
+    def neighbours(self, architecture: NB101Cell) -> list[NB101Cell]:
         """Cells one edit away, each once: an operation replaced; an edge added or removed; a vertex with one edge in
         and one out added or removed. An edit that leaves a vertex on no path, or no cell, is none.
 
@@ -60,11 +60,11 @@ class NasBench101:
         unique.pop(architecture.hash, None)
         return [*unique.values()]
 
-    def name(self, architecture: Cell) -> str:
+    def name(self, architecture: NB101Cell) -> str:
         """The official module hash."""
         return architecture.hash
 
-    def benchmark(self, architectures: Sequence[Cell]) -> Benchmark:
+    def benchmark(self, architectures: Sequence[NB101Cell]) -> Benchmark:
         """A table without scores."""
         names = [cell.hash for cell in architectures]
         frame = pd.DataFrame(
@@ -81,13 +81,13 @@ class NasBench101:
         return build(frame, card(self.title, "NAS-Bench-101 cells, generated", space))
 
 
-def _whole(matrix: NDArray[np.integer[Any]], ops: Sequence[int]) -> Cell | None:
+def _whole(matrix: NDArray[np.integer[Any]], ops: Sequence[int]) -> NB101Cell | None:
     """The cell of that matrix, where no vertex of it is on no path."""
     cell = _pruned(matrix, ops)
     return cell if cell is not None and len(cell.ops) == len(ops) else None
 
 
-def _pruned(matrix: NDArray[np.integer[Any]], ops: Sequence[int]) -> Cell | None:
+def _pruned(matrix: NDArray[np.integer[Any]], ops: Sequence[int]) -> NB101Cell | None:
     """The cell that is left without vertices on no path; None where that is none."""
     try:
         return prune("".join(str(int(bit)) for bit in matrix.ravel()), ops, "a mutation")
