@@ -81,7 +81,8 @@ def _custom_cards() -> list[Path]:
 def available() -> dict[str, str]:
     """Every benchmark archrank knows by name -> its state.
 
-    `embedded`, `custom`, `found` (official file at hand), `imported` (only its imported table is) or `missing`.
+    `embedded`, `custom`, `found` (official file available locally), `imported` (only its imported table is) or
+    `missing`.
     """
     state = {
         name: "found" if _locate(source) else "imported" if _imported_card(name).is_file() else "missing"

@@ -196,7 +196,8 @@ def _ppuda(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
 
 
 def _cate_outside(benchmark: Benchmark, scored: NDArray[np.bool_], seed: int) -> Split:
-    """Small cells train, larger ones test; whatever is in both, or has a twin in the test set, is not trained on."""
+    """Small cells train, larger ones test; whatever is in both, or has an isomorphic duplicate in the test set, is not
+    trained on."""
     nodes, edges = benchmark.mask.sum(1), benchmark.adj.sum((1, 2))
     tested = scored & (nodes == 6) & (edges >= 7)
     pool = np.flatnonzero(scored & (nodes != 7) & (edges <= 7) & ~tested)
@@ -214,7 +215,7 @@ PROTOCOLS: Registry[Protocol] = Registry("protocol", "protocols", __name__, Prot
 
 CLEAN = Protocol(
     "clean",
-    summary="up to 5,000 test architectures (at most half), no isomorphic twin of one elsewhere; nothing but the budget is labelled",
+    summary="up to 5,000 test architectures (at most half), no isomorphic duplicate of one elsewhere; nothing but the budget is labelled",
     draw=_clean,
 )
 GATES = Protocol(
@@ -222,14 +223,14 @@ GATES = Protocol(
     summary="random half as pool, 40 for validation, the rest for test (GATES, TA-GATES, FlowerFormer); on NAS-Bench-101 within their "
     "14,580 cells",
     draw=_gates,
-    leaks="isomorphic twins of training architectures may be in the test set; 40 validation labels outside the budget exist "
+    leaks="isomorphic duplicates of training architectures may be in the test set; 40 validation labels outside the budget exist "
     "(archrank uses last-epoch weights and does not look at them)",
 )
 TNASP = Protocol(
     "tnasp",
     summary="random training list, trained on validation and tested on test accuracy of the whole space (TNASP, PINAT, HyperNAS, CAP)",
     draw=_tnasp,
-    leaks="the test set is the whole space, training architectures and their twins included",
+    leaks="the test set is the whole space, training architectures and their duplicates included",
     val_to_test=True,
 )
 NAR = Protocol(

@@ -114,7 +114,7 @@ def encoding(
     blocks: `(features, space) -> [(width, weight), ...]`, for an encoding made of parts in different units, side by
     side: a regressor sees each part scaled to a total variance of weight**2 over its training rows.
     columns: metrics of a benchmark's table that it reads, such as `parameters`, and that are no labels. It finds them
-    in `graphs.columns`, float64 [B] each, where the table has them without holes and they are not the target.
+    in `graphs.columns`, float64 [B] each, where the table has them complete and they are not the target.
     """
     return _mark(Mark(name, False, family, pretrained, ranks, supports, head, blocks, tuple(columns)))
 

@@ -104,7 +104,7 @@ class Cell:
     label: str | None = None
     low: float | None = None
     high: float | None = None
-    tone: Literal["normal", "best", "tied", "hole", "bad"] = "normal"
+    tone: Literal["normal", "best", "tied", "missing", "bad"] = "normal"
     shade: float | None = None
     tip: str = ""
     link: str = ""

@@ -23,7 +23,7 @@ from archrank.reports.matrix import BEST, TIED
 from archrank.reports.renderers.html import render_html
 from archrank.reports.study import MAIN, interval, task_name
 from archrank.reports.style import Palette
-from archrank.reports.words import count, hole, join, plural, slug
+from archrank.reports.words import count, join, missing_cell, plural, slug
 
 __all__ = ["Submission", "build_site", "read_entries"]
 
@@ -45,7 +45,7 @@ class Submission:
     def mark(self) -> Cell:
         """Whether somebody trained a sample again, and what came of it."""
         if self.verified is None:
-            return hole("not verified")
+            return missing_cell("not verified")
         word = (
             "does not hold"
             if not self.verified.holds
@@ -177,7 +177,7 @@ def _table(recipe: str, parts: Sequence[tuple[Submission, pd.DataFrame]], name: 
             }
             for budget in budgets:
                 row = means[means["budget"] == budget]
-                line[f"b{budget}"] = _value(row, marks[budget].get(str(label), "")) if len(row) else hole()
+                line[f"b{budget}"] = _value(row, marks[budget].get(str(label), "")) if len(row) else missing_cell()
             lines.append(line)
     lines.sort(key=lambda line: (-(line[f"b{budgets[-1]}"].sort or -math.inf), line["label"].text))
     caption = (

@@ -9,7 +9,7 @@ import numpy as np
 from archrank.eval.statistics import rounded
 from archrank.reports.blocks import Cell, Column, Table
 from archrank.reports.study import Group, View
-from archrank.reports.words import hole
+from archrank.reports.words import missing_cell
 
 __all__ = ["BEST", "TIED", "matrix"]
 
@@ -43,7 +43,7 @@ def matrix(group: Group) -> Table:
 
 def _cell(title: str, view: View, label: str) -> Cell:
     if label not in view.boot.labels:
-        return hole()
+        return missing_cell()
     value, leader = view.boot.value(label), view.order[0]
     best = label == leader
     tied = not best and view.testable and label in view.top

@@ -36,7 +36,7 @@ def protocols_section(frame: pd.DataFrame, protocols: Sequence[str], command: st
             moved.setdefault(budget, []).append(apart)
             row = {"label": Cell(label), "budget": Cell(str(budget)), "apart": Cell(f"{apart:.3f}", apart)}
             for name in protocols:
-                row[name] = Cell("not run", tone="hole")
+                row[name] = Cell("not run", tone="missing")
                 if name in means_here:
                     at = (label, budget, name)
                     row[name] = Cell(_with_error(mean[at], spread[at], int(count[at])), mean[at])

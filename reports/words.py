@@ -9,7 +9,19 @@ from typing import Any
 
 from archrank.reports.blocks import Bold, Cell, Inline
 
-__all__ = ["bold_join", "count", "finite", "hole", "join", "plural", "rate", "replaced", "seconds", "share", "slug"]
+__all__ = [
+    "bold_join",
+    "count",
+    "finite",
+    "join",
+    "missing_cell",
+    "plural",
+    "rate",
+    "replaced",
+    "seconds",
+    "share",
+    "slug",
+]
 
 
 def join(names: Sequence[str], most: int = 8) -> str:
@@ -82,9 +94,9 @@ def share(value: float, most: int = 0) -> str:
     return "–" if not math.isfinite(value) else f"{100 * value:.{most}f} %"
 
 
-def hole(text: str = "–") -> Cell:
+def missing_cell(text: str = "–") -> Cell:
     """A cell that says there is nothing."""
-    return Cell(text, tone="hole")
+    return Cell(text, tone="missing")
 
 
 def finite(value: Any) -> Any:

@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(config, items):
             name = mark.args[0] if mark.args else "nasbench201"
             if available().get(name) == "missing":
                 item.add_marker(
-                    pytest.mark.skip(reason=f"{name} is not at hand: set ARCHRANK_DATA (see docs/benchmarks.md)")
+                    pytest.mark.skip(reason=f"{name} is not available: set ARCHRANK_DATA (see docs/benchmarks.md)")
                 )
 
 

@@ -94,7 +94,7 @@ def _plan(
     chosen = requested or base.get("encoders")
     if not chosen:
         raise ArchrankError("no encoder given: say --encoders path,gcn (see `archrank list`) or --suite default")
-    names, skipped = declared.at_hand() if declared else (["digits101"], {})
+    names, skipped = declared.available_locally() if declared else (["digits101"], {})
     optional = declared.optional if declared else []
     if named:
         names, skipped, optional = named.split(","), {}, []

@@ -27,9 +27,9 @@ def parameters(
     Lightweight NAS", ICLR Blog Track 2022; Krishnakumar et al., "NAS-Bench-Suite-Zero", NeurIPS 2022), and an encoder
     that needs labels should beat it. The report says which ones do not.
 
-    The count is the benchmark's own column `parameters` (or `flops`). A table without that column, or with holes in it,
-    gets a stand-in added up from the names of the operations (`archrank.encoders.layers.complexity`), which follows the
-    true count exactly on NAS-Bench-201 and only loosely where channels are divided among branches.
+    The count is the benchmark's own column `parameters` (or `flops`). A table without that column, or with missing
+    values in it, gets a stand-in added up from the names of the operations (`archrank.encoders.layers.complexity`),
+    which follows the true count exactly on NAS-Bench-201 and only loosely where channels are divided among branches.
 
     metric: `parameters`, or `flops`. better: `larger`, or `smaller` for targets that are costs themselves, such as a
     latency. The number of labels changes nothing, and ties stay ties. With a head (`parameters+ridge`) it is one

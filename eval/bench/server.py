@@ -18,7 +18,7 @@ from archrank.eval.bench.synthetic import random_cells
 
 
 class MeasurementServer:
-    """Keeps the case at hand between questions. threads: of PyTorch in this process."""
+    """Keeps the prepared case between questions. threads: of PyTorch in this process."""
 
     def __init__(self, threads: int = 1) -> None:
         torch.set_num_threads(threads)

@@ -62,7 +62,7 @@ class Coverage:
 
 
 def coverage(frame: pd.DataFrame, metric: str = "kendall", labels: Sequence[str] | None = None) -> Coverage:
-    """Grid of settings, holes and common settings of ``labels`` (default: all in the frame) for ``metric``.
+    """Grid of settings, missing results and common settings of ``labels`` (default: all in the frame) for ``metric``.
 
     The grid is every (space, benchmark, target, budget, seed) that at least one of the labels has a row for.
 

@@ -71,7 +71,7 @@ def with_columns(benchmark: Benchmark, names: Iterable[str], hidden: str = "") -
     """A benchmark's graphs and what its table says of them in some of its columns.
 
     The graphs are others than `benchmark.graphs`, which learned encoders are given whatever their target. A column with
-    holes is left out: what stands in for it must not be mixed with it.
+    missing values is left out: what stands in for it must not be mixed with it.
 
     Args:
         benchmark: whose table is read.

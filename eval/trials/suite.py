@@ -51,7 +51,7 @@ class Suite(BaseModel):
         except ArchrankError as error:
             raise ValueError(str(error)) from None
 
-    def at_hand(self) -> tuple[list[str], dict[str, str]]:
+    def available_locally(self) -> tuple[list[str], dict[str, str]]:
         """The benchmarks to run here, and those to skip: name -> how to get it. ArchrankError for an optional name
         nobody knows."""
         state = available()

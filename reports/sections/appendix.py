@@ -9,7 +9,7 @@ from archrank.eval.statistics import KINDS
 from archrank.reports.blocks import Block, Bold, Cell, Column, Details, Mono, Section, Table, Text
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Study, grouped, task_name
-from archrank.reports.words import count, hole, join, plural
+from archrank.reports.words import count, join, missing_cell, plural
 
 __all__ = ["appendix"]
 
@@ -57,11 +57,13 @@ def _trials(study: Study) -> list[Block]:
         rows = []
         for (label, budget), cells in grouped(part, "label", "budget"):
             row = {"label": Cell(label, label=label), "budget": Cell(str(budget), float(budget))}
-            row |= {f"s{v}": hole() for v in seeds}
+            row |= {f"s{v}": missing_cell() for v in seeds}
             for seed, status, value in zip(cells["seed"], cells["status"], cells[MAIN]):
                 known = status == "done" and math.isfinite(value)
                 row[f"s{seed}"] = (
-                    Cell(f"{value:.4f}", value) if known else hole("failed" if status != "done" else "undefined")
+                    Cell(f"{value:.4f}", value)
+                    if known
+                    else missing_cell("failed" if status != "done" else "undefined")
                 )
             rows.append(row)
         title = f"{task_name(benchmark, target)}, protocol {protocol}, recipe {recipe}: {plural(len(part), 'trial')}"

@@ -11,7 +11,7 @@ from archrank.reports.cost import Cost, costs_by_machine
 from archrank.reports.figures import cost_map as fig_cost_map
 from archrank.reports.sections import section
 from archrank.reports.study import Group, Study, View, intervals
-from archrank.reports.words import count, hole, rate, seconds
+from archrank.reports.words import count, missing_cell, rate, seconds
 
 __all__ = ["cost_section"]
 
@@ -81,9 +81,11 @@ def _machine(
             {
                 "label": Cell(label, label=label),
                 "value": Cell(rounded(value), value.estimate),
-                "fit": Cell(seconds(cost.fit_s), cost.fit_s) if math.isfinite(cost.fit_s) else hole(),
-                "rate": Cell(rate(cost.rate), cost.rate) if math.isfinite(cost.rate) else hole(),
-                "size": Cell(count(cost.parameters), cost.parameters) if math.isfinite(cost.parameters) else hole(),
+                "fit": Cell(seconds(cost.fit_s), cost.fit_s) if math.isfinite(cost.fit_s) else missing_cell(),
+                "rate": Cell(rate(cost.rate), cost.rate) if math.isfinite(cost.rate) else missing_cell(),
+                "size": Cell(count(cost.parameters), cost.parameters)
+                if math.isfinite(cost.parameters)
+                else missing_cell(),
             }
         )
     ends = f"τ: {intervals(view.boot.kind)}"

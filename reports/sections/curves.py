@@ -38,7 +38,7 @@ from archrank.reports.figures.critical import critical_difference
 from archrank.reports.published import matching
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, View, interval, intervals, task_name
-from archrank.reports.words import hole, join, plural
+from archrank.reports.words import join, missing_cell, plural
 
 __all__ = ["pairwise", "sample_efficiency"]
 
@@ -142,7 +142,7 @@ def _needed(group: Group, view: View, budgets: list[int]) -> Table:
     )
     rows = []
     for label in view.order:
-        row = {"label": Cell(label, label=label), "area": hole(), "need": hole()}
+        row = {"label": Cell(label, label=label), "area": missing_cell(), "need": missing_cell()}
         if areas is not None and math.isfinite(areas.value(label).estimate):
             row["area"] = Cell(rounded(areas.value(label)), areas.value(label).estimate)
         if label == leader:
@@ -176,7 +176,7 @@ def _points(means: pd.DataFrame, view: View, group: Group, benchmark: str, targe
         for b in budgets:
             rows_here = means[(means["label"] == label) & (means["budget"] == b)]
             if len(rows_here) != 1 or not math.isfinite(rows_here["mean"].iloc[0]):
-                row[f"b{b}"] = hole()
+                row[f"b{b}"] = missing_cell()
                 continue
             row[f"b{b}"] = Cell(rounded(interval(rows_here.iloc[0])), rows_here["mean"].iloc[0])
         rows.append(row)
@@ -244,7 +244,7 @@ def _duel(group: Group, view: View) -> Table:
         for n in budgets:
             comparison = comparisons.get((task, n))
             row[f"b{n}"] = (
-                hole()
+                missing_cell()
                 if comparison is None
                 else Cell(
                     rounded(comparison.difference, signed=True),
@@ -301,7 +301,7 @@ def _pairs(group: Group, view: View, number: int) -> Table:
             "b": Cell(c.b, label=c.b),
             "difference": Cell(rounded(c.difference, signed=True), c.difference.estimate),
             "p": Cell(_p(c.p_adjusted), c.p_adjusted if math.isfinite(c.p_adjusted) else None),
-            "significant": Cell("yes" if c.significant else "no", tone="normal" if c.significant else "hole"),
+            "significant": Cell("yes" if c.significant else "no", tone="normal" if c.significant else "missing"),
         }
         for c in view.pairs[: 30 * 29 // 2]
     ]

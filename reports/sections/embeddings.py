@@ -10,7 +10,7 @@ from archrank.reports.encodings import MOST_POINTS, encoded, principal, smoothne
 from archrank.reports.figures import cost_map as fig_cost_map
 from archrank.reports.sections import section
 from archrank.reports.study import Group, Study, task_name
-from archrank.reports.words import hole
+from archrank.reports.words import missing_cell
 
 __all__ = ["embeddings"]
 
@@ -88,7 +88,7 @@ def _task(
             {
                 "label": Cell(e.label, label=e.label),
                 "dim": Cell(str(e.encoding.shape[1]), float(e.encoding.shape[1])),
-                "smooth": Cell(f"{number_shown:.2f}", number_shown) if math.isfinite(number_shown) else hole(),
+                "smooth": Cell(f"{number_shown:.2f}", number_shown) if math.isfinite(number_shown) else missing_cell(),
                 "held": Cell(f"{100 * held:.0f} %", held),
                 "n": Cell(str(len(e.index)), float(len(e.index))),
             }

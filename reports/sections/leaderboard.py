@@ -27,7 +27,7 @@ from archrank.reports.cost import Cost, costs_by_machine
 from archrank.reports.figures.ranking import IntervalRow, forest
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, View, intervals
-from archrank.reports.words import count, hole, join, rate, seconds, share
+from archrank.reports.words import count, join, missing_cell, rate, seconds, share
 
 __all__ = ["boards"]
 
@@ -126,8 +126,8 @@ def _table(study: Study, group: Group, view: View) -> Table:
                 low=value.low if math.isfinite(value.low) else None,
                 high=value.high if math.isfinite(value.low) else None,
             ),
-            "win": Cell(_win(r), r["win_rate"]) if math.isfinite(r["win_rate"]) else hole(),
-            "first": Cell(share(r["first"]), r["first"]) if math.isfinite(r["first"]) else hole(),
+            "win": Cell(_win(r), r["win_rate"]) if math.isfinite(r["win_rate"]) else missing_cell(),
+            "first": Cell(share(r["first"]), r["first"]) if math.isfinite(r["first"]) else missing_cell(),
             "recipe": Cell(group.recipe),
         }
         for i, name in enumerate(shown):
@@ -148,19 +148,19 @@ def _win(row: dict[Any, Any]) -> str:
 
 def _metric(boot: Bootstrap | str, label: str) -> Cell:
     if isinstance(boot, str) or label not in boot.labels:
-        return hole()
+        return missing_cell()
     value = boot.value(label)
-    return Cell(rounded(value, bare=True), value.estimate) if math.isfinite(value.estimate) else hole()
+    return Cell(rounded(value, bare=True), value.estimate) if math.isfinite(value.estimate) else missing_cell()
 
 
 def _price(cost: Cost | None, mixed: bool) -> dict[str, Cell]:
     if cost is None:
         text = "mixed" if mixed else "–"
-        return {"fit": hole(text), "rate": hole(text), "size": hole()}
+        return {"fit": missing_cell(text), "rate": missing_cell(text), "size": missing_cell()}
     return {
         "fit": Cell(seconds(cost.fit_s), cost.fit_s),
         "rate": Cell(rate(cost.rate), cost.rate),
-        "size": Cell(count(cost.parameters), cost.parameters) if cost.parameters > 0 else hole(),
+        "size": Cell(count(cost.parameters), cost.parameters) if cost.parameters > 0 else missing_cell(),
     }
 
 
@@ -180,7 +180,7 @@ def _metrics(group: Group, view: View) -> Table:
             boot = view.other(name)
             value = None if isinstance(boot, str) or label not in boot.labels else boot.value(label)
             known = value is not None and math.isfinite(value.estimate)
-            row[f"m{i}"] = Cell(rounded(value), value.estimate) if known and value is not None else hole()
+            row[f"m{i}"] = Cell(rounded(value), value.estimate) if known and value is not None else missing_cell()
         rows.append(row)
     empty = {name: boot for name in names if isinstance(boot := view.other(name), str)}
     units = [name for name in empty if METRICS[name].unit == "target"]

@@ -13,7 +13,7 @@ from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Details, Se
 from archrank.reports.cite import bibtex, citations, finished
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, task_name
-from archrank.reports.words import count, hole, join, plural, replaced
+from archrank.reports.words import count, join, missing_cell, plural, replaced
 
 __all__ = ["repeat", "what_was_run"]
 
@@ -165,10 +165,10 @@ def _cards(study: Study) -> Table:
             rows.append(
                 {
                     "name": Cell(str(name)),
-                    "title": hole("table not available locally"),
-                    "size": hole(),
+                    "title": missing_cell("table not available locally"),
+                    "size": missing_cell(),
                     "targets": Cell(join(targets)),
-                    "licence": hole(),
+                    "licence": missing_cell(),
                     "sha": Cell(", ".join(used)),
                 }
             )
@@ -212,7 +212,7 @@ def _coverage(group: Group) -> list[Block]:
         for i, cell in enumerate(cells):
             have = int(done.get((label, *cell), 0))
             want = int(seeds[cell])
-            row[f"c{i}"] = Cell(str(have)) if have == want else Cell(f"{have}/{want}", tone="hole")
+            row[f"c{i}"] = Cell(str(have)) if have == want else Cell(f"{have}/{want}", tone="missing")
         rows.append(row)
     table = Table(
         f"coverage-{group.id}",

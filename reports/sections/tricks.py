@@ -15,7 +15,7 @@ from archrank.eval.trials.records import TrialRecord
 from archrank.reports.blocks import Block, Bold, Cell, Column, Heading, Section, Table, Text
 from archrank.reports.sections import section
 from archrank.reports.study import Group, Study, View
-from archrank.reports.words import hole, join, seconds
+from archrank.reports.words import join, missing_cell, seconds
 
 __all__ = ["Trick", "tricks", "tricks_section"]
 
@@ -117,7 +117,7 @@ def difference(view: View, trick: Trick) -> tuple[Comparison, Interval]:
 
 def _difference(view: View, trick: Trick) -> Cell:
     if not {trick.with_, trick.without} <= set(view.order):
-        return hole()
+        return missing_cell()
     compared, gain = difference(view, trick)
     tone: Any = "normal" if not compared.significant else "best" if gain.estimate > 0 else "bad"
     return Cell(rounded(gain, signed=True), gain.estimate, tone=tone)

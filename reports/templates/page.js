@@ -98,7 +98,7 @@
     for (const i of first ? Stats.ordered(first, chosen) : []) {
       const row = body.appendChild(make("tr", {"data-e": place(group.labels[i])}, make("td", {class: "t"}, ...dotted(group.labels[i]))));
       columns.forEach(([title], k) => {
-        if (!results[k]) { row.append(make("td", {class: "n hole"}, "–")); return; }
+        if (!results[k]) { row.append(make("td", {class: "n missing"}, "–")); return; }
         const value = Stats.contrast(results[k], i), {order, apart, p, shade} = looks[k], best = order[0] === i, tied = !best && ["spaces", "splits"].includes(results[k].kind) && !apart(order[0], i);
         const said = best ? "highest mean" : `${tied ? "no significant difference" : "differs significantly"} from ${group.labels[order[0]]} (${pText(p(order[0], i))})`;
         row.append(make("td", {class: `n heat${best ? " best" : tied ? " tied" : ""}`, style: `--s:${shade(i).toFixed(2)}`, "data-v": value.estimate.toPrecision(6), ...ends(value),
@@ -196,7 +196,7 @@
     benchmarks(group).forEach((name, r) => {
       const row = body.appendChild(make("tr", {}, make("td", {class: "t"}, named(name))));
       cells[r].forEach((value, k) => {
-        if (!value) { row.append(make("td", {class: "n hole"}, "–")); return; }
+        if (!value) { row.append(make("td", {class: "n missing"}, "–")); return; }
         const p = adjusted[r * wide.length + k], sure = p !== null && p < Stats.ALPHA;
         row.append(make("td", {class: `n ${Stats.sign(metric) * value.estimate > 0 ? "up" : "down"}${sure ? "" : " tie"}`, style: "--s:.35", "data-v": value.estimate.toPrecision(6), ...ends(value),
           "data-tip": `${a} − ${b} on ${name} at ${wide[k]} labels: ${Stats.rounded(value, {signed: true})}, ${pText(p)} after Holm over these settings`}, Stats.rounded(value, {signed: true})));

@@ -22,23 +22,25 @@ def suite_of(**fields):
 
 def test_optional_benchmarks_are_run_where_they_are_at_hand_and_named_where_not(without_tables):
     suite = suite_of(benchmarks=["digits101"], optional=["nasbench201", "nasbench_graph_cora"])
-    names, skipped = suite.at_hand()
+    names, skipped = suite.available_locally()
     assert names == ["digits101"] and list(skipped) == ["nasbench201", "nasbench_graph_cora"]
     assert "put nasbench201/" in skipped["nasbench201"] and "NAS-Bench-Graph" in skipped["nasbench_graph_cora"]
     (without_tables / "data" / "nasbench201").mkdir(parents=True)
     (without_tables / "data" / "nasbench201" / "table.csv").touch()
-    names, skipped = suite.at_hand()
+    names, skipped = suite.available_locally()
     assert names == ["digits101", "nasbench201"] and list(skipped) == ["nasbench_graph_cora"]
 
 
 def test_a_misspelt_optional_benchmark_is_refused(without_tables):
     with pytest.raises(ArchrankError, match="unknown benchmark 'nasbench21': did you mean nasbench201"):
-        suite_of(benchmarks=["digits101"], optional=["nasbench21"]).at_hand()
+        suite_of(benchmarks=["digits101"], optional=["nasbench21"]).available_locally()
 
 
 def test_every_shipped_suite_can_be_planned_with_nothing_but_the_package(without_tables):
     for name in shipped():
-        assert read_suite(name).at_hand()[0] == ["digits101"], f"suite {name} needs a table that is not in the package"
+        assert read_suite(name).available_locally()[0] == ["digits101"], (
+            f"suite {name} needs a table that is not in the package"
+        )
 
 
 def test_what_was_skipped_is_left_in_the_store_until_it_is_run(tmp_path):

@@ -24,7 +24,7 @@ def test_the_table_says_how_far_protocols_are_apart():
     assert "| a | 20 | 0.600 ± 0.100 (2) | 0.700 ± 0.000 (2) | 0.100 |" in text
     assert "| b | 20 | not run | 0.400 (1) | 0.000 |" in text
     assert "moves a predictor by 0.000 to 0.100" in text and "archrank protocols -e a,b" in text
-    assert "Lets nothing through" in text and "isomorphic twins" in text
+    assert "Lets nothing through" in text and "isomorphic duplicates" in text
 
 
 def test_the_command_trains_and_writes(tmp_path, capsys):

@@ -295,7 +295,7 @@ class Suites(Kind):
             find_recipe(path)
             return []
         found = read_suite(str(path))
-        benchmarks, _ = found.at_hand()
+        benchmarks, _ = found.available_locally()
         make_plan(
             parse_list(found.encoders),
             benchmarks=benchmarks,
