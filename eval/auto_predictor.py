@@ -122,7 +122,7 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         spec = self._spec()
         write(
             path,
-            saved.Header(
+            saved.PortfolioHeader(
                 portfolio=spec.info.name,
                 options=spec.config,
                 recipe=str(self.recipe),

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import PROTOCOLS, make_split, validation_pair
-from archrank.eval.engine.recipes import SEARCH, RecipeChoice
+from archrank.eval.engine.heads import HEADS
+from archrank.eval.engine.recipes import SEARCH, RecipeChoice, training_hash
 from archrank.eval.search.guided import ROLES, split_guides
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.strategies import STRATEGIES
@@ -34,7 +35,8 @@ class SearchTask:
 
     encoder: the predictor's label, empty for a strategy that needs none. target: the metric that is queried; test: the
     metric that judges what was found. queries: budget of each repeat. repeats: repeats, with seeds 0, 1, ... within: a
-    protocol, of whose test architectures the search is (empty: of the whole table).
+    protocol, of whose test architectures the search is (empty: of the whole table). training: see `training_of`
+    (empty in searches of earlier versions).
     """
 
     strategy: str
@@ -50,11 +52,12 @@ class SearchTask:
     recipe: str
     version: int = SEARCH_VERSION
     within: str = ""
+    training: str = ""
 
     @cached_property
     def key(self) -> str:
-        """sha256 over the fields; a search of a whole table has no `within`."""
-        fields = {name: value for name, value in asdict(self).items() if name != "within" or value}
+        """sha256 over the fields; `within` and `training` only where they say something."""
+        fields = {name: value for name, value in asdict(self).items() if name not in ("within", "training") or value}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
     def pool(self, benchmark: Benchmark) -> Pool:
@@ -154,6 +157,7 @@ def plan_searches(
                         repeats,
                         choice.name if spec and spec.neural else "",
                         within=within,
+                        training=training_of(spec, choice) if spec else "",
                     )
                 )
     if not plan.tasks:
@@ -175,6 +179,12 @@ def source_of(spec: Spec | None, strategy: str, guides: Mapping[str, Spec]) -> s
     """What the key of a search says of code: of the predictor, or of the strategy, and of the encodings that guide
     it."""
     return "+".join([spec.source if spec else strategy, *(guide.info.source for guide in guides.values())])
+
+
+def training_of(spec: Spec, choice: RecipeChoice) -> str:
+    """What the key of a search says of training: the content of a network's recipe, or the source of a regressor from
+    outside archrank (empty for a built-in one)."""
+    return training_hash(choice, spec.layers()) if spec.neural else HEADS.find(spec.head).source
 
 
 def metrics_of(benchmark: Benchmark, target: str | None, test: str | None) -> tuple[str, str]:

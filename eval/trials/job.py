@@ -109,6 +109,10 @@ class TrainingJob:
         """The same predictor, with other values in fields of its recipe."""
         return replace(self, recipe=self.recipe.model_copy(update=fields))
 
+    def moved(self, space: SearchSpace, graphs: Graphs) -> TrainingJob:
+        """The same learned encoder, fresh and without additions, for other architectures [n], of another space."""
+        return replace(self, space=space, graphs=graphs, members=(), twins=None, given=Given())
+
     def with_features(self, features: NDArray[np.float64]) -> TrainingJob:
         """The same fixed encoding, computed: float [N, F]. A network on top of it looks its rows up."""
         if not self.spec.neural:

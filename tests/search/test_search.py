@@ -1,7 +1,9 @@
 """Searching a table: what a strategy may do, what random search must reach, and what is stored."""
 
 import dataclasses
+import hashlib
 import itertools
+import json
 import subprocess
 import sys
 import time
@@ -342,3 +344,19 @@ def test_a_search_outside_is_judged_by_the_pools_own_optimum(tmp_path):
     assert whole.key != record.key
     with pytest.raises(ArchrankError, match="cate-outside|did you mean|unknown"):
         plan_searches([], benchmarks=[bench], strategies=["random"], within="cate-outsid")
+
+
+def test_the_key_of_a_search_holds_what_its_recipe_is():
+    def task(encoder, **fields):
+        chosen = SEARCH.model_copy(update=fields)
+        return plan_searches(
+            parse_list(encoder, "here"), benchmarks=["digits101"], strategies=["bananas"], recipe=chosen
+        ).tasks[0]
+
+    quick, slow = task("gcn", lr=0.01), task("gcn", lr=0.001)
+    assert quick.recipe == slow.recipe == "search" and quick.key != slow.key
+    assert task("path+ridge", lr=0.01).key == task("path+ridge", lr=0.001).key  # trained by no recipe
+    # Searches of earlier versions, which do not say it, keep their keys.
+    fields = {name: value for name, value in dataclasses.asdict(quick).items() if name not in ("training", "within")}
+    old = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    assert dataclasses.replace(quick, training="").key == old
