@@ -26,10 +26,10 @@ PRICE = "one mini-batch through the untrained network at most"
 def proxies_of(entry: Mapping[str, Any], where: str) -> dict[str, float]:
     """The proxies in an architecture's entry, by name: numbers, or `{score: ..., time: ...}`. DataError, with `where`,
     for anything else under the name of one."""
-    found = {name: entry[name] for name in PROXIES if name in entry}
+    values = {name: entry[name] for name in PROXIES if name in entry}
     return {
         name: number(value["score"] if isinstance(value, dict) and "score" in value else value, f"{where}: {name}")
-        for name, value in found.items()
+        for name, value in values.items()
     }
 
 

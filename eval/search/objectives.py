@@ -11,13 +11,13 @@ Floats = NDArray[np.float64]
 def front(values: Floats) -> NDArray[np.int64]:
     """Rows of values [n, k], higher is better, that no other row is at least as good as in all and better in one. NaN
     is no value: such a row is never among them."""
-    kept = np.flatnonzero(np.isfinite(values).all(1))
-    left, found = kept[np.lexsort(values[kept].T[::-1])[::-1]], [kept[:0]]
+    finite = np.flatnonzero(np.isfinite(values).all(1))
+    left, members = finite[np.lexsort(values[finite].T[::-1])[::-1]], [finite[:0]]
     while len(left):  # the first one left is the largest in the first value, then in the second: nothing beats it
         best = values[left[0]]
-        found.append(left[(values[left] == best).all(1)])
+        members.append(left[(values[left] == best).all(1)])
         left = left[~(values[left] <= best).all(1)]
-    return np.sort(np.concatenate(found))
+    return np.sort(np.concatenate(members))
 
 
 def combined(values: Floats) -> Floats:

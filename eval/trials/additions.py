@@ -17,8 +17,8 @@ from archrank.datasets.errors import ArchrankError, unknown
 from archrank.datasets.splits import validation_pair
 from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo
-from archrank.encoders.pretexts import Task, parse_pretext
-from archrank.eval.trials.sources import Source, parse_source
+from archrank.encoders.pretexts import PretextTask, parse_pretext
+from archrank.eval.trials.sources import LabelSource, parse_source
 
 PROXIES = "zcp"
 
@@ -36,10 +36,10 @@ class SideInput:
         if self.encoding is not None or self.name in COSTS:
             return []
         if self.name == PROXIES:
-            found = [name for name in proxies(benchmark) if name != target]
-            if not found:
+            columns = [name for name in proxies(benchmark) if name != target]
+            if not columns:
                 raise ArchrankError(f"side input zcp: the table of {benchmark.name} has no proxy column")
-            return found
+            return columns
         if self.name not in benchmark.targets:
             known = [PROXIES, *COSTS, *benchmark.targets, *(n for n, i in catalog.known().items() if not i.learned)]
             raise unknown(f"side input (a fixed encoding, or a column of {benchmark.name})", self.name, known)
@@ -53,10 +53,10 @@ class Additions:
     task: the pretext. unlabelled: whether it sees `all` architectures or those left for training (`train`).
     """
 
-    task: Task | None = None
+    task: PretextTask | None = None
     unlabelled: Literal["all", "train"] = "all"
     side: tuple[SideInput, ...] = ()
-    source: Source | None = None
+    source: LabelSource | None = None
 
     def __bool__(self) -> bool:
         return bool(self.task or self.side or self.source)
@@ -64,14 +64,14 @@ class Additions:
     @property
     def pretrains(self) -> bool:
         """Whether something is trained before the encoder learns from labels."""
-        return bool(self.task or self.source or any(one.encoding and one.encoding.pretrained for one in self.side))
+        return bool(self.task or self.source or any(side.encoding and side.encoding.pretrained for side in self.side))
 
     def written(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """The options with one spelling for what is the same: options of a pretext or a source in their order, without
         defaults."""
         texts = {
             "pretext": self.task.text if self.task else None,
-            "side": "+".join(one.name for one in self.side),
+            "side": "+".join(side.name for side in self.side),
             "source": self.source.text if self.source else None,
         }
         return {name: texts.get(name, value) for name, value in config.items()}
@@ -80,7 +80,7 @@ class Additions:
         """The sha256 that stands for an encoder of this source and all that it is given; `encoder` itself for
         nothing."""
         parts = [self.task.source] if self.task else []
-        parts += [one.encoding.source for one in self.side if one.encoding]
+        parts += [side.encoding.source for side in self.side if side.encoding]
         if self.source:
             parts += [load(name).content_hash for name in self.source.tables]
         return hashlib.sha256(json.dumps([encoder, *parts]).encode()).hexdigest() if parts else encoder
@@ -93,13 +93,13 @@ class Additions:
             if self.unlabelled == "train":
                 seen = "the architectures that the protocol leaves for training, none of the test set"
             said.append(f"pre-trained on {self.task.text}: it saw the graphs of {seen}, and no label")
-        for one in self.side:
-            if one.encoding and one.encoding.pretrained:
-                said.append(f"side input {one.name} was pre-trained on the graphs of all architectures (transductive)")
+        for side in self.side:
+            if side.encoding and side.encoding.pretrained:
+                said.append(f"side input {side.name} was pre-trained on the graphs of all architectures (transductive)")
             said += [
                 f"side input {name} costs a {'computation' if name in proxies(benchmark) else 'measurement'} of every "
                 f"architecture that is ranked ({benchmark.card.metrics[name].description or 'a column of the table'})"
-                for name in one.columns(benchmark, target)
+                for name in side.columns(benchmark, target)
                 if name not in COSTS
             ]
         if self.task and self.task.needs("proxy") and (proxy := proxy_of(self.task)) not in COSTS:
@@ -118,34 +118,36 @@ def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
         raise ArchrankError(
             f"encoder {info.name}: unlabelled={unlabelled} says what a pretext sees; give one, pretext=..."
         )
-    found = Additions(
+    added = Additions(
         parse_pretext(text) if text else None,
         unlabelled,
         tuple(_side(name.strip()) for name in str(side).split("+")) if side else (),
         parse_source(source) if source else None,
     )
-    if found.side and "compare" in info.hooks:
+    if added.side and "compare" in info.hooks:
         raise ArchrankError(f"encoder {info.name} compares embeddings itself, so that side inputs would reach nothing")
-    if found.source and found.task and found.task.needs("hidden_op"):
+    if added.source and added.task and added.task.needs("hidden_op"):
         raise ArchrankError(
-            f"encoder {info.name}: pretext {found.task.text} starts from an operation more than source={source} gives "
+            f"encoder {info.name}: pretext {added.task.text} starts from an operation more than source={source} gives "
             "weights for; leave one of them out"
         )
-    if found.source and (found.source.zero_shot or found.source.devices) and (found.task or found.side):
+    if added.source and (added.source.zero_shot or added.source.devices) and (added.task or added.side):
         what = (
-            "trains nothing on the benchmark" if found.source.zero_shot else "starts every split from its own weights"
+            "trains nothing on the benchmark" if added.source.zero_shot else "starts every split from its own weights"
         )
-        raise ArchrankError(f"encoder {info.name}: source={found.source.text} {what}; leave pretext and side out")
-    if found.source and (found.source.zero_shot or found.source.devices) and "compare" in info.hooks:
+        raise ArchrankError(f"encoder {info.name}: source={added.source.text} {what}; leave pretext and side out")
+    if added.source and (added.source.zero_shot or added.source.devices) and "compare" in info.hooks:
         raise ArchrankError(f"encoder {info.name} compares pairs: it has no score to apply to another table")
-    if unlabelled == "train" and any(one.encoding and one.encoding.pretrained for one in found.side):
+    if unlabelled == "train" and any(
+        side_input.encoding and side_input.encoding.pretrained for side_input in added.side
+    ):
         raise ArchrankError(
             f"encoder {info.name}: unlabelled=train, but side={side} is pre-trained on the graphs of all architectures"
         )
-    return found
+    return added
 
 
-def _learned(source: Source, benchmark: Benchmark, target: str) -> str:
+def _learned(source: LabelSource, benchmark: Benchmark, target: str) -> str:
     """What was learned from a source, in a line."""
     tables = source.tables_for(benchmark)
     of = [table.name for table in tables]
@@ -167,7 +169,7 @@ def _side(name: str) -> SideInput:
     return SideInput(name, info)
 
 
-def proxy_of(task: Task) -> str:
+def proxy_of(task: PretextTask) -> str:
     """The column that a pretext with a proxy orders."""
     return str(task.own.get("proxy", task.entry.options["proxy"].default))
 
@@ -195,17 +197,17 @@ def check_additions(
             if name == target:
                 raise ArchrankError(f"pretext {added.task.text}: {name} is the target itself")
             if name not in proxies(benchmark):
-                known = [one for one in proxies(benchmark) if one != target]
+                known = [name for name in proxies(benchmark) if name != target]
                 raise ArchrankError(
                     f"pretext {added.task.text}: the table of {benchmark.name} has no proxy column '{name}' "
                     f"({'known: ' + ', '.join(known) if known else 'it has none'}); other columns are measured"
                 )
-    for one in added.side:
-        if one.encoding is not None and (reason := catalog.unsupported(one.encoding, {}, benchmark)):
-            raise ArchrankError(f"side input {one.name}: {reason}")
-        if one.name in COSTS and one.name == target:
-            raise ArchrankError(f"side input {one.name} is the target itself")
-        for name in one.columns(benchmark, target):
+    for side in added.side:
+        if side.encoding is not None and (reason := catalog.unsupported(side.encoding, {}, benchmark)):
+            raise ArchrankError(f"side input {side.name}: {reason}")
+        if side.name in COSTS and side.name == target:
+            raise ArchrankError(f"side input {side.name} is the target itself")
+        for name in side.columns(benchmark, target):
             pair = (validation_pair(benchmark, name), validation_pair(benchmark, target))
             if name == target or target == pair[0] or name == pair[1]:
                 raise ArchrankError(f"side input {name} is the target, or another score of the same training")

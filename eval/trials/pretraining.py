@@ -29,9 +29,9 @@ from archrank.eval.trials.encodings import encode_all, with_columns
 from archrank.eval.trials.job import Given, TrainingJob, make_job
 from archrank.eval.trials.pretrained import read_weights, write_weights
 from archrank.eval.trials.source_training import FromSource, train_on_source
-from archrank.eval.trials.sources import Source
+from archrank.eval.trials.sources import LabelSource
 from archrank.eval.trials.specs import parse
-from archrank.eval.trials.trial import NUMERICS
+from archrank.eval.trials.trial import HARNESS_VERSION
 
 Weights = dict[str, Tensor]
 GIVEN = ("pretext", "unlabelled", "side", "source")
@@ -56,11 +56,11 @@ def prepare_additions(
     """
     added, seconds = job.spec.additions, [0.0] * len(splits)
     side, took = _side_inputs(job, added.side, benchmark, target, folder)
-    seconds = [one + took for one in seconds]
+    seconds = [taken + took for taken in seconds]
     weights: Sequence[Weights] = []
     if added.source is not None:
         source, took = _from_source(job, added.source, benchmark, target, folder, device)
-        seconds = [one + took for one in seconds]
+        seconds = [taken + took for taken in seconds]
         if added.source.zero_shot:
             return Given(None, side, seconds, source.scores.mean(0))
         weights = source.starts(job.members) or [*source.weights] * len(splits)
@@ -68,8 +68,8 @@ def prepare_additions(
         return Given(weights or None, side, seconds)
     start, trained = weights[0] if weights else None, []
     for number, split in enumerate(splits):
-        found, took = _from_pretext(job, added, benchmark, target, split, start, folder, device)
-        trained.append(found)
+        start_weights, took = _from_pretext(job, added, benchmark, target, split, start, folder, device)
+        trained.append(start_weights)
         seconds[number] += took
     return Given(trained, side, seconds)
 
@@ -118,9 +118,13 @@ def _from_pretext(
     hidden = target if target in COSTS else None
     rows = unlabelled_rows(split) if added.unlabelled == "train" and split is not None else None
     seen = "all" if rows is None else hashlib.sha256(rows.tobytes()).hexdigest()
-    source = [added.source.text, *(table.table for table in added.source.tables_for(benchmark))] if added.source else []
-    about = [task.text, task.source, benchmark.table, hidden, seen, *source]
-    path = _path(folder, [*_encoder(job), *about, NUMERICS])
+    source = (
+        [added.source.text, *(table.content_hash for table in added.source.tables_for(benchmark))]
+        if added.source
+        else []
+    )
+    about = [task.text, task.source, benchmark.content_hash, hidden, seen, *source]
+    path = _path(folder, [*_encoder(job), *about, HARNESS_VERSION])
 
     def train() -> Weights:
         graphs = with_columns(benchmark, COSTS, target)
@@ -144,13 +148,20 @@ def unlabelled_rows(split: Split) -> NDArray[np.int64]:
 
 
 def _from_source(
-    job: TrainingJob, source: Source, benchmark: Benchmark, target: str, folder: Path, device: str
+    job: TrainingJob, source: LabelSource, benchmark: Benchmark, target: str, folder: Path, device: str
 ) -> tuple[FromSource, float]:
     """What training on labels of other tables gave, and the seconds it took."""
     labelled = [(table, source.targets_of(table, benchmark, target)) for table in source.tables_for(benchmark)]
-    of = [[table.table, metrics] for table, metrics in labelled]
-    about = [source.labels, source.updates, source.devices, of, benchmark.table, job.recipe.model_dump(mode="json")]
-    path = _path(folder, ["source", *_encoder(job), about, NUMERICS])
+    of = [[table.content_hash, metrics] for table, metrics in labelled]
+    about = [
+        source.labels,
+        source.updates,
+        source.devices,
+        of,
+        benchmark.content_hash,
+        job.recipe.model_dump(mode="json"),
+    ]
+    path = _path(folder, ["source", *_encoder(job), about, HARNESS_VERSION])
     tensors, took = _kept(path, lambda: train_on_source(job, source, labelled, device).tensors())
     return FromSource.of(tensors), took
 
@@ -165,16 +176,16 @@ def _side_inputs(
 ) -> tuple[NDArray[np.float64] | None, float]:
     """The numbers [N, K] of all side inputs, and the seconds that pre-training those took that need one."""
     parts, seconds = [], 0.0
-    for one in sides:
-        if one.encoding is not None:
-            other = make_job(parse(one.name)[0], job.recipe, benchmark.space, benchmark.graphs)
+    for side in sides:
+        if side.encoding is not None:
+            other = make_job(parse(side.name)[0], job.recipe, benchmark.space, benchmark.graphs)
             features, took = encode_all(other, benchmark, target, folder)
-            seconds += took if one.encoding.pretrained else 0.0
+            seconds += took if side.encoding.pretrained else 0.0
             parts.append(features)
-        elif columns := one.columns(benchmark, target):
+        elif columns := side.columns(benchmark, target):
             parts.append(np.stack([benchmark.target(name) for name in columns], 1))
         else:
-            metric: Any = one.name
+            metric: Any = side.name
             counts = cost(with_columns(benchmark, COSTS, target), benchmark.space, metric).double().numpy()
             parts.append(np.log(np.maximum(counts, 1e-9))[:, None])
     return (np.concatenate(parts, 1), seconds) if parts else (None, 0.0)

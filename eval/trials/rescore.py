@@ -70,7 +70,7 @@ def _computed(record: TrialRecord, name: str, store: Store, table: Callable[[str
         raise ArchrankError(
             "it needs predictions in the unit of the target, which only a regression loss on labels other than ranks gives"
         )
-    if benchmark.table != trial.table:
+    if benchmark.content_hash != trial.table:
         raise ArchrankError(f"the table of {trial.benchmark} available locally is not the one it was trained on")
     try:
         index, predictions = store.predictions(record, len(benchmark))
@@ -106,8 +106,8 @@ def _by_quantiles(record: TrialRecord, predictions: Floats, benchmark: Benchmark
 
     turned = np.sort(-_trained_on(record, benchmark))
     share = (rankdata(predictions) - 0.5) / len(predictions)
-    found: Floats = np.interp(share, (np.arange(len(turned)) + 0.5) / len(turned), turned)
-    return found
+    values: Floats = np.interp(share, (np.arange(len(turned)) + 0.5) / len(turned), turned)
+    return values
 
 
 def _in_unit(record: TrialRecord, predictions: Floats, benchmark: Benchmark) -> Floats:

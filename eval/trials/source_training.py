@@ -21,10 +21,10 @@ from archrank.eval.engine.labels import transform
 from archrank.eval.engine.predicting import predict
 from archrank.eval.engine.pretraining import COMPARED, cut, prepared
 from archrank.eval.engine.random_numbers import derive_seed
-from archrank.eval.engine.training import Trained, fit
+from archrank.eval.engine.training import Trained
 from archrank.eval.metrics import spearman
 from archrank.eval.trials.job import TrainingJob
-from archrank.eval.trials.sources import Source
+from archrank.eval.trials.sources import LabelSource
 
 Weights = dict[str, Tensor]
 Rows = NDArray[np.int64]
@@ -45,8 +45,8 @@ class FromSource:
     def closest(self, rows: Rows, labels: NDArray[np.float64]) -> int:
         """The device whose order of labelled architectures [n] is closest to that of their labels (NASFLAT's choice of
         the embedding that a new device starts from); the first one where none orders them."""
-        found = [spearman(labels, scores[rows]) for scores in self.scores]
-        return int(np.argmax(np.nan_to_num(found, nan=-1.0)))
+        agreement = [spearman(labels, scores[rows]) for scores in self.scores]
+        return int(np.argmax(np.nan_to_num(agreement, nan=-1.0)))
 
     def starts(self, members: Sequence[Member]) -> list[Weights]:
         """Of several devices, the weights of the closest to each member's labels; nothing of one."""
@@ -55,7 +55,11 @@ class FromSource:
 
     def tensors(self) -> Weights:
         """All of it as tensors by name."""
-        named = {f"{number}/{name}": part for number, one in enumerate(self.weights) for name, part in one.items()}
+        named = {
+            f"{number}/{name}": part
+            for number, device_weights in enumerate(self.weights)
+            for name, part in device_weights.items()
+        }
         return named | {SCORES: torch.from_numpy(self.scores)}
 
     @staticmethod
@@ -82,7 +86,7 @@ class _Part:
 
 
 def train_on_source(
-    job: TrainingJob, source: Source, labelled: Sequence[tuple[Benchmark, Sequence[str]]], device: str
+    job: TrainingJob, source: LabelSource, labelled: Sequence[tuple[Benchmark, Sequence[str]]], device: str
 ) -> FromSource:
     """Train the job's encoder and head on labels of other tables, all as one: operations matched by name, labels
     brought to normal scores within each table.
@@ -104,15 +108,8 @@ def train_on_source(
     graphs = _joined([part.graphs for part in parts], places, space.max_nodes)
     rows = np.arange(len(graphs))
     member = Member(0, rows, np.concatenate([part.labels for part in parts]), rows[:0])
-    trained = fit(
-        lambda member, probe: build_encoder(job.encoder, space, job.config),
-        graphs,
-        [member],
-        job.recipe.model_copy(update={"updates": source.updates, "epochs": None}),
-        device=device,
-        pairs=job.pairs,
-        verified=job.verified,
-    )
+    elsewhere = job.moved(space, graphs).with_recipe(updates=source.updates, epochs=None)
+    trained = elsewhere.with_members([member]).fit(device=device)
     named: list[Tensor | None] = [None]
     if source.devices:
         named = [_named(job.space, part.origin, place) for part, place in zip(parts, places)]
@@ -127,7 +124,7 @@ def train_on_source(
     return FromSource(weights, np.stack(scores))
 
 
-def _parts(source: Source, table: Benchmark, metrics: Sequence[str]) -> list[_Part]:
+def _parts(source: LabelSource, table: Benchmark, metrics: Sequence[str]) -> list[_Part]:
     """Up to `source.labels` architectures of a table, drawn once for all its metrics, with labels of each metric."""
     parts = []
     for name in metrics:
@@ -156,7 +153,7 @@ def _renamed(graphs: Graphs, ops: Tensor | None) -> Graphs:
 
 def _joined(graphs: Sequence[Graphs], places: Sequence[Rows], nodes: int) -> Graphs:
     """The graphs of several spaces as one, operations by their places in a joint space, padded to its size."""
-    parts = [_renamed(one, torch.from_numpy(place)).pad(nodes) for one, place in zip(graphs, places)]
+    parts = [_renamed(own, torch.from_numpy(place)).pad(nodes) for own, place in zip(graphs, places)]
     return parts[0].with_tensors(
         {name: torch.cat([part.tensors()[name] for part in parts]) for name in parts[0].tensors()}
     )

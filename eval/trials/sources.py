@@ -17,7 +17,7 @@ SOURCE_OPTIONS = {"target": str, "labels": int, "updates": int, "same": bool, "o
 
 
 @dataclass(frozen=True)
-class Source:
+class LabelSource:
     """Labels of other tables to train on first.
 
     tables: their names. target: a metric of theirs (empty: each one's default); several joined by `+`, or a pattern
@@ -38,7 +38,9 @@ class Source:
     @property
     def text(self) -> str:
         """How it is written: `a+b(labels=500)`."""
-        given = {name: getattr(self, name) for name in SOURCE_OPTIONS if getattr(self, name) != getattr(Source, name)}
+        given = {
+            name: getattr(self, name) for name in SOURCE_OPTIONS if getattr(self, name) != getattr(LabelSource, name)
+        }
         inside = ",".join(f"{name}={str(value).lower() if value is True else value}" for name, value in given.items())
         return "+".join(self.tables) + (f"({inside})" if inside else "")
 
@@ -50,7 +52,7 @@ class Source:
     def tables_for(self, benchmark: Benchmark) -> list[Benchmark]:
         """The tables whose labels serve a benchmark. ArchrankError where none is left, or one holds architectures of
         the benchmark and neither `same` nor `others` says what to do with it."""
-        found = []
+        tables = []
         for table in map(load, self.tables):
             shared = 0 if self.same else same_architectures(table, benchmark)
             if shared and not self.others:
@@ -59,12 +61,12 @@ class Source:
                     f"may as well be; allow it with source={table.name}(same=true), which the report then says"
                 )
             if not shared:
-                found.append(table)
-        if not found:
+                tables.append(table)
+        if not tables:
             raise ArchrankError(
                 f"source {self.text}: every table holds architectures of {benchmark.name}, so that none is left"
             )
-        return found
+        return tables
 
     def targets_of(self, table: Benchmark, benchmark: Benchmark, target: str) -> list[str]:
         """The metrics that are trained on for a benchmark's target. A pattern never means the target itself, or another
@@ -81,16 +83,16 @@ class Source:
         """The metrics of a table that are trained on: one, or devices but for the `hidden` ones."""
         if not self.devices:
             return [table.check_target(self.target or None)]
-        found: list[str] = []
+        metrics: list[str] = []
         for part in self.target.split("+"):
             named = [name for name in table.targets if fnmatchcase(name, part)] or [table.check_target(part)]
-            found += [name for name in named if name not in (*found, *hidden)]
-        if len(found) < 2:
-            raise ArchrankError(f"source {self.text}: it names {len(found)} devices to learn from; two are the least")
-        return found
+            metrics += [name for name in named if name not in (*metrics, *hidden)]
+        if len(metrics) < 2:
+            raise ArchrankError(f"source {self.text}: it names {len(metrics)} devices to learn from; two are the least")
+        return metrics
 
 
-def parse_source(text: str) -> Source:
+def parse_source(text: str) -> LabelSource:
     """The source that `table`, `table+table` or `table(labels=500,target=...)` means."""
     names, options = parse_call(text, "source")
     for name, value in options.items():
@@ -98,27 +100,27 @@ def parse_source(text: str) -> Source:
             raise unknown(f"option of source {names}", name, SOURCE_OPTIONS)
         if type(value) is not SOURCE_OPTIONS[name]:
             raise ArchrankError(f"source {names}: option {name}={value!r} is no {SOURCE_OPTIONS[name].__name__}")
-    found = Source(tuple(name.strip() for name in names.split("+")), **options)
-    if found.same and found.others:
+    source = LabelSource(tuple(name.strip() for name in names.split("+")), **options)
+    if source.same and source.others:
         raise ArchrankError(f"source {names}: same=true keeps the tables that others=true leaves out; give one of them")
-    if found.devices and len(found.tables) > 1:
+    if source.devices and len(source.tables) > 1:
         raise ArchrankError(f"source {names}: devices are metrics of one table; give one table")
-    return found
+    return source
 
 
-def same_architectures(one: Benchmark, other: Benchmark) -> int:
+def same_architectures(table: Benchmark, other: Benchmark) -> int:
     """How many architectures of a table are in another too: drawn alike, or of one isomorphism class."""
-    if set(one.space.ops) != set(other.space.ops):
+    if set(table.space.ops) != set(other.space.ops):
         return 0
     drawn = _drawn(other)
     classes = {str(key) for key in other.key}
-    return sum(mine in drawn or str(key) in classes for mine, key in zip(_drawn(one, ordered=True), one.key))
+    return sum(mine in drawn or str(key) in classes for mine, key in zip(_drawn(table, ordered=True), table.key))
 
 
 def _drawn(benchmark: Benchmark, ordered: bool = False) -> Any:
     """Every architecture as names of operations and edges."""
-    found = [
+    forms = [
         (tuple(benchmark.space.ops[op] for op in ops[mask]), adj[mask][:, mask].tobytes())
         for ops, adj, mask in zip(benchmark.ops, benchmark.adj, benchmark.mask)
     ]
-    return found if ordered else set(found)
+    return forms if ordered else set(forms)

@@ -121,7 +121,7 @@ def _judged(study: Study, group: Group, first: Task, second: Task) -> pd.DataFra
         key = other.get(tuple(row[name] for name in keys))
         if key is None or isinstance(tables[0], str) or isinstance(tables[1], str):
             continue
-        parts = [_scored(study, *one) for one in ((str(row["key"]), tables[0]), (str(key), tables[1]))]
+        parts = [_scored(study, *pair) for pair in ((str(row["key"]), tables[0]), (str(key), tables[1]))]
         if parts[0] is None or parts[1] is None:
             continue
         both = parts[0].join(parts[1], how="inner", lsuffix="_a", rsuffix="_b")
@@ -146,8 +146,10 @@ def _scored(study: Study, key: str, table: Benchmark) -> pd.DataFrame | None:
 def _verdict(whole: Bootstrap, compared: Sequence[Comparison], budget: int) -> tuple[Inline, ...]:
     order = sorted(whole.labels, key=lambda label: -whole.value(label).estimate)
     best = order[0]
-    rivals = [one for one in compared if best in (one.a, one.b) and not one.significant]
-    beside = [one.b if one.a == best else one.a for one in rivals]
+    rivals = [
+        comparison for comparison in compared if best in (comparison.a, comparison.b) and not comparison.significant
+    ]
+    beside = [comparison.b if comparison.a == best else comparison.a for comparison in rivals]
     said: tuple[Inline, ...] = (
         f"With {budget} labels ",
         Bold(best),

@@ -13,7 +13,7 @@ from archrank.eval.statistics import ComparisonError, bootstrap, rounded
 from archrank.reports.blocks import Block, Cell, Column, Heading, Section, Table, Text
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, intervals
-from archrank.reports.words import hole, plural
+from archrank.reports.words import missing_cell, plural
 
 __all__ = ["targets_section"]
 
@@ -58,17 +58,19 @@ def _budget(group: Group, benchmark: str, names: list[str], budget: int) -> list
         for number, label in enumerate(labels):
             for key, metric in (("tau", MAIN), ("mape", "mape")):
                 try:
-                    found = bootstrap(part, metric, [label], scope="splits", draws=0)
-                    kind, value = found.kind if metric == MAIN else kind, found.value(label)
+                    boot = bootstrap(part, metric, [label], scope="splits", draws=0)
+                    kind, value = boot.kind if metric == MAIN else kind, boot.value(label)
                     row[f"{key}{number}"] = Cell(rounded(value), value.estimate)
                 except ComparisonError:
-                    row[f"{key}{number}"] = hole()
+                    row[f"{key}{number}"] = missing_cell()
         rows.append(row)
     columns = [Column("target", "target", "", False)]
     for number, label in enumerate(labels):
         columns += [Column(f"tau{number}", f"{label}: τ", "up"), Column(f"mape{number}", "MAPE", "down")]
     columns = [
-        one for one in columns if not one.key.startswith("mape") or any(r[one.key].sort is not None for r in rows)
+        column
+        for column in columns
+        if not column.key.startswith("mape") or any(r[column.key].sort is not None for r in rows)
     ]
     caption = f"Kendall τ and relative error by target, {benchmark}, {plural(budget, 'label')}. {intervals(kind)}"
     return [Table(f"targets-{group.id}-{benchmark}-{budget}", caption, tuple(columns), tuple(rows), sortable=True)]
@@ -82,7 +84,7 @@ def _alike(table: Benchmark, names: list[str]) -> Table:
     for a, name in enumerate(names):
         found = [kendall(scores[a, rows], scores[b, rows]) if len(rows) > 1 else np.nan for b in range(len(names))]
         cells = {
-            f"c{b}": Cell(f"{tau:.2f}", tau, shade=abs(tau)) if np.isfinite(tau) else hole()
+            f"c{b}": Cell(f"{tau:.2f}", tau, shade=abs(tau)) if np.isfinite(tau) else missing_cell()
             for b, tau in enumerate(found)
         }
         shown.append({"target": Cell(name)} | cells)
