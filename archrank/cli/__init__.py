@@ -77,7 +77,7 @@ TYPES = {"PATH": "Path", "INTEGER": "int", "FLOAT": "float"}
 INTERRUPTED = 130
 
 
-def application(wanted: str | None) -> typer.Typer:
+def application(only: str | None) -> typer.Typer:
     """The application with one command imported (the one called) and the others by name and summary."""
     app = typer.Typer(
         no_args_is_help=True,
@@ -87,7 +87,7 @@ def application(wanted: str | None) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(top)
     for name, (module, thing) in COMMANDS.items():
-        if name != wanted:
+        if name != only:
             app.command(name, help=SUMMARIES[name])(_not_called)
             continue
         attribute = getattr(import_module(f"archrank.cli.{module}"), thing)
@@ -98,9 +98,9 @@ def application(wanted: str | None) -> typer.Typer:
     return app
 
 
-def command(wanted: str | None) -> Any:
+def command(only: str | None) -> Any:
     """The application as one command whose help names types as a person does: PATH, INTEGER."""
-    made = typer.main.get_command(application(wanted))
+    made = typer.main.get_command(application(only))
     _name_types(made)
     return made
 

@@ -64,13 +64,13 @@ class Work:
 class Lines(ProgressCallback):
     """One line for each ensemble that ends, and every half minute how far the run is."""
 
-    def begin(self, planned: int, kept: int, groups: list[TrialGroup]) -> None:
+    def begin(self, planned: int, stored: int, groups: list[TrialGroup]) -> None:
         """Say what will be done."""
-        self.groups, self.done, self.total = groups, kept, planned
+        self.groups, self.done, self.total = groups, stored, planned
         self.holders: set[str] = set()
         self.work, self.told = Work(groups), time.monotonic()
         if groups:
-            echo(f"{planned} trials, {kept} stored, {planned - kept} to train in {len(groups)} ensembles")
+            echo(f"{planned} trials, {stored} stored, {planned - stored} to train in {len(groups)} ensembles")
 
     def on_event(self, number: int, event: str, value: Any) -> None:
         """Count what is stored, and say which ensemble ended, or did not."""
@@ -113,12 +113,12 @@ class Lines(ProgressCallback):
 class Bars(Lines):
     """A bar for the whole run, which moves with every step, and one for each ensemble that trains."""
 
-    def begin(self, planned: int, kept: int, groups: list[TrialGroup]) -> None:
+    def begin(self, planned: int, stored: int, groups: list[TrialGroup]) -> None:
         """Show the bar of the whole run."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self.groups, self.bar, self.holders = groups, None, set()
-        self.done, self.total, self.work = kept, planned, Work(groups)
+        self.done, self.total, self.work = stored, planned, Work(groups)
         self.tasks: dict[int, Any] = {}
         if groups:
             self.bar = Progress(

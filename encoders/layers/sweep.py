@@ -47,15 +47,15 @@ class Sweep(nn.Module):
         if short and senders.shape[-2] == x.shape[-3]:
             senders = with_nobody(senders, backward)
         parts = half, senders, self.key, self.gru.weight_hh, self.gru.bias_hh, steps, backward
-        found: Tensor = (ShortSwept.apply(*parts, LIMIT) if short else Swept.apply(*parts))[0]
-        return found
+        states: Tensor = (ShortSwept.apply(*parts, LIMIT) if short else Swept.apply(*parts))[0]
+        return states
 
 
 def nodes_first(senders: Tensor, dtype: torch.dtype, backward: bool = False) -> Tensor:
     """bool [B, V(receiver), V(sender)] -> float [V, V, B]: in this layout a group of nodes is one run of memory for the
     whole batch. backward: for which direction, so that sweeps of few launches find what they share."""
-    found = senders.movedim(-3, -1).to(dtype).contiguous()
-    return with_nobody(found, backward) if launch_bound(found) else found
+    laid_out = senders.movedim(-3, -1).to(dtype).contiguous()
+    return with_nobody(laid_out, backward) if launch_bound(laid_out) else laid_out
 
 
 @over_members
@@ -65,6 +65,21 @@ class Swept(torch.autograd.Function):
     half [*, V, B, 3 * dim], senders float [*, V, V, B], key [*, dim], weight [*, 3 * dim, dim], bias [*, 3 * dim], with
     the members in front or nothing. Softmax over senders is sum(e h) / sum(e) with e = exp(key . h): e belongs to the
     sender alone, so it is computed once a node.
+
+    **Derivation.** S[v, u] is 1 where u sends to v. Forward, for each node v after its senders:
+
+        sent_u = (e_u h_u, e_u),   (n_v, a_v) = sum_u S[v, u] sent_u,   m_v = n_v / a_v (0 without senders),
+        g_v = W m_v + b (the hidden half of the gates),   h_v = gate(half_v, g_v, m_v),   e_v = exp(key . h_v).
+
+    Backward, with d for the gradient of the loss, for each node v after its receivers: d sent_v = (d n'_v, d e_v) is
+    complete, as sum_w S[w, v] (d n_w, d a_w) over the receivers w. Then, with z_v the update gate,
+
+        d logit_v = (d n'_v . h_v + d e_v) e_v,   d h_v = d out_v + e_v d n'_v + d logit_v key,
+        d g_v = d h_v slopes_v (`gru.gate_slopes`),   d m_v = W^T d g_v + z_v d h_v,
+        d n_v = d m_v / a_v,   d a_v = -(d m_v . m_v) / a_v,
+
+    and over all nodes d W = sum d g_v m_v^T, d b = sum d g_v, d key = sum d logit_v h_v. The plain form, node by node
+    with `GRU` and `torch.softmax`, stands in the tests.
     """
 
     @staticmethod
@@ -76,24 +91,24 @@ class Swept(torch.autograd.Function):
         states, new, last = (half.new_empty(*lead, dim) for _ in range(3))
         messages, inverse = half.new_zeros(*lead, dim), half.new_zeros(*lead, 1)
         both = half.new_empty(*lead, 2 * dim)
-        told = half.new_empty(*lead, dim + 1)  # e h and e of each node
+        sent = half.new_empty(*lead, dim + 1)  # e h and e of each node
         for here, known in _walk(steps, backward):
             message, fresh, own = _at(messages, here), _at(last, here), _at(half, here)
             if known is None:
                 gates = bias[..., None, None, :].expand(own.shape)
             else:
-                heard = _gather(senders[..., here, known, :], _at(told, known))
-                total = heard[..., dim:]
+                received = _gather(senders[..., here, known, :], _at(sent, known))
+                total = received[..., dim:]
                 turned = torch.reciprocal(total, out=_at(inverse, here)).masked_fill_(total == 0, 0)
-                torch.mul(heard[..., :dim], turned, out=message)
+                torch.mul(received[..., :dim], turned, out=message)
                 gates = (message.flatten(-3, -2) @ weight.mT).add_(bias.unsqueeze(-2)).view(own.shape)
             fresh.copy_(gates[..., 2 * dim :])
             gate(own, gates, message, _at(both, here), _at(new, here), _at(states, here))
-            state, e = _at(states, here), _at(told, here)[..., dim:]
+            state, e = _at(states, here), _at(sent, here)[..., dim:]
             logit = (state.flatten(-3, -2) @ key.unsqueeze(-1)).view(e.shape)
             torch.exp(logit.clamp_(-LIMIT, LIMIT), out=e)
-            torch.mul(state, e, out=_at(told, here)[..., :dim])
-        return states, messages, both, new, last, told, inverse
+            torch.mul(state, e, out=_at(sent, here)[..., :dim])
+        return states, messages, both, new, last, sent, inverse
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -107,19 +122,19 @@ class Swept(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         """The derivative."""
-        senders, key, weight, states, messages, both, new, last, told, inverse = ctx.saved_tensors
+        senders, key, weight, states, messages, both, new, last, sent, inverse = ctx.saved_tensors
         dim = key.shape[-1]
         slopes, slope_new = gate_slopes(both, new, last, messages)
         gates, total = (
             torch.empty_like(slopes),
             torch.empty_like(grad),
         )  # gradients of the hidden half, and of the states
-        logits, grad_told = torch.empty_like(inverse), torch.zeros_like(told)
+        logits, grad_sent = torch.empty_like(inverse), torch.zeros_like(sent)
         for here, known in reversed(_walk(ctx.steps, ctx.backward_sweep)):
-            state, of_told, e = _at(states, here), _at(grad_told, here), _at(told, here)[..., dim:]
+            state, of_sent, e = _at(states, here), _at(grad_sent, here), _at(sent, here)[..., dim:]
             of_state, of_logit = _at(total, here), _at(logits, here)
-            torch.sum(of_told[..., :dim] * state, -1, keepdim=True, out=of_logit).add_(of_told[..., dim:]).mul_(e)
-            torch.addcmul(_at(grad, here), of_told[..., :dim], e, out=of_state).addcmul_(
+            torch.sum(of_sent[..., :dim] * state, -1, keepdim=True, out=of_logit).add_(of_sent[..., dim:]).mul_(e)
+            torch.addcmul(_at(grad, here), of_sent[..., :dim], e, out=of_state).addcmul_(
                 of_logit, key[..., None, None, :]
             )
             of_gates = _at(gates, here)
@@ -133,10 +148,10 @@ class Swept(torch.autograd.Function):
                     .view(message.shape)
                     .addcmul_(of_state, _at(both, here)[..., dim:])
                 )
-                of_heard = torch.empty_like(_at(told, here))
-                torch.mul(of_message, turned, out=of_heard[..., :dim])
-                torch.sum(of_message.mul_(message), -1, keepdim=True, out=of_heard[..., dim:]).mul_(turned).neg_()
-                _at(grad_told, known).add_(_gather(senders[..., here, known, :].transpose(-3, -2), of_heard))
+                of_received = torch.empty_like(_at(sent, here))
+                torch.mul(of_message, turned, out=of_received[..., :dim])
+                torch.sum(of_message.mul_(message), -1, keepdim=True, out=of_received[..., dim:]).mul_(turned).neg_()
+                _at(grad_sent, known).add_(_gather(senders[..., here, known, :].transpose(-3, -2), of_received))
         flat = gates.flatten(-3, -2)
         of_weight, of_bias = flat.mT @ messages.flatten(-3, -2), flat.sum(-2)
         of_key = (logits.flatten(-3, -2).mT @ states.flatten(-3, -2)).squeeze(-2)

@@ -62,7 +62,7 @@ class Timed:
 class ProgressCallback:
     """Called as a run goes on; the command line shows it as progress bars. Does nothing by itself."""
 
-    def begin(self, planned: int, kept: int, groups: list[TrialGroup]) -> None:
+    def begin(self, planned: int, stored: int, groups: list[TrialGroup]) -> None:
         """Before anything is trained. groups: what will be; the list grows when a group is split."""
 
     def on_event(self, number: int, event: str, value: Any) -> None:

@@ -112,9 +112,9 @@ class Tracked(ProgressCallback):
     def __init__(self, inner: ProgressCallback, store: Path, logs: Mapping[str, Log]) -> None:
         self.inner, self.store, self.logs = inner, Store(store), dict(logs)
 
-    def begin(self, planned: int, kept: int, groups: list[TrialGroup]) -> None:
+    def begin(self, planned: int, stored: int, groups: list[TrialGroup]) -> None:
         """Passed on."""
-        self.inner.begin(planned, kept, groups)
+        self.inner.begin(planned, stored, groups)
 
     def on_event(self, number: int, event: str, value: Any) -> None:
         """Passed on; a stored trial is logged."""

@@ -1,4 +1,17 @@
-"""Compiled layers of networks that are too large to be compiled as a whole, in force under `vmap`."""
+"""Compiled layers of networks that are too large to be compiled as a whole, in force under `vmap`.
+
+An ensemble calls its network under `vmap`, where a layer sees one member's tensors. A compiled program wants all
+members' tensors at once, and a program of one layer serves every layer that is alike. So, for each such layer:
+
+1. `_Part` takes the place of its `forward`. It lays what the layer reads (weights, buffers, arguments, in any nesting)
+   out as one list of tensors (`_take_apart`), and looks up the program for such a list: same layer, same shapes.
+2. `_Stacked`, an autograd function whose `vmap` rule is handed the stacked tensors [M, ...], steps out of the
+   ensemble's `vmap` and calls the program with them.
+3. `Program` is, plainly, `vmap` of the layer itself over that list; `build` compiles it with its derivative.
+4. What comes out is put together again (`_put_together`); buffers that the layer moved on are written back.
+
+So a part computes what its layer does, in one compiled program for all members; the tests train networks both ways.
+"""
 
 from __future__ import annotations
 

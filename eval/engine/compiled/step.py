@@ -1,4 +1,10 @@
-"""The loss and the gradient of all members of an ensemble as one program."""
+"""The loss and the gradient of all members of an ensemble as one program.
+
+The members' losses are independent: the gradient of their sum with respect to member m's weights is the gradient of
+loss m. So one backward pass of `sum(losses)` over the stacked weights gives every member its own, and all of it, from a
+batch's tensors to the row of gradients, is one function of tensors that the compiler takes. The plain form of the same
+is `Update.differentiate`; the tests train by both.
+"""
 
 from __future__ import annotations
 
