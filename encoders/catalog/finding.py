@@ -7,16 +7,16 @@ import fnmatch
 import inspect
 from dataclasses import replace
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from archrank.datasets.errors import ArchrankError, unknown
 from archrank.datasets.plugins.syntax import ENCODERS
-from archrank.datasets.source_text import module_file
+from archrank.datasets.registry import entry_points_of
+from archrank.datasets.source_text import mentions, module_file
 from archrank.encoders.catalog.info import EncoderInfo, Reach
 from archrank.encoders.catalog.reading import read
-from archrank.encoders.catalog.scanning import named, scan
+from archrank.encoders.catalog.scanning import DECORATORS, named, scan
 
 
 @lru_cache(maxsize=1)
@@ -26,7 +26,10 @@ def builtin() -> dict[str, EncoderInfo]:
         (path for path in ENCODERS.glob("*/*.py") if path.parent.name != "catalog"), key=lambda path: path.stem
     )
     infos = [
-        info for path in files for info in scan(path, f"archrank.encoders.{path.parent.name}.{path.stem}", "built-in")
+        info
+        for path in files
+        if mentions(path, DECORATORS)
+        for info in scan(path, f"archrank.encoders.{path.parent.name}.{path.stem}", "built-in")
     ]
     return {info.name: info for info in sorted(infos, key=lambda info: info.name)}
 
@@ -46,7 +49,7 @@ def plugins() -> dict[str, EncoderInfo]:
 def _offered() -> tuple[list[EncoderInfo], dict[str, str]]:
     """What entry points offer, and by their names what is wrong with the others."""
     infos, broken = [], {}
-    for point in entry_points(group="archrank.encoders"):
+    for point in entry_points_of("archrank.encoders"):
         origin = f"plug-in {point.dist.name if point.dist else point.module}"
         try:
             infos.append(_from_module(point.module, point.attr, origin))

@@ -56,7 +56,7 @@ def install(folder: Path, module: str, text: str, points: str) -> None:
 def colours(tmp_path, monkeypatch):
     """A registry whose home is `colour_home`, and a package that offers more."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    registry_module._points.cache_clear()
+    registry_module._every_point.cache_clear()
     (tmp_path / "colour_home.py").write_text(HOME)
 
     def make(points="green = colour_plug:GREEN\n", plug_in=PLUG_IN):
@@ -65,7 +65,7 @@ def colours(tmp_path, monkeypatch):
         return Registry("colour", "colours", "colour_home", Colour, ("Colour", "shade"))
 
     yield make
-    registry_module._points.cache_clear()
+    registry_module._every_point.cache_clear()
     for name in ("colour_home", "colour_plug"):
         sys.modules.pop(name, None)
 
