@@ -16,7 +16,8 @@ from archrank.datasets import make_split
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.union import union
 from archrank.encoders.pretexts import PRETEXTS
-from archrank.eval.check import _pretext, _Subject
+from archrank.eval.check.checked import CheckedEncoder
+from archrank.eval.check.training import pretext as check_pretext
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.recipes import COMMON
 from archrank.eval.predictor import Predictor
@@ -329,7 +330,7 @@ def test_a_pretext_of_ones_own_is_checked_and_its_source_is_in_the_key(tmp_path)
     path.write_text(OWN)
     for name, verdict, said in (("Own", "pass", "repeats to the bit"), ("Idle", "fail", "does not reach the encoder")):
         spec = parse(f"gin[dim=8,pretext={path}:{name}]")[0]
-        found = _pretext(_Subject(spec, synthetic()))
+        found = check_pretext(CheckedEncoder(spec, synthetic()))
         assert found[0] == verdict and said in found[1], found
     before = spec.source
     path.write_text(OWN + "# edited\n")
