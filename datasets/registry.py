@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
@@ -198,7 +198,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 @cache
-def _every_point() -> EntryPoints:
+def _every_point() -> Any:  # another class before Python 3.12
     # Reading the metadata of all installed packages takes longer than reading our own entries: once for all groups.
     return entry_points()
 
