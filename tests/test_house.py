@@ -13,29 +13,29 @@ import pytest
 from archrank.cli.listing import KINDS, REGISTRIES
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOORS = ["datasets", "encoders", "eval", "reports", "archrank"]
+LAYERS = ["datasets", "encoders", "eval", "reports", "archrank"]
 
 
-def sources(floor):
-    return sorted((ROOT / floor).rglob("*.py"))
+def sources(layer):
+    return sorted((ROOT / layer).rglob("*.py"))
 
 
-@pytest.mark.parametrize("floor", FLOORS)
-def test_imports_run_one_way(floor):
-    allowed = {f"archrank.{name}" for name in FLOORS[: FLOORS.index(floor) + 1]} | {"archrank"}
-    for path in sources(floor):
+@pytest.mark.parametrize("layer", LAYERS)
+def test_imports_run_one_way(layer):
+    allowed = {f"archrank.{name}" for name in LAYERS[: LAYERS.index(layer) + 1]} | {"archrank"}
+    for path in sources(layer):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 names = [node.module]
             for name in names:
-                if name.split(".")[0] == "archrank" and floor != "archrank":
+                if name.split(".")[0] == "archrank" and layer != "archrank":
                     above = ".".join(name.split(".")[:2])
                     assert above in allowed - {"archrank"}, f"{path.relative_to(ROOT)} imports {name}"
 
 
-# Inside `eval`: what a room may import of the others. Rooms not named here stand above all of these.
-ROOMS = {
+# Inside `eval`: what a part may import of the others. Parts not named here stand above all of these.
+PARTS = {
     "metrics": set(),
     "statistics": {"metrics"},
     "engine": {"metrics"},
@@ -46,14 +46,14 @@ ROOMS = {
 }
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_rooms_of_eval_import_one_way(room):
-    for path in [*(ROOT / "eval").glob(f"{room}/**/*.py"), *(ROOT / "eval").glob(f"{room}.py")]:
+@pytest.mark.parametrize("part", PARTS)
+def test_parts_of_eval_import_one_way(part):
+    for path in [*(ROOT / "eval").glob(f"{part}/**/*.py"), *(ROOT / "eval").glob(f"{part}.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("archrank.eval"):
                 parts = node.module.split(".")
-                rooms = {parts[2]} if len(parts) > 2 else {alias.name for alias in node.names}
-                assert rooms <= ROOMS[room] | {room}, f"{path.relative_to(ROOT)}:{node.lineno} imports {node.module}"
+                parts = {parts[2]} if len(parts) > 2 else {alias.name for alias in node.names}
+                assert parts <= PARTS[part] | {part}, f"{path.relative_to(ROOT)}:{node.lineno} imports {node.module}"
 
 
 # Circles that stand: `Benchmark.from_graphs` is a door to tables of one's own, which make a Benchmark, and
@@ -67,10 +67,10 @@ CIRCLES = {
 
 def modules():
     found = {}
-    for floor in FLOORS:
-        top = "archrank" if floor == "archrank" else f"archrank.{floor}"
-        for path in sources(floor):
-            parts = [top, *path.relative_to(ROOT / floor).with_suffix("").parts]
+    for layer in LAYERS:
+        top = "archrank" if layer == "archrank" else f"archrank.{layer}"
+        for path in sources(layer):
+            parts = [top, *path.relative_to(ROOT / layer).with_suffix("").parts]
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 
@@ -155,10 +155,10 @@ def test_every_entry_has_a_summary(kind):
 def test_every_package_is_listed():
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     found = set()
-    for floor in FLOORS:
-        top = "archrank" if floor == "archrank" else f"archrank.{floor}"
-        for init in (ROOT / floor).rglob("__init__.py"):
-            found.add(".".join([top, *init.parent.relative_to(ROOT / floor).parts]))
+    for layer in LAYERS:
+        top = "archrank" if layer == "archrank" else f"archrank.{layer}"
+        for init in (ROOT / layer).rglob("__init__.py"):
+            found.add(".".join([top, *init.parent.relative_to(ROOT / layer).parts]))
     assert found == listed
 
 

@@ -4,7 +4,8 @@ import os
 import signal
 
 from tests.tools.fuzz import __main__ as fuzzing
-from tests.tools.fuzz.kinds import Kind, Specs
+from tests.tools.fuzz.kinds import Kind
+from tests.tools.fuzz.written import Specs
 
 
 def test_mutated_inputs_are_accepted_or_refused_in_one_line(tmp_path, capsys):

@@ -36,8 +36,10 @@ import torch
 
 from archrank.datasets.errors import ArchrankError, ArchrankWarning
 from archrank.datasets.io.visible import visible
-from tests.tools.fuzz.kinds import Benchmarks, Kind, Predictions, Predictors, Records, Specs, Suites, Tables
+from tests.tools.fuzz.kinds import Kind
 from tests.tools.fuzz.releases import Releases
+from tests.tools.fuzz.stored import Predictions, Predictors, Records
+from tests.tools.fuzz.written import Benchmarks, Specs, Suites, Tables
 
 KINDS: tuple[type[Kind], ...] = (Records, Predictions, Predictors, Specs, Suites, Tables, Benchmarks, Releases)
 CHUNK = 200
