@@ -32,16 +32,16 @@ class Launches(TorchDispatchMode):
         self.faults: Counter[str] = Counter()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        found = function(*args, **(kwargs or {}))
+        actual = function(*args, **(kwargs or {}))
         name = function.overloadpacket.__name__
-        tensors = [part for part in tree_flatten((args, kwargs or {}, found))[0] if isinstance(part, torch.Tensor)]
+        tensors = [part for part in tree_flatten((args, kwargs or {}, actual))[0] if isinstance(part, torch.Tensor)]
         if name in SYNCHRONISE:
             self.faults[f"{name} waits for the device"] += 1
         elif any(tensor.device.type == "cpu" for tensor in tensors):
             self.faults[f"{name} has a tensor of the CPU"] += 1
         if not is_view(function) and tensors:
             self.count[name] += 1
-        return found
+        return actual
 
 
 class OneLaunch:

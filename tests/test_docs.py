@@ -51,13 +51,13 @@ def test_commands_parse(page):
         if not words or words[0].startswith("--") or not words[0].islower():
             continue
         assert words[0] in COMMANDS, f"archrank {words[0]}"
-        found, rest = called(words[0]), words[1:]
-        if getattr(found, "commands", None):
+        actual, rest = called(words[0]), words[1:]
+        if getattr(actual, "commands", None):
             if not rest or rest[0].startswith("-"):
                 continue
-            assert rest[0] in found.commands, f"archrank {words[0]} {rest[0]}"
-            found, rest = found.commands[rest[0]], rest[1:]
-        known = options(found)
+            assert rest[0] in actual.commands, f"archrank {words[0]} {rest[0]}"
+            actual, rest = actual.commands[rest[0]], rest[1:]
+        known = options(actual)
         for word in rest:
             if word.startswith("-") and word != "-":
                 assert word.partition("=")[0] in known, f"archrank {' '.join(words)}: {word}"
@@ -66,8 +66,8 @@ def test_commands_parse(page):
 def every_option():
     known = {"--version"}
     for name in COMMANDS:
-        found = called(name)
-        for one in [found, *getattr(found, "commands", {}).values()]:
+        actual = called(name)
+        for one in [actual, *getattr(actual, "commands", {}).values()]:
             known |= options(one)
     for path in [*(ROOT / "tools").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]:
         known |= set(re.findall(r"add_argument\(\s*\"(--[\w-]+)\"", path.read_text()))

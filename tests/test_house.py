@@ -66,27 +66,27 @@ CIRCLES = {
 
 
 def modules():
-    found = {}
+    actual = {}
     for layer in LAYERS:
         top = "archrank" if layer == "archrank" else f"archrank.{layer}"
         for path in sources(layer):
             parts = [top, *path.relative_to(ROOT / layer).with_suffix("").parts]
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+            actual[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return actual
 
 
 def imported(name, known):
     """Modules of archrank that a module imports anywhere: at its top, inside functions, for types."""
-    found = set()
+    actual = set()
     for node in ast.walk(ast.parse(known[name].read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found |= {
+            actual |= {
                 f"{node.module}.{alias.name}" if f"{node.module}.{alias.name}" in known else node.module
                 for alias in node.names
             }
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return (found & set(known)) - {name}
+            actual |= {alias.name for alias in node.names}
+    return (actual & set(known)) - {name}
 
 
 def test_no_files_import_each_other_in_a_circle():
@@ -154,12 +154,12 @@ def test_every_entry_has_a_summary(kind):
 
 def test_every_package_is_listed():
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    found = set()
+    actual = set()
     for layer in LAYERS:
         top = "archrank" if layer == "archrank" else f"archrank.{layer}"
         for init in (ROOT / layer).rglob("__init__.py"):
-            found.add(".".join([top, *init.parent.relative_to(ROOT / layer).parts]))
-    assert found == listed
+            actual.add(".".join([top, *init.parent.relative_to(ROOT / layer).parts]))
+    assert actual == listed
 
 
 def test_generated_pages_are_up_to_date():

@@ -75,11 +75,13 @@ def test_pyright_sees_real_types(folder):
     done = subprocess.run([sys.executable, "-m", "pyright", "--outputjson"], cwd=folder, capture_output=True, text=True)
     if not done.stdout.startswith("{"):
         pytest.skip(f"pyright does not run here: {(done.stderr or done.stdout).strip().splitlines()[-1:]}")
-    found = json.loads(done.stdout)["generalDiagnostics"]
-    ours = [item["message"] for item in found if item["severity"] == "error" and "pandas" not in item["message"]]
+    actual = json.loads(done.stdout)["generalDiagnostics"]
+    ours = [item["message"] for item in actual if item["severity"] == "error" and "pandas" not in item["message"]]
     assert not ours, ours
-    told = [item["message"] for item in found if item["severity"] == "information"]
-    assert len(told) == 4 and not any("Unknown" in message for message in told if "DataFrame" not in message), told
+    answer = [item["message"] for item in actual if item["severity"] == "information"]
+    assert len(answer) == 4 and not any("Unknown" in message for message in answer if "DataFrame" not in message), (
+        answer
+    )
 
 
 @pytest.mark.parametrize("name", ["datasets", "encoders", "eval", "reports"])

@@ -214,10 +214,10 @@ def test_damaged_and_hostile_files_are_one_line(cells, tmp_path):
 
 
 def test_scikit_learn_can_cross_validate_it(cells):
-    found = cross_val_score(
+    actual = cross_val_score(
         Predictor("gcn[dim=16]", cells.space, recipe="quick"), cells.graphs[:40], cells.target()[:40], cv=2
     )
-    assert found.shape == (2,) and (np.abs(found) <= 1).all()
+    assert actual.shape == (2,) and (np.abs(actual) <= 1).all()
 
 
 def test_wrong_input_is_one_line(cells):

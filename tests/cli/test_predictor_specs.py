@@ -89,8 +89,8 @@ def test_graphs_nobody_has_seen_are_scored_or_refused_with_a_remedy(cells, task)
         model.predict([wide])
     for encoder in ("adjacency+boosting[trees=20]", "gin[dim=8,layers=1]", "dagnn[dim=8,layers=1]"):
         opened = Predictor(encoder, cells.space.opened(12), SHORT, members=2).fit(graphs[train], scores[train])
-        found, std = opened.predict([wide, *seen[:3]], return_std=True)
-        assert np.isfinite(found).all() and found.shape == std.shape == (4,)
+        actual, std = opened.predict([wide, *seen[:3]], return_std=True)
+        assert np.isfinite(actual).all() and actual.shape == std.shape == (4,)
 
 
 OWN = """

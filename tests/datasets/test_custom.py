@@ -62,15 +62,15 @@ def same(one, other):
 @pytest.mark.parametrize("form", [as_networkx, as_pyg, as_one_hot, as_dgl])
 def test_every_library_gives_the_same_benchmark(form):
     expected = from_graphs([as_pair(*cell) for cell in CELLS], SCORES, ops=OPS)
-    found = Benchmark.from_graphs([form(*cell) for cell in CELLS], SCORES, ops=OPS)
-    assert same(found, expected)
+    actual = Benchmark.from_graphs([form(*cell) for cell in CELLS], SCORES, ops=OPS)
+    assert same(actual, expected)
     assert (
-        found.default_target == "accuracy"
-        and found.direction("accuracy") == "max"
-        and found.direction("latency") == "min"
+        actual.default_target == "accuracy"
+        and actual.direction("accuracy") == "max"
+        and actual.direction("latency") == "min"
     )
-    assert found.space.roles == {"input": 0, "output": 3} and found.ops.tolist()[1] == [0, 2, 3, 0]
-    np.testing.assert_array_equal(found.graphs.depth[0], [0, 1, 2, 3])
+    assert actual.space.roles == {"input": 0, "output": 3} and actual.ops.tolist()[1] == [0, 2, 3, 0]
+    np.testing.assert_array_equal(actual.graphs.depth[0], [0, 1, 2, 3])
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_csv_parquet_and_graphs_agree(tmp_path):
     expected = from_graphs([as_pair(*cell) for cell in CELLS], SCORES, ops=OPS, name="mine")
     for file in ("mine.csv", "mine.parquet"):
         frame, card = read_custom(tmp_path / file, TableOptions("mine", ops=OPS))
-        found = read_benchmark(write_benchmark(tmp_path / "out", frame, card))
-        assert same(found, expected) and found.name == "mine"
-        assert found.scores.to_dict("list") == SCORES
+        actual = read_benchmark(write_benchmark(tmp_path / "out", frame, card))
+        assert same(actual, expected) and actual.name == "mine"
+        assert actual.scores.to_dict("list") == SCORES
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
@@ -135,9 +135,9 @@ def test_order_of_nodes_does_not_matter(seed, count):
     order = draw.permutation(count)
     place = np.argsort(order)
     shuffled = [ops[v] for v in order], [(int(place[u]), int(place[v])) for u, v in edges]
-    found = from_graphs([(ops, edges), shuffled], [1.0, 2.0], ops=["a", "b", "c"])
-    assert found.key[0] == found.key[1]
-    assert not np.tril(found.adj).any() and found.adj.sum((1, 2)).tolist() == [len(set(edges))] * 2
+    actual = from_graphs([(ops, edges), shuffled], [1.0, 2.0], ops=["a", "b", "c"])
+    assert actual.key[0] == actual.key[1]
+    assert not np.tril(actual.adj).any() and actual.adj.sum((1, 2)).tolist() == [len(set(edges))] * 2
 
 
 def test_cells_and_saving(tmp_path):
@@ -145,10 +145,10 @@ def test_cells_and_saving(tmp_path):
     nx.set_node_attributes(graph, {"n0": 0, "n1": 1, "n2": 1, "n3": 1}, "cell")
     other = as_networkx(*CELLS[0])
     nx.set_node_attributes(other, {"n0": 0, "n1": 0, "n2": 1, "n3": 1}, "cell")
-    found = from_graphs([graph, other], [1.0, 2.0], name="two", save_to=tmp_path)
+    actual = from_graphs([graph, other], [1.0, 2.0], name="two", save_to=tmp_path)
     again = read_benchmark(tmp_path / "two.json")
-    assert same(found, again) and found.space.cells == 2 and found.cell[0].tolist() == [0, 1, 1, 1]
-    assert found.key[0] != found.key[1]
+    assert same(actual, again) and actual.space.cells == 2 and actual.cell[0].tolist() == [0, 1, 1, 1]
+    assert actual.key[0] != actual.key[1]
 
 
 HEADER = "arch,ops,edges,accuracy"

@@ -33,7 +33,7 @@ def cells(count, node_ops=False):
 def test_operations_on_edges_become_nodes():
     drawn, pyg, ids = zip(*cells(40))
     with pytest.warns(UserWarning, match="operations stood on edges; each became a node"):
-        found = Benchmark.from_graphs(list(drawn), np.arange(40.0))
+        actual = Benchmark.from_graphs(list(drawn), np.arange(40.0))
     same = Benchmark.from_graphs(list(pyg), np.arange(40.0), ops=WORDS)
     names = ["input", *nasbench201.OPS[1:-1], "output"]
     expected = Benchmark.from_graphs(
@@ -46,13 +46,13 @@ def test_operations_on_edges_become_nodes():
         ],
         np.arange(40.0),
     )
-    classes = found.isomorphism_class
+    classes = actual.isomorphism_class
     assert (
         len(set(zip(classes, expected.isomorphism_class)))
         == len(set(classes))
         == len(set(zip(classes, same.isomorphism_class)))
     )
-    assert found.ops.shape == (40, len(names) + 1) and found.space.roles.keys() == {"input", "output", "none", "skip"}
+    assert actual.ops.shape == (40, len(names) + 1) and actual.space.roles.keys() == {"input", "output", "none", "skip"}
 
 
 def test_what_cannot_be_held_is_refused():
@@ -89,10 +89,10 @@ def chain(channels, label=None):
 
 
 def test_numbers_at_nodes_become_attributes(tmp_path):
-    found = Benchmark.from_graphs([chain(8), chain(16), chain(8)], [1, 2, 3], name="chains", save_to=tmp_path)
-    assert found.space.attrs == ("channels", "kernel") and found.attrs[1].tolist() == [[16, 1], [16, 2], [16, 3]]
-    assert found.key[0] == found.key[2] != found.key[1] and torch.equal(
-        read_benchmark(tmp_path / "chains.json").graphs.attrs, found.graphs.attrs
+    actual = Benchmark.from_graphs([chain(8), chain(16), chain(8)], [1, 2, 3], name="chains", save_to=tmp_path)
+    assert actual.space.attrs == ("channels", "kernel") and actual.attrs[1].tolist() == [[16, 1], [16, 2], [16, 3]]
+    assert actual.key[0] == actual.key[2] != actual.key[1] and torch.equal(
+        read_benchmark(tmp_path / "chains.json").graphs.attrs, actual.graphs.attrs
     )
     assert Benchmark.from_graphs([chain(8), chain(16)], [1, 2], node_attributes=["kernel"]).space.attrs == ("kernel",)
     with pytest.raises(
@@ -121,11 +121,11 @@ def test_arrays_and_tensors_are_taken():
             {"score": list(torch.tensor(scores))},
             pd.DataFrame({"score": scores}),
         ):
-            found = Benchmark.from_graphs([form] * 3, values, ops=["a", "b", "c"], arch=np.array(["x", "y", "z"]))
+            actual = Benchmark.from_graphs([form] * 3, values, ops=["a", "b", "c"], arch=np.array(["x", "y", "z"]))
             assert (
-                found.ops.tolist() == [[0, 1, 2]] * 3
-                and found.target().tolist() == [0, 1, 2]
-                and found.arch.tolist() == ["x", "y", "z"]
+                actual.ops.tolist() == [[0, 1, 2]] * 3
+                and actual.target().tolist() == [0, 1, 2]
+                and actual.arch.tolist() == ["x", "y", "z"]
             )
     for wrong, says in (
         ({"acc": np.ones((3, 2))}, "one number per architecture"),
@@ -204,8 +204,8 @@ def test_rows_of_several_trainings_are_averaged(tmp_path):
         "3 rows are 1 to 2 trainings each (column 'seed') of 2 architectures; scores are their means" in note
         for note in card["facts"]["notes"]
     )
-    found = read_benchmark(write_benchmark(tmp_path, frame, card))
-    np.testing.assert_array_equal(found.repeats("accuracy"), [[1, 3], [5, np.nan]])
+    actual = read_benchmark(write_benchmark(tmp_path, frame, card))
+    np.testing.assert_array_equal(actual.repeats("accuracy"), [[1, 3], [5, np.nan]])
     path.write_text("arch,seed,ops,edges,accuracy\na,7,in x out,0>1 1>2,1\na,7,in x out,0>1 1>2,3\n")
     with pytest.raises(DataError, match="line 3: repeats 'seed' 7 of line 2"):
         read_custom(path)

@@ -160,8 +160,8 @@ def test_node_attributes_go_to_other_libraries_and_come_back():
     assert again.space.attrs == mine.space.attrs
     one = Benchmark.from_graphs(batch, [1.0, 2.0], ops=["in", "x", "out"], node_attributes=["attrs_1"])
     assert one.space.attrs == ("attrs_1",) and (one.attrs[..., 0] == mine.attrs[..., 1]).all()
-    found = mine.space.graphs(mine.graphs.to_networkx(mine.space.attrs))
-    assert (found.attrs == mine.graphs.attrs).all()
+    actual = mine.space.graphs(mine.graphs.to_networkx(mine.space.attrs))
+    assert (actual.attrs == mine.graphs.attrs).all()
     with pytest.raises(DataError, match="item 0 and 1 more: the nodes have no attribute 'channels'"):
         mine.space.graphs(batch)
 
@@ -178,14 +178,14 @@ def test_candidates_of_every_kind_are_those_of_the_table(tmp_path):
         )
         drawn.append(graph)
     pairs = [(nasbench201.parse(text), nasbench201.STRING_ORDER) for text in STRINGS]
-    found = [
+    actual = [
         mine.space.graphs(STRINGS),
         mine.space.graphs(drawn),
         mine.space.graphs(pairs, op_on="edge"),
         mine.space.graphs(mine.graphs.to_pyg().to_data_list()),
         mine.space.graphs([(ops, nasbench201.EDGES) for ops in mine.ops.tolist()]),
     ]
-    for graphs in found:
+    for graphs in actual:
         assert all((graphs.tensors()[name] == tensor).all() for name, tensor in mine.graphs.tensors().items())
     loop, wide = (["input", "output"], [(0, 1), (1, 0)]), (["input"] + ["none"] * 8 + ["output"], [(0, 1), (1, 9)])
     short = (["input", "conv", "output"], [(0, 1), (1, 2)]), (["input", "none", "output"], [(0, 1), (0, 2), (1, 2)])

@@ -80,13 +80,13 @@ def left(folder):
 
 @pytest.mark.parametrize("method", ["sha256", "md5"])
 def test_good_file_is_fetched_once(address, tmp_path, method):
-    told = []
+    answer = []
     for _ in range(2):
         path = download.fetch(
-            item(address, "good", method=method), tmp_path, lambda done, total: told.append((done, total))
+            item(address, "good", method=method), tmp_path, lambda done, total: answer.append((done, total))
         )
     assert path == tmp_path / "box" / "good.bin" and path.read_bytes() == BODY
-    assert Server.asked == [("good", 0)] and told[-1] == (len(BODY), len(BODY)) and left(tmp_path) == ["good.bin"]
+    assert Server.asked == [("good", 0)] and answer[-1] == (len(BODY), len(BODY)) and left(tmp_path) == ["good.bin"]
 
 
 def test_broken_transfer_goes_on_where_it_stopped(address, tmp_path):

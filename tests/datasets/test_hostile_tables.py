@@ -218,8 +218,8 @@ def test_an_official_table_that_is_not_what_its_name_promises_says_so(tmp_path, 
     (tmp_path / "nasbench_graph" / "cora.bench").write_bytes(
         pickle.dumps({code: dict(entry, perf=0.5 + code / 1e6) for code in range(5)})
     )
-    found = catalog.load("nasbench_graph_cora")
-    assert "not the official table: architectures 5 (known: 26,206)" in found.card.title and found.card.facts.departs
+    actual = catalog.load("nasbench_graph_cora")
+    assert "not the official table: architectures 5 (known: 26,206)" in actual.card.title and actual.card.facts.departs
     assert "not the official table" in catalog.titles()["nasbench_graph_cora"]
 
 

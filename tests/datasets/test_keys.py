@@ -63,18 +63,18 @@ def own_nasbench201(cells, scores, **options):
 def test_a_custom_nasbench201_has_the_classes_of_the_built_in():
     draw = np.random.default_rng(0)
     cells = [cell_of(draw.choice(list("ns13p"), 6, p=[0.3, 0.3, 0.1, 0.2, 0.1])) for _ in range(400)]
-    found = own_nasbench201(
+    actual = own_nasbench201(
         cells,
         draw.normal(size=400),
         roles={"input": "input", "output": "output", "none": "none", "skip": "skip_connect"},
     )
     expected = np.unique([nasbench201.canonical(cell) for cell in cells], return_inverse=True)[1]
-    assert len(set(zip(found.isomorphism_class, expected))) == len(set(expected)) == len(set(found.key)) < 300
+    assert len(set(zip(actual.isomorphism_class, expected))) == len(set(expected)) == len(set(actual.key)) < 300
     assert (
-        found.card.facts.key_rule == "equal computation (input, output, none, skip)"
-        and found.card.facts.classes == len(set(expected))
+        actual.card.facts.key_rule == "equal computation (input, output, none, skip)"
+        and actual.card.facts.classes == len(set(expected))
     )
-    split = make_split(found, "clean", 0)
+    split = make_split(actual, "clean", 0)
     assert not set(expected[split.test]) & set(expected[split.pool])
 
 
@@ -102,9 +102,9 @@ def test_the_whole_of_nasbench201_has_4930_classes_either_way():
     ],
 )
 def test_dead_operations_and_identities_do_not_tell_cells_apart(one, other, same):
-    found = own_nasbench201([cell_of(one), cell_of(other)], [1.0, 2.0])
+    actual = own_nasbench201([cell_of(one), cell_of(other)], [1.0, 2.0])
     assert (
-        (found.key[0] == found.key[1])
+        (actual.key[0] == actual.key[1])
         == same
         == (nasbench201.canonical(cell_of(one)) == nasbench201.canonical(cell_of(other)))
     )
@@ -118,8 +118,8 @@ def test_attributes_tell_nodes_apart_and_large_graphs_take_no_time():
         edges = sorted({(int(draw.integers(v)), v) for v in range(1, nodes) for _ in range(2)})
         graphs.append((draw.choice(["a", "b", "skip"], nodes).tolist(), edges))
     start = time.process_time()
-    found = from_graphs(graphs, draw.normal(size=12))
-    assert time.process_time() - start < 10 and len(set(found.key)) == 12 and found.graphs.nodes == 2000
+    actual = from_graphs(graphs, draw.normal(size=12))
+    assert time.process_time() - start < 10 and len(set(actual.key)) == 12 and actual.graphs.nodes == 2000
     flat = [
         FlatGraphs([[0, 1]] * 2, [[(0, 1)]] * 2, attrs=np.array(rows, np.float32))
         for rows in ([[1], [2], [1], [3]], [[1], [2], [1], [2]])
@@ -133,13 +133,13 @@ def test_a_table_without_roles_is_warned_of_and_one_with_them_is_not():
     with pytest.warns(
         UserWarning, match=r"no operation is taken for input .* \(among a, b, go, halt\), name it with roles"
     ):
-        found = from_graphs(chains, [1.0, 2.0])
-    assert found.card.facts.key_rule == "equal graphs"
-    found = from_graphs(chains, [1.0, 2.0], roles={"input": "go", "output": "halt"}, space="chains")
+        actual = from_graphs(chains, [1.0, 2.0])
+    assert actual.card.facts.key_rule == "equal graphs"
+    actual = from_graphs(chains, [1.0, 2.0], roles={"input": "go", "output": "halt"}, space="chains")
     assert (
-        not found.card.facts.notes
-        and found.card.facts.key_rule == "equal computation (input, output)"
-        and found.space.name == "chains"
+        not actual.card.facts.notes
+        and actual.card.facts.key_rule == "equal computation (input, output)"
+        and actual.space.name == "chains"
     )
-    assert "search space chains, 2 isomorphism classes by equal computation" in found.about
+    assert "search space chains, 2 isomorphism classes by equal computation" in actual.about
     assert TableOptions().space is None

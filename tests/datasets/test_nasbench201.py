@@ -22,9 +22,9 @@ def test_the_four_paths_of_any_string(ops):
     assert parse(text(ops)) == ops
     named = dict(zip(STRING_ORDER, ops))
     graph = nx.DiGraph(EDGES)
-    found = sorted(tuple(ops[v - 1] for v in path[1:-1]) for path in nx.all_simple_paths(graph, 0, 7))
+    actual = sorted(tuple(ops[v - 1] for v in path[1:-1]) for path in nx.all_simple_paths(graph, 0, 7))
     cell = [((0, 3),), ((0, 1), (1, 3)), ((0, 2), (2, 3)), ((0, 1), (1, 2), (2, 3))]
-    assert found == sorted(tuple(named[edge] for edge in path) for path in cell)
+    assert actual == sorted(tuple(named[edge] for edge in path) for path in cell)
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ from archrank.eval.trials.trial import make_plan
     ],
 )
 def test_plain_values(text, value):
-    found = read_plain_text(text, "it")
-    assert found == value and type(found) is type(value)
+    actual = read_plain_text(text, "it")
+    assert actual == value and type(actual) is type(value)
 
 
 @pytest.mark.parametrize(

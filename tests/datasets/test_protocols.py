@@ -166,6 +166,6 @@ def test_missing_or_damaged_lists_are_said(lists, monkeypatch):
 def test_real_lists(real_data, monkeypatch):
     monkeypatch.setattr("archrank.datasets.catalog.data_folders", lambda: [real_data])
     published_splits.gates_hashes.cache_clear()
-    found = published_splits.gates_hashes()
+    actual = published_splits.gates_hashes()
     published_splits.gates_hashes.cache_clear()
-    assert len(found) == len(set(found)) == 14580
+    assert len(actual) == len(set(actual)) == 14580

@@ -42,9 +42,9 @@ def test_plain_values_come_back_as_they_were(value, protocol):
     ids=str,
 )
 def test_arrays_come_back_as_they_were(array, protocol):
-    (found,) = safe_pickle.loads(pickle.dumps({"a": array}, protocol), "here")
-    np.testing.assert_array_equal(np.asarray(found["a"]), array)
-    assert np.asarray(found["a"]).dtype == array.dtype
+    (actual,) = safe_pickle.loads(pickle.dumps({"a": array}, protocol), "here")
+    np.testing.assert_array_equal(np.asarray(actual["a"]), array)
+    assert np.asarray(actual["a"]).dtype == array.dtype
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -56,8 +56,8 @@ def test_sets_and_pairs_as_keys_come_back(protocol):
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_scalars_and_ordered_dictionaries_come_back(protocol):
     value = {"x": np.float32(2.5), "y": np.int64(-3), "o": collections.OrderedDict(a=1, b=2)}
-    (found,) = safe_pickle.loads(pickle.dumps(value, protocol), "here")
-    assert found == {"x": 2.5, "y": -3, "o": {"a": 1, "b": 2}} and list(found["o"]) == ["a", "b"]
+    (actual,) = safe_pickle.loads(pickle.dumps(value, protocol), "here")
+    assert actual == {"x": 2.5, "y": -3, "o": {"a": 1, "b": 2}} and list(actual["o"]) == ["a", "b"]
 
 
 class Call:

@@ -50,11 +50,11 @@ def test_finished_parts_are_reduced_and_shared_texts_survive(tmp_path, zipped):
         "rows": {i: {"keep": i, "long": [f"{i} {j}" for j in range(50)], "name": name} for i in range(30)},
         "name": name,
     }
-    found = torch_file.load(
+    actual = torch_file.load(
         save(content, tmp_path / "a.pth", zipped),
         lambda d: {"kept": d["keep"], "name": d["name"]} if "keep" in d else None,
     )
-    assert found == {"rows": {i: {"kept": i, "name": name} for i in range(30)}, "name": name}
+    assert actual == {"rows": {i: {"kept": i, "name": name} for i in range(30)}, "name": name}
 
 
 def test_what_was_reduced_cannot_come_back(tmp_path):

@@ -49,12 +49,12 @@ def main(count: int) -> None:
         torch.manual_seed(0)
         dense = kind(space, dim=64, **options).eval()
         with torch.no_grad():
-            wanted = dense(graphs)
+            expected = dense(graphs)
         for backend in backends:
             model = kind(space, dim=64, backend=backend, **options).eval()
             model.load_state_dict(dense.state_dict())
             with torch.no_grad():
-                apart = float((model(graphs) - wanted).abs().max())
+                apart = float((model(graphs) - expected).abs().max())
             step = milliseconds(lambda model=model: model(graphs).square().sum().backward())
             made = 0.0 if backend == "dense" else milliseconds(lambda backend=backend: messages(backend, bare(graphs)))
             print(

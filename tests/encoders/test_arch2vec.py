@@ -12,7 +12,7 @@ DIAMOND = ((0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4))
 
 def test_nothing_is_masked_where_every_node_counts():
     """Loss, gradients and running statistics by PyTorch's own normalisation are those by the masked one."""
-    found = []
+    actual = []
     graphs = spaces.random_graphs(spaces.nasbench101(), 40, 0)
     full = graphs[graphs.mask.all(-1).nonzero()[:, 0]]
     for whole in (False, True):
@@ -21,8 +21,8 @@ def test_nothing_is_masked_where_every_node_counts():
         model.whole = whole
         loss = model.loss(full, 0.004)
         loss.backward()
-        found.append([loss, *(p.grad for p in model.parameters()), *model.buffers()])
-    assert len(full) and all(torch.allclose(one, other, atol=1e-10) for one, other in zip(*found))
+        actual.append([loss, *(p.grad for p in model.parameters()), *model.buffers()])
+    assert len(full) and all(torch.allclose(one, other, atol=1e-10) for one, other in zip(*actual))
 
 
 def space(cells=1):
@@ -114,11 +114,11 @@ def test_encoding_is_deterministic_and_leaves_the_random_state_alone(faithful):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    found = arch2vec(some(), space(), faithful=faithful, **TINY)
+    actual = arch2vec(some(), space(), faithful=faithful, **TINY)
     assert torch.equal(torch.rand(3), expected)
-    assert found.shape == (20, 4) and found.dtype == torch.float32 and found.isfinite().all()
-    assert torch.equal(found, arch2vec(some(), space(), faithful=faithful, **TINY))
-    assert not torch.equal(found, arch2vec(some(), space(), faithful=faithful, seed=1, **TINY))
+    assert actual.shape == (20, 4) and actual.dtype == torch.float32 and actual.isfinite().all()
+    assert torch.equal(actual, arch2vec(some(), space(), faithful=faithful, **TINY))
+    assert not torch.equal(actual, arch2vec(some(), space(), faithful=faithful, seed=1, **TINY))
 
 
 def test_two_cells_side_by_side():

@@ -8,14 +8,14 @@ from tests.encoders import golden as g
 
 def test_counts_and_size():
     diamond = ([0, 2, 2, 3, 4], ((0, 1), (0, 2), (1, 3), (2, 3), (3, 4)))
-    found = bag_of_ops(g.graphs(g.C5, g.C3, diamond, nodes=7), g.space(7))
-    assert found.dtype == torch.float32
-    assert found.tolist() == [[1, 1, 1, 1, 1, 5], [1, 0, 1, 0, 1, 3], [1, 0, 2, 1, 1, 5]]
+    actual = bag_of_ops(g.graphs(g.C5, g.C3, diamond, nodes=7), g.space(7))
+    assert actual.dtype == torch.float32
+    assert actual.tolist() == [[1, 1, 1, 1, 1, 5], [1, 0, 1, 0, 1, 3], [1, 0, 2, 1, 1, 5]]
 
 
 def test_cells_are_counted_apart():
-    found = bag_of_ops(g.graphs(g.C5, g.C3, together=True), g.space(8, cells=2))
-    assert found.tolist() == [[1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 8]]
+    actual = bag_of_ops(g.graphs(g.C5, g.C3, together=True), g.space(8, cells=2))
+    assert actual.tolist() == [[1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 8]]
 
 
 def test_edges_do_not_matter():
@@ -27,6 +27,6 @@ def test_edges_do_not_matter():
 @pytest.mark.skipif(datasets.available()["nasbench201"] == "missing", reason="needs the NAS-Bench-201 table")
 def test_every_multiset_of_operations_once():
     benchmark = datasets.load("nasbench201")
-    found = bag_of_ops(benchmark.graphs, benchmark.space)
+    actual = bag_of_ops(benchmark.graphs, benchmark.space)
     # six edges, five operations: 10 choose 4 multisets
-    assert len(found.unique(dim=0)) == 210
+    assert len(actual.unique(dim=0)) == 210

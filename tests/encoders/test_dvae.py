@@ -33,8 +33,8 @@ class OneByOne:
         return own
 
     def message(self, messenger, state, u):
-        told = torch.cat([state, torch.eye(7).double()[u]])
-        return torch.sigmoid(messenger.gate(told)) * messenger.map(told)
+        answer = torch.cat([state, torch.eye(7).double()[u]])
+        return torch.sigmoid(messenger.gate(answer)) * messenger.map(answer)
 
     def state(self, gru, messenger, v, senders, states, start=None):
         hidden = torch.zeros(8).double() if start is None else start
@@ -51,8 +51,8 @@ class OneByOne:
             )
         for v in reversed(range(n)):
             up[v] = self.state(model.gru_backward, model.messages_backward, v, [b for a, b in self.edges if a == v], up)
-        found = model.unify(torch.cat([down[n - 1], up[0]]))
-        return model.mean(found), model.log_variance(found)
+        actual = model.unify(torch.cat([down[n - 1], up[0]]))
+        return model.mean(actual), model.log_variance(actual)
 
     def reconstruction(self, z):
         model = self.model
@@ -112,8 +112,8 @@ def test_padding_and_batch_do_not_matter():
 
 def test_the_order_of_nodes_matters():
     model = small()
-    found = model.encode(g.graphs(([0, 1, 2, 3, 4], DIAMOND[1]), ([0, 3, 1, 2, 4], DIAMOND[1])))[0]
-    assert (found[0] - found[1]).abs().max() > 1e-4
+    actual = model.encode(g.graphs(([0, 1, 2, 3, 4], DIAMOND[1]), ([0, 3, 1, 2, 4], DIAMOND[1])))[0]
+    assert (actual[0] - actual[1]).abs().max() > 1e-4
 
 
 def test_learns_to_rebuild():
@@ -128,11 +128,11 @@ def test_encoding_is_deterministic_and_leaves_the_random_state_alone():
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    found = dvae(some(), g.space(7), **TINY)
+    actual = dvae(some(), g.space(7), **TINY)
     assert torch.equal(torch.rand(3), expected)
-    assert found.shape == (20, 4) and found.dtype == torch.float32 and found.isfinite().all()
-    assert torch.equal(found, dvae(some(), g.space(7), **TINY))
-    assert not torch.equal(found, dvae(some(), g.space(7), seed=1, **TINY))
+    assert actual.shape == (20, 4) and actual.dtype == torch.float32 and actual.isfinite().all()
+    assert torch.equal(actual, dvae(some(), g.space(7), **TINY))
+    assert not torch.equal(actual, dvae(some(), g.space(7), seed=1, **TINY))
 
 
 def test_two_cells():

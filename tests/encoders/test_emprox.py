@@ -71,10 +71,10 @@ def test_it_learns_to_write_and_embeds_each_alone():
     losses = pretrain(Autoencoder(8, 16, 0.0), graphs, updates=60, batch=12, lr=1e-2, weight_decay=0.0)
     assert losses[-1] < 0.7 * losses[0]
     small = {"hidden": 8, "updates": 2, "batch": 6}
-    found = emprox(graphs, space, **small)
-    assert found.shape == (12, 8) and torch.allclose(found.norm(dim=-1), torch.ones(12), atol=1e-5)
-    assert torch.equal(found, emprox(graphs, space, **small))
-    assert not torch.equal(found, emprox(graphs, space, **small, seed=1))
+    actual = emprox(graphs, space, **small)
+    assert actual.shape == (12, 8) and torch.allclose(actual.norm(dim=-1), torch.ones(12), atol=1e-5)
+    assert torch.equal(actual, emprox(graphs, space, **small))
+    assert not torch.equal(actual, emprox(graphs, space, **small, seed=1))
 
 
 def test_its_head_looks_up_neighbours_and_large_graphs_are_refused():

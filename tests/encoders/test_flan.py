@@ -86,15 +86,15 @@ def test_official_values(options, padded, exact):
 
 
 def test_official_value_with_side_features():
-    found = filled(steps=2, back_dense=True)(g.graphs(g.C5))
+    actual = filled(steps=2, back_dense=True)(g.graphs(g.C5))
     beside = mlp(torch.tensor([[0.1, 0.2, 0.3, 0.4]], dtype=torch.float64), 60, 4, 5, 3)
-    assert score(found, beside=beside[0].tolist()) == pytest.approx(0.022599312255242487, abs=1e-12)
+    assert score(actual, beside=beside[0].tolist()) == pytest.approx(0.022599312255242487, abs=1e-12)
 
 
 def test_official_value_of_two_cells():
-    found = filled(nodes=5, cells=2, steps=2, back_dense=True)(g.graphs(g.C5, C3_PADDED, together=True))
+    actual = filled(nodes=5, cells=2, steps=2, back_dense=True)(g.graphs(g.C5, C3_PADDED, together=True))
     size = mlp(torch.tensor([[0.5, 0.25]], dtype=torch.float64), 80, 8, 8)
-    assert score(found, size=size[0].tolist()) == pytest.approx(0.015455573001577325, abs=1e-12)
+    assert score(actual, size=size[0].tolist()) == pytest.approx(0.015455573001577325, abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -113,11 +113,11 @@ def test_a_compiled_program_computes_the_same_from_tables(both_ways):
         expected = call(plain)
         weight = torch.randn_like(expected)
         with fusing():
-            found = call(fused)
-        assert torch.allclose(expected, found, atol=1e-12)
+            actual = call(fused)
+        assert torch.allclose(expected, actual, atol=1e-12)
         inputs = (x, y, values)
         for one, other in zip(
-            *(torch.autograd.grad((result * weight).sum(), inputs, allow_unused=True) for result in (expected, found))
+            *(torch.autograd.grad((result * weight).sum(), inputs, allow_unused=True) for result in (expected, actual))
         ):
             assert (one is None) == (other is None) and (one is None or torch.allclose(one, other, atol=1e-12))
 

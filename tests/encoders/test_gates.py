@@ -63,8 +63,8 @@ def score(found):
 
 
 def check(model, graphs, embedding, value):
-    found = filled(model)(graphs)
-    assert found[0, :3].tolist() == pytest.approx(embedding, abs=1e-10, rel=1e-8) and score(found) == pytest.approx(
+    actual = filled(model)(graphs)
+    assert actual[0, :3].tolist() == pytest.approx(embedding, abs=1e-10, rel=1e-8) and score(actual) == pytest.approx(
         value, abs=1e-12
     )
 
@@ -125,8 +125,8 @@ def test_an_operation_counts_only_if_what_it_makes_reaches_the_output(make):
     """Behind what is shut by `none`, no operation matters."""
     torch.manual_seed(0)
     cells = spaces.nasbench201_graphs([[4, 4, 1, 1, 1, 4], [3, 4, 1, 1, 1, 4], [4, 3, 1, 1, 1, 4]])
-    found = make(spaces.nasbench201(), **{**SIZE, "dim": 16}, **EDGES).double().eval()(cells)
-    assert torch.allclose(found[0], found[1], atol=1e-12) and not torch.allclose(found[0], found[2], atol=1e-6)
+    actual = make(spaces.nasbench201(), **{**SIZE, "dim": 16}, **EDGES).double().eval()(cells)
+    assert torch.allclose(actual[0], actual[1], atol=1e-12) and not torch.allclose(actual[0], actual[2], atol=1e-6)
     space = replace(
         g.space(4), ops=("input", "conv1x1", "conv3x3", "none", "output"), roles={"input": 0, "none": 3, "output": 4}
     )
@@ -134,8 +134,8 @@ def test_an_operation_counts_only_if_what_it_makes_reaches_the_output(make):
         g.graphs((ops, ((0, 1), (1, 2), (2, 3)))) for ops in ([0, 1, 3, 4], [0, 2, 3, 4], [0, 1, 1, 4], [0, 2, 1, 4])
     ]
     model = make(space, **{**SIZE, "dim": 16, "layers": 3}, readout="output").double().eval()
-    found = [model(graphs) for graphs in chain]
-    assert torch.equal(found[0], found[1]) and not torch.allclose(found[2], found[3], atol=1e-6)
+    actual = [model(graphs) for graphs in chain]
+    assert torch.equal(actual[0], actual[1]) and not torch.allclose(actual[2], actual[3], atol=1e-6)
 
 
 @pytest.mark.parametrize(

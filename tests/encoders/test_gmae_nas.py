@@ -22,9 +22,9 @@ def test_gmae_nas_gives_the_published_values():
             layer.target.copy_(weight(2, 4, code + 13))
             layer.bias.copy_(bias(8, code + 14))
             fill_norm(norm, code + 15)
-        found = model(graphs(C5))[0].tolist()
+        actual = model(graphs(C5))[0].tolist()
     published = [0.1210586594, 0.7084893578, 1.15831379, 1.106779752, 0.4146953724, -0.169684606, -0.3429806507]
-    assert found == pytest.approx([*published, -0.3400286024], abs=1e-9)
+    assert actual == pytest.approx([*published, -0.3400286024], abs=1e-9)
     assert sum(part.numel() for part in GMAENAS(SPACE).parameters()) == 20161
 
 

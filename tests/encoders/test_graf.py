@@ -64,8 +64,8 @@ def test_official_values_of_nasbench101():
     missing = few == inner
     assert np.array_equal(np.where(missing, 5, few + 1), NB101_OFFICIAL["min_path"])
     assert np.array_equal(np.where(missing, -4, many - 2), NB101_OFFICIAL["max_on_path"])
-    for found, name in ((feeds, "in_degree"), (reads, "out_degree"), (leave, "avg_in"), (enter, "avg_out")):
-        assert np.allclose(found, [NB101_OFFICIAL[name]] * 2), name
+    for actual, name in ((feeds, "in_degree"), (reads, "out_degree"), (leave, "avg_in"), (enter, "avg_out")):
+        assert np.allclose(actual, [NB101_OFFICIAL[name]] * 2), name
 
 
 def test_lengths_by_walking():

@@ -41,8 +41,8 @@ def test_official_values(readout, value):
 
 
 def test_distances_of_the_official_cell():
-    found = distances.distance_types(g.graphs(g.C5), 6).flatten().tolist()
-    assert found == [0, 1, 1, 2, 1, 6, 0, 1, 2, 1, 6, 6, 0, 1, 2, 6, 6, 6, 0, 1, 6, 6, 6, 6, 0]
+    actual = distances.distance_types(g.graphs(g.C5), 6).flatten().tolist()
+    assert actual == [0, 1, 1, 2, 1, 6, 0, 1, 2, 1, 6, 6, 0, 1, 2, 6, 6, 6, 0, 1, 6, 6, 6, 6, 0]
 
 
 def test_distances_are_those_of_the_graphs(monkeypatch):

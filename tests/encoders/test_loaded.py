@@ -64,8 +64,8 @@ def test_the_text_of_a_built_in_encoder_leaves_nothing_open(name):
 def test_hooks_and_options_are_seen_however_a_class_has_them(tmp_path, body, files):
     text = info(tmp_path, body, files=files)
     loaded = info(tmp_path, body, reach="here")
-    for found in (text, loaded):
-        assert set(found.hooks) == {"compare", "paper_recipe"}
+    for actual in (text, loaded):
+        assert set(actual.hooks) == {"compare", "paper_recipe"}
     assert loaded.options.keys() == {"dim", "layers"} and loaded.validate({"dim": "32", "layers": 2}) == {"dim": 32}
     assert text.open or text.options == loaded.options
 

@@ -52,8 +52,8 @@ def test_official_value_of_the_network():
     inputs = torch.sin(0.1 * t * c)[None]
     padded = torch.cat([inputs, torch.full((1, 3, 12), 7.0)], 1)
     present = torch.arange(10)[None] < 7
-    for found in (model.fuse(inputs), model.fuse(padded.double(), present)):
-        logit = found @ g.weight(1, 12, 701)[0] + g.bias(1, 701)
+    for actual in (model.fuse(inputs), model.fuse(padded.double(), present)):
+        logit = actual @ g.weight(1, 12, 701)[0] + g.bias(1, 701)
         assert logit.item() == pytest.approx(0.14478083501104988, abs=1e-9)
         assert torch.sigmoid(logit).item() == pytest.approx(0.5361321155428107, abs=1e-9)
 
@@ -131,8 +131,8 @@ def test_padding_and_batch_do_not_matter():
 
 def test_the_order_of_nodes_matters():
     swapped = ([0, 2, 1, 3, 4], DIAMOND[1])
-    found = small()(g.graphs(DIAMOND, swapped))
-    assert (found[0] - found[1]).abs().max() > 1e-3
+    actual = small()(g.graphs(DIAMOND, swapped))
+    assert (actual[0] - actual[1]).abs().max() > 1e-3
 
 
 def test_twins():
@@ -169,8 +169,8 @@ def test_twins_of_a_whole_space():
 
 def test_two_cells_in_one_sequence():
     model = small(g.space(8, cells=2))
-    found = model(g.graphs(g.C5, g.C3, together=True)), model(g.graphs(g.C3, g.C5, together=True))
-    assert found[0].shape == (1, 24) and (found[0] - found[1]).abs().max() > 1e-3
+    actual = model(g.graphs(g.C5, g.C3, together=True)), model(g.graphs(g.C3, g.C5, together=True))
+    assert actual[0].shape == (1, 24) and (actual[0] - actual[1]).abs().max() > 1e-3
 
 
 def test_stacked_members_equal_each_alone():
@@ -178,7 +178,7 @@ def test_stacked_members_equal_each_alone():
     parameters, buffers = stack_module_state(members)
     batch = g.graphs(g.C5, g.C3)
     together = vmap(lambda p, b: functional_call(members[0], (p, b), (batch,)))(parameters, buffers)
-    for found, member in zip(together, members, strict=True):
-        assert torch.allclose(found, member(batch), atol=1e-12)
+    for actual, member in zip(together, members, strict=True):
+        assert torch.allclose(actual, member(batch), atol=1e-12)
     together.square().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in parameters.values())

@@ -73,9 +73,9 @@ def test_whole_networks():
     assert sum(p.numel() for p in model.parameters()) + fed_head == 2_310_921
     make_recipe("paper", NarFormerV2.paper_recipe(space))
 
-    found = attribute_code(torch.tensor([[[0.0, 3.0]]], dtype=torch.float64))[0, 0].tolist()
+    actual = attribute_code(torch.tensor([[[0.0, 3.0]]], dtype=torch.float64))[0, 0].tolist()
     waves = [f(3 / 10000 ** (k / 5)) for k in range(5) for f in (math.sin, math.cos)]
-    assert found == pytest.approx([0.0, 1.0] * 5 + waves)
+    assert actual == pytest.approx([0.0, 1.0] * 5 + waves)
 
     cell, graphs = spaces.nasbench101(), spaces.random_graphs(spaces.nasbench101(), 6, 0)
     space = replace(cell, attrs=("a", "b"))
@@ -93,8 +93,8 @@ def test_padding_and_composition_do_not_matter_and_edges_count():
     for space, graphs in ((cell, spaces.random_graphs(cell, 6, 0)), spaces.darts(5, 0)[:2]):
         check_padding_and_composition(NarFormerV2(space, dim=16, layers=2), graphs)
     model = NarFormerV2(g.space(5), dim=16, layers=2).double().eval()
-    found = [model(g.graphs((g.C5[0], edges))) for edges in (g.C5_EDGES, g.C5_EDGES[:-1])]
-    assert not torch.allclose(*found, atol=1e-4)
+    actual = [model(g.graphs((g.C5[0], edges))) for edges in (g.C5_EDGES, g.C5_EDGES[:-1])]
+    assert not torch.allclose(*actual, atol=1e-4)
 
 
 @pytest.mark.parametrize(

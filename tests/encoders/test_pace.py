@@ -96,8 +96,8 @@ def test_places_follow_generations_and_relabelled_graphs_agree():
         ([0, 1, 1, 2, 2, 4], ((0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 5))),
         ([0, 1, 1, 2, 2, 4], ((0, 1), (0, 2), (1, 4), (2, 3), (3, 5), (4, 5))),
     ]
-    found = g.graphs(*twins)
-    places = canonical_places(found)
+    actual = g.graphs(*twins)
+    places = canonical_places(actual)
     edges = [{(int(p[u]), int(p[v])) for u, v in twin[1]} for p, twin in zip(places, twins)]
     assert edges[0] == edges[1]
 

@@ -34,8 +34,8 @@ def test_the_table_counts_and_where_it_does_not_the_operations_do(cells):
     flops = parameters(with_columns(table, COSTS), table.space, metric="flops")[:, 0]
     assert torch.equal(flops, complexity(table.graphs, table.space, "flops"))
     for without in (cells, counted(cells, np.where(np.arange(len(cells)) == 7, np.nan, column))):
-        found = parameters(with_columns(without, COSTS), without.space)[:, 0]
-        assert torch.equal(found, complexity(without.graphs, without.space, "parameters"))
+        actual = parameters(with_columns(without, COSTS), without.space)[:, 0]
+        assert torch.equal(actual, complexity(without.graphs, without.space, "parameters"))
 
 
 def test_it_ranks_in_a_run_without_labels(cells, tmp_path):
@@ -74,5 +74,5 @@ def test_tau_over_the_whole_of_nasbench201():
         with_columns(benchmark, COSTS),
         benchmark.graphs.plain(),
     ):  # the stand-in orders this space as the true count does
-        found = kendall(benchmark.target("cifar10_val"), parameters(graphs, benchmark.space)[:, 0].numpy())
-        assert found == pytest.approx(0.534, abs=5e-4)
+        actual = kendall(benchmark.target("cifar10_val"), parameters(graphs, benchmark.space)[:, 0].numpy())
+        assert actual == pytest.approx(0.534, abs=5e-4)

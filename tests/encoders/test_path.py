@@ -27,17 +27,17 @@ def number(ops, base):
 
 def walks(graphs, i):
     """Operations on every path from input to output, by walking."""
-    found = []
+    actual = []
 
     def go(v, ops):
         for w in torch.nonzero(graphs.adj[i, v])[:, 0].tolist():
             if w == int(graphs.mask[i].sum()) - 1:
-                found.append(ops)
+                actual.append(ops)
             else:
                 go(w, (*ops, int(graphs.ops[i, w]) - 1))
 
     go(0, ())
-    return found
+    return actual
 
 
 @settings(max_examples=50, deadline=None)

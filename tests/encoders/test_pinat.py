@@ -74,8 +74,8 @@ def test_every_operation_counts_where_it_stands(faithful):
     model = PINAT(spaces.nasbench201(), **SMALL, faithful=faithful).double().eval()
     tokens = model.tokens(cells)
     near = (tokens.links.mT | torch.eye(tokens.links.shape[-1]).bool()).double()
-    found = model.pine(tokens.ops, near)
-    assert bool((found[0] - found[1]).abs().max() > 1e-6) is not faithful
+    actual = model.pine(tokens.ops, near)
+    assert bool((actual[0] - actual[1]).abs().max() > 1e-6) is not faithful
     assert (model(cells)[0] - model(cells)[1]).abs().max() > 1e-6  # its token is there in either
 
 

@@ -34,14 +34,14 @@ def make(name, **options):
 
 def test_flow_surrogate_is_the_published_one():
     five = graphs(C5)
-    found = flow_surrogate(five, SPACE, 4, 1.0)[0].tolist()
-    assert found == pytest.approx([1.117480798, 4.565578759, 0.5297724985, 6.027705911], abs=1e-9)
+    actual = flow_surrogate(five, SPACE, 4, 1.0)[0].tolist()
+    assert actual == pytest.approx([1.117480798, 4.565578759, 0.5297724985, 6.027705911], abs=1e-9)
     ops = ("input", "conv1x1", "conv3x3", "avgpool", "skip", "none", "output")
     space = SearchSpace("nb201", ops, 8, {"input": 0, "output": 6})
     cell = spaces.nasbench201_graphs([[2, 4, 1, 5, 3, 2]])
-    found = flow_surrogate(cell, space, 7, 0.1)[0].tolist()
+    actual = flow_surrogate(cell, space, 7, 0.1)[0].tolist()
     published = [0.1736480227, 0.4784624369, 0.2156759048, 0.3834890604, 0.9332090708, 0.2241681052, 0.1384553286]
-    assert found == pytest.approx(published, abs=1e-9)
+    assert actual == pytest.approx(published, abs=1e-9)
 
 
 def test_flow_surrogate_does_not_see_padding_or_the_order_of_nodes():
@@ -106,8 +106,8 @@ def test_context_network_is_the_published_one():
     ahead = five.adj.transpose(-1, -2)
     with torch.no_grad():
         for linked, published in ((ahead, -0.48573948525821026), (ahead | five.adj, -0.3653978849222968)):
-            found = head(model(five.ops, linked, five.mask).mean(1)).item()
-            assert found == pytest.approx(published, abs=1e-9)
+            actual = head(model(five.ops, linked, five.mask).mean(1)).item()
+            assert actual == pytest.approx(published, abs=1e-9)
 
 
 def test_contrast_and_context_losses_are_their_definitions():
@@ -119,19 +119,21 @@ def test_contrast_and_context_losses_are_their_definitions():
     assert contrast(query, key, others, 0.07).item() == pytest.approx(np.mean(by_hand), rel=1e-5)
     own, wide = torch.randn(2, 4, generator=random), torch.randn(2, 3, 4, generator=random)
     near = torch.tensor([[True, False, True], [False, True, False]])
-    told = torch.nn.functional.binary_cross_entropy_with_logits
+    answer = torch.nn.functional.binary_cross_entropy_with_logits
     right = torch.stack([wide[0, 0] @ own[0], wide[0, 2] @ own[0], wide[1, 1] @ own[1]])
     wrong = torch.stack([wide[0, 0] @ own[1], wide[0, 2] @ own[1], wide[1, 1] @ own[0]])
-    expected = told(right, torch.ones(3)) + told(wrong, torch.zeros(3))
+    expected = answer(right, torch.ones(3)) + answer(wrong, torch.zeros(3))
     assert context_loss(own, wide, near).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_an_edit_changes_one_operation_that_has_a_choice():
-    found = edited(GRAPHS, [1, 2, 3])
+    actual = edited(GRAPHS, [1, 2, 3])
     inner = (GRAPHS.ops > 0) & (GRAPHS.ops < 4) & GRAPHS.mask
-    assert ((found.ops != GRAPHS.ops).sum(-1) == inner.any(-1).long()).all()
+    assert ((actual.ops != GRAPHS.ops).sum(-1) == inner.any(-1).long()).all()
     assert (
-        not ((found.ops != GRAPHS.ops) & ~inner).any() and found.ops[inner].min() >= 1 and found.ops[inner].max() <= 3
+        not ((actual.ops != GRAPHS.ops) & ~inner).any()
+        and actual.ops[inner].min() >= 1
+        and actual.ops[inner].max() <= 3
     )
 
 

@@ -112,13 +112,13 @@ def test_the_form_of_few_launches_computes_the_same(name, few):
     spec = parse(name)[0]
     encoder = spec.info.load()
     recipe = COMMON.model_copy(update={"updates": 3, "warmup": 0.0, "batch": 8, "ema": 0.5})
-    found = []
+    actual = []
     for way, kind in ((nullcontext, Update), (few_launches, PackedUpdate)):
         with own_precision(torch.float64), way(), patch.object(training, "Update", kind):
             trained = fit(lambda m, p: encoder(few.space, **spec.config), few.graphs, members(few, 2), recipe)
-        found.append({**trained.ensemble.parameters, **trained.ensemble.buffers, **(trained.average or {})})
-    for weight, value in found[0].items():
-        assert torch.allclose(found[1][weight], value, atol=1e-7), weight
+        actual.append({**trained.ensemble.parameters, **trained.ensemble.buffers, **(trained.average or {})})
+    for weight, value in actual[0].items():
+        assert torch.allclose(actual[1][weight], value, atol=1e-7), weight
 
 
 if __name__ == "__main__":

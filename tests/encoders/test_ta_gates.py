@@ -55,9 +55,9 @@ def test_official_value_with_attributes_that_break_symmetry():
     small = [torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3)]
     model.attributes = torch.nn.Sequential(*small).double()
     fill_sequence(model.attributes, 30)
-    found = model(graphs)
-    assert found[0, :3].tolist() == pytest.approx([0.04199719614, 0.1023676273, 0.05878665679], abs=1e-10)
-    assert score(found) == pytest.approx(0.12837952332964403, abs=1e-12)
+    actual = model(graphs)
+    assert actual[0, :3].tolist() == pytest.approx([0.04199719614, 0.1023676273, 0.05878665679], abs=1e-10)
+    assert score(actual) == pytest.approx(0.12837952332964403, abs=1e-12)
 
 
 @pytest.mark.parametrize("symmetry", ["none", "noise", "attributes", "add_attributes"])

@@ -89,8 +89,8 @@ def test_too_large_for_the_form_as_found():
 def test_two_cells_are_told_apart():
     torch.manual_seed(0)
     model = Tart(g.space(8, cells=2), dim=8, heads=2).double().eval()
-    found = model(g.graphs(g.C5, g.C3, together=True)), model(g.graphs(g.C3, g.C5, together=True))
-    assert (found[0] - found[1]).abs().max() > 1e-3
+    actual = model(g.graphs(g.C5, g.C3, together=True)), model(g.graphs(g.C3, g.C5, together=True))
+    assert (actual[0] - actual[1]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("faithful", [False, True])
@@ -100,7 +100,7 @@ def test_stacked_members_equal_each_alone(faithful):
     parameters, buffers = stack_module_state(members)
     batch = g.graphs(g.C5, g.C3)
     together = vmap(lambda p, b: functional_call(members[0], (p, b), (batch,)))(parameters, buffers)
-    for found, member in zip(together, members, strict=True):
-        assert torch.allclose(found, member(batch), atol=1e-12)
+    for actual, member in zip(together, members, strict=True):
+        assert torch.allclose(actual, member(batch), atol=1e-12)
     together.square().sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in parameters.values())

@@ -41,9 +41,9 @@ def filled(model):
 
 def scored(model, graphs):
     """Through the published head at the size of the golden values, and the number of parameters with it."""
-    found = model(graphs)
+    actual = model(graphs)
     count = sum(p.numel() for p in model.parameters()) + 6 * 8 + 6
-    return (found @ g.weight(6, 8, 10).T @ g.weight(1, 6, 11).T).squeeze(-1), count
+    return (actual @ g.weight(6, 8, 10).T @ g.weight(1, 6, 11).T).squeeze(-1), count
 
 
 def test_official_values():
@@ -69,8 +69,8 @@ def test_which_spaces_have_operations_on_edges():
 
 def test_where_an_operation_stands_counts_and_what_none_links_does_not():
     model = TNASP(spaces.nasbench201(), **SMALL).double().eval()
-    found = model(spaces.nasbench201_graphs([N4, [2, 4, 3, 1, 5, 4]]))
-    assert (found[0] - found[1]).abs().max() > 1e-3
+    actual = model(spaces.nasbench201_graphs([N4, [2, 4, 3, 1, 5, 4]]))
+    assert (actual[0] - actual[1]).abs().max() > 1e-3
     tokens = model.tokens(spaces.nasbench201_graphs([N4]))
     assert not tokens.links[0, 4].any() and not tokens.links[0, :, 4].any() and tokens.links[0, 0, 1]
 

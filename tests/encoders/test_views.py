@@ -102,7 +102,7 @@ def test_a_member_on_a_view_is_what_it_is_alone_also_compiled(diamonds, encoder)
     members = [Member(seed, np.arange(18), labels, np.arange(27)) for seed in (0, 1)]
 
     def scores(chosen, compiled=False):
-        found = train(
+        actual = train(
             lambda m, p: build(spec.info.load(), diamonds.space, spec.config),
             diamonds.graphs,
             chosen,
@@ -110,8 +110,8 @@ def test_a_member_on_a_view_is_what_it_is_alone_also_compiled(diamonds, encoder)
             pairs="compare" in spec.info.hooks,
             compiled=compiled,
         )
-        assert not [note for note in found[-1].notes if "sequentially" in note]
-        return found[-1]
+        assert not [note for note in actual[-1].notes if "sequentially" in note]
+        return actual[-1]
 
     together, alone = scores(members), scores(members[1:])
     assert np.allclose(together.predictions, alone.predictions, rtol=1e-3, atol=1e-4)

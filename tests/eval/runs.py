@@ -31,14 +31,14 @@ def plan_of(cells, encoders, budgets=(12, 20), seeds=2, **more):
 
 def content(folder: Path) -> dict:
     """Everything in a store that may not depend on when or how often it was run."""
-    found = {}
+    actual = {}
     for path in sorted(Path(folder).rglob("*")):
         if path.is_file() and path.parent.name != "ensembles":
             if path.suffix == ".json":
                 record = json.loads(path.read_text())
-                found[path.name] = {
+                actual[path.name] = {
                     name: record[name] for name in ("trial", "label", "status", "metrics", "test", "model", "recipe")
                 }
             else:
-                found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+                actual[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return actual

@@ -95,8 +95,8 @@ def test_what_has_no_torch_geometric_form_is_said(cells):
 
 def test_exponents_are_those_of_the_upper_half():
     sizes = [1, 2, 4, 8, 16, 32, 64]
-    found = growth(sizes, [3.0 if n < 8 else 3 * (n / 8) ** 1.5 for n in sizes])
-    assert found.exponent == pytest.approx(1.5) and (found.first, found.last, found.points) == (8, 64, 4)
+    actual = growth(sizes, [3.0 if n < 8 else 3 * (n / 8) ** 1.5 for n in sizes])
+    assert actual.exponent == pytest.approx(1.5) and (actual.first, actual.last, actual.points) == (8, 64, 4)
     assert growth(sizes, [2.0] * 7).exponent == pytest.approx(0, abs=1e-12)
     assert growth([1, 1000], [1.0, 10.0]).exponent == pytest.approx(1 / 3)
     assert growth([5], [1.0]) is None
@@ -108,8 +108,8 @@ def test_ratios_are_formed_within_a_repeat():
         for k, load in enumerate((1, 10, 3))
         for variant, cpu in (("a", 6.0), ("b", 2.0))
     ]
-    found = ratios(samples, "a", "b", "cpu")
-    assert (found.median, found.low, found.high, found.count) == (3, 3, 3, 3)
+    actual = ratios(samples, "a", "b", "cpu")
+    assert (actual.median, actual.low, actual.high, actual.count) == (3, 3, 3, 3)
     assert ratios(samples, "a", "c", "cpu") is None and spread([]) is None
 
 
@@ -132,8 +132,8 @@ def test_a_desk_counts_what_it_measures():
     ready = server.prepare(asdict(TINY), "ensemble")
     # 14 labels in batches of 7: two steps an epoch, 300 epochs.
     assert (ready["steps"], ready["per_epoch"], ready["members"]) == (600, 2, 2)
-    found = server.train(updates=5)
-    assert found["measured"] == 5 and found["wall"] > 0 and found["members"] == 2 and found["peak"] >= ready["idle"]
+    actual = server.train(updates=5)
+    assert actual["measured"] == 5 and actual["wall"] > 0 and actual["members"] == 2 and actual["peak"] >= ready["idle"]
     assert server.predict()["measured"] == 40
     assert 0 <= server.python_share()["share"] < 1
     assert server.prepare(asdict(TINY), "torch-geometric")["apart"] < 1e-5
@@ -267,8 +267,8 @@ def test_sizes_that_would_not_fit_are_left_out():
 
 
 def test_a_command_is_timed_and_a_failing_one_is_one_line():
-    found = timed([sys.executable, "-c", "x = bytearray(200_000_000); sum(range(2_000_000))"])
-    assert found["wall"] > 0 and found["cpu"] > 0 and found["peak"] > 200_000_000
+    actual = timed([sys.executable, "-c", "x = bytearray(200_000_000); sum(range(2_000_000))"])
+    assert actual["wall"] > 0 and actual["cpu"] > 0 and actual["peak"] > 200_000_000
     with pytest.raises(ArchrankError, match=r"ended with exit code 3: no such thing") as error:
         timed([sys.executable, "-c", "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"])
     assert "\n" not in str(error.value)
@@ -323,8 +323,8 @@ def test_wrong_usage_is_one_line(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as stop:
         main(["bench", *words])
-    told = capsys.readouterr().err
-    assert stop.value.code == 2 and said in told and len(told.strip().splitlines()) == 1
+    answer = capsys.readouterr().err
+    assert stop.value.code == 2 and said in answer and len(answer.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 

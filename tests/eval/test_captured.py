@@ -33,17 +33,17 @@ def trained(cells, recipe, capture, monkeypatch):
     steps = captured.PlainSteps if capture is None else lambda *given: CapturedSteps(*given, capture=capture)
     monkeypatch.setattr(training, "PlainSteps", steps)
     with own_precision(torch.float64):
-        found = fit(lambda member, probe: Stateful(cells.space), cells.graphs, members(cells, 3), recipe)
-    return {**found.ensemble.parameters, **found.ensemble.buffers, **(found.average or {})}, found.notes
+        actual = fit(lambda member, probe: Stateful(cells.space), cells.graphs, members(cells, 3), recipe)
+    return {**actual.ensemble.parameters, **actual.ensemble.buffers, **(actual.average or {})}, actual.notes
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_captured_steps_train_what_ordinary_ones_do(cells, recipe, monkeypatch):
     expected, _ = trained(cells, RECIPES[recipe], None, monkeypatch)
-    found, notes = trained(cells, RECIPES[recipe], repeated, monkeypatch)
+    actual, notes = trained(cells, RECIPES[recipe], repeated, monkeypatch)
     assert not notes
     for name, value in expected.items():
-        assert torch.allclose(found[name], value, atol=1e-10), name
+        assert torch.allclose(actual[name], value, atol=1e-10), name
 
 
 @pytest.mark.parametrize("fault", ["it cannot be captured", "a replayed one does not do"])
@@ -55,6 +55,6 @@ def test_what_cannot_be_captured_trains_as_ever(cells, fault, monkeypatch):
         return lambda: None
 
     expected, _ = trained(cells, RECIPES["epochs"], None, monkeypatch)
-    found, (note,) = trained(cells, RECIPES["epochs"], wrong, monkeypatch)
+    actual, (note,) = trained(cells, RECIPES["epochs"], wrong, monkeypatch)
     assert note.startswith("steps were not captured: ") and fault in note
-    assert all(torch.allclose(found[name], value, atol=1e-10) for name, value in expected.items())
+    assert all(torch.allclose(actual[name], value, atol=1e-10) for name, value in expected.items())

@@ -36,7 +36,7 @@ def test_dngo_is_bayesian_linear_regression_at_the_highest_marginal_likelihood()
         variance = np.exp(-logs[1]) + np.maximum(values, 0) * np.exp(-logs[0])
         return 0.5 * (np.log(variance) + turned**2 / variance).sum()
 
-    found = min(
+    actual = min(
         (
             minimize(
                 surprise, [0.0, start], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-9, "maxiter": 4000}
@@ -45,8 +45,8 @@ def test_dngo_is_bayesian_linear_regression_at_the_highest_marginal_likelihood()
         ),
         key=lambda result: result.fun,
     )
-    precision, noise = np.exp(found.x)
-    assert np.log([model[-1].lambda_, model[-1].alpha_]) == pytest.approx(found.x, abs=0.05)
+    precision, noise = np.exp(actual.x)
+    assert np.log([model[-1].lambda_, model[-1].alpha_]) == pytest.approx(actual.x, abs=0.05)
     fresh, scores = problem(200, seed=1)
     weights = np.linalg.solve(noise * x.T @ x + precision * np.eye(50), noise * x.T @ y)
     expected = (model[:-1].transform(fresh) - centre) @ weights + mean

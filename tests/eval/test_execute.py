@@ -170,7 +170,7 @@ def test_trials_train_together_that_have_one_target_one_recipe_and_batches_of_on
         [item.trial for item in group.members]
         for group in make_groups([*common, *quick, *paper], set(), Store(tmp_path))
     ]
-    found = pd.DataFrame(
+    actual = pd.DataFrame(
         [
             {
                 "target": t.target,
@@ -182,5 +182,5 @@ def test_trials_train_together_that_have_one_target_one_recipe_and_batches_of_on
         ],
         index=np.repeat(np.arange(len(groups)), [len(group) for group in groups]),
     )
-    assert (found.groupby(level=0).nunique() == 1).all(None) and len(found) == 36
-    assert len(groups) == len(found.drop_duplicates()) == 2 * (2 + 2 + 3)
+    assert (actual.groupby(level=0).nunique() == 1).all(None) and len(actual) == 36
+    assert len(groups) == len(actual.drop_duplicates()) == 2 * (2 + 2 + 3)

@@ -74,8 +74,8 @@ FORMULAS = {
 def test_a_loss_is_its_formula_for_every_member(name, options):
     recipe = make_recipe("test", {"loss": name, "loss_options": dict(options), "updates": 1})
     scores = torch.tensor([SCORES, LABELS], dtype=torch.float64)
-    found = supervised(recipe, scores, torch.tensor([LABELS, LABELS], dtype=torch.float64))
-    assert found.shape == (2,) and found[0].item() == pytest.approx(FORMULAS[name, options](), abs=1e-12)
+    actual = supervised(recipe, scores, torch.tensor([LABELS, LABELS], dtype=torch.float64))
+    assert actual.shape == (2,) and actual[0].item() == pytest.approx(FORMULAS[name, options](), abs=1e-12)
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].over != "odds"])

@@ -47,12 +47,12 @@ def test_a_store_is_one_file_and_comes_back_whole(store, file, tmp_path) -> None
     again = tmp_path / "again.zip"
     publish([store], again, "Ours", Submitter(name="us", url="https://example.org", citation="@misc{us}"))
     assert again.read_bytes() == file.read_bytes()
-    with opened(file) as found:
-        assert found.manifest.trials == 8 and found.manifest.submitter.name == "us"
-        assert [record.plain() for record in found.reading.records] == [
+    with opened(file) as actual:
+        assert actual.manifest.trials == 8 and actual.manifest.submitter.name == "us"
+        assert [record.plain() for record in actual.reading.records] == [
             record.plain() for record in Store(store).records()
         ]
-        assert all(found.store.has_predictions(record.key) for record in found.reading.records)
+        assert all(actual.store.has_predictions(record.key) for record in actual.reading.records)
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def test_what_was_changed_is_refused_in_one_line(file, tmp_path, change, more, s
 
 
 def test_a_sample_is_trained_again_to_the_bit(file, tmp_path) -> None:
-    with opened(file) as found:
+    with opened(file) as actual:
         said = []
-        result = verify(found, sample=2, draw=1, by="them", on_check=said.append)
-    drawn = random.Random(1).sample(sorted(record.key for record in found.reading.records), 2)
+        result = verify(actual, sample=2, draw=1, by="them", on_check=said.append)
+    drawn = random.Random(1).sample(sorted(record.key for record in actual.reading.records), 2)
     assert set(drawn) <= {check.key for check in result.checks} and said == result.checks
     assert [check.verdict for check in result.checks] == ["equal"] * len(result.checks) and result.holds
     write_verified(tmp_path / "v.json", result)
@@ -114,8 +114,8 @@ def test_forged_numbers_and_foreign_programs_are_told(store, tmp_path) -> None:
         if not (forged / "trials" / f"{path.stem}.json").exists():
             path.unlink()
     publish([forged], file, "Theirs", Submitter())
-    with opened(file) as found:
-        result = verify(found, sample=None)
+    with opened(file) as actual:
+        result = verify(actual, sample=None)
     assert {check.label: (check.verdict, "not that of its predictions" in check.remark) for check in result.checks} == {
         "parameters": ("outside", True)
     }

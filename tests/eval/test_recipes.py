@@ -97,8 +97,8 @@ def test_an_edited_recipe_trains_again_and_an_equal_one_does_not(mine, cells, tm
     edited, _ = go("updates: 4\nlabels: standard\n")
     assert (edited.trained, edited.kept) == (2, 0)
     record = Store(tmp_path / "store").read(plan.trials[0].trial.key)
-    told = record["recipe"] if isinstance(record, dict) else record.recipe
-    assert told["updates"] == 3 and told["name"] == plan.trials[0].trial.recipe
+    answer = record["recipe"] if isinstance(record, dict) else record.recipe
+    assert answer["updates"] == 3 and answer["name"] == plan.trials[0].trial.recipe
 
 
 def test_a_loss_of_ones_own_is_in_the_key_by_its_source(cells, tmp_path):

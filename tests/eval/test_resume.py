@@ -73,8 +73,8 @@ def test_two_programs_of_one_label_are_never_mixed_and_the_present_one_counts(ce
                 )
 
     def counted():
-        found, others = latest(read_trials([store]))
-        return {(int(record.provenance.finished[-1]), record.trial.seed) for record in found}, others
+        actual, others = latest(read_trials([store]))
+        return {(int(record.provenance.finished[-1]), record.trial.seed) for record in actual}, others
 
     assert counted() == ({(0, seed) for seed in range(4)}, 2)
     for text in (second, first.replace("0.2", "0.3")):  # a third program has no trials here: the newest ones count

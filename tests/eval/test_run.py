@@ -243,7 +243,7 @@ def test_a_record_says_whether_it_was_compiled_not_whether_that_was_asked_for(ce
 def test_one_name_stands_for_a_list_of_one(tmp_path):
     import archrank
 
-    found = archrank.run(
+    actual = archrank.run(
         "path+ridge",
         benchmarks="digits101",
         budgets=20,
@@ -252,4 +252,4 @@ def test_one_name_stands_for_a_list_of_one(tmp_path):
         store=tmp_path / "store",
         workers=0,
     )
-    assert len(found.frame) == 1
+    assert len(actual.frame) == 1

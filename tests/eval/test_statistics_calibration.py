@@ -16,7 +16,7 @@ REPEATS = 600
 
 @pytest.fixture(scope="module")
 def rates():
-    found = {}
+    actual = {}
     for n, (study, repeats) in enumerate(
         (
             (calibrate.coverage_over_splits, REPEATS),
@@ -26,8 +26,8 @@ def rates():
         )
     ):
         for rate in study(np.random.default_rng([17, n]), repeats):
-            found.setdefault(rate.what.strip(), []).append(rate)
-    return found
+            actual.setdefault(rate.what.strip(), []).append(rate)
+    return actual
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ def test_tiers_keep_the_family_wise_error(rates):
 
 def test_the_command_prints_every_rate_and_refuses_too_few_data_sets(capsys, monkeypatch):
     monkeypatch.setattr(calibrate, "STUDIES", (calibrate.sampling_error_of_tau,))
-    found = calibrate.main(["--repeats", "200", "--json"])
+    actual = calibrate.main(["--repeats", "200", "--json"])
     assert "coverage of the noise ceiling, oracle" in capsys.readouterr().out
-    assert {rate.nominal for rate in found} == {95}
+    assert {rate.nominal for rate in actual} == {95}
     with pytest.raises(SystemExit):
         calibrate.main(["--repeats", "5"])

@@ -81,11 +81,11 @@ def test_table_and_sentence(store):
 
 
 def test_json_is_the_same_comparison(store):
-    told = json.loads(call("gcn", "flow", "--store", store, "--budgets", "78", "--json").output)
-    assert [row["winner"] for row in told["rows"]] == ["flow"]
-    assert told["overall"][0]["difference"] == told["rows"][0]["difference"] < 0
-    assert told["rows"][0]["low"] < told["rows"][0]["high"] < 0
-    assert (told["protocol"], told["recipe"], told["rows"][0]["units"]) == ("clean", "common", 5)
+    answer = json.loads(call("gcn", "flow", "--store", store, "--budgets", "78", "--json").output)
+    assert [row["winner"] for row in answer["rows"]] == ["flow"]
+    assert answer["overall"][0]["difference"] == answer["rows"][0]["difference"] < 0
+    assert answer["rows"][0]["low"] < answer["rows"][0]["high"] < 0
+    assert (answer["protocol"], answer["recipe"], answer["rows"][0]["units"]) == ("clean", "common", 5)
 
 
 def test_missing_results_are_told(store):
@@ -97,8 +97,8 @@ def test_several_spaces_get_both_answers(store):
     for seed in range(5):
         for label, tau in (("flow", 0.8), ("gcn", 0.7)):
             write(store, label, 78, seed, tau + 0.01 * seed * (label == "gcn"), benchmark="nasbench101", target="acc")
-    told = json.loads(call("flow", "gcn", "--store", store, "--json").output)
-    assert [one["kind"] for one in told["overall"]] == ["spaces", "splits"]
+    answer = json.loads(call("flow", "gcn", "--store", store, "--json").output)
+    assert [one["kind"] for one in answer["overall"]] == ["spaces", "splits"]
     regret = json.loads(call("flow", "gcn", "--store", store, "--metric", "regret@1", "--json").output)
     assert [one["benchmarks"] for one in regret["overall"]] == [["nasbench101/acc"], ["nasbench201/c10_val"]]
 

@@ -125,8 +125,8 @@ def test_isotonic_equals_scikit_learn(values):
 def test_crossing_interpolates_in_log_budget_and_is_honest_about_its_ends():
     budgets = np.array([10.0, 100.0, 1000.0])
     heights = np.tile([0.2, 0.4, 0.4], (6, 1))
-    found = crossing(heights, np.array([0.1, 0.2, 0.3, 0.4, 0.41, 0.25]), budgets)
-    assert found == pytest.approx([0, 10, math.sqrt(1000), 100, math.inf, 10**1.25])
+    actual = crossing(heights, np.array([0.1, 0.2, 0.3, 0.4, 0.41, 0.25]), budgets)
+    assert actual == pytest.approx([0, 10, math.sqrt(1000), 100, math.inf, 10**1.25])
 
 
 def test_label_efficiency_of_parallel_curves():

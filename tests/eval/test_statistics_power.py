@@ -21,8 +21,8 @@ def test_the_number_of_seeds_gives_the_power_it_promises() -> None:
     result = bootstrap(trials({"a": 0.6 + 0.02 * spread, "b": [0.58] * 5}), scope="splits", draws=0)
     needed = seeds_needed(result, "a", "b")
     rng = np.random.default_rng(0)
-    found = lambda n: np.mean(stats.ttest_1samp(rng.normal(0.02, 0.02, (4000, n)), 0, axis=1).pvalue < 0.05)  # noqa: E731
-    assert found(needed) >= 0.78 and found(needed - 1) < 0.8
+    actual = lambda n: np.mean(stats.ttest_1samp(rng.normal(0.02, 0.02, (4000, n)), 0, axis=1).pvalue < 0.05)  # noqa: E731
+    assert actual(needed) >= 0.78 and actual(needed - 1) < 0.8
     assert seeds_needed(result, "b", "a") == needed < seeds_needed(result, "a", "b", family=36)
 
 

@@ -62,10 +62,10 @@ def record(seed=0, **more):
 @pytest.fixture
 def store(tmp_path):
     """Three trials, the first with encodings."""
-    found = Store(tmp_path / "store")
+    actual = Store(tmp_path / "store")
     for seed in range(3):
-        found.write(record(seed), INDEX, VALUES, (INDEX, ENCODINGS) if seed == 0 else None)
-    return found
+        actual.write(record(seed), INDEX, VALUES, (INDEX, ENCODINGS) if seed == 0 else None)
+    return actual
 
 
 def files(folder):
@@ -104,11 +104,11 @@ def test_every_changed_byte_of_a_trial_is_noticed(store):
         changed = bytearray(data)
         changed[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
         try:
-            found = parse_record(bytes(changed))
+            actual = parse_record(bytes(changed))
         except Damaged as error:
             assert "\n" not in str(error)
         else:
-            assert found == whole
+            assert actual == whole
 
 
 @pytest.mark.parametrize(
@@ -176,9 +176,9 @@ def test_control_characters_are_shown_as_escapes(tmp_path):
             update={"status": "failed", "error": TrialFailure(type="E", message=bad)}
         )
     )
-    found = store.load(record().key)
+    actual = store.load(record().key)
     shown = "\\x1b]0;x\\x07 \\u202e \\ud800"
-    assert found.label == f"a{shown}" and found.notes == [f"b{shown}\nc"] and found.error.message == shown
+    assert actual.label == f"a{shown}" and actual.notes == [f"b{shown}\nc"] and actual.error.message == shown
 
 
 def parquet(**columns):
@@ -353,8 +353,8 @@ def test_a_damaged_pretraining_counts_as_not_there(tmp_path):
         changed = bytearray(data)
         changed[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
         path.write_bytes(changed)
-        found = read_pretrained(path, 5)
-        assert found is None or (found[0] == encoding).all()
+        actual = read_pretrained(path, 5)
+        assert actual is None or (actual[0] == encoding).all()
     path.write_bytes(data[:40])
     assert read_pretrained(path, 5) is None
 
@@ -388,8 +388,8 @@ def test_trials_of_the_first_schema_are_read(store):
     store.path(record().key).write_text(json.dumps(old))
     reading = read_stores([store.folder])
     assert len(reading.records) == 3 and not reading.damaged
-    found, _ = latest(reading.records)
-    assert {item.space for item in found} == {"toy"}
+    actual, _ = latest(reading.records)
+    assert {item.space for item in actual} == {"toy"}
 
 
 def test_the_digest_is_that_of_the_file(store):

@@ -22,11 +22,11 @@ SHORT = COMMON.model_copy(update={"updates": 6, "batch": 8})
 
 def members(cells, count, size=12, tests=16):
     scores = cells.target()
-    found = []
+    actual = []
     for seed in range(count):
         rows = np.random.default_rng(seed).permutation(len(scores))
-        found.append(Member(seed, rows[:size], transform(scores[rows[:size]], "normal"), rows[size : size + tests]))
-    return found
+        actual.append(Member(seed, rows[:size], transform(scores[rows[:size]], "normal"), rows[size : size + tests]))
+    return actual
 
 
 class TwoWay(nn.Module):

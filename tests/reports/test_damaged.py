@@ -58,10 +58,10 @@ VALUES: list[Any] = [
 
 def places(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Where something can be changed in a JSON value."""
-    found = [here] if here else []
+    actual = [here] if here else []
     for name, item in value.items() if isinstance(value, dict) else ():
-        found += places(item, (*here, name))
-    return found
+        actual += places(item, (*here, name))
+    return actual
 
 
 def mutate(path: Path, generator: random.Random) -> None:

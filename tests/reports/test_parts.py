@@ -167,8 +167,8 @@ def test_a_table_is_csv_with_the_ends_of_intervals_and_no_formulas() -> None:
         {"a": Cell("=1+1"), "v": Cell("0.50 [0.40, 0.60]", 0.5, low=0.4, high=0.6)},
         {"a": Cell("-0.5, x"), "v": Cell("–")},
     )
-    found = render_csv([Section("s", "S", [Details("d", (Table("t", "", columns, rows),))])])
-    assert found == {"tables/t.csv": 'name,τ,τ low,τ high\n\'=1+1,0.5,0.4,0.6\n"-0.5, x",–,,\n'.encode()}
+    actual = render_csv([Section("s", "S", [Details("d", (Table("t", "", columns, rows),))])])
+    assert actual == {"tables/t.csv": 'name,τ,τ low,τ high\n\'=1+1,0.5,0.4,0.6\n"-0.5, x",–,,\n'.encode()}
 
 
 def test_published_rows_are_primary_sourced_and_strict() -> None:

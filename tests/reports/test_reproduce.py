@@ -80,8 +80,8 @@ def test_what_cannot_be_compared_says_why(known, monkeypatch, tmp_path):
         {"benchmark": "nasbench201", "target": "cifar10_val"},
         {"benchmark": "ecnas_4v9e"},
     )
-    found = reproduce.claims("gin", benchmarks=["digits101", "nasbench201"], budgets=[20])
-    reasons = [claim.reason for claim in found]
+    actual = reproduce.claims("gin", benchmarks=["digits101", "nasbench201"], budgets=[20])
+    reasons = [claim.reason for claim in actual]
     assert reasons[:5] == [
         "",
         "this budget was not asked for",
@@ -90,7 +90,7 @@ def test_what_cannot_be_compared_says_why(known, monkeypatch, tmp_path):
         "archrank does not measure mae",
     ]
     assert "put nasbench201/" in reasons[5] and reasons[6] == "this benchmark was not asked for"
-    assert reproduce.tasks(found) == [reproduce.ClaimedRun("digits101", "gates", "test_accuracy", (20,))]
+    assert reproduce.tasks(actual) == [reproduce.ClaimedRun("digits101", "gates", "test_accuracy", (20,))]
     with pytest.raises(ArchrankError, match="no published value of path is known"):
         reproduce.claims("path")
 
@@ -170,6 +170,8 @@ def test_the_command_trains_by_the_papers_recipe_and_prints_both(known, monkeypa
     assert "all 2 trials are stored" in said()
     for path in (tmp_path / "trials").glob("*.json"):
         path.unlink()
-    told = json.loads(said("--json"))  # trains again, and prints nothing but the document
-    assert [one["inside"] for one in told["compared"]] == [False] and told["compared"][0]["published"]["std"] is None
+    answer = json.loads(said("--json"))  # trains again, and prints nothing but the document
+    assert [one["inside"] for one in answer["compared"]] == [False] and answer["compared"][0]["published"][
+        "std"
+    ] is None
     assert json.loads(said("--json", "--dry-run"))["compared"] == []

@@ -152,12 +152,12 @@ def test_diff_corrects_for_the_cells_it_compares(suite, store: Path) -> None:
 
 def _moves(first: Path, second: Path) -> list[list[float]]:
     """By how much every cell's seeds moved."""
-    found: dict[tuple[object, ...], list[float]] = {}
+    actual: dict[tuple[object, ...], list[float]] = {}
     for path in sorted((first / "trials").glob("*.json")):
         before, after = (json.loads((folder / "trials" / path.name).read_text()) for folder in (first, second))
         cell = before["label"], before["trial"]["benchmark"], before["trial"]["budget"]
-        found.setdefault(cell, []).append(after["metrics"]["kendall"] - before["metrics"]["kendall"])
-    return list(found.values())
+        actual.setdefault(cell, []).append(after["metrics"]["kendall"] - before["metrics"]["kendall"])
+    return list(actual.values())
 
 
 def test_diff_names_what_only_one_store_has(suite, store: Path, capsys: pytest.CaptureFixture[str]) -> None:

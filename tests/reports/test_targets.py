@@ -48,19 +48,19 @@ def test_the_section_ranks_predictors_by_the_front_they_find(tmp_path):
     plan = make_plan(names, benchmarks=[table], budgets=[20], seeds=4, targets=["quality", "cost"])
     run(plan, tmp_path, workers=0)
     section = pareto_section(read_study([tmp_path], load=lambda name: table))
-    [found] = [block for block in section.blocks if hasattr(block, "rows")]
-    values = [row["front"].sort for row in found.rows]
-    assert {row["label"].text for row in found.rows} == {"base+ridge", "bag_of_ops+ridge"}
+    [actual] = [block for block in section.blocks if hasattr(block, "rows")]
+    values = [row["front"].sort for row in actual.rows]
+    assert {row["label"].text for row in actual.rows} == {"base+ridge", "bag_of_ops+ridge"}
     assert values == sorted(values, reverse=True) and 0 < values[-1] <= values[0] <= 1
-    assert "synthetic3/quality against synthetic3/cost, 20 labels" in found.caption
+    assert "synthetic3/quality against synthetic3/cost, 20 labels" in actual.caption
     both = targets_section(read_study([tmp_path], load=lambda name: table))
     by_target, alike = [block for block in both.blocks if hasattr(block, "rows")]
     assert [row["target"].text for row in by_target.rows] == ["cost", "quality"]
     frame = read_study([tmp_path], load=lambda name: table).frame.groupby(["label", "target"])
     number = [column.title for column in by_target.columns].index("base+ridge: τ") // 2
     for row in by_target.rows:
-        found = frame.get_group(("base+ridge", row["target"].text))
-        assert row[f"tau{number}"].sort == pytest.approx(found["kendall"].mean())
+        actual = frame.get_group(("base+ridge", row["target"].text))
+        assert row[f"tau{number}"].sort == pytest.approx(actual["kendall"].mean())
     assert by_target.rows[0][f"mape{number}"].sort == pytest.approx(
         frame.get_group(("base+ridge", "cost"))["mape"].mean()
     )

@@ -21,14 +21,14 @@ def study(make):
 
 
 def test_pairs_differ_in_one_addition(study):
-    found = tricks(list(study.records.values()), sorted(ENCODERS))
-    assert {(one.with_, one.without, one.given) for one in found} == {
+    actual = tricks(list(study.records.values()), sorted(ENCODERS))
+    assert {(one.with_, one.without, one.given) for one in actual} == {
         ("gin[pretext=counts]", "gin", ""),
         ("gin[side=base]", "gin", ""),
         ("gin[pretext=counts,side=base]", "gin[side=base]", "side=base"),
         ("gin[pretext=counts,side=base]", "gin[pretext=counts]", "pretext=counts"),
     }
-    assert {one.what for one in found} == {"pretext=counts", "side=base"}
+    assert {one.what for one in actual} == {"pretext=counts", "side=base"}
 
 
 def test_the_section_gives_the_gain_with_its_sign_and_interval(study):

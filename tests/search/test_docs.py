@@ -13,6 +13,6 @@ def test_the_examples_run(tmp_path, monkeypatch, capsys):
     for block in blocks:
         exec(compile(block, "docs/search.md", "exec"), names)
     first, front, cells = capsys.readouterr().out.splitlines()
-    best, told = map(int, first.split())
-    assert told == 20 and names["evaluate"](best) == max(map(names["evaluate"], range(27)))
+    best, answer = map(int, first.split())
+    assert answer == 20 and names["evaluate"](best) == max(map(names["evaluate"], range(27)))
     assert (tmp_path / "study.json").is_file() and len(front) > 2 and cells.startswith("((")

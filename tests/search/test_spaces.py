@@ -65,8 +65,8 @@ def test_a_generator_is_searched_by_ask_and_tell(space, tmp_path):
         if len(study.history) == 20:
             study.save(tmp_path / "study.json")
             study = Search.load(tmp_path / "study.json", space, folder=tmp_path)
-    found = study.history["score"]
-    assert found[10:].mean() > found[:10].mean()
+    actual = study.history["score"]
+    assert actual[10:].mean() > actual[:10].mean()
     with pytest.raises(ArchrankError, match="pre-trained on a whole table"):
         study = Search(space, "bo", "cate+gp", folder=tmp_path)
         for _ in range(2):
@@ -126,11 +126,11 @@ def test_a_search_for_several_objectives_finds_a_better_front(tmp_path):
     for number in range(60):
         rows = study.ask(1)
         study.tell(rows, [None if number == 3 else goals[row].tolist() for row in rows])
-    told = study.history.dropna()
-    assert len(study.history) == 60 and list(told.columns) == ["row", "score_1", "score_2"]
+    answer = study.history.dropna()
+    assert len(study.history) == 60 and list(answer.columns) == ["row", "score_1", "score_2"]
     kept = study.front()
     assert study.best() in kept and len(kept) > 1
-    assert sorted(kept) == sorted(told["row"].iloc[front(told[["score_1", "score_2"]].to_numpy() * [1, -1])])
+    assert sorted(kept) == sorted(answer["row"].iloc[front(answer[["score_1", "score_2"]].to_numpy() * [1, -1])])
     study.save(tmp_path / "two.json")
     (row,) = study.ask(1)
     assert Search.load(tmp_path / "two.json", table, folder=tmp_path).ask(1) == [row]

@@ -31,14 +31,14 @@ def scores(encoder: str, benchmark: str, budget: int, seeds: int, width: int, re
         split = make_split(table, "clean", seed)
         rows = split.train(budget)
         members.append(Member(seed, rows, job.labels(truth[rows], direction), split.test))
-    found = []
+    actual = []
     for start in range(0, seeds, width):
         part = members[start : start + width]
         outcomes = job.with_members(part).train()
-        found += [
+        actual += [
             kendall(truth[member.test], outcome.predictions, direction) for member, outcome in zip(part, outcomes)
         ]
-    return np.array(found)
+    return np.array(actual)
 
 
 def main() -> None:

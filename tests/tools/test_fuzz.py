@@ -49,10 +49,10 @@ def test_what_does_not_hold_is_found(tmp_path, monkeypatch):
     for kind.number in range(6):
         number = kind.number
         fuzzing.fork(kind, 0, range(number, number + 1), log, tmp_path / "scratch")
-    found = fuzzing.read_log(log)["wrong", 0]
-    assert [found[number]["outcome"] for number in range(6)] == ["finding"] * 5 + ["accepted"]
+    actual = fuzzing.read_log(log)["wrong", 0]
+    assert [actual[number]["outcome"] for number in range(6)] == ["finding"] * 5 + ["accepted"]
     for number, says in enumerate(("KeyError: 'x'", "two\\nlines", "TooLong", "MiB", "ended with -9")):
-        assert says in found[number]["said"]
+        assert says in actual[number]["said"]
 
 
 def test_an_input_follows_from_its_seed(tmp_path):

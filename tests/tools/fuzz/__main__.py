@@ -164,11 +164,11 @@ def append(log: Path, result: Result) -> None:
 
 def read_log(log: Path) -> dict[tuple[str, int], dict[int, dict[str, Any]]]:
     """(kind, seed) -> number of the input -> its result."""
-    found: dict[tuple[str, int], dict[int, dict[str, Any]]] = collections.defaultdict(dict)
+    actual: dict[tuple[str, int], dict[int, dict[str, Any]]] = collections.defaultdict(dict)
     for line in log.read_text().splitlines() if log.exists() else []:
         result = json.loads(line)
-        found[result["kind"], result["seed"]][result["number"]] = result
-    return found
+        actual[result["kind"], result["seed"]][result["number"]] = result
+    return actual
 
 
 def fuzz(inputs: int, seed: int, folder: Path, only: tuple[str, ...] = (), minutes: float = 1e9) -> int:
@@ -227,13 +227,13 @@ def summarise(results: list[dict[str, Any]]) -> int:
                 f"{name:<12}{len(rows):>9,}{outcomes['accepted']:>10,}{outcomes['refused']:>9,}{outcomes['finding']:>10,}"
                 f"{max(result['seconds'] for result in rows):>8.2f} s{max(result['memory'] for result in rows) >> 20:>9,} MiB"
             )
-    found = [result for result in results if result["outcome"] == "finding"]
+    actual = [result for result in results if result["outcome"] == "finding"]
     alike = collections.defaultdict(list)
-    for result in found:
+    for result in actual:
         alike[result["kind"], _place(result["said"])].append(result)
     for (_, place), group in sorted(alike.items(), key=lambda item: -len(item[1])):
         print(f"{len(group)} x {group[0]['kind']}:{group[0]['seed']}:{group[0]['number']}  {place}")
-    return int(bool(found))
+    return int(bool(actual))
 
 
 def _place(said: str) -> str:

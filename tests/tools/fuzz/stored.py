@@ -59,14 +59,14 @@ class Records(Kind):
         key = str(record.get("key")) if isinstance(record, dict) else "0" * 64
         (scratch / "trials").mkdir()
         (scratch / "trials" / (f"{key}.json" if key.isalnum() and len(key) < 99 else "0.json")).write_bytes(data)
-        found = read([scratch])
-        records, _ = latest(found.records)
-        as_frame(records), progress(records), alike(records, "protocol"), cells(records), found.problems()
+        actual = read([scratch])
+        records, _ = latest(actual.records)
+        as_frame(records), progress(records), alike(records, "protocol"), cells(records), actual.problems()
         for one in records:
             repeat_trial(one), one.plain(), one.text()
         for words in (["status"], ["failures", "--traceback"], ["show", key[:12]], ["compare", "gcn", "path"]):
             commanded([*words, "--store", str(scratch)], rng)
-        return found.problems()
+        return actual.problems()
 
     def searched(self, scratch: Path, rng: random.Random) -> list[str]:
         """A record of a search."""

@@ -95,17 +95,17 @@ class Suites(Kind):
         if not suite:
             find_recipe(path)
             return []
-        found = read_suite(str(path))
-        benchmarks, _ = found.available_locally()
+        actual = read_suite(str(path))
+        benchmarks, _ = actual.available_locally()
         make_plan(
-            parse_list(found.encoders),
+            parse_list(actual.encoders),
             benchmarks=benchmarks,
-            budgets=found.budgets,
-            seeds=found.seeds,
-            targets=found.targets,
-            protocol=found.protocol,
-            recipe=found.recipe,
-            optional=found.optional,
+            budgets=actual.budgets,
+            seeds=actual.seeds,
+            targets=actual.targets,
+            protocol=actual.protocol,
+            recipe=actual.recipe,
+            optional=actual.optional,
         )
         commanded(["plan", "--suite", str(path), "--store", str(scratch / "store")], rng)
         return []
