@@ -57,11 +57,10 @@ def test_parts_of_eval_import_one_way(part):
 
 
 # Circles that stand: `Benchmark.from_graphs` is a door to tables of one's own, which make a Benchmark, and
-# `SearchSpace.graphs` one to their graphs; an importer and its older format.
+# `SearchSpace.graphs` one to their graphs.
 CIRCLES = {
     "archrank.datasets.benchmark",
     "archrank.datasets.space",
-    "archrank.datasets.importers.nasbench201",
 }
 
 

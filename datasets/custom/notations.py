@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
+from archrank.datasets import nb201_cells
 from archrank.datasets.custom.graph import CustomGraph
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers import nasbench201, nasbench301, natsbench, transnasbench101
+from archrank.datasets.importers import nasbench301, natsbench, transnasbench101
 from archrank.datasets.io.bounded import shown
 
 
@@ -35,7 +36,7 @@ def _named(ops: tuple[str, ...], ids: list[int]) -> list[Hashable]:
 
 
 def _nasbench201(text: str) -> CustomGraph:
-    return CustomGraph(["input", *nasbench201.parse(text), "output"], list(nasbench201.EDGES))
+    return CustomGraph(["input", *nb201_cells.parse(text), "output"], list(nb201_cells.EDGES))
 
 
 def _nasbench301(text: str) -> CustomGraph:
@@ -73,7 +74,7 @@ def _size(text: str) -> CustomGraph:
 
 NOTATIONS: dict[str, Notation] = {
     "nasbench201": Notation(
-        nasbench201.OPS,
+        nb201_cells.OPS,
         {"input": 0, "none": 1, "skip": 2, "output": 6},
         "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|none~1|avg_pool_3x3~2|",
         _nasbench201,

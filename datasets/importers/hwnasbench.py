@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from archrank.datasets import nb201_cells
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers import nasbench201
 from archrank.datasets.importers.common import flat, int_tuple, metric
 from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io import safe_pickle
@@ -67,7 +67,7 @@ def arch_of(text: object, where: str) -> str:
     if len(ids) != 6 or any(not 0 <= op < len(_NASLIB_OPS) for op in ids):
         raise DataError(f"{where}: {ids} is not a cell: six operation ids from 0 to {len(_NASLIB_OPS) - 1}")
     words = [
-        f"{_NASLIB_OPS[ids[place]]}~{source}" for place, (source, _) in zip(_NASLIB_PLACE, nasbench201.STRING_ORDER)
+        f"{_NASLIB_OPS[ids[place]]}~{source}" for place, (source, _) in zip(_NASLIB_PLACE, nb201_cells.STRING_ORDER)
     ]
     return f"|{words[0]}|+|{words[1]}|{words[2]}|+|{words[3]}|{words[4]}|{words[5]}|"
 
@@ -125,14 +125,14 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
                 )
             columns[f"{short}_{quantity}"] = np.where(values == -1, np.nan, values)
             metrics[f"{short}_{quantity}"] = metric(f"{description}, {data_set} network", unit, direction)
-    cells = [nasbench201.parse(arch) for arch in archs]
-    ids = {op: number for number, op in enumerate(nasbench201.OPS)}
+    cells = [nb201_cells.parse(arch) for arch in archs]
+    ids = {op: number for number, op in enumerate(nb201_cells.OPS)}
     frame = pd.DataFrame(
         {
             "arch": archs,
-            "ops": [[0, *(ids[op] for op in cell), len(nasbench201.OPS) - 1] for cell in cells],
-            "edges": [flat(nasbench201.EDGES)] * len(archs),
-            "key": [nasbench201.canonical(cell) for cell in cells],
+            "ops": [[0, *(ids[op] for op in cell), len(nb201_cells.OPS) - 1] for cell in cells],
+            "edges": [flat(nb201_cells.EDGES)] * len(archs),
+            "key": [nb201_cells.canonical(cell) for cell in cells],
             **columns,
         }
     )
@@ -141,7 +141,7 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         "title": "HW-NAS-Bench, NAS-Bench-201 space",
         "space": {
             "name": "nasbench201",
-            "ops": list(nasbench201.OPS),
+            "ops": list(nb201_cells.OPS),
             "max_nodes": 8,
             "cells": 1,
             "roles": {"input": 0, "none": 1, "skip": 2, "output": 6},
@@ -151,7 +151,7 @@ def read(path: Path, variant: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
         "source": "github.com/GATECH-EIC/HW-NAS-Bench",
         "licence": "MIT",
         "citation": "C. Li et al. HW-NAS-Bench: Hardware-Aware Neural Architecture Search Benchmark. ICLR 2021.",
-        "facts": {"architectures": 15625, "classes": nasbench201.CLASSES, "missing": {"cifar10_edgetpu_latency": 4699}},
+        "facts": {"architectures": 15625, "classes": nb201_cells.CLASSES, "missing": {"cifar10_edgetpu_latency": 4699}},
     }
     return frame, card
 

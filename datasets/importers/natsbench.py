@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from archrank.datasets import nb201_cells
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers import nasbench201
 from archrank.datasets.importers.common import flat, metric, number
 from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io import safe_pickle
@@ -150,9 +150,9 @@ def table_of(rows: dict[int, dict[str, Any]], variant: str, where: str) -> tuple
     graphs: list[tuple[list[int], list[int]]] = []
     keys = archs
     if variant == "topology":
-        cells = [nasbench201.parse(arch) for arch in archs]
-        graphs = [([0, *map(nasbench201.OPS.index, cell), 6], flat(nasbench201.EDGES)) for cell in cells]
-        keys = [nasbench201.canonical(cell) for cell in cells]
+        cells = [nb201_cells.parse(arch) for arch in archs]
+        graphs = [([0, *map(nb201_cells.OPS.index, cell), 6], flat(nb201_cells.EDGES)) for cell in cells]
+        keys = [nb201_cells.canonical(cell) for cell in cells]
     else:
         graphs = [size_graph(arch, where) for arch in archs]
     frame.insert(1, "ops", pd.Series([ops for ops, _ in graphs]))
@@ -181,7 +181,7 @@ def _card(frame: pd.DataFrame, variant: str) -> dict[str, Any]:
     if whole and variant == "topology":
         facts = {
             "architectures": 15625,
-            "classes": nasbench201.CLASSES,
+            "classes": nb201_cells.CLASSES,
             "best": {
                 "cifar10_test": 94.3733,
                 "cifar100_test": 73.5133,
@@ -192,7 +192,7 @@ def _card(frame: pd.DataFrame, variant: str) -> dict[str, Any]:
     if variant == "topology":
         space = {
             "name": "nasbench201",
-            "ops": list(nasbench201.OPS),
+            "ops": list(nb201_cells.OPS),
             "max_nodes": 8,
             "cells": 1,
             "roles": {"input": 0, "none": 1, "skip": 2, "output": 6},

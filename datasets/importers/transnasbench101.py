@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers import transnasbench101_pth
 from archrank.datasets.importers.common import flat, int_tuple, metric, number
-from archrank.datasets.importers.nasbench201 import EDGES, canonical
 from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io.bounded import parse_json, zip_members
+from archrank.datasets.nb201_cells import EDGES, canonical
 
 if TYPE_CHECKING:
     import pandas as pd

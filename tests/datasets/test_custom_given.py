@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch_geometric.data import Data
 
+from archrank.datasets import nb201_cells
 from archrank.datasets.benchmark import Benchmark, read_benchmark, write_benchmark
 from archrank.datasets.custom.files import read_custom
 from archrank.datasets.custom.lists import parse_list
 from archrank.datasets.custom.options import TableOptions
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers import nasbench201
 
 pytestmark = pytest.mark.filterwarnings("ignore::archrank.datasets.errors.ArchrankWarning")
 PAIRS = [(u, v) for v in range(4) for u in range(v)]
@@ -35,12 +35,12 @@ def test_operations_on_edges_become_nodes():
     with pytest.warns(UserWarning, match="operations stood on edges; each became a node"):
         actual = Benchmark.from_graphs(list(drawn), np.arange(40.0))
     same = Benchmark.from_graphs(list(pyg), np.arange(40.0), ops=WORDS)
-    names = ["input", *nasbench201.OPS[1:-1], "output"]
+    names = ["input", *nb201_cells.OPS[1:-1], "output"]
     expected = Benchmark.from_graphs(
         [
             (
                 ["input", *(["none", "skip", "conv3", "conv1", "pool"][op] for op in row), "output"],
-                list(nasbench201.EDGES),
+                list(nb201_cells.EDGES),
             )
             for row in ids
         ],

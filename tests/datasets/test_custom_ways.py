@@ -9,13 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from archrank.datasets import make_split
+from archrank.datasets import make_split, nb201_cells
 from archrank.datasets.benchmark import Benchmark, build
 from archrank.datasets.custom.files import read_custom
 from archrank.datasets.custom.options import TableOptions
 from archrank.datasets.custom.rows import Columns
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers import nasbench201
 from tests.datasets.test_made_releases import NETWORK, field, onnx, varint
 
 pytestmark = pytest.mark.filterwarnings("ignore::archrank.datasets.errors.ArchrankWarning")
@@ -27,29 +26,29 @@ STRINGS = [
 SHUFFLED = [(0, 3), (2, 3), (0, 1), (1, 2), (1, 3), (0, 2)]
 
 
-def labelled(text, order=nasbench201.STRING_ORDER):
+def labelled(text, order=nb201_cells.STRING_ORDER):
     """The operations of a string in an order of its edges, and the edges as text."""
-    ops = dict(zip(nasbench201.STRING_ORDER, nasbench201.parse(text)))
+    ops = dict(zip(nb201_cells.STRING_ORDER, nb201_cells.parse(text)))
     return " ".join(ops[edge] for edge in order), " ".join(f"{u}>{v}" for u, v in order)
 
 
 def built_in():
     """The same architectures as the built-in NAS-Bench-201 has them."""
-    ids = {op: number for number, op in enumerate(nasbench201.OPS)}
-    return np.array([[0, *(ids[op] for op in nasbench201.parse(text)), 6] for text in STRINGS])
+    ids = {op: number for number, op in enumerate(nb201_cells.OPS)}
+    return np.array([[0, *(ids[op] for op in nb201_cells.parse(text)), 6] for text in STRINGS])
 
 
 @pytest.mark.parametrize("column, ops_on", [("edge_ops", None), ("ops", "edges")])
 def test_operations_on_edges_in_a_table(tmp_path, column, ops_on):
     lines = [f"{column},edges,accuracy"]
     for number, text in enumerate(STRINGS):
-        ops, edges = labelled(text, SHUFFLED if number else nasbench201.STRING_ORDER)
+        ops, edges = labelled(text, SHUFFLED if number else nb201_cells.STRING_ORDER)
         lines.append(f"{ops},{edges},{90 + number}")
     (tmp_path / "mine.csv").write_text("\n".join(lines))
-    frame, card = read_custom(tmp_path / "mine.csv", TableOptions("mine", ops=nasbench201.OPS), ops_on=ops_on)
+    frame, card = read_custom(tmp_path / "mine.csv", TableOptions("mine", ops=nb201_cells.OPS), ops_on=ops_on)
     mine = build(frame, card)
     assert (mine.ops == built_in()).all() and mine.space.max_nodes == 8
-    assert (mine.adj == mine.adj[0]).all() and np.argwhere(mine.adj[0]).tolist() == [*map(list, nasbench201.EDGES)]
+    assert (mine.adj == mine.adj[0]).all() and np.argwhere(mine.adj[0]).tolist() == [*map(list, nb201_cells.EDGES)]
     assert mine.space.roles == {"input": 0, "none": 1, "skip": 2, "output": 6}
     assert any("operations stood on edges" in note for note in card["facts"]["notes"])
 
@@ -121,7 +120,7 @@ def test_a_folder_of_onnx_files_with_a_table(tmp_path):
 def test_text_of_a_known_space_is_read_as_it_stands(tmp_path):
     (tmp_path / "mine.csv").write_text("arch,accuracy\n" + "".join(f"{text},{n}\n" for n, text in enumerate(STRINGS)))
     mine = build(*read_custom(tmp_path / "mine.csv", TableOptions("mine", space="nasbench201")))
-    assert mine.space.ops == nasbench201.OPS and (mine.ops == built_in()).all()
+    assert mine.space.ops == nb201_cells.OPS and (mine.ops == built_in()).all()
     (tmp_path / "mine.csv").write_text("arch,accuracy\n|conv~0|,1\nx,2\n")
     with pytest.raises(DataError, match=r"line 2: .* is not a NAS-Bench-201 string"):
         read_custom(tmp_path / "mine.csv", TableOptions("mine", space="nasbench201"))
@@ -174,16 +173,16 @@ def test_candidates_of_every_kind_are_those_of_the_table(tmp_path):
         graph = nx.DiGraph()
         graph.add_nodes_from(range(4))
         graph.add_edges_from(
-            (u, v, {"op": op}) for (u, v), op in zip(nasbench201.STRING_ORDER, nasbench201.parse(text))
+            (u, v, {"op": op}) for (u, v), op in zip(nb201_cells.STRING_ORDER, nb201_cells.parse(text))
         )
         drawn.append(graph)
-    pairs = [(nasbench201.parse(text), nasbench201.STRING_ORDER) for text in STRINGS]
+    pairs = [(nb201_cells.parse(text), nb201_cells.STRING_ORDER) for text in STRINGS]
     actual = [
         mine.space.graphs(STRINGS),
         mine.space.graphs(drawn),
         mine.space.graphs(pairs, op_on="edge"),
         mine.space.graphs(mine.graphs.to_pyg().to_data_list()),
-        mine.space.graphs([(ops, nasbench201.EDGES) for ops in mine.ops.tolist()]),
+        mine.space.graphs([(ops, nb201_cells.EDGES) for ops in mine.ops.tolist()]),
     ]
     for graphs in actual:
         assert all((graphs.tensors()[name] == tensor).all() for name, tensor in mine.graphs.tensors().items())

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archrank.datasets import available, load
+from archrank.datasets import available, load, nb201_cells
 from archrank.datasets.canonical import isomorphism_key
 from archrank.datasets.custom.options import TableOptions
 from archrank.datasets.custom.table import from_graphs
-from archrank.datasets.importers import nasbench201
 from archrank.datasets.keys import FlatGraphs, OpRoles, computation_keys, graph_keys, labelled_keys
 from archrank.datasets.splits import make_split
 
@@ -56,7 +55,7 @@ def cell_of(word):
 
 
 def own_nasbench201(cells, scores, **options):
-    graphs = [(["input", *cell, "output"], list(nasbench201.EDGES)) for cell in cells]
+    graphs = [(["input", *cell, "output"], list(nb201_cells.EDGES)) for cell in cells]
     return from_graphs(graphs, scores, name="mine", **options)
 
 
@@ -68,7 +67,7 @@ def test_a_custom_nasbench201_has_the_classes_of_the_built_in():
         draw.normal(size=400),
         roles={"input": "input", "output": "output", "none": "none", "skip": "skip_connect"},
     )
-    expected = np.unique([nasbench201.canonical(cell) for cell in cells], return_inverse=True)[1]
+    expected = np.unique([nb201_cells.canonical(cell) for cell in cells], return_inverse=True)[1]
     assert len(set(zip(actual.isomorphism_class, expected))) == len(set(expected)) == len(set(actual.key)) < 300
     assert (
         actual.card.facts.key_rule == "equal computation (input, output, none, skip)"
@@ -84,8 +83,8 @@ def test_a_custom_nasbench201_has_the_classes_of_the_built_in():
 )
 def test_the_whole_of_nasbench201_has_4930_classes_either_way():
     built_in = load("nasbench201")
-    cells = [nasbench201.parse(arch) for arch in built_in.arch]
-    flat = FlatGraphs([[0, *map(nasbench201.OPS.index, cell), 6] for cell in cells], [nasbench201.EDGES] * len(cells))
+    cells = [nb201_cells.parse(arch) for arch in built_in.arch]
+    flat = FlatGraphs([[0, *map(nb201_cells.OPS.index, cell), 6] for cell in cells], [nb201_cells.EDGES] * len(cells))
     keys = computation_keys(flat, OpRoles([0], [6], [1], [2]))
     assert len(set(keys)) == 4930 == len(set(zip(keys, built_in.isomorphism_class)))
 
@@ -106,7 +105,7 @@ def test_dead_operations_and_identities_do_not_tell_cells_apart(one, other, same
     assert (
         (actual.key[0] == actual.key[1])
         == same
-        == (nasbench201.canonical(cell_of(one)) == nasbench201.canonical(cell_of(other)))
+        == (nb201_cells.canonical(cell_of(one)) == nb201_cells.canonical(cell_of(other)))
     )
 
 

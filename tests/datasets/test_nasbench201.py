@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from archrank.datasets import load
 from archrank.datasets.errors import DataError
-from archrank.datasets.importers.nasbench201 import CLASSES, EDGES, OPS, STRING_ORDER, canonical, parse
+from archrank.datasets.nb201_cells import CLASSES, EDGES, OPS, STRING_ORDER, canonical, parse
 
 CELLS = st.lists(st.sampled_from(OPS[1:-1]), min_size=6, max_size=6)
 

@@ -9,6 +9,7 @@ import tarfile
 import numpy as np
 import pytest
 
+from archrank.datasets import nb201_cells
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers import hwnasbench, nasbench201, natsbench
@@ -50,7 +51,7 @@ def test_size_sample_is_a_chain_of_channels(real_data):
 def test_hardware_table_covers_the_space(real_data):
     frame, card = hwnasbench.read(hwnasbench.locate(real_data))
     benchmark = build(frame, card)
-    assert len(benchmark) == 15625 and len(set(benchmark.key)) == nasbench201.CLASSES
+    assert len(benchmark) == 15625 and len(set(benchmark.key)) == nb201_cells.CLASSES
     assert np.isnan(benchmark.target("cifar10_edgetpu_latency")).sum() == 4699
     assert len(benchmark.targets) == 30 and benchmark.direction("cifar10_fpga_energy") == "min"
     # A network of skips and nothing else is faster than one of 3x3 convolutions on every device.
@@ -80,7 +81,7 @@ def hardware(archs, **changes):
     }
 
 
-ARCHS = [f"|none~0|+|none~0|none~1|+|none~0|{op}~1|none~2|" for op in nasbench201.OPS[1:-1]]
+ARCHS = [f"|none~0|+|none~0|none~1|+|none~0|{op}~1|none~2|" for op in nb201_cells.OPS[1:-1]]
 
 
 def test_official_pickle_form(tmp_path):

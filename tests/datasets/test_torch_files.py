@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from archrank.datasets import nb201_cells
 from archrank.datasets.benchmark import build
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers import nasbench201, natsbench, transnasbench101
@@ -21,7 +22,7 @@ from archrank.datasets.io import safe_pickle
 from archrank.datasets.io import torch_files as torch_file
 from tests.datasets.test_nats_hw import stage
 
-ARCHS = [f"|none~0|+|none~0|none~1|+|none~0|{op}~1|none~2|" for op in nasbench201.OPS[1:-1]]
+ARCHS = [f"|none~0|+|none~0|none~1|+|none~0|{op}~1|none~2|" for op in nb201_cells.OPS[1:-1]]
 BOTH = pytest.mark.parametrize("zipped", [False, True], ids=["legacy", "zip"])
 
 
@@ -187,9 +188,9 @@ def test_damaged_files_are_refused(tmp_path):
 def test_memory_grows_with_architectures_and_not_with_their_results(tmp_path):
     archs = [
         f"|{a}~0|+|{b}~0|none~1|+|none~0|none~1|{c}~2|"
-        for a in nasbench201.OPS[1:-1]
-        for b in nasbench201.OPS[1:-1]
-        for c in nasbench201.OPS[1:3]
+        for a in nb201_cells.OPS[1:-1]
+        for b in nb201_cells.OPS[1:-1]
+        for c in nb201_cells.OPS[1:3]
     ]
 
     def peak(epochs):
