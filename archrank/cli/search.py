@@ -43,6 +43,13 @@ def search(
     within: Annotated[
         str, typer.Option("--within", help="Search among a protocol's test architectures, such as cate-outside.")
     ] = "",
+    whole_table: Annotated[
+        bool,
+        typer.Option(
+            "--whole-table",
+            help="With --within: regret is the gap to the best of the whole table, which is out of reach.",
+        ),
+    ] = False,
     recipe: Annotated[str, typer.Option("--recipe", help="How networks are trained.")] = "search",
     store: Annotated[Path, typer.Option("--store", help="Folder of results.")] = Path("results/store"),
     workers: Annotated[
@@ -93,7 +100,7 @@ def search(
         mine = [stored[task.key] for task in plan.tasks if task.benchmark == name and task.key in stored]
         if not mine:
             continue
-        judge = Judge.of(table, mine[0].planned)
+        judge = Judge.of(table, mine[0].planned, whole_table)
         regrets = [judge.regret(record) for record in mine]
         standings, differences = compare_searches(judge, regrets)
         unit = table.unit(mine[0].planned.test)

@@ -41,6 +41,7 @@ def cate(
     pairs: int = 2,
     window: float = 0.04,
     metric: Literal["parameters", "flops"] = "parameters",
+    pretrain_on: Literal["all", "outside", "outside_published"] = "all",
     seed: int = 0,
     faithful: bool = False,
 ) -> Tensor:
@@ -67,6 +68,10 @@ def cate(
     Where every combination of operations is in the table, as in NAS-Bench-201, a hidden operation can be guessed from
     its pair's alone, that is, from how many of each there are: there the encoding says little more than `bag_of_ops`.
 
+    pretrain_on: the architectures it is pre-trained on. `all`; or, for the experiment outside the space (protocol
+    `cate-outside`), `outside`: those with other than 7 nodes and at most 7 edges, without those of the test set (6
+    nodes and at least 7 edges); `outside_published` has the published overlap: 6 nodes and 7 edges are in both.
+
     faithful: the official code's form. Padding is token 0 and the mask token 1, which are also operations 0 and 1, so
     hidden operations look like operation 1 and hidden operations 0 are not learned; padding takes part in attention
     where a node has no descendants; the encoding is the state of the last row, which is padding for small cells.
@@ -77,7 +82,7 @@ def cate(
     In both: pairs are reshuffled every pass; all architectures are trained on and the
     last weights are used (there: the best on the last 5 % of the file); projections start independently.
 
-    ArchrankError if architectures have more than 128 nodes.
+    ArchrankError if architectures have more than 128 nodes, or `pretrain_on` leaves none.
     """
     if graphs.nodes > NODES:
         raise ArchrankError(
@@ -97,12 +102,25 @@ def cate(
             extra_tokens=0 if faithful else 2,
             unit_embeddings=not faithful,
         ).to(graphs.device)
-        first, second = pair_up(cost(graphs, space, metric), window, pairs)
+        shown = graphs if pretrain_on == "all" else graphs[smaller(graphs, pretrain_on == "outside_published")]
+        first, second = pair_up(cost(shown, space, metric), window, pairs)
         if updates and len(first):
             optimizer = torch.optim.AdamW(decayed(model, weight_decay, norms=faithful), lr=lr)
-            pretrain(model, graphs, first, second, optimizer, updates=updates, batch=batch, faithful=faithful)
+            pretrain(model, shown, first, second, optimizer, updates=updates, batch=batch, faithful=faithful)
     model.eval()
     return in_chunks(lambda chunk: read_out(model.encoder, chunk, space, faithful), graphs, 4096).float()
+
+
+def smaller(graphs: Graphs, overlap: bool) -> Tensor:
+    """Which architectures CATE's experiment outside the space pre-trains on, int64 [b]: other than 7 nodes, at most 7
+    edges. overlap: also those of 6 nodes and 7 edges, which it then searches. ArchrankError where there are none."""
+    nodes, edges = graphs.mask.sum(-1), graphs.adj.sum((-1, -2))
+    kept = (nodes != 7) & (edges <= 7)
+    if not overlap:
+        kept &= ~((nodes == 6) & (edges >= 7))
+    if not kept.any():
+        raise ArchrankError("cate: no architecture has at most 7 edges and other than 7 nodes; leave pretrain_on out")
+    return kept.nonzero()[:, 0]
 
 
 def pretrain(

@@ -97,7 +97,7 @@ def _measure(repeat: Repeat, scores: Scores, queries: int) -> None:
     for candidate in repeat.waiting.candidates:
         if len(history.candidates) == queries:
             break
-        if candidate not in history.seen:
+        if repeat.waiting.again or candidate not in history.seen:
             history.candidates.append(int(candidate))
             history.scores.append(float(scores[candidate]))
     if len(history.candidates) == queries:

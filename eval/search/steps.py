@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Query:
-    """Measure these candidates, as many of them as the budget has room for, in this order. Answered by a `History`."""
+    """Measure these candidates, as many of them as the budget has room for, in this order. Answered by a `History`.
+
+    again: whether one that was queried before is measured, and paid for, again; otherwise it is passed over.
+    """
 
     candidates: Sequence[int]
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,11 @@ class Search:
                 question = Question(repeat.seed, repeat.history, repeat.waiting.candidates, repeat.waiting.spread)
                 answer(repeat, self._surrogate.believe([question])[0])
             elif all(candidate in repeat.history.seen for candidate in repeat.waiting.candidates):
+                if repeat.waiting.again:
+                    raise ArchrankError(
+                        f"strategy {self._settings['strategy']} wants architectures evaluated again, which ask and tell "
+                        "does not; leave out the option that does"
+                    )
                 answer(repeat, repeat.history)
             else:
                 return repeat.waiting

@@ -31,7 +31,8 @@ class SearchRecord(BaseModel):
     """One search as it is stored: `<store>/searches/<key>.json`.
 
     task: the fields of `SearchTask`. label: what tables call it. rows: rows of the table that each repeat queried, in
-    order, [R][n]. seconds: what its predictors took, all repeats together. provenance: as in a trial's record.
+    order, [R][n]; one that was paid for again occurs again. seconds: what its predictors took, all repeats together.
+    provenance: as in a trial's record.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -52,9 +53,7 @@ class SearchRecord(BaseModel):
             raise ValueError(f"field task.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
         if not same:
             raise ValueError("its key is not that of its task")
-        if len(self.rows) != self.planned.repeats or any(
-            len(rows) > self.planned.queries or len(set(rows)) < len(rows) for rows in self.rows
-        ):
+        if len(self.rows) != self.planned.repeats or any(len(rows) > self.planned.queries for rows in self.rows):
             raise ValueError("its traces are not those of its task")
         return self
 
@@ -121,22 +120,29 @@ class Regret:
 class Judge:
     """Scores searches on one benchmark: the test score of the architecture with the best validation score so far.
 
-    pool: the candidates. valid, test: scores of each row of the table [N], higher is better.
+    pool: the candidates. valid, test: scores of each row of the table [N], higher is better. whole_table: whether
+    regret is the gap to the best row of the table, which the pool need not hold, and not to the best of the pool.
     """
 
     pool: Pool
     valid: Floats
     test: Floats
+    whole_table: bool = False
 
     @classmethod
-    def of(cls, benchmark: Benchmark, task: SearchTask) -> Judge:
+    def of(cls, benchmark: Benchmark, task: SearchTask, whole_table: bool = False) -> Judge:
         """For searches that share the benchmark, the metrics and the pool of a task."""
-        return cls(task.pool(benchmark), oriented(benchmark, task.target), oriented(benchmark, task.test))
+        return cls(task.pool(benchmark), oriented(benchmark, task.target), oriented(benchmark, task.test), whole_table)
 
     @cached_property
     def optimum(self) -> float:
-        """The best test score of the pool."""
-        return float(self.test[self.pool.rows].max())
+        """The best test score of the pool, or of the table."""
+        return float(np.nanmax(self.test) if self.whole_table else self.test[self.pool.rows].max())
+
+    @cached_property
+    def out_of_reach(self) -> float:
+        """By how much the best of the table is better than the best of the pool."""
+        return float(np.nanmax(self.test) - self.test[self.pool.rows].max())
 
     def regret(self, record: SearchRecord) -> Regret:
         """Optimum minus what the search had found after each query, [R, Q]; a repeat that ended early keeps its last

@@ -246,13 +246,14 @@ def pairwise(
     palette: Palette,
     text: Mapping[tuple[int, int], str],
     title: str = "",
+    most: int = 20,
 ) -> Drawing:
     """Paired differences row minus column ([L, L]); hatched where the difference is not significant, empty where
-    unknown. title: lines for the empty corner."""
+    unknown. title: lines for the empty corner. most: characters of a name."""
     n = len(labels)
     step = 46 if n <= 12 else max(22, 560 // n)
-    left = 14 + 7.9 * max(len(palette.name(label)) for label in labels)
-    top = 20 + 5.7 * max(len(palette.name(label)) for label in labels)
+    left = 14 + 7.9 * max(len(palette.name(label, most)) for label in labels)
+    top = 20 + 5.7 * max(len(palette.name(label, most)) for label in labels)
     width, height = left + n * step + max(20.0, top - step / 2), top + n * step + 6
     with style():
         figure = canvas(width, height)
@@ -282,7 +283,7 @@ def pairwise(
                         bbox=ground,
                     )
         for place, label in enumerate(labels):
-            colour, name = palette.colour(label), plain(palette.name(label))
+            colour, name = palette.colour(label), plain(palette.name(label, most))
             ax.text(-0.12, n - 0.5 - place, name, ha="right", va="center", color=colour, fontweight="bold")
             ax.text(
                 place + 0.45,

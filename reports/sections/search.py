@@ -23,16 +23,18 @@ from archrank.eval.search.compare import (
 from archrank.eval.search.traces import Judge, Regret, SearchRecord, read_searches
 from archrank.eval.search.verdict import agreement, by_predictor, sentences, strategy_order
 from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
+from archrank.reports.figures.ranking import pairwise
 from archrank.reports.figures.search import RegretCurve, regret_curves
 from archrank.reports.sections import section
 from archrank.reports.sections.search_subroutines import subroutines
 from archrank.reports.study import Study
 from archrank.reports.style import Palette
-from archrank.reports.words import seconds
+from archrank.reports.words import plural, seconds
 
 __all__ = ["search", "search_section"]
 
 MOST_PAIRS = 60
+MOST_SHOWN = 30
 
 
 @section("search", order=85)
@@ -96,6 +98,9 @@ def _benchmark(
     said = [*sentences(standings, differences, unit), strategy_order(judge, curves)]
     if frame is not None and (agreed := agreement(_ranking(frame, table.name), by_predictor(judge, curves))):
         said.append(str(agreed))
+    if judge.out_of_reach > 0:
+        gap = f"{judge.out_of_reach:.{digits_of(standings)}f}{unit}"
+        said.append(f"Regret is the gap to the best of these; the best of the whole table is better by {gap}.")
     blocks: list[Block] = [
         Text((sentence,), "lead" if place == 0 else "normal") for place, sentence in enumerate(said) if sentence
     ]
@@ -108,7 +113,8 @@ def _benchmark(
     if (apart := subroutines(standings, number)) is not None:
         blocks.append(apart)
     if differences:
-        blocks.append(Details("Every pair of searches", (_pairs(differences, number),)))
+        matrix = _matrix([item.label for item in standings], differences, number)
+        blocks.append(Details("Every pair of searches", (matrix, _pairs(differences, number))))
     return blocks
 
 
@@ -185,6 +191,28 @@ def _table(standings: Sequence[Standing], benchmark: str, unit: str, number: int
         paper=True,
         compact=True,
     )
+
+
+def _matrix(order: Sequence[str], differences: Sequence[Difference], number: int) -> Figure:
+    """Paired differences of the first MOST_SHOWN searches, turned so that above 0 the row is better."""
+    shown = [*order[:MOST_SHOWN]]
+    gaps = np.full((len(shown), len(shown)), np.nan)
+    open_ = np.zeros_like(gaps, bool)
+    text = {}
+    for item in differences:
+        if item.first in shown and item.second in shown:
+            i, j = shown.index(item.first), shown.index(item.second)
+            gaps[i, j], gaps[j, i] = -item.difference.value, item.difference.value
+            open_[i, j] = open_[j, i] = not item.significant
+            text |= {at: f"{gaps[at]:+.2f}".replace("-", "−").replace("0.", ".", 1) for at in ((i, j), (j, i))}
+    significant = sum(item.significant for item in differences)
+    drawing = pairwise(shown, gaps, open_, Palette(shown), text, most=34)
+    caption = (
+        "Paired difference in mean log10 regret, column minus row. Blue: the row is better; orange: worse; hatched: no "
+        f"significant difference. {significant} of {plural(len(differences), 'pair')} differ significantly."
+    )
+    panel = Panel(f"search-matrix-{number}", drawing, f"Order: {'; '.join(shown)}")
+    return Figure(f"search-matrix-{number}", caption, (panel,), 560)
 
 
 def _pairs(differences: Sequence[Difference], number: int) -> Table:

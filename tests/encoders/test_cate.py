@@ -195,6 +195,21 @@ def test_encoding_is_deterministic_and_leaves_the_random_state_alone(faithful):
     assert not torch.equal(found, cate(graphs, space, faithful=faithful, seed=1, **TINY))
 
 
+@pytest.mark.parametrize("form, overlap", [("outside", False), ("outside_published", True)])
+def test_pretraining_outside_the_space_sees_smaller_architectures_alone(form, overlap):
+    graphs, space = cells(80), g.space(7)
+    nodes, edges = graphs.mask.sum(-1), graphs.adj.sum((-1, -2))
+    shown = (nodes != 7) & (edges <= 7)
+    both = (nodes == 6) & (edges == 7)
+    assert both.any() and shown.sum() > 20
+    seen = (shown if overlap else shown & ~both).nonzero()[:, 0]
+    whole = cate(graphs, space, pretrain_on=form, **TINY)
+    assert torch.allclose(whole[seen], cate(graphs[seen], space, **TINY), atol=1e-6)
+    assert not torch.allclose(whole, cate(graphs, space, **TINY), atol=1e-3)
+    with pytest.raises(ArchrankError, match="leave pretrain_on out"):
+        cate(graphs[(~shown).nonzero()[:, 0]], space, pretrain_on=form, **TINY)
+
+
 def test_pretraining_learns_what_can_be_guessed():
     # Every inner operation of a cell is the same, so what is hidden can be read off the rest.
     torch.manual_seed(0)

@@ -97,6 +97,24 @@ def test_a_pool_smaller_than_the_budget_is_used_up(table, strategy):
     assert all(sorted(rows) == sorted(pool.rows.tolist()) for rows in traces.rows)
 
 
+def test_a_published_defect_pays_again_for_what_is_known(table, pool, tmp_path):
+    scores = oriented(table, "val_accuracy")[pool.rows]
+    strategy = "predictor[initial=16,batch=5,top=5,requery=true]"
+    task = task_of(table, strategy)
+    traces = run_search(task, pool, scores, Oracle(scores))
+    assert [len(rows) for rows in traces.rows] == [QUERIES] * 4
+    # A predictor that is right proposes the same five for ever; after them it learns nothing.
+    assert all(len(set(rows[16:])) == 5 for rows in traces.rows)
+    write_search(tmp_path, task, traces.rows, 0.0, {})
+    (record,), problems = read_searches([tmp_path])
+    assert record.rows == traces.rows and not problems
+    study = Search(table, strategy, "canonical_path+ridge", folder=tmp_path)
+    with pytest.raises(ArchrankError, match="evaluated again"):
+        for _ in range(100):
+            rows = study.ask(16)
+            study.tell(rows, [oriented(table, "val_accuracy")[row] for row in rows])
+
+
 def test_expected_best_by_enumeration():
     values = np.array([0.3, 0.9, 0.1, 0.5, 0.2])  # in the order of preference, whatever they are worth
     for n in range(1, 6):
@@ -339,6 +357,11 @@ def test_a_search_outside_is_judged_by_the_pools_own_optimum(tmp_path):
     outside = (bench.mask.sum(1) == 6) & (bench.adj.sum((1, 2)) >= 7)
     assert judge.optimum == bench.target("test_accuracy")[outside].max()
     assert judge.regret(record).curve.min() >= 0
+    # As CATE publishes it: from the best of the space, which is out of reach.
+    published = Judge.of(bench, record.planned, whole_table=True)
+    assert published.optimum == bench.target("test_accuracy").max() and judge.out_of_reach > 0
+    gap = published.regret(record).curve - judge.regret(record).curve
+    assert np.allclose(gap, judge.out_of_reach)
     # A search of a whole table has the key it had before there was `within`.
     whole = plan_searches([], benchmarks=[bench], strategies=["random"], queries=30, repeats=3).tasks[0]
     assert whole.key != record.key
