@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from archrank.cli.console import echo, print_columns
-
-if TYPE_CHECKING:
-    from archrank.eval.search.plan import SearchTask
 
 
 def search(
@@ -58,10 +55,11 @@ def search(
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Search a table with every strategy and predictor: which finds a good architecture soonest? Always resumes."""
+    from archrank.cli.search_progress import SearchProgress
     from archrank.eval.search.compare import compare_searches, digits_of, rounded
     from archrank.eval.search.guided import subroutine_strategies
     from archrank.eval.search.plan import plan_searches
-    from archrank.eval.search.run import run_searches
+    from archrank.eval.search.run import missing_searches, run_searches
     from archrank.eval.search.traces import Judge, read_searches
     from archrank.eval.search.verdict import sentences, strategy_order
     from archrank.eval.trials.specs import parse_list
@@ -84,14 +82,18 @@ def search(
         recipe=recipe,
         within=within,
     )
-    count = 0
-
-    def on_event(what: str, task: SearchTask, text: str) -> None:
-        nonlocal count
-        count += 1
-        echo(f"[{count}] {task.label} on {task.benchmark}" + (f": failed: {text}" if what == "failed" else ""))
-
-    summary = run_searches(plan, store, workers=workers, device=device, on_event=on_event)
+    progress = SearchProgress(len(plan.tasks), len(plan.tasks) - len(missing_searches(plan, store)))
+    try:
+        summary = run_searches(
+            plan,
+            store,
+            workers=workers,
+            device=device,
+            on_event=progress.on_event,
+            on_progress=progress.on_progress,
+        )
+    finally:
+        progress.end()
     records, problems = read_searches([store])
     for problem in problems:
         echo(problem, err=True)

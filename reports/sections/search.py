@@ -198,7 +198,7 @@ def _matrix(order: Sequence[str], differences: Sequence[Difference], number: int
     shown = [*order[:MOST_SHOWN]]
     gaps = np.full((len(shown), len(shown)), np.nan)
     open_ = np.zeros_like(gaps, bool)
-    text = {}
+    text: dict[tuple[int, int], str] = {}
     for item in differences:
         if item.first in shown and item.second in shown:
             i, j = shown.index(item.first), shown.index(item.second)
