@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from archrank.reports.figures.ranking import NAMED_LINES, plain
@@ -68,6 +69,8 @@ def regret_curves(
                 gid=gid,
             )
         ax.plot(queries, np.maximum(expected, floor), color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.set_xlim(1, len(expected))
         low, high = np.log10(ax.get_ylim())
         ends = [float(np.log10(max(curve.mean[-1], floor))) for curve in named]

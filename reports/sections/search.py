@@ -21,7 +21,7 @@ from archrank.eval.search.compare import (
     rounded,
 )
 from archrank.eval.search.traces import Judge, Regret, SearchRecord, read_searches
-from archrank.eval.search.verdict import agreement, by_predictor, sentences, strategy_order
+from archrank.eval.search.verdict import agreement, by_predictor, published_order, sentences, strategy_order
 from archrank.reports.blocks import Block, Cell, Column, Details, Figure, Heading, Panel, Section, Table, Text
 from archrank.reports.figures.ranking import pairwise
 from archrank.reports.figures.search import RegretCurve, regret_curves
@@ -95,7 +95,11 @@ def _benchmark(
     standings, differences = compare_searches(judge, list(regrets.values()))
     unit = f" ({table.unit(task.test)})" if table.unit(task.test) else ""
     curves = list(regrets.values())
-    said = [*sentences(standings, differences, unit), strategy_order(judge, curves)]
+    said = [
+        *sentences(standings, differences, unit),
+        strategy_order(judge, curves),
+        published_order(judge, curves),
+    ]
     if frame is not None and (agreed := agreement(_ranking(frame, table.name), by_predictor(judge, curves))):
         said.append(str(agreed))
     if judge.out_of_reach > 0:

@@ -26,7 +26,7 @@ from archrank.eval.search.steps import Belief
 from archrank.eval.search.strategies import STRATEGIES
 from archrank.eval.search.study import Search
 from archrank.eval.search.traces import Judge, Regret, expected_best, read_searches, write_search
-from archrank.eval.search.verdict import agreement, sentences, strategy_order
+from archrank.eval.search.verdict import agreement, published_order, sentences, strategy_order
 from archrank.eval.trials.specs import parse_list
 
 QUERIES = 40
@@ -266,6 +266,12 @@ def test_standings_find_what_is_better(table):
         and "queries over random search." in said[1]
     )
     assert strategy_order(judge, [Regret("random", bad, 0.0), Regret("good / a", good, 0.1)]).endswith("good > random.")
+    order = {"random": bad, "evolution": bad * 0.5, "local": good, "bananas / a": bad * 0.2}
+    assert published_order(judge, [Regret(*item, 0.0) for item in order.items()]).endswith(") is found here.")
+    order["local"] = order["evolution"]
+    said = published_order(judge, [Regret(*item, 0.0) for item in order.items()])
+    assert "evolution over random and bananas over evolution, not for local over evolution." in said
+    assert published_order(judge, [Regret("random", bad, 0.0)]) == ""
     same, _ = compare_searches(judge, [Regret("one", bad, 0.0), Regret("two", bad, 0.0)])
     assert same[0].tier == same[1].tier == "a"
 
