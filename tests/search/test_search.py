@@ -180,7 +180,9 @@ def test_stored_searches_are_kept_and_damaged_ones_made_again(table, tmp_path):
     plan = plan_searches(
         parse_list("adjacency+ridge"), benchmarks=[table], strategies=["random", "predictor"], queries=30, repeats=3
     )
-    assert (first := run_searches(plan, tmp_path, workers=0)).done == 2 and not first.failed
+    shares: list[float] = []
+    assert (first := run_searches(plan, tmp_path, workers=0, on_progress=shares.append)).done == 2 and not first.failed
+    assert shares == sorted(shares) and len(set(shares)) >= 4 and shares[-1] == pytest.approx(1)
     before = {path.name: path.read_bytes() for path in (tmp_path / "searches").iterdir()}
     assert run_searches(plan, tmp_path, workers=0).kept == 2
     name = plan.tasks[0].key + ".json"
