@@ -112,9 +112,12 @@ def _name_types(made: Any) -> None:
         return
     hints = get_type_hints(unwrap(made.callback))
     for parameter in made.params:
+        said = str(hints.get(parameter.name, ""))
+        kind = next((name for name, written in TYPES.items() if written in said), "TEXT")
         if parameter.param_type_name == "option" and not parameter.is_flag and parameter.metavar is None:
-            said = str(hints.get(parameter.name, ""))
-            parameter.metavar = next((name for name, kind in TYPES.items() if kind in said), "TEXT")
+            parameter.metavar = kind
+        elif parameter.param_type_name == "argument":
+            parameter.display_type = lambda _, kind=kind: kind  # an argument's metavar would take the place of its name
 
 
 def top(version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True)) -> None:
