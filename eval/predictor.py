@@ -22,12 +22,14 @@ from archrank.eval.engine.batching import Member
 from archrank.eval.engine.device import chosen_device
 from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.fitted import EncodedModel, Encoding, Model, Networks, joined
+from archrank.eval.fitted_portfolio import CombinedModel
 from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
 from archrank.eval.trials.job import TrainingJob, make_job
 from archrank.eval.trials.pretraining import prepare_without_table
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import parse
+from archrank.eval.trials.tuning import best_candidate
 
 # Architectures kept with a predictor to see that it is loaded as it was saved, and how far their scores may lie apart
 # on another machine.
@@ -39,9 +41,10 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     """Ranks architectures: `Predictor("gcn", space).fit(graphs, scores).predict(more_graphs)`.
 
     encoder: a predictor as on the command line: `flowerformer[layers=3]`, `path+gp`, `adjacency+boosting`,
-        `my_file.py:MyEncoder`.
+        `my_file.py:MyEncoder`, `auto`.
     space: the search space the graphs belong to; a graph must have no edge outside `space.support`.
-    recipe: how networks are trained, a name or a YAML file.
+    recipe: how networks are trained, a name or a YAML file. By `tuned` all members have the one candidate that ranks
+        held-out labels best.
     direction: `max` if high scores are good.
     seed: of weights, order, dropout, and of what a regressor draws.
     device: `cpu`, `cuda`, or `auto`: a GPU where there is one.
@@ -90,12 +93,15 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         job = self._job(X)
         labels, known = job.labels(scores, self.direction, ""), X if pool is None else joined(X, pool)
         with _watched(self.progress, job.spec.label) as progress:
-            if job.spec.info.learned:
+            if job.spec.info.portfolio:
+                self.model_: Model = CombinedModel.fit(job, labels, int(self.seed), device, progress)
+            elif job.spec.info.learned:
                 rows = np.arange(len(X))
                 job = job.with_members([Member(seed, rows, labels, rows[:0]) for seed in self._seeds()])
+                job = best_candidate(job, device) if job.tuned else job
                 if job.spec.additions:
                     job = job.with_given(prepare_without_table(job, known, device))
-                self.model_: Model = Networks.fit(job, device, progress)
+                self.model_ = Networks.fit(job, device, progress)
             else:
                 encoding = Encoding(job, known, len(X))
                 self.model_ = EncodedModel.fit(encoding, labels, self._seeds(), device, progress)
@@ -151,6 +157,10 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         check_is_fitted(self, "model_")
         assert self.space is not None
         job = self._job(self.probe_)
+        if job.spec.info.portfolio:
+            raise ArchrankError(
+                f"{job.spec.label} is saved by archrank.AutoPredictor, which has the same fit and predict"
+            )
         about = {"recipe": str(self.recipe), "direction": self.direction, "seed": int(self.seed)}
         header, tensors = saved_models.described(job, self.model_, int(self.members), about)
         probe = self.probe_.pad(max(self.probe_.nodes, self.space.max_nodes))
@@ -215,10 +225,11 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             raise ArchrankError(f"encoder={self.encoder!r} names {len(specs)} encoders; a predictor has one")
         assert self.space is not None
         job = make_job(specs[0], find_recipe(self.recipe), self.space, graphs)
-        if job.tuned or specs[0].info.portfolio:
-            raise ArchrankError(
-                f"{specs[0].label} by recipe {self.recipe}: AutoPredictor combines and tunes predictors"
-            )
+        label, kind = specs[0].label, specs[0].info
+        if job.tuned and not kind.learned:
+            raise ArchrankError(f"recipe {self.recipe} tunes encoders that are trained, which {label} is not")
+        if kind.portfolio and self.members != 1:
+            raise ArchrankError(f"members={self.members}: {label} is several predictors already; leave members out")
         return job
 
     def _seeds(self) -> list[int]:

@@ -24,15 +24,7 @@ def train_tuned(
     Every candidate trains all folds of all members as one ensemble. What was chosen is in an outcome's notes, and the
     seconds of choosing in its cost. progress: called with the share that is done.
     """
-    assert job.tuned is not None
-    candidates = [{}, *(fields for fields in job.tuned.candidates if _fits(job, fields))]
-    folds = [_folds(job, member, job.tuned.folds) for member in job.members]
-    reached, seconds = np.empty((len(candidates), len(job.members))), 0.0
-    for number, fields in enumerate(candidates):
-        reached[number], spent = _tried(_with(job, fields), folds, device, compiled)
-        seconds += spent / len(job.members)
-        if progress is not None:
-            progress((number + 1) / (len(candidates) + 1))
+    candidates, reached, seconds = _compared(job, device, compiled, progress)
     chosen = reached.argmax(0)  # the first, which is the recipe itself, where several are best
     outcomes: dict[int, Outcome] = {}
     for number in np.unique(chosen):
@@ -46,6 +38,29 @@ def train_tuned(
         )
         outcome.fit_s += seconds
     return [outcomes[m] for m in range(len(job.members))]
+
+
+def best_candidate(job: TrainingJob, device: str = "cpu", progress: Progress | None = None) -> TrainingJob:
+    """The job with the one candidate of its tuned recipe that ranks the held-out labels of its members best on
+    average, so that they train as one ensemble."""
+    candidates, reached, _ = _compared(job, device, False, progress)
+    return replace(_with(job, candidates[int(reached.mean(1).argmax())]), tuned=None)
+
+
+def _compared(
+    job: TrainingJob, device: str, compiled: bool, progress: Progress | None
+) -> tuple[list[Mapping[str, float]], NDArray[np.float64], float]:
+    """Candidates, first the recipe itself; the tau on held-out labels [candidates, members]; and seconds per member."""
+    assert job.tuned is not None
+    candidates = [{}, *(fields for fields in job.tuned.candidates if _fits(job, fields))]
+    folds = [_folds(job, member, job.tuned.folds) for member in job.members]
+    reached, seconds = np.empty((len(candidates), len(job.members))), 0.0
+    for number, fields in enumerate(candidates):
+        reached[number], spent = _tried(_with(job, fields), folds, device, compiled)
+        seconds += spent / len(job.members)
+        if progress is not None:
+            progress((number + 1) / (len(candidates) + 1))
+    return candidates, reached, seconds
 
 
 def _fits(job: TrainingJob, fields: Mapping[str, float]) -> bool:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from archrank import ArchrankError, Predictor
+from archrank.eval.engine.recipes import TunedRecipe, variant
 from archrank.eval.metrics import kendall
 
 SHORT = "quick"
@@ -40,6 +41,34 @@ def test_every_kind_ranks_with_deviations_and_is_saved(cells, task, tmp_path, en
     assert again.members == members
     for one, other in zip(again.predict(graphs[test], return_std=True), (predicted, std)):
         assert one == pytest.approx(other, rel=1e-4, abs=1e-5)
+
+
+def test_auto_is_a_predictor_like_others(cells, task, tmp_path):
+    graphs, scores, train, test = task
+    model = Predictor("auto[preset=fast]", cells.space, SHORT).fit(graphs[train], scores[train])
+    predicted, std = model.predict(graphs[test], return_std=True)
+    assert kendall(scores[test], predicted) > 0.3 and (std > 0).all()
+    with pytest.raises(ArchrankError, match="no encoding of its own"):
+        model.encode(graphs[test])
+    with pytest.raises(ArchrankError, match="is saved by archrank.AutoPredictor"):
+        model.save(tmp_path / "p.safetensors")
+    with pytest.raises(ArchrankError, match="members=2: auto.* is several predictors already"):
+        Predictor("auto", cells.space, members=2).fit(graphs[train], scores[train])
+
+
+def test_a_tuned_recipe_chooses_by_held_out_labels(cells, task, tmp_path, monkeypatch):
+    graphs, scores, train, test = task
+    worthless = variant("still", updates=1, lr=1e-9)
+    recipe = TunedRecipe("tuned", worthless, ({"lr": 2e-2, "updates": 40}, {"weight_decay": 0.5}))
+    monkeypatch.setattr("archrank.eval.predictor.find_recipe", lambda _: recipe)
+    model = Predictor("gin[dim=8,layers=2]", cells.space, "tuned", members=2).fit(graphs[train], scores[train])
+    monkeypatch.setattr("archrank.eval.predictor.find_recipe", lambda _: variant("still", lr=2e-2, updates=40))
+    alike = Predictor("gin[dim=8,layers=2]", cells.space, "moving", members=2).fit(graphs[train], scores[train])
+    assert np.array_equal(model.predict(graphs[test]), alike.predict(graphs[test]))
+    monkeypatch.setattr("archrank.eval.predictor.find_recipe", lambda _: recipe)
+    model.save(tmp_path / "p.safetensors")
+    with pytest.raises(ArchrankError, match="recipe tuned tunes encoders that are trained, which adjacency is not"):
+        Predictor("adjacency", cells.space, "tuned").fit(graphs[train], scores[train])
 
 
 def test_a_pre_trained_encoding_needs_to_see_what_it_encodes(cells, task, tmp_path):

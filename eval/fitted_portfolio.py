@@ -1,0 +1,51 @@
+"""A portfolio as one fitted predictor: what `Predictor` holds for `auto`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archrank.datasets.errors import ArchrankError
+from archrank.datasets.graphs import Graphs
+from archrank.encoders.registry import Portfolio
+from archrank.eval.auto.parts import Pool
+from archrank.eval.auto.portfolio import FittedPortfolio, fit_portfolio
+from archrank.eval.engine.training import Progress
+from archrank.eval.fitted import Opinions
+from archrank.eval.trials.job import TrainingJob
+
+LEVEL, QUANTILE = 0.9, 1.6448536269514722
+"""Of the interval whose half width stands for a standard deviation, and of the standard normal distribution."""
+
+
+class CombinedModel:
+    """Parts of a portfolio with their weights, asked as one member.
+
+    job: with the portfolio and its space. fitted: to the architectures of the job.
+    """
+
+    def __init__(self, job: TrainingJob, fitted: FittedPortfolio) -> None:
+        self.job, self.fitted = job, fitted
+
+    @classmethod
+    def fit(
+        cls, job: TrainingJob, labels: NDArray[np.float64], seed: int, device: str, progress: Progress | None = None
+    ) -> CombinedModel:
+        """Fit to the architectures of a job with labels [n], higher is better. ArchrankError if they are too few to
+        hold some out."""
+        portfolio: Portfolio = job.spec.info.load()(job.space, **job.spec.config)
+        graphs, rows = job.graphs.plain(), np.arange(len(job.graphs))
+        pool = Pool(job.space, graphs, graphs)
+        return cls(
+            job, fit_portfolio(portfolio, pool, rows, labels, job.recipe, seed, device=device, progress=progress)
+        )
+
+    def opinions(self, graphs: Graphs) -> Opinions:
+        """See `Model`; the standard deviation is that of a normal distribution with the portfolio's 90 % interval."""
+        plain = graphs.plain()
+        mean, half = self.fitted.interval(Pool(self.job.space, plain, plain), np.arange(len(plain)), LEVEL)
+        return Opinions(mean[None], half[None] / QUANTILE)
+
+    def encode(self, graphs: Graphs) -> NDArray[np.float32]:
+        """Raises ArchrankError: several encoders have no common encoding."""
+        raise ArchrankError(f"{self.job.spec.label} combines several encoders and has no encoding of its own")
