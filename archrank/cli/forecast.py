@@ -51,4 +51,5 @@ def expected_time(plan: Plan, pending: list[Planned], measure: bool) -> str:
     if not known:
         return f"how long that takes is not known here{lacking}"
     there = f"{workers} worker process{'es' if workers > 1 else ''}"
-    return f"about {duration(wall_seconds(known, workers))} on {there} of this machine{lacking}"
+    about = "at least" if unknown else "about"
+    return f"{about} {duration(wall_seconds(known, workers))} on {there} of this machine{lacking}"

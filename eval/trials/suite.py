@@ -79,12 +79,13 @@ def read_suite(name: str) -> Suite:
             else unknown("suite", name, shipped())
         )
     fields = read_plain_file(path, f"suite {path}")
+    misspelt = [str(field) for field in fields if field not in Suite.model_fields] if isinstance(fields, dict) else []
+    if misspelt:  # before the rest: a field that is lacking may be this one
+        raise unknown(f"field of suite {path}", misspelt[0], Suite.model_fields)
     try:
         return Suite.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        if first["type"] == "extra_forbidden":
-            raise unknown(f"field of suite {path}", str(first["loc"][0]), Suite.model_fields) from None
         raise ArchrankError(f"suite {path}: {'.'.join(map(str, first['loc'])) or 'the file'}: {first['msg']}") from None
 
 

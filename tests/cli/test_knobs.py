@@ -61,7 +61,9 @@ def test_a_plan_says_how_long_it_takes_once_a_run_has_told_and_when_it_is_measur
     assert call(capsys, "run", *words[:1], "adjacency+ridge", *words[2:], "--seeds", "3,5", "--workers", "0")[0] == 0
     out = call(capsys, "plan", *words, "--seeds", "0-1")[1]
     assert (
-        "4 trials, 0 stored" in out and "about" in out and "not timed here yet: gin[dim=8,layers=1] (--measure" in out
+        "4 trials, 0 stored" in out
+        and "at least" in out
+        and "not timed here yet: gin[dim=8,layers=1] (--measure" in out
     )
     out = call(capsys, "plan", *words, "--seeds", "0-1", "--measure")[1]
     assert "about" in out and "worker process" in out and "not timed" not in out
@@ -147,6 +149,9 @@ def test_a_misspelt_field_of_a_suite_gets_the_nearest_and_seeds_may_be_ranges(pl
         Path("a.yaml").write_text(json.dumps(fields | more))
         with pytest.raises(ArchrankError, match=says):
             read_suite("a.yaml")
+    Path("a.yaml").write_text(json.dumps({"encoder": fields.pop("encoders")} | fields))
+    with pytest.raises(ArchrankError, match=r"unknown field of suite a.yaml 'encoder': did you mean encoders\?"):
+        read_suite("a.yaml")
 
 
 def test_systems_that_lack_something(monkeypatch, place, capsys):
