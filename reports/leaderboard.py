@@ -3,92 +3,26 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from archrank.datasets.errors import ArchrankError, ArchrankWarning
 from archrank.eval.statistics import ComparisonError, pairs, rounded, values
 from archrank.eval.trials.files import replace_bytes
-from archrank.eval.trials.publication import Manifest, opened
-from archrank.eval.trials.results import as_frame, latest
-from archrank.eval.trials.verified import SUFFIX, Verified, read_verified
 from archrank.reports.blocks import Block, Bold, Cell, Code, Column, Heading, Link, Section, Table, Text
 from archrank.reports.cite import bibtex
 from archrank.reports.matrix import BEST, TIED
 from archrank.reports.renderers.html import render_html
 from archrank.reports.study import MAIN, interval, task_name
 from archrank.reports.style import Palette
-from archrank.reports.words import count, join, missing_cell, plural, slug
+from archrank.reports.submissions import Submission, read_entries
+from archrank.reports.words import count, missing_cell, plural, slug
 
-__all__ = ["Submission", "build_site", "read_entries"]
+__all__ = ["build_site"]
 
-MOST_FILES = 1000
 ROW = "row"
-
-
-@dataclass(frozen=True)
-class Submission:
-    """One published file: its manifest, its trials that count as a frame, its sha256, and its verification, if there
-    is one of this very file."""
-
-    manifest: Manifest
-    frame: pd.DataFrame
-    sha256: str
-    verified: Verified | None
-
-    @property
-    def mark(self) -> Cell:
-        """Whether somebody trained a sample again, and what came of it."""
-        if self.verified is None:
-            return missing_cell("not verified")
-        word = (
-            "does not hold"
-            if not self.verified.holds
-            else "equal"
-            if self.verified.count("equal") == len(self.verified.checks)
-            else "within intervals"
-        )
-        by = f", by {self.verified.by}" if self.verified.by else ""
-        sign = "✓ " if self.verified.holds else "✗ "
-        return Cell(f"{sign}{word}", tip=f"{self.verified.sentence()}{by}, {self.verified.date[:10]}")
-
-
-def read_entries(sources: Sequence[Path]) -> list[Submission]:
-    """Every published file of some folders, by title; a warning for each one that is none. ArchrankError if there is
-    no other."""
-    files: list[Path] = []
-    for source in sources:
-        if not source.exists():
-            raise ArchrankError(f"{source}: there is no such file or folder")
-        files += sorted(source.rglob("*.zip")) if source.is_dir() else [source]
-    if len(files) > MOST_FILES:
-        raise ArchrankError(f"{len(files):,} files, more than the {MOST_FILES:,} of one leaderboard")
-    entries: dict[str, Submission] = {}
-    for file in files:
-        try:
-            with opened(file) as content:
-                records = [record for record in latest(content.reading.records)[0] if record.status == "done"]
-                entries[content.sha256] = Submission(
-                    content.manifest, as_frame(records), content.sha256, _verified(file, content.sha256)
-                )
-        except ArchrankError as error:
-            warnings.warn(f"left out {error}", ArchrankWarning, stacklevel=2)
-    if not entries:
-        raise ArchrankError(f"no published results in {join([str(s) for s in sources])}; `archrank publish` makes them")
-    return sorted(entries.values(), key=lambda entry: (entry.manifest.title, entry.sha256))
-
-
-def _verified(file: Path, sha256: str) -> Verified | None:
-    path = file.with_name(file.name + SUFFIX)
-    if not path.exists():
-        return None
-    verification = read_verified(path)
-    return verification if verification.sha256 == sha256 else None
 
 
 def build_site(sources: Sequence[Path], out: Path, title: str) -> list[Path]:
@@ -184,7 +118,7 @@ def _table(recipe: str, parts: Sequence[tuple[Submission, pd.DataFrame]], name: 
         f"Recipe {recipe}: mean Kendall τ with its 95 % interval over splits and seeds. {BEST} highest of its column, {TIED} no significant "
         "difference from it (paired tests on the splits that all rows of the column have, 5 % level, Holm-adjusted)."
     )
-    return Table(name, caption, columns, tuple(lines), sortable=True)
+    return Table(name, caption, columns, tuple(lines), sortable=True, compact=True, look="results")
 
 
 def _marks(frame: pd.DataFrame) -> dict[str, str]:
@@ -207,7 +141,9 @@ def _value(row: pd.DataFrame, mark: str) -> Cell:
     known = math.isfinite(value.low)
     tone = {BEST: "best", TIED: "tied"}.get(mark, "normal")
     return Cell(
-        f"{rounded(value)} {mark}".strip(),
+        f"{rounded(value)} {mark}".strip()
+        .replace(", ", ",\u00a0")
+        .replace("] ", "]\u00a0"),  # a line's end only before [
         value.estimate,
         low=value.low if known else None,
         high=value.high if known else None,

@@ -106,7 +106,7 @@ def test_values_marks_and_names_stand_as_text(site) -> None:
     frame = read_results([store])
     means = values(frame[(frame["label"] == "good") & (frame["benchmark"] == "toy-a")])
     expected = rounded(interval(means[means["budget"] == 20].iloc[0]))
-    assert rows[mine][1].startswith(expected) and rows[EVIL][1] == "–"
+    assert rows[mine][1].replace("\u00a0", " ").startswith(expected) and rows[EVIL][1] == "–"
     assert sum("●" in row[2] for row in rows.values()) == 1
 
 
