@@ -69,7 +69,11 @@ def _mlflow(module: Any, store: Path) -> Log:
 def _wandb(module: Any, store: Path) -> Log:
     def log(record: TrialRecord) -> None:
         run = module.init(
-            project=PROJECT, name=_named(record), group=record.label, config=_parameters(record), reinit=True
+            project=PROJECT,
+            name=_named(record),
+            group=record.label,
+            config=_parameters(record),
+            settings=module.Settings(silent=True),  # else thirty lines on each trial
         )
         try:
             run.log(_values(record))
@@ -138,7 +142,7 @@ def tracked(names: Sequence[str], store: Path | str, inner: ProgressCallback | N
     """A callback that logs every trial of a run with these trackers, and passes everything on to `inner`.
 
     Raises:
-        ArchrankError: an unknown tracker, or one whose package is not installed.
+        ArchrankError: an unknown tracker, one whose package is not installed, or one that does not start.
     """
     logs: dict[str, Log] = {}
     for name in names:
@@ -149,5 +153,7 @@ def tracked(names: Sequence[str], store: Path | str, inner: ProgressCallback | N
             logs[name] = make(import_module(module), Path(store))
         except ImportError as error:
             raise ArchrankError(f"--log {name}: {one_line(error)}; pip install 'archrank[{name}]'") from None
+        except Exception as error:  # a tracker's own: a server that is not there, a database without its driver
+            raise ArchrankError(f"--log {name}: it does not start: {one_line(error)}") from None
     callback = inner or ProgressCallback()
     return Tracked(callback, Path(store), logs) if logs else callback

@@ -6,6 +6,7 @@ import datetime
 import platform
 import subprocess
 from functools import lru_cache
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,8 @@ def processor() -> str:
 
 
 def own_version() -> str:
-    """Version of archrank, `unknown` where it is not installed."""
-    try:
-        return version("archrank")
-    except PackageNotFoundError:
-        return "unknown"
+    """Version of the archrank that runs; what a checkout was installed as may be older."""
+    return import_module("archrank").__version__
 
 
 def provenance(device: str, threads: int) -> dict[str, Any]:
@@ -58,8 +56,8 @@ def provenance(device: str, threads: int) -> dict[str, Any]:
         import torch
 
         hardware = torch.cuda.get_device_name(device)
-    versions = {}
-    for package in ("archrank", "torch", "numpy", "scipy", "scikit-learn"):
+    versions = {"archrank": own_version()}
+    for package in ("torch", "numpy", "scipy", "scikit-learn"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:

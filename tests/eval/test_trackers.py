@@ -78,6 +78,43 @@ def test_every_stored_trial_is_logged_with_its_parameters_and_metrics(
     )
 
 
+def test_mlflow_itself_keeps_what_it_is_told(stored, tmp_path, monkeypatch) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # which takes no second; a database is made in eight
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
+    tracked(["mlflow"], tmp_path).on_event(0, "stored", (stored, "done"))
+    (run,) = mlflow.MlflowClient().search_runs([mlflow.get_experiment_by_name("archrank").experiment_id])
+    assert run.info.status == "FINISHED" and run.data.tags["archrank.status"] == "done"
+    assert run.data.params["key"] == stored and run.data.params["option.layers"] == "2"
+    assert run.data.metrics["metric.kendall"] == 0.5
+
+
+def test_tensorboard_itself_keeps_what_it_is_told(stored, tmp_path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tracked(["tensorboard"], tmp_path).on_event(0, "stored", (stored, "done"))
+    kept = EventAccumulator(str(tmp_path / "tensorboard" / stored[:16])).Reload()
+    (point,) = kept.Scalars("b/acc/metric.kendall")
+    assert (point.step, point.value) == (78, 0.5) and kept.PluginTagToContent("hparams")
+
+
+def test_wandb_itself_keeps_what_it_is_told_and_prints_nothing(stored, tmp_path, monkeypatch, capfd) -> None:
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    tracked(["wandb"], tmp_path).on_event(0, "stored", (stored, "done"))
+    (run,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
+    assert all(text in run.read_bytes() for text in (b"metric.kendall", stored.encode(), b"gcn[layers=2] b/acc"))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_tracker_that_does_not_start_is_one_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "mlflow", types.SimpleNamespace(set_experiment=lambda _: 1 / 0))
+    with pytest.raises(ArchrankError, match=r"--log mlflow: it does not start: .*division"):
+        tracked(["mlflow"], tmp_path)
+
+
 def test_a_tracker_that_fails_is_left_out_and_the_run_goes_on(stored, tmp_path, monkeypatch) -> None:
     broken = types.SimpleNamespace(set_experiment=lambda _: None, start_run=lambda **_: 1 / 0)
     monkeypatch.setitem(sys.modules, "mlflow", broken)
