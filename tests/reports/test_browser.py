@@ -54,6 +54,9 @@ def test_opens_offline_without_a_word_and_fits(browser: Any, address: str, width
     page, said = opened(browser, address, width, scheme)
     assert said == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    under_a_dot = """[...document.querySelectorAll("td .dot + .name")].filter((name) => name.getClientRects().length
+        && name.getClientRects()[0].left < name.previousElementSibling.getBoundingClientRect().right).length"""
+    assert page.evaluate(under_a_dot) == 0
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, ground.strip("rgb()").split(","))) > 380) == (scheme == "light")
 
