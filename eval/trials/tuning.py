@@ -52,7 +52,7 @@ def _compared(
 ) -> tuple[list[Mapping[str, float]], NDArray[np.float64], float]:
     """Candidates, first the recipe itself; the tau on held-out labels [candidates, members]; and seconds per member."""
     assert job.tuned is not None
-    candidates = [{}, *(fields for fields in job.tuned.candidates if _fits(job, fields))]
+    candidates: list[Mapping[str, float]] = [{}, *(fields for fields in job.tuned.candidates if _fits(job, fields))]
     folds = [_folds(job, member, job.tuned.folds) for member in job.members]
     reached, seconds = np.empty((len(candidates), len(job.members))), 0.0
     for number, fields in enumerate(candidates):
