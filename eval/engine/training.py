@@ -86,6 +86,7 @@ def train(
     one_program: bool = True,
     compiled: bool = False,
     verified: bool = True,
+    head: Mapping[str, Tensor] | None = None,
 ) -> list[Outcome]:
     """Train `build(member, probe)` for every member as one ensemble (see `fit`) and predict each member's test rows.
 
@@ -103,6 +104,7 @@ def train(
         one_program=one_program,
         compiled=compiled,
         verified=verified,
+        head=head,
     )
     ensemble = trained.ensemble
     vmapped = ensemble.fallback is None
@@ -151,6 +153,7 @@ def fit(
     one_program: bool = True,
     compiled: bool = False,
     verified: bool = True,
+    head: Mapping[str, Tensor] | None = None,
 ) -> Trained:
     """Train `build(member, probe)` for every member as one ensemble.
 
@@ -163,6 +166,7 @@ def fit(
     `seconds`.
     verified: False for an encoder that is not known to be fit for an ensemble: it is looked at first (see `verify`),
     and trains sequentially if it is not. ArchrankError for an encoder with weights that nothing trains.
+    head: weights that every member's head starts from; None: fresh ones.
     """
     graphs = graphs.to(device)
     spaces = [graphs, twins.to(device)] if recipe.consistency and twins is not None else [graphs]
@@ -172,7 +176,10 @@ def fit(
     def make(member: Member) -> Network:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(member.seed, "weights"))
-            return Network(build(member, probe).to(device), recipe.head, probe, pairs)
+            network = Network(build(member, probe).to(device), recipe.head, probe, pairs)
+            if head is not None and network.head is not None:
+                network.head.load_state_dict(head)
+            return network
 
     def prepared() -> Ensemble:
         networks = [make(member) for member in members]

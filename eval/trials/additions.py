@@ -136,8 +136,14 @@ def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
             "trains nothing on the benchmark" if added.source.zero_shot else "starts every split from its own weights"
         )
         raise ArchrankError(f"encoder {info.name}: source={added.source.text} {what}; leave pretext and side out")
-    if added.source and (added.source.zero_shot or added.source.devices) and "compare" in info.hooks:
+    scored = added.source is not None and (added.source.zero_shot or added.source.devices or added.source.head)
+    if scored and "compare" in info.hooks:
         raise ArchrankError(f"encoder {info.name} compares pairs: it has no score to apply to another table")
+    if added.source and added.source.head and (added.task or added.side or added.source.zero_shot):
+        raise ArchrankError(
+            f"encoder {info.name}: source={added.source.text} keeps the head of the embedding that it learned; leave "
+            "pretext, side and zero_shot out"
+        )
     if unlabelled == "train" and any(
         side_input.encoding and side_input.encoding.pretrained for side_input in added.side
     ):
@@ -155,6 +161,7 @@ def _learned(source: LabelSource, benchmark: Benchmark, target: str) -> str:
         of = [f"{table.name}/{name}" for table in tables for name in source.targets_of(table, benchmark, target)]
     trained = f"weights trained on up to {source.labels} labels of each of {', '.join(of)}"
     said = f"predicts with {trained}; no label of {benchmark.name}" if source.zero_shot else f"started from {trained}"
+    said += ", its head too" if source.head else ""
     if source.devices and not source.zero_shot:
         said += ", of the one whose order is closest on the labelled architectures"
     return said + ("; they may hold architectures of the test set" if source.same else "")

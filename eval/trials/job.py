@@ -37,12 +37,14 @@ class Given:
         seconds: what the pre-training of each member took.
         scores: [N] of every architecture, of a predictor that was trained on other tables and is used as it is, in
             place of training; None: members are trained.
+        head: weights that their heads start from; None: fresh ones.
     """
 
     weights: Sequence[dict[str, Tensor]] | None = None
     side: NDArray[np.float64] | None = None
     seconds: Sequence[float] = ()
     scores: NDArray[np.float64] | None = None
+    head: dict[str, Tensor] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +191,7 @@ class TrainingJob:
             one_program=one_program,
             compiled=compiled,
             verified=self.verified,
+            head=self.given.head if self.given else None,
         )
 
     def train(
@@ -211,6 +214,7 @@ class TrainingJob:
                 progress=progress,
                 compiled=compiled,
                 verified=self.verified,
+                head=self.given.head if self.given else None,
             )
         outcomes = []
         for number, member in enumerate(self.members):

@@ -58,14 +58,16 @@ def prepare_additions(
     side, took = _side_inputs(job, added.side, benchmark, target, folder)
     seconds = [taken + took for taken in seconds]
     weights: Sequence[Weights] = []
+    head: Weights | None = None
     if added.source is not None:
         source, took = _from_source(job, added.source, benchmark, target, folder, device)
         seconds = [taken + took for taken in seconds]
         if added.source.zero_shot:
             return Given(None, side, seconds, source.scores.mean(0))
         weights = source.starts(job.members) or [*source.weights] * len(splits)
+        head = source.head if added.source.head else None
     if added.task is None:
-        return Given(weights or None, side, seconds)
+        return Given(weights or None, side, seconds, head=head)
     start, trained = weights[0] if weights else None, []
     for number, split in enumerate(splits):
         start_weights, took = _from_pretext(job, added, benchmark, target, split, start, folder, device)
@@ -92,15 +94,17 @@ def prepare_without_table(job: TrainingJob, unlabelled: Graphs, device: str) -> 
             "leave them out here"
         )
     weights: Sequence[Weights] = []
+    head: Weights | None = None
     if added.source:
         labelled = [(table, added.source.metrics_of(table)) for table in map(load, added.source.tables)]
         source = train_on_source(job, added.source, labelled, device)
         weights = source.starts(job.members) or source.weights
+        head = source.head if added.source.head else None
     if added.task:
         seen = unlabelled[: len(job.graphs)] if added.unlabelled == "train" else unlabelled
         made = partial(_made, job, weights[0] if weights else None)
         weights = [pretrain(made, added.task, seen, job.space, device)[0]]
-    return Given(weights, None, [time.perf_counter() - start] * len(job.members))
+    return Given(weights, None, [time.perf_counter() - start] * len(job.members), head=head)
 
 
 def _from_pretext(
@@ -161,7 +165,7 @@ def _from_source(
         benchmark.content_hash,
         job.recipe.model_dump(mode="json"),
     ]
-    path = _path(folder, ["source", *_encoder(job), about, HARNESS_VERSION])
+    path = _path(folder, ["source and head", *_encoder(job), about, HARNESS_VERSION])
     tensors, took = _kept(path, lambda: train_on_source(job, source, labelled, device).tensors())
     return FromSource.of(tensors), took
 

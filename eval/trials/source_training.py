@@ -28,7 +28,7 @@ from archrank.eval.trials.sources import LabelSource
 
 Weights = dict[str, Tensor]
 Rows = NDArray[np.int64]
-SCORES = "scores"
+SCORES, HEAD = "scores", "head"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +36,13 @@ class FromSource:
     """What training on a source gave, for all its tables together, or for each of D devices.
 
     weights: of the encoder for the benchmark's space, D times. scores: what the trained predictor says of the
-    benchmark's architectures, float [D, N], higher is better; [D, 0] of encoders that compare pairs.
+    benchmark's architectures, float [D, N], higher is better; [D, 0] of encoders that compare pairs. head: weights of
+    its head.
     """
 
     weights: Sequence[Weights]
     scores: NDArray[np.float64]
+    head: Weights
 
     def closest(self, rows: Rows, labels: NDArray[np.float64]) -> int:
         """The device whose order of labelled architectures [n] is closest to that of their labels (NASFLAT's choice of
@@ -60,18 +62,20 @@ class FromSource:
             for number, device_weights in enumerate(self.weights)
             for name, part in device_weights.items()
         }
-        return named | {SCORES: torch.from_numpy(self.scores)}
+        head = {f"{HEAD}/{name}": part for name, part in self.head.items()}
+        return named | head | {SCORES: torch.from_numpy(self.scores)}
 
     @staticmethod
     def of(tensors: Weights) -> FromSource:
         """From what `tensors` gave."""
         scores = tensors[SCORES].numpy()
-        weights: list[Weights] = [{} for _ in scores]
+        parts: dict[str, Weights] = {HEAD: {}} | {str(number): {} for number in range(len(scores))}
         for name, part in tensors.items():
-            number, slash, own = name.partition("/")
+            where, slash, own = name.partition("/")
             if slash:
-                weights[int(number)][own] = part
-        return FromSource(weights, scores)
+                parts[where][own] = part
+        head = parts.pop(HEAD)
+        return FromSource([*parts.values()], scores, head)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +125,8 @@ def train_on_source(
     for ops in named:
         narrow = prepared(build_encoder(job.encoder, job.space, job.config))
         weights.append(cut(wide, narrow, _renamed(few, ops).pad(space.max_nodes), few, ops))
-    return FromSource(weights, np.stack(scores))
+    head = {} if trained.pairs else {n: part.cpu() for n, part in network.get_submodule("head").state_dict().items()}
+    return FromSource(weights, np.stack(scores), head)
 
 
 def _parts(source: LabelSource, table: Benchmark, metrics: Sequence[str]) -> list[_Part]:

@@ -13,7 +13,15 @@ from archrank.datasets.errors import ArchrankError, unknown
 from archrank.datasets.splits import validation_pair
 from archrank.encoders.pretexts import parse_call
 
-SOURCE_OPTIONS = {"target": str, "labels": int, "updates": int, "same": bool, "others": bool, "zero_shot": bool}
+SOURCE_OPTIONS = {
+    "target": str,
+    "labels": int,
+    "updates": int,
+    "same": bool,
+    "others": bool,
+    "head": bool,
+    "zero_shot": bool,
+}
 
 
 @dataclass(frozen=True)
@@ -23,8 +31,8 @@ class LabelSource:
     tables: their names. target: a metric of theirs (empty: each one's default); several joined by `+`, or a pattern
     such as `cifar10_*_latency`, are devices, each with operations of its own. labels: of each table, or device.
     updates: of the training. same: whether a table may hold architectures of the benchmark itself. others: leave out
-    the tables that hold some, so that one list serves every benchmark in it. zero_shot: apply what was trained as it
-    is, without any label of the benchmark.
+    the tables that hold some, so that one list serves every benchmark in it. head: start from the head too, not from
+    the encoder alone. zero_shot: apply what was trained as it is, without any label of the benchmark.
     """
 
     tables: tuple[str, ...]
@@ -33,6 +41,7 @@ class LabelSource:
     updates: int = 2000
     same: bool = False
     others: bool = False
+    head: bool = False
     zero_shot: bool = False
 
     @property

@@ -207,6 +207,7 @@ def test_a_plan_leaves_out_what_is_refused_and_says_why(cells):
         ("gin[source=a+b(target=x+y)]", "give one table"),
         ("gin[source=a(same=true,others=true)]", "give one of them"),
         ("brp_nas_relation[source=other(zero_shot=true)]", "compares pairs"),
+        ("gin[source=other(head=true),pretext=counts]", "keeps the head"),
         ("path[side=base]", "side"),
     ],
 )
@@ -249,7 +250,14 @@ def test_what_is_applied_as_it_is_sees_no_label_and_is_what_a_split_is_scored_by
     first, second = given(encoder, cells, tmp_path), given(encoder, planted, tmp_path / "b")
     assert np.array_equal(first.scores, second.scores) and first.weights is None
     started = given(encoder.replace(",zero_shot=true", ""), cells, tmp_path)
-    assert len(list((tmp_path / "pretraining").iterdir())) == 1 and started.seconds == first.seconds
+    kept = given(encoder.replace("zero_shot", "head"), cells, tmp_path)
+    assert len(list((tmp_path / "pretraining").iterdir())) == 1 and kept.seconds == started.seconds == first.seconds
+    assert started.head is None and kept.head["0.weight"].shape == (1, 24)
+    job = make_job(parse(encoder)[0], COMMON.model_copy(update={"updates": 1, "lr": 1e-9}), cells.space, cells.graphs)
+    member = Member(0, np.arange(12), cells.target("quality")[:12], np.arange(12))
+    weights = job.with_given(kept).with_members([member]).fit().ensemble.parameters
+    assert torch.allclose(weights["head.0.weight"][0], kept.head["0.weight"], atol=1e-6)
+    assert torch.allclose(weights["encoder.embed.weight"][0], started.weights[0]["embed.weight"], atol=1e-6)
     plan = make_plan(parse_list(encoder), benchmarks=[cells], budgets=[12], seeds=1)
     run(plan, tmp_path, workers=0)
     record = Store(tmp_path).read(plan.trials[0].trial.key)
