@@ -69,7 +69,7 @@ class FromSource:
     def of(tensors: Weights) -> FromSource:
         """From what `tensors` gave."""
         scores = tensors[SCORES].numpy()
-        parts: dict[str, Weights] = {HEAD: {}} | {str(number): {} for number in range(len(scores))}
+        parts: dict[str, Weights] = {HEAD: {}, **{str(number): {} for number in range(len(scores))}}
         for name, part in tensors.items():
             where, slash, own = name.partition("/")
             if slash:
