@@ -34,7 +34,9 @@ __all__ = [
     "Direction",
     "Metric",
     "acc_within",
+    "coverage",
     "digits",
+    "interval_score",
     "kendall",
     "mape",
     "precision_at",
@@ -183,6 +185,37 @@ def acc_within(tolerance: float, true: ArrayLike, predicted: ArrayLike, directio
     return float(np.mean(np.abs(columns[1] - columns[0]) <= tolerance * np.abs(columns[0])))
 
 
+def _ends(true: ArrayLike, ends: ArrayLike, direction: str) -> tuple[Floats, Floats, Floats] | None:
+    """True scores [N], and the lower and upper ends [N] of their intervals; None where `ends` are no intervals."""
+    intervals = np.asarray(ends, np.float64)
+    if intervals.ndim != 2 or intervals.shape[1] != 2 or np.isnan(intervals).any():
+        return None
+    measured = np.asarray(true, np.float64)
+    _inputs(measured, intervals[:, 0], direction)
+    return measured, intervals[:, 0], intervals[:, 1]
+
+
+def coverage(true: ArrayLike, ends: ArrayLike, direction: Direction = "max") -> float:
+    """Share of true scores [N] inside their intervals, ends [N, 2] in the target's unit; NaN for anything else."""
+    columns = _ends(true, ends, direction)
+    if columns is None:
+        return math.nan
+    measured, low, high = columns
+    return float(np.mean((low <= measured) & (measured <= high)))
+
+
+def interval_score(level: float, true: ArrayLike, ends: ArrayLike, direction: Direction = "max") -> float:
+    """Mean width of intervals, ends [N, 2] in the target's unit, and 2 / (1 - level) times how far true scores [N] lie
+    outside: the smallest for those that hold a score with probability `level` and are no wider than that needs
+    (Gneiting & Raftery, JASA 2007). NaN for anything but intervals."""
+    columns = _ends(true, ends, direction)
+    if columns is None:
+        return math.nan
+    measured, low, high = columns
+    outside = np.maximum(low - measured, 0) + np.maximum(measured - high, 0)
+    return float(np.mean(high - low + 2 / (1 - level) * outside))
+
+
 def tau_standard_error(tau: float, n: int) -> float:
     """Standard error of Kendall's tau from the finite number ``n`` of test architectures alone.
 
@@ -235,6 +268,8 @@ class Metric:
         bounds: smallest and largest possible value; an interval is cut there.
         default: computed by `score` without being asked for.
         in_unit: needs predictions in the unit of the target, not only in its order.
+        intervals: judges intervals: ``function`` is given their ends [N, 2], in the unit of the target, in place of
+            predictions. Stored for a predictor that knows how far it may be off, not computed from predictions.
         error: (value, test architectures) -> the standard error that one finite test set leaves; NaN where unknown.
     """
 
@@ -247,6 +282,12 @@ class Metric:
     default: bool = True
     error: Callable[[float, int], float] = _no_error
     in_unit: bool = False
+    intervals: bool = False
+
+    @property
+    def from_order(self) -> bool:
+        """Whether it can be computed from the order of predictions, so that every predictor has it."""
+        return not (self.in_unit or self.intervals)
 
     @property
     def arrow(self) -> str:
@@ -341,6 +382,26 @@ ACCURACY_10 = Metric(
     default=False,
     in_unit=True,
     description="share of architectures predicted within 10 % of the true score",
+)
+COVERAGE = Metric(
+    "coverage@90%",
+    coverage,
+    "max",
+    "share",
+    bounds=(0.0, 1.0),
+    default=False,
+    intervals=True,
+    description="share of true scores inside the predictor's 90 % intervals; 0.9 is right, more is too cautious",
+)
+INTERVAL_SCORE = Metric(
+    "interval_score@90%",
+    partial(interval_score, 0.9),
+    "min",
+    "target",
+    bounds=(0.0, math.inf),
+    default=False,
+    intervals=True,
+    description="width of the predictor's 90 % intervals and 20 times how far true scores lie outside",
 )
 
 

@@ -184,7 +184,7 @@ def read_study(
         if name not in present
     }
     palette = Palette(list(frame["label"]))
-    problems = reading.problems() + [line for line in without if not METRICS[line.split()[1]].in_unit]
+    problems = reading.problems() + [line for line in without if METRICS[line.split()[1]].from_order]
     return Study(
         tuple(Path(s) for s in stores),
         frame,

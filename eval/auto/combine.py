@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """Brings the outputs of M models, whatever their units, to one scale: deviations from the mean over the labelled
-    architectures.
+    """Brings the outputs of M models, whatever their units, to one scale: deviations from the mean over the
+    architectures that a model was trained on, where models fitted to different parts of the labels are alike.
 
     mean, deviation: float64 [M].
     """
@@ -22,10 +23,12 @@ class Scale:
     deviation: Floats
 
     @classmethod
-    def of(cls, outputs: Floats) -> Scale:
-        """The scale of outputs [M, n] for the labelled architectures."""
-        spread = outputs.std(1)
-        return cls(outputs.mean(1), np.where(spread > 1e-12, spread, np.inf))
+    def of(cls, outputs: Floats, trained: Sequence[NDArray[np.int64]]) -> Scale:
+        """The scale of outputs [M, n] for the labelled architectures. trained: [M], positions of those that each model
+        was trained on."""
+        own = [given[places] for given, places in zip(outputs, trained)]
+        spread = np.array([given.std() for given in own])
+        return cls(np.array([given.mean() for given in own]), np.where(spread > 1e-12, spread, np.inf))
 
     def __call__(self, outputs: Floats) -> Floats:
         """Outputs [M, T], standardised; those of a constant model are 0."""

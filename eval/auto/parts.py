@@ -117,7 +117,7 @@ class FittedPart:
     seconds: float
 
     def predict(self, pool: Pool, rows: Rows) -> Floats:
-        """What every model says, in deviations from its mean over the labelled architectures: [M, len(rows)]."""
+        """What every model says, on the scale of all: [M, len(rows)]."""
         return self.scale(self.models.outputs(pool, rows))
 
 
@@ -152,7 +152,7 @@ def fit_part(
         fitted = fit_regressors(part, pool, rows, labels, models, seed)
     outputs = fitted.outputs(pool, rows)
     seconds = time.perf_counter() - start
-    scale = Scale.of(outputs)
+    scale = Scale.of(outputs, models)
     held_out = scale(outputs)[folds, np.arange(len(rows))]
     used = list(range(len(models))) if part.learned else [count]
     return FittedPart(part, fitted, scale, used, held_out, seconds)

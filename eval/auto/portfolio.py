@@ -74,7 +74,7 @@ class FittedPortfolio:
         answers = [part.predict(pool, rows) for part in parts]
         apart = [_combined(np.array([outputs[fold] for outputs in answers]), weights)[1] for fold in range(self.folds)]
         mean = weights @ np.array([outputs[part.used].mean(0) for part, outputs in zip(parts, answers)])
-        return mean, np.mean(apart, 0)
+        return mean, np.sqrt(np.mean(np.square(apart), 0))
 
     def explain(self, labels: Floats) -> list[PartReport]:
         """Each part, the heaviest first. labels: [n], as it was fitted to."""
@@ -126,7 +126,7 @@ def fit_portfolio(
     return FittedPortfolio(
         fitted,
         weights,
-        Calibration.of(held_out, apart, labels),
+        Calibration.of(held_out, apart, labels, folds),
         kendall(labels, held_out, "max"),
         held_out,
         folds,

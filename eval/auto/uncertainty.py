@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -17,7 +17,8 @@ class Calibration:
     """Turns a combined prediction and the disagreement of its parts into an expected label and its deviation.
 
     intercept, slope: of the labels on held-out predictions. noise, trust: the squared error that is expected is
-    noise + trust * disagreement**2. errors: float64 [n], sorted, held-out errors in units of that expectation's root.
+    noise + trust * disagreement**2. errors: float64 [n], sorted, held-out errors in units of that expectation's root,
+    each by the line and the expectation of the other folds.
     """
 
     intercept: float
@@ -27,8 +28,19 @@ class Calibration:
     errors: Floats
 
     @classmethod
-    def of(cls, held_out: Floats, disagreement: Floats, labels: Floats) -> Calibration:
-        """Fitted to predictions [n] for architectures that were held out, and their labels [n]."""
+    def of(cls, held_out: Floats, disagreement: Floats, labels: Floats, folds: NDArray[np.int64]) -> Calibration:
+        """Fitted to predictions [n] for architectures that were held out, how far the parts disagree on them [n], and
+        their labels [n]. folds: int64 [n], which of them were held out together."""
+        errors = np.empty(len(labels))
+        for fold in np.unique(folds):
+            out = folds == fold
+            others = cls._line(held_out[~out], disagreement[~out], labels[~out])
+            errors[out] = np.abs(labels[out] - others.mean(held_out[out])) / others.expected(disagreement[out])
+        return replace(cls._line(held_out, disagreement, labels), errors=np.sort(errors))
+
+    @classmethod
+    def _line(cls, held_out: Floats, disagreement: Floats, labels: Floats) -> Calibration:
+        """One without errors."""
         from scipy.optimize import nnls
 
         slope, intercept = np.polyfit(held_out, labels, 1) if np.ptp(held_out) > 0 else (0.0, float(labels.mean()))
@@ -36,19 +48,22 @@ class Calibration:
         basis = np.column_stack([np.ones(len(labels)), disagreement**2])
         noise, trust = nnls(basis, residuals**2)[0]
         noise = max(float(noise), 1e-3 * float((residuals**2).mean()), 1e-12)
-        expected = np.sqrt(noise + trust * disagreement**2)
-        return cls(float(intercept), float(slope), noise, float(trust), np.sort(np.abs(residuals) / expected))
+        return cls(float(intercept), float(slope), noise, float(trust), np.empty(0))
 
     def mean(self, predictions: Floats) -> Floats:
         """Expected labels [T] of combined predictions [T]."""
         return self.intercept + self.slope * predictions
+
+    def expected(self, disagreement: Floats) -> Floats:
+        """The error [T] to expect where parts disagree so far [T]: a deviation."""
+        return np.asarray(np.sqrt(self.noise + self.trust * disagreement**2))
 
     def half_width(self, disagreement: Floats, level: float = 0.9) -> Floats:
         """Half the width [T] of intervals that hold a label with probability `level`, by split conformal prediction
         (Lei et al., JASA 2018) with the held-out errors."""
         count = len(self.errors)
         place = min(math.ceil((count + 1) * level), count) - 1
-        return np.asarray(np.sqrt(self.noise + self.trust * disagreement**2) * self.errors[place])
+        return np.asarray(self.expected(disagreement) * self.errors[place])
 
     def deviation(self, disagreement: Floats) -> Floats:
         """The deviation [T] of a normal distribution whose 90 % interval is that of `half_width`."""

@@ -6,6 +6,7 @@ import re
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.engine.batching import Member
-from archrank.eval.engine.heads import HEADS, Fitted, Regressor
+from archrank.eval.engine.heads import HEADS, Fitted, FittedWithStd, Regressor
 from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.training import Outcome
 
@@ -71,7 +72,10 @@ def fit_predict(
     predictions = np.asarray(fitted.predict(features[member.test]), np.float64)
     predict_s = time.perf_counter() - start
     encodings = None if member.encode is None else features[member.encode].astype(np.float32)
-    return Outcome(predictions, fit_s, predict_s, 0, features.shape[1], encodings, notes)
+    outcome = Outcome(predictions, fit_s, predict_s, 0, features.shape[1], encodings, notes)
+    if isinstance(fitted, FittedWithStd):
+        outcome.half_width = NormalDist().inv_cdf(0.95) * np.asarray(fitted.std(features[member.test]), np.float64)
+    return outcome
 
 
 def _sentence(text: str) -> str:

@@ -33,7 +33,11 @@ ASKED = "asked for"
 
 @dataclass(eq=False)
 class Outcome:
-    """What came out of a member: predictions [tests], higher is better; seconds are its share of the ensemble's."""
+    """What came out of a member: predictions [tests], higher is better; seconds are its share of the ensemble's.
+
+    half_width: [tests] half the width of intervals around predictions that should hold 90 % of labels; None where a
+        member does not know how far it may be off.
+    """
 
     predictions: NDArray[np.float64]
     fit_s: float
@@ -43,6 +47,7 @@ class Outcome:
     encodings: NDArray[np.float32] | None = None
     notes: list[str] = field(default_factory=list)
     problem: str | None = None
+    half_width: NDArray[np.float64] | None = None
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int, per_epoch: int) -> float:

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from archrank.datasets import Benchmark, Split, load, make_split
 from archrank.datasets.errors import ArchrankError, message_of, one_line, without_surrogates
 from archrank.datasets.plugins.loading import effects
 from archrank.datasets.plugins.process_state import unchanged
 from archrank.encoders.catalog import confirm, where
-from archrank.eval import metrics
+from archrank.eval.auto.scores import ScoreScale
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.recipes import Recipe, common_recipe
 from archrank.eval.engine.training import Outcome
@@ -24,6 +22,7 @@ from archrank.eval.trials.encodings import encode_all
 from archrank.eval.trials.files import NotWritten
 from archrank.eval.trials.groups import TrialGroup, ensemble_id
 from archrank.eval.trials.job import TrainingJob, make_job
+from archrank.eval.trials.judging import judge, judge_intervals
 from archrank.eval.trials.portfolios import train_portfolio
 from archrank.eval.trials.pretraining import prepare_additions
 from archrank.eval.trials.provenance import provenance
@@ -190,7 +189,11 @@ def _finish(group: TrialGroup, prepared: Prepared, trained: TrainedGroup, contex
             notes.append(
                 f"trained on {split.train_target or trial.target}, tested on {tested}, as protocol {trial.protocol} has it"
             )
-        values, failure = _judge(outcome, benchmark.target(tested)[split.test], benchmark.direction(trial.target))
+        truth, direction = benchmark.target(tested)[split.test], benchmark.direction(trial.target)
+        values, failure = judge(outcome, truth, direction)
+        if not failure and tested == (split.train_target or trial.target):
+            scale = ScoreScale.of(member.labels, benchmark.target(tested)[member.train])
+            values |= judge_intervals(outcome, scale, truth, direction)
         record = _record(
             item,
             context,
@@ -274,19 +277,6 @@ def _record(
         provenance=Provenance(**provenance(context.device, context.threads), **(trained or {})),
         **parts,
     )
-
-
-def _judge(outcome: Outcome, truth: np.ndarray, direction: Any) -> tuple[dict[str, float | None], TrialFailure | None]:
-    """The metrics, or why there are none: a missing number is a failure, never a zero."""
-    problem = outcome.problem
-    if problem is None and not np.isfinite(outcome.predictions).all():
-        problem = "a prediction is not a finite number"
-    if problem is None and np.ptp(outcome.predictions) == 0:
-        problem = "every architecture got the same prediction"
-    if problem is not None:
-        return {}, TrialFailure(type="Undefined", message=problem)
-    values = metrics.score(truth, outcome.predictions, direction)
-    return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}, None
 
 
 def _write_failure(store: Store, item: Planned, context: Context, kind: str, message: str, trace: str | None) -> None:

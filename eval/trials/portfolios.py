@@ -74,10 +74,11 @@ def train_portfolio(
         share = None if progress is None else _part_of(progress, number, len(job.members))
         fitted = fit_member(job, pool, member, device=device, compiled=compiled, progress=share)
         start = time.perf_counter()
-        predictions = fitted.predict(pool, member.test)[0]
+        predictions, half_width = fitted.interval(pool, member.test)
         predict_s = time.perf_counter() - start
+        notes = _notes(fitted, member.labels)
         outcomes.append(
-            Outcome(predictions, fitted.seconds, predict_s, _weights(fitted), 0, notes=_notes(fitted, member.labels))
+            Outcome(predictions, fitted.seconds, predict_s, _weights(fitted), 0, notes=notes, half_width=half_width)
         )
     return outcomes
 

@@ -62,6 +62,8 @@ def with_metrics(
 def _computed(record: TrialRecord, name: str, store: Store, table: Callable[[str], Benchmark | str]) -> float | None:
     """One metric of one trial; None where it is undefined. ArchrankError, one line, where it cannot be computed."""
     trial, metric = record.trial, METRICS[name]
+    if metric.intervals:
+        raise ArchrankError("it was stored with no intervals: its predictor has none, or an earlier version trained it")
     benchmark = table(trial.benchmark)
     if isinstance(benchmark, str):
         raise ArchrankError(benchmark)

@@ -73,8 +73,10 @@ def test_weights_prefer_what_predicts_and_use_what_adds():
 def test_models_of_any_unit_come_to_one_scale():
     outputs = np.random.default_rng(0).standard_normal((2, 50))
     outputs = np.vstack([outputs, np.full(50, 7.0)])
-    scale, moved = Scale.of(outputs), np.array([[100.0], [0.01], [1.0]]) * outputs + 5
-    assert np.allclose(scale(outputs), Scale.of(moved)(moved)) and not scale(outputs)[2].any()
+    trained = [np.arange(40), np.arange(50), np.arange(50)]
+    scale, moved = Scale.of(outputs, trained), np.array([[100.0], [0.01], [1.0]]) * outputs + 5
+    assert np.allclose(scale(outputs), Scale.of(moved, trained)(moved)) and not scale(outputs)[2].any()
+    assert scale(outputs)[0, :40].std() == pytest.approx(1) != scale(outputs)[0].std()
 
 
 def test_intervals_hold_what_they_say_and_widen_with_disagreement():
@@ -82,12 +84,42 @@ def test_intervals_hold_what_they_say_and_widen_with_disagreement():
     apart = rng.uniform(0, 1, 4000)
     labels = rng.standard_normal(4000)
     held_out = 2 * labels + (0.2 + apart) * rng.standard_normal(4000)
-    found = Calibration.of(held_out[:500], apart[:500], labels[:500])
+    found = Calibration.of(held_out[:500], apart[:500], labels[:500], np.arange(500) % 5)
     error = np.abs(labels[500:] - found.mean(held_out[500:]))
     for level in (0.5, 0.9):
         assert (error <= found.half_width(apart[500:], level)).mean() == pytest.approx(level, abs=0.05)
     assert found.half_width(np.array([0.0, 1.0])).tolist() == sorted(found.half_width(np.array([0.0, 1.0])).tolist())
     assert found.trust > 0
+
+
+def test_errors_of_few_labels_are_by_the_line_of_other_folds():
+    """With five coins for labels nothing is known of the next one: the errors of labels that a line and a noise were
+    fitted to would say otherwise."""
+    rng = np.random.default_rng(0)
+    held = []
+    for _ in range(300):
+        labels, guess, apart = rng.standard_normal((3, 12))
+        found = Calibration.of(guess[:10], apart[:10], labels[:10], np.arange(10) % 5)
+        held.append(np.abs(labels[10:] - found.mean(guess[10:])) <= found.half_width(apart[10:], 0.9))
+    assert 0.86 < np.mean(held) < 0.97
+
+
+@portfolio("trees")
+def trees(space):
+    """Trees that learn their labels by heart, and lines, on counts."""
+    return Portfolio((Part(bag_of_ops, head="extra_trees", head_options={"trees": 20}), Part(bag_of_ops, head="ridge")))
+
+
+def test_nine_tenths_of_scores_lie_in_their_intervals():
+    benchmark, held = load("digits101"), []
+    for seed in range(6):
+        rows = np.random.default_rng(seed).permutation(len(benchmark))[:480]
+        graphs, scores = benchmark.graphs.plain()[rows.tolist()], benchmark.target()[rows]
+        found = archrank.AutoPredictor(benchmark.space, trees, seed=seed).fit(graphs[:80], scores[:80])
+        low, _, high = found.interval(graphs[80:])
+        held.append(((low <= scores[80:]) & (scores[80:] <= high)).mean())
+    print(np.round(held, 3), np.mean(held))
+    assert 0.87 < np.mean(held) < 0.93 and min(held) > 0.8, held
 
 
 def test_the_interval_of_tau_narrows_and_holds_tau():
@@ -108,7 +140,7 @@ def test_the_estimator_predicts_scores_with_intervals(table, fitted):
     assert fitted.score(new, truth) == pytest.approx(kendall(truth, mean)) and fitted.score(new, truth) > 0.2
     assert scores.min() - 5 < mean.min() and mean.max() < scores.max() + 5 and (deviation > 0).all()
     low, middle, high = fitted.interval(new)
-    assert (low <= middle).all() and (middle <= high).all() and ((low <= truth) & (truth <= high)).mean() > 0.6
+    assert (low <= middle).all() and (middle <= high).all()
     assert np.allclose(fitted.predict(new[:1]), mean[:1])  # whatever else is asked about
 
 
@@ -167,7 +199,7 @@ def test_the_spec():
     spec = parse("auto[limit=8,preset=best]")[0]
     assert spec.info.portfolio and spec.label == "auto[limit=8.0,preset=best]"
     made = spec.info.load()(None, **spec.config)
-    assert [part.label for part in made.parts] == ["base+gp"] and len(made.refused) == 5
+    assert [part.label for part in made.parts] == ["base+gp"] and len(made.refused) == 6
     with pytest.raises(ArchrankError, match="leave \\+gp out"):
         parse("auto+gp")
 
@@ -211,7 +243,7 @@ def test_fit_and_predict_on_the_command_line(tmp_path, capsys):
     assert "line 2" in capsys.readouterr().err
 
 
-def test_a_run_trains_it_and_search_uses_it(tmp_path, capsys):
+def test_a_run_trains_it(tmp_path, capsys):
     store = str(tmp_path / "store")
     spec = "auto[folds=2,preset=fast]"
     call(["plan", "-e", spec, "-b", "digits101", "--budgets", "20", "--store", store])
@@ -221,6 +253,7 @@ def test_a_run_trains_it_and_search_uses_it(tmp_path, capsys):
 
     records = list(read_stores([tmp_path / "store"]).records)
     assert all("portfolio: " in record.notes[0] and record.metrics["kendall"] > 0.3 for record in records)
+    assert all(0.6 < record.metrics["coverage@90%"] < 1 for record in records)
     assert base.__name__ in records[0].notes[0]
 
 

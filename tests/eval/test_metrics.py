@@ -17,7 +17,9 @@ from scipy import stats
 from archrank.eval.metrics import (
     METRICS,
     acc_within,
+    coverage,
     digits,
+    interval_score,
     kendall,
     mape,
     precision_at,
@@ -109,6 +111,19 @@ def test_a_prediction_that_is_not_finite_is_undefined_not_zero(bad):
     guess = true.copy()
     guess[3] = bad
     assert all(math.isnan(value) for value in score(true, guess, metrics=METRICS.keys()).values())
+
+
+def test_intervals_are_judged_by_what_they_hold_and_how_wide_they_are():
+    true = np.arange(10.0)
+    ends = np.column_stack([true - 1, true + 1])
+    assert coverage(true, ends) == 1 and interval_score(0.9, true, ends) == pytest.approx(2)
+    ends[0] += 3
+    assert coverage(true, ends) == 0.9 and interval_score(0.9, true, ends) == pytest.approx(2 + 20 * 2 / 10)
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal(20000)
+    widths = {z: interval_score(0.9, noise, np.full((20000, 2), [-z, z])) for z in (1.2, 1.645, 2.2)}
+    assert min(widths, key=widths.__getitem__) == 1.645
+    assert math.isnan(coverage(true, true)) and math.isnan(interval_score(0.9, true, true))
 
 
 def test_a_constant_prediction_or_target_is_undefined_not_zero():

@@ -56,7 +56,7 @@ def test_relative_errors_are_in_the_unit_of_the_target(cells, tmp_path, target, 
 
 def test_a_metric_that_was_added_later_is_that_of_the_predictions(cells, tmp_path):
     record, true, predictions = stored(tmp_path, cells, "cost", "normal", "hinge")
-    names = [name for name, metric in METRICS.items() if not metric.in_unit]
+    names = [name for name, metric in METRICS.items() if metric.from_order]
     values, why = computed(tmp_path, record, cells, *names)
     expected = score(true, predictions, cells.direction("cost"), names)
     assert not why and {name: values[name] for name in names} == pytest.approx(expected)
@@ -92,5 +92,6 @@ def test_what_cannot_be_computed_says_why(cells, tmp_path):
     (same,), why = with_metrics([record], {record.key: tmp_path}, ["kendall"], lambda name: "the table is elsewhere")
     assert same == record and why == ["no kendall for gcn: the table is elsewhere"]
     assert "is not the one it was trained on" in computed(tmp_path, record, cells.subset(range(300)), "kendall")[1][0]
+    assert "with no intervals" in computed(tmp_path, record, cells, "coverage@90%")[1][0]
     Store(tmp_path).path(record.key, "predictions").unlink()
     assert "its predictions are not stored" in computed(tmp_path, record, cells, "kendall")[1][0]

@@ -15,6 +15,7 @@ import pytest
 from archrank.datasets import available, load
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.engine.recipes import SEARCH
+from archrank.eval.metrics import kendall
 from archrank.eval.search.compare import compare_searches
 from archrank.eval.search.guided import GuidedPool
 from archrank.eval.search.loop import run_search, search_task
@@ -22,9 +23,10 @@ from archrank.eval.search.neighbours import neighbour_rows
 from archrank.eval.search.plan import metrics_of, oriented, plan_searches
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.run import run_searches
-from archrank.eval.search.steps import Belief
+from archrank.eval.search.steps import Belief, History
 from archrank.eval.search.strategies import STRATEGIES
 from archrank.eval.search.study import Search
+from archrank.eval.search.surrogate import Question, Surrogate
 from archrank.eval.search.traces import Judge, Regret, expected_best, read_searches, write_search
 from archrank.eval.search.verdict import agreement, published_order, sentences, strategy_order
 from archrank.eval.trials.specs import parse_list
@@ -253,6 +255,20 @@ def test_networks_guide_a_search_by_their_spread(table, pool, tmp_path):
     traces = search_task(plan.tasks[0], specs[0], plan.recipe, pool, tmp_path)
     assert [len(rows) for rows in traces.rows] == [20, 20]
     assert search_task(plan.tasks[0], specs[0], plan.recipe, pool, tmp_path).rows == traces.rows
+
+
+def test_a_portfolio_guides_a_search_by_its_calibrated_deviation(table, pool, tmp_path):
+    """What it believes is that of the portfolio itself; with fewer labels than folds can hold out it says so."""
+    (spec,) = parse_list("auto[preset=fast,folds=2]")
+    guide = Surrogate(spec, pool, "val_accuracy", SEARCH, folder=tmp_path)
+    scores = table.target("val_accuracy")[pool.rows]
+    known = History(list(range(40)), list(scores[:40]))
+    (belief,) = guide.believe([Question(0, known, list(range(40, 90)), True)])
+    assert kendall(scores[40:90], belief.mean) > 0.4
+    error = np.abs(guide.job.labels(scores[:90])[40:] - belief.mean)
+    assert (belief.std > 0).all() and (error < 1.645 * belief.std).mean() > 0.7
+    with pytest.raises(ArchrankError, match="too few"):
+        guide.believe([Question(0, History([0, 1], list(scores[:2])), [2, 3], True)])
 
 
 def test_standings_find_what_is_better(table):
