@@ -195,20 +195,20 @@ def _ends(true: ArrayLike, ends: ArrayLike, direction: str) -> tuple[Floats, Flo
     return measured, intervals[:, 0], intervals[:, 1]
 
 
-def coverage(true: ArrayLike, ends: ArrayLike, direction: Direction = "max") -> float:
-    """Share of true scores [N] inside their intervals, ends [N, 2] in the target's unit; NaN for anything else."""
-    columns = _ends(true, ends, direction)
+def coverage(true: ArrayLike, predicted: ArrayLike, direction: Direction = "max") -> float:
+    """Share of true scores [N] inside intervals, `predicted` [N, 2] their ends in the target's unit; else NaN."""
+    columns = _ends(true, predicted, direction)
     if columns is None:
         return math.nan
     measured, low, high = columns
     return float(np.mean((low <= measured) & (measured <= high)))
 
 
-def interval_score(level: float, true: ArrayLike, ends: ArrayLike, direction: Direction = "max") -> float:
-    """Mean width of intervals, ends [N, 2] in the target's unit, and 2 / (1 - level) times how far true scores [N] lie
+def interval_score(level: float, true: ArrayLike, predicted: ArrayLike, direction: Direction = "max") -> float:
+    """Mean width of intervals, `predicted` [N, 2] their ends in the target's unit, and 2 / (1 - level) times how far true scores [N] lie
     outside: the smallest for those that hold a score with probability `level` and are no wider than that needs
     (Gneiting & Raftery, JASA 2007). NaN for anything but intervals."""
-    columns = _ends(true, ends, direction)
+    columns = _ends(true, predicted, direction)
     if columns is None:
         return math.nan
     measured, low, high = columns
