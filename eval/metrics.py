@@ -196,7 +196,10 @@ def _ends(true: ArrayLike, ends: ArrayLike, direction: str) -> tuple[Floats, Flo
 
 
 def coverage(true: ArrayLike, predicted: ArrayLike, direction: Direction = "max") -> float:
-    """Share of true scores [N] inside intervals, `predicted` [N, 2] their ends in the target's unit; else NaN."""
+    """Share of true scores [N] inside intervals.
+
+    predicted: float [N, 2], their ends in the target's unit; NaN for anything else.
+    """
     columns = _ends(true, predicted, direction)
     if columns is None:
         return math.nan
@@ -205,9 +208,11 @@ def coverage(true: ArrayLike, predicted: ArrayLike, direction: Direction = "max"
 
 
 def interval_score(level: float, true: ArrayLike, predicted: ArrayLike, direction: Direction = "max") -> float:
-    """Mean width of intervals, `predicted` [N, 2] their ends in the target's unit, and 2 / (1 - level) times how far true scores [N] lie
-    outside: the smallest for those that hold a score with probability `level` and are no wider than that needs
-    (Gneiting & Raftery, JASA 2007). NaN for anything but intervals."""
+    """Mean width of intervals, and 2 / (1 - level) times how far true scores [N] lie outside them.
+
+    predicted: float [N, 2], their ends in the target's unit; NaN for anything else. It is smallest for intervals that
+    hold a score with probability `level` and are no wider than that needs (Gneiting & Raftery, JASA 2007).
+    """
     columns = _ends(true, predicted, direction)
     if columns is None:
         return math.nan
