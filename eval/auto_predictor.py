@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,16 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.registry import Portfolio
 from archrank.eval import auto_saved as saved
-from archrank.eval.auto.parts import Pool
+from archrank.eval.auto.parts import KNOWN, Pool
 from archrank.eval.auto.portfolio import PartReport, fit_portfolio
 from archrank.eval.auto.scores import ScoreScale
 from archrank.eval.engine.device import check_device
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.recipes import Recipe, common_recipe
+from archrank.eval.fitted import joined
 from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
-from archrank.eval.saved import SpaceHeader, space_of, write
+from archrank.eval.saved import SpaceHeader, check_same, space_of, write
 from archrank.eval.statistics.kendall import kendall_interval
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec, parse
@@ -92,7 +92,9 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """Lower end, prediction and upper end [n] of intervals that hold a score with probability `level`."""
         check_is_fitted(self, "fitted_")
         X = checked_graphs(X, self.space, "AutoPredictor")
-        mean, half = self.fitted_.interval(self._pool(X), np.arange(len(X)), level)
+        known = min(KNOWN, len(self.graphs_))
+        pool = self._pool(joined(self.graphs_[:known], X.plain().to("cpu")), known)
+        mean, half = self.fitted_.interval(pool, known + np.arange(len(X)), level)
         ends = [self.scale_(mean + shift) for shift in (-half, half)]
         return np.minimum(*ends), self.scale_(mean), np.maximum(*ends)
 
@@ -148,7 +150,9 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         made.graphs_, made.scores_ = saved.labelled(path, tensors, space)
         made.labels_ = transform(made.scores_, made._recipe().labels, made.direction, "")
         made.fitted_ = saved.restored(path, header, tensors, made._portfolio(), made._pool(made.graphs_), made.labels_)
-        saved.check_same(path, tensors, made._with_scale().predict(made.graphs_))
+        found = made._with_scale().predict(made.graphs_)
+        asked = "was it saved with other versions of scikit-learn or archrank?"
+        check_same(path, tensors["probe/scores"], found, asked)
         return made
 
     def _spec(self) -> Spec:
@@ -165,6 +169,6 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def _recipe(self) -> Recipe:
         return common_recipe(find_recipe(self.recipe))
 
-    def _pool(self, graphs: Graphs | Sequence[Graphs]) -> Pool:
-        assert self.space is not None and isinstance(graphs, Graphs)
-        return Pool(self.space, graphs.plain(), graphs.plain())
+    def _pool(self, graphs: Graphs, known: int = 0) -> Pool:
+        assert self.space is not None
+        return Pool(self.space, graphs.plain(), graphs.plain(), known)

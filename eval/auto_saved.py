@@ -30,8 +30,6 @@ from archrank.eval.engine.network import Network
 from archrank.eval.engine.training import Trained
 from archrank.eval.saved import SpaceHeader, Strict, graph_tensors, probe_of, read_header, space_tensors
 
-TOLERANCE = 1e-3
-
 
 class PartHeader(Strict):
     """A part with its weight. used: models whose mean it is, of the `models` that were fitted. layers: of a network's
@@ -226,14 +224,3 @@ def _networks(number: int, said: PartHeader, part: Any, tensors: Mapping[str, Te
         ensemble.separate(said.sequential)
     finite = torch.ones(said.models, dtype=torch.bool)
     return Networks(part, Trained(ensemble, pool.graphs, None, False, 0.0, finite, []), layers)
-
-
-def check_same(path: Path | str, tensors: Mapping[str, Tensor], predictions: NDArray[np.float64]) -> None:
-    """ArchrankError unless the labelled architectures are predicted as they were when the file was saved."""
-    before = tensors["probe/scores"].numpy()
-    apart = np.abs(predictions - before).max() / max(float(np.ptp(before)), 1e-12)
-    if not apart <= TOLERANCE:
-        raise ArchrankError(
-            f"{path}: loaded predictions differ from those at saving by {apart:.0e} of their range; was it saved with other "
-            "versions of scikit-learn or archrank?"
-        )

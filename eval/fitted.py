@@ -17,10 +17,9 @@ from archrank.eval.engine.batching import Member
 from archrank.eval.engine.ensemble import Ensemble
 from archrank.eval.engine.heads import Fitted, FittedWithStd
 from archrank.eval.engine.heads.layers import Head
-from archrank.eval.engine.predicting import predict
-from archrank.eval.engine.regressors import block_scales, fit_regressor
+from archrank.eval.engine.predicting import predict, prepared
+from archrank.eval.engine.regressors import block_scales, checked_features, fit_regressor, same_features
 from archrank.eval.engine.training import Progress
-from archrank.eval.trials.encodings import checked_features
 from archrank.eval.trials.job import TrainingJob
 
 Floats = NDArray[np.float64]
@@ -89,8 +88,8 @@ class Networks:
     def scores(self, graphs: Graphs, rows: NDArray[np.int64] | None = None) -> Floats:
         """[M, n] as each network gives them; with `pairs` Borda counts among these architectures."""
         rows = np.arange(len(graphs)) if rows is None else rows
-        prepared = self._prepared(graphs)
-        return np.stack(predict(self.ensemble, prepared, [rows] * self.ensemble.size, self.pairs, self.weights))
+        known = prepared(self.ensemble, graphs)
+        return np.stack(predict(self.ensemble, known, [rows] * self.ensemble.size, self.pairs, self.weights))
 
     def opinions(self, graphs: Graphs) -> Opinions:
         """See `Model`."""
@@ -104,17 +103,9 @@ class Networks:
         """See `Model`."""
         index = torch.arange(len(graphs)).expand(self.ensemble.size, -1)
         with torch.no_grad():
-            embeddings = self.ensemble.call(self._prepared(graphs)[index], "embed", parameters=self.weights)
+            embeddings = self.ensemble.call(prepared(self.ensemble, graphs)[index], "embed", parameters=self.weights)
         encodings: NDArray[np.float32] = embeddings[0].float().cpu().numpy()
         return encodings
-
-    def _prepared(self, graphs: Graphs) -> Graphs:
-        """The graphs on the device, with what this encoder derives and nothing that others did."""
-        plain = graphs.to(self.ensemble.device)
-        probe = plain[:2]
-        with torch.no_grad():
-            self.ensemble.skeleton(probe, "embed")
-        return plain.prepare(probe)
 
 
 class Encoding:
@@ -153,8 +144,7 @@ class Encoding:
         """Features of architectures that are not known, encoded beside few of the known ones, or else beside all."""
         for count in dict.fromkeys((min(2, self.labelled), len(self.known))):
             together = self._computed(joined(self.known[:count], graphs))
-            known = self.features[:count]
-            if together.shape[1] == known.shape[1] and np.allclose(together[:count], known, rtol=1e-5, atol=1e-8):
+            if same_features(together[:count], self.features[:count]):
                 return together[count:]
         raise ArchrankError(
             f"{self.job.spec.info.name} gives an architecture other features when it is encoded beside others, so that new ones do not fit "

@@ -33,7 +33,7 @@ from archrank.eval.trials.tuning import best_candidate
 
 # Architectures kept with a predictor to see that it is loaded as it was saved, and how far their scores may lie apart
 # on another machine.
-PROBED, TOLERANCE = 8, 1e-3
+PROBED = 8
 Floats = NDArray[np.float64]
 
 
@@ -211,11 +211,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
             raise
         except Exception as error:  # whatever an encoder does with options and weights that are not its own
             raise ArchrankError(f"{path} does not fit its encoder: {one_line(error, 160)}") from None
-        apart = np.abs(predictions - scores.numpy()).max() / max(float(np.abs(scores.numpy()).max()), 1e-12)
-        if not apart <= TOLERANCE:
-            raise ArchrankError(
-                f"{path}: loaded predictions differ from those at saving by {apart:.0e} of their size; did the encoder change since?"
-            )
+        saved.check_same(path, scores, predictions, "did the encoder change since?")
         return again
 
     def _job(self, graphs: Graphs) -> TrainingJob:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
@@ -23,6 +25,8 @@ from archrank.eval.engine.network import make_head
 
 # No option or layer is larger: 2^16 units, layers or steps.
 LARGEST = 1 << 16
+# How far predictions may lie apart on another machine, in parts of their range.
+TOLERANCE = 1e-3
 TYPES = {"ops": torch.int64, "adj": torch.bool, "mask": torch.bool, "cell": torch.int64, "attrs": torch.float32}
 H = TypeVar("H", bound=BaseModel)
 
@@ -178,6 +182,24 @@ def probe_of(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace
     if scores is None or scores.dtype != torch.float64 or list(scores.shape) != [len(graphs)]:
         raise ArchrankError(f"{path} is damaged: 'probe/scores' is missing or has another shape or type")
     return graphs, scores
+
+
+def check_same(path: Path | str, before: Tensor, found: NDArray[np.float64], suspect: str) -> None:
+    """ArchrankError unless the architectures in a file are predicted as they were when it was saved.
+
+    Args:
+        path: the file.
+        before: [n] the predictions in it.
+        found: [n] those of what was loaded.
+        suspect: what else may have changed, as a question.
+    """
+    scores = before.numpy()
+    size = max(float(np.ptp(scores)), 1e-3 * float(np.abs(scores).max()), 1e-12)
+    apart = np.abs(found - scores).max() / size
+    if not apart <= TOLERANCE:
+        raise ArchrankError(
+            f"{path}: loaded predictions differ from those at saving by {apart:.0e} of their range; {suspect}"
+        )
 
 
 def graphs_of(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace, part: str) -> Graphs:

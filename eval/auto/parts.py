@@ -23,13 +23,15 @@ from archrank.eval.auto.combine import Scale
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.heads import Fitted
 from archrank.eval.engine.heads.layers import Head
-from archrank.eval.engine.predicting import predict
+from archrank.eval.engine.predicting import predict, prepared
 from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import Recipe
-from archrank.eval.engine.regressors import block_scales, fit_regressor
+from archrank.eval.engine.regressors import block_scales, checked_features, fit_regressor, same_features
 from archrank.eval.engine.training import Trained, fit
 
 Floats = NDArray[np.float64]
+# Known architectures that new ones are encoded beside, to see that features do not depend on the company.
+KNOWN = 2
 
 
 @dataclass(eq=False)
@@ -37,12 +39,13 @@ class Pool:
     """Architectures [N] that a portfolio is fitted to and asked about, by row.
 
     graphs: as learned encoders see them. costed: as fixed encodings do, which may know what the table says of costs.
-    seconds: what each fixed encoding took.
+    known: how many of the first are the first that the portfolio was fitted to. seconds: what each fixed encoding took.
     """
 
     space: SearchSpace
     graphs: Graphs
     costed: Graphs
+    known: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     _features: dict[str, tuple[Floats, Any]] = field(default_factory=dict)
 
@@ -51,7 +54,8 @@ class Pool:
         name = f"{part.encoder_name}{sorted(part.options.items())}"
         if name not in self._features:
             start = time.perf_counter()
-            features = torch.as_tensor(part.encoder(self.costed, self.space, **part.options)).detach().cpu().double()
+            given = part.encoder(self.costed, self.space, **part.options)
+            features = checked_features(part.encoder_name, given, len(self.costed)).double()
             self._features[name] = features.numpy(), blocks_of(part.encoder, features, self.space)
             self.seconds[name] = time.perf_counter() - start
         return self._features[name]
@@ -67,15 +71,25 @@ class Models(Protocol):
 
 @dataclass(eq=False)
 class Regressors:
-    """A regressor on a fixed encoding. fitted: [M], each with the factors of its features."""
+    """A regressor on a fixed encoding.
+
+    fitted: [M], each with the factors of its features. seen: float64 [KNOWN, F], the features of the first
+    architectures that they were fitted to.
+    """
 
     part: Part
     fitted: list[tuple[Fitted, Floats | float]]
+    seen: Floats
 
     def outputs(self, pool: Pool, rows: Rows) -> Floats:
-        """As `Models.outputs`."""
-        features = pool.features(self.part)[0][rows]
-        return np.array([model.predict(features * factors) for model, factors in self.fitted], np.float64)
+        """As `Models.outputs`. ArchrankError where the pool's known architectures have other features than before."""
+        features, known = pool.features(self.part)[0], pool.known
+        if known and not same_features(features[:known], self.seen[:known]):
+            raise ArchrankError(
+                f"{self.part.encoder_name} gives an architecture other features when it is encoded beside others, so that "
+                "new ones do not fit what was fitted; leave it out of the portfolio"
+            )
+        return np.array([model.predict(features[rows] * factors) for model, factors in self.fitted], np.float64)
 
 
 @dataclass(eq=False)
@@ -89,16 +103,8 @@ class Networks:
     def outputs(self, pool: Pool, rows: Rows) -> Floats:
         """As `Models.outputs`."""
         ensemble = self.trained.ensemble
-        graphs = prepared(ensemble.skeleton, pool.graphs.to(ensemble.device))
+        graphs = prepared(ensemble, pool.graphs)
         return np.array(predict(ensemble, graphs, [rows] * ensemble.size, weights=self.trained.average), np.float64)
-
-
-def prepared(network: torch.nn.Module, graphs: Graphs) -> Graphs:
-    """The graphs with everything that a network derives from them."""
-    probe = graphs.plain()[:2]
-    with torch.no_grad():
-        network(probe, "embed")
-    return graphs.prepare(probe)
 
 
 @dataclass(eq=False)
@@ -177,7 +183,7 @@ def fit_regressors(part: Part, pool: Pool, rows: Rows, labels: Floats, models: S
             warnings.simplefilter("ignore", ConvergenceWarning)  # held-out labels judge the fit
             model = fit_regressor(part.head, training * factors, labels[chosen], seed, part.head_options)
         fitted.append((model, factors))
-    return Regressors(part, fitted)
+    return Regressors(part, fitted, features[rows[:KNOWN]])
 
 
 def _networks(

@@ -15,6 +15,15 @@ from archrank.eval.engine.batching import Rows
 from archrank.eval.engine.ensemble import Ensemble
 
 
+def prepared(ensemble: Ensemble, graphs: Graphs) -> Graphs:
+    """The graphs on the ensemble's device, with everything that its networks derive from them."""
+    there = graphs.to(ensemble.device)
+    probe = there.plain()[:2]
+    with torch.no_grad():
+        ensemble.skeleton(probe, "embed")
+    return there.prepare(probe)
+
+
 @torch.no_grad()
 def predict(
     ensemble: Ensemble,

@@ -10,6 +10,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from archrank.datasets.errors import ArchrankError
@@ -36,6 +37,26 @@ def fit_regressor(
         raise ArchrankError(f"head {name} is trained by the harness, not fitted to features")
     head.check_installed()
     return head.fit(features, labels, derive_seed(seed, "regressor") % 2**32, **(options or {}))
+
+
+def checked_features(name: str, features: Any, count: int) -> torch.Tensor:
+    """What an encoding's function gave for so many architectures, [count, F] on the CPU; ValueError unless it holds
+    finite, real numbers."""
+    checked = torch.as_tensor(features).detach().cpu()
+    if checked.dim() != 2 or len(checked) != count:
+        raise ValueError(f"encoding '{name}' must give [N, F]; for {count} architectures it gave {list(checked.shape)}")
+    if checked.is_complex():
+        raise ValueError(
+            f"encoding '{name}' gives complex numbers; give real ones, such as their real and imaginary parts or magnitudes"
+        )
+    if not checked.double().isfinite().all():
+        raise ValueError(f"encoding '{name}' gives values that are not finite")
+    return checked
+
+
+def same_features(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+    """Whether two encodings of the same architectures [n, F] are the same, to rounding."""
+    return first.shape == second.shape and np.allclose(first, second, rtol=1e-5, atol=1e-8)
 
 
 def block_scales(training: NDArray[np.float64], blocks: Sequence[tuple[int, float]]) -> NDArray[np.float64]:

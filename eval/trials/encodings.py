@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from archrank.datasets import Benchmark
 from archrank.datasets.graphs import Graphs
 from archrank.encoders.registry import columns_of
+from archrank.eval.engine.regressors import checked_features
 from archrank.eval.trials.job import TrainingJob
 from archrank.eval.trials.pretrained import read_pretrained, write_pretrained
 from archrank.eval.trials.trial import HARNESS_VERSION
@@ -50,21 +50,6 @@ def encode_all(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path
     if info.pretrained:
         write_pretrained(path, features.numpy(), seconds)
     return features.double().numpy(), seconds
-
-
-def checked_features(name: str, features: Any, count: int) -> torch.Tensor:
-    """What an encoding's function gave for so many architectures, [count, F] on the CPU; ValueError unless it holds
-    finite, real numbers."""
-    checked = torch.as_tensor(features).detach().cpu()
-    if checked.dim() != 2 or len(checked) != count:
-        raise ValueError(f"encoding '{name}' must give [N, F]; for {count} architectures it gave {list(checked.shape)}")
-    if checked.is_complex():
-        raise ValueError(
-            f"encoding '{name}' gives complex numbers; give real ones, such as their real and imaginary parts or magnitudes"
-        )
-    if not checked.double().isfinite().all():
-        raise ValueError(f"encoding '{name}' gives values that are not finite")
-    return checked
 
 
 def with_columns(benchmark: Benchmark, names: Iterable[str], hidden: str = "") -> Graphs:

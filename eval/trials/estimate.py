@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from archrank.eval.engine.batching import Member
-from archrank.eval.trials.encodings import checked_features
+from archrank.eval.engine.regressors import checked_features
 from archrank.eval.trials.groups import compose
 from archrank.eval.trials.job import Given, TrainingJob, make_job
 from archrank.eval.trials.specs import Spec

@@ -9,7 +9,7 @@ from archrank.datasets import ArchrankError, load
 from archrank.encoders.features.bag_of_ops import bag_of_ops
 from archrank.encoders.features.base import base
 from archrank.encoders.gnn.gin import GIN
-from archrank.encoders.registry import Part, Portfolio, portfolio
+from archrank.encoders.registry import Part, Portfolio, encoding, portfolio
 from archrank.eval.auto.combine import Scale, greedy_weights, stacking_weights
 from archrank.eval.auto.folds import assign_folds, same_computation
 from archrank.eval.auto.uncertainty import Calibration
@@ -193,6 +193,32 @@ def test_wrong_use_is_one_line(table, change, says):
         archrank.AutoPredictor(**({"space": space, "portfolio": tiny} | change)).fit(graphs[:30], scores[:30])
     with pytest.raises(ArchrankError, match="too few"):
         archrank.AutoPredictor(space, tiny).fit(graphs[:4], scores[:4])
+
+
+@encoding("company")
+def company(graphs, space):
+    """Counts divided by how many architectures are encoded together."""
+    return bag_of_ops(graphs, space) / len(graphs)
+
+
+@encoding("holes")
+def holes(graphs, space):
+    """No numbers."""
+    return bag_of_ops(graphs, space) * float("nan")
+
+
+@portfolio("odd")
+def odd(space):
+    """Encodings that cannot be used."""
+    return Portfolio((Part(company, head="ridge"), Part(holes, head="ridge")), folds=3)
+
+
+def test_encodings_that_are_no_numbers_or_depend_on_company_are_refused(table):
+    space, graphs, scores = table
+    found = archrank.AutoPredictor(space, odd).fit(graphs[:30], scores[:30])
+    assert "not finite" in found.explain()["refused"]["holes+ridge"]
+    with pytest.raises(ArchrankError, match="company gives an architecture other features"):
+        found.predict(graphs[30:])
 
 
 def test_the_spec():
