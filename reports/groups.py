@@ -120,10 +120,16 @@ class View:
         """The means of another metric, or the reason why it has none over these settings."""
         if metric not in self._other:
             try:
-                self._other[metric] = bootstrap(self.frame, metric, self.order, scope=self.scope, draws=0)
+                labels = self._with_intervals(metric) if METRICS[metric].intervals else self.order
+                self._other[metric] = bootstrap(self.frame, metric, labels, scope=self.scope, draws=0)
             except ComparisonError as error:
                 self._other[metric] = str(error)
         return self._other[metric]
+
+    def _with_intervals(self, metric: str) -> tuple[str, ...]:
+        """The labels that have a metric of intervals at all, which only some predictors give."""
+        having = set(self.frame["label"][self.frame[metric].notna()])
+        return tuple(label for label in self.order if label in having)
 
 
 @dataclass(frozen=True)
