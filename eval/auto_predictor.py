@@ -150,9 +150,9 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         made.graphs_, made.scores_ = saved.labelled(path, tensors, space)
         made.labels_ = transform(made.scores_, made._recipe().labels, made.direction, "")
         made.fitted_ = saved.restored(path, header, tensors, made._portfolio(), made._pool(made.graphs_), made.labels_)
-        found = made._with_scale().predict(made.graphs_)
+        predictions = made._with_scale().predict(made.graphs_)
         asked = "was it saved with other versions of scikit-learn or archrank?"
-        check_same(path, tensors["probe/scores"], found, asked)
+        check_same(path, tensors["probe/scores"], predictions, asked)
         return made
 
     def _spec(self) -> Spec:

@@ -184,7 +184,7 @@ def probe_of(path: Path | str, tensors: Mapping[str, Tensor], space: SearchSpace
     return graphs, scores
 
 
-def check_same(path: Path | str, before: Tensor, found: NDArray[np.float64], suspect: str) -> None:
+def check_same(path: Path | str, before: Tensor, after: NDArray[np.float64], suspect: str) -> None:
     """ArchrankError unless the architectures in a file are predicted as they were when it was saved.
 
     Args:
@@ -195,7 +195,7 @@ def check_same(path: Path | str, before: Tensor, found: NDArray[np.float64], sus
     """
     scores = before.numpy()
     size = max(float(np.ptp(scores)), 1e-3 * float(np.abs(scores).max()), 1e-12)
-    apart = np.abs(found - scores).max() / size
+    apart = np.abs(after - scores).max() / size
     if not apart <= TOLERANCE:
         raise ArchrankError(
             f"{path}: loaded predictions differ from those at saving by {apart:.0e} of their range; {suspect}"

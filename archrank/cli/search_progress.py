@@ -18,19 +18,19 @@ class SearchProgress:
     """A bar for all searches on a terminal; elsewhere a line for each that ends, and every half minute how far they
     are."""
 
-    def __init__(self, planned: int, kept: int) -> None:
+    def __init__(self, planned: int, stored: int) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self.planned, self.ended, self.share = planned, kept, 0.0
+        self.planned, self.ended, self.share = planned, stored, 0.0
         self.begun = self.told = time.monotonic()
         self.bar: Any = None
-        if is_terminal() and kept < planned:
+        if is_terminal() and stored < planned:
             text = (TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[left]"))
             self.bar = Progress(next(text), BarColumn(), TimeElapsedColumn(), next(text))
             self.bar.start()
             self.whole = self.bar.add_task(self._counted(), total=1.0, left="")
         else:
-            echo(f"{planned} searches, {kept} stored, {planned - kept} to do")
+            echo(f"{planned} searches, {stored} stored, {planned - stored} to do")
 
     def on_event(self, what: str, task: SearchTask, text: str) -> None:
         """Say which search ended, or why it failed."""

@@ -84,11 +84,13 @@ def published_order(judge: Judge, regrets: Sequence[Regret]) -> str:
     means = _by_strategy(judge, regrets)
     if not {"random", *(name for pair in PUBLISHED for name in pair)} <= means.keys():
         return ""
-    found = {(item.first, item.second): item for item in paired_differences([*means], means)}
+    differences = {(item.first, item.second): item for item in paired_differences([*means], means)}
     held: list[str] = []
     failed: list[str] = []
     for better, worse in PUBLISHED:
-        item, sign = (found[better, worse], 1) if (better, worse) in found else (found[worse, better], -1)
+        item, sign = (
+            (differences[better, worse], 1) if (better, worse) in differences else (differences[worse, better], -1)
+        )
         (held if item.significant and sign * item.difference.value < 0 else failed).append(f"{better} over {worse}")
     said = "The order published for NAS-Bench-101 (significantly better: " + ", ".join(
         f"{better} over {worse}" for better, worse in PUBLISHED

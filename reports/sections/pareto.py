@@ -116,7 +116,7 @@ def _judged(study: Study, group: Group, first: Task, second: Task) -> pd.DataFra
     tables = study.table(first[0]), study.table(second[0])
     keys = ["label", "budget", "seed"]
     other = group.task(*second).query("status == 'done'").set_index(keys)["key"]
-    found = []
+    results = []
     for _, row in group.task(*first).query("status == 'done'").iterrows():
         key = other.get(tuple(row[name] for name in keys))
         if key is None or isinstance(tables[0], str) or isinstance(tables[1], str):
@@ -127,8 +127,10 @@ def _judged(study: Study, group: Group, first: Task, second: Task) -> pd.DataFra
         both = parts[0].join(parts[1], how="inner", lsuffix="_a", rsuffix="_b")
         true, predicted = (both[[f"{what}_a", f"{what}_b"]].to_numpy() for what in ("true", "predicted"))
         if len(both) > 1 and (judged := front_found(true, predicted, int(row["seed"]))) is not None:
-            found.append({**row, "front": judged.ratio, "random": judged.random, "on": judged.size, "hit": judged.hit})
-    return pd.DataFrame(found)
+            results.append(
+                {**row, "front": judged.ratio, "random": judged.random, "on": judged.size, "hit": judged.hit}
+            )
+    return pd.DataFrame(results)
 
 
 def _scored(study: Study, key: str, table: Benchmark) -> pd.DataFrame | None:
@@ -169,7 +171,7 @@ def _table(rows: pd.DataFrame, whole: Bootstrap, first: Task, second: Task) -> T
         Column("on", "predicted front", "", help="architectures on it, mean over splits"),
     )
     shown = []
-    for label in sorted(whole.labels, key=lambda one: -whole.value(one).estimate):
+    for label in sorted(whole.labels, key=lambda each: -whole.value(each).estimate):
         value, own = whole.value(label), rows[rows["label"] == label]
         mean = {name: float(own[name].mean()) for name in ("random", "hit", "on")}
         shown.append(

@@ -82,10 +82,10 @@ def _alike(table: Benchmark, names: list[str]) -> Table:
     rows = np.random.default_rng(0).permutation(np.flatnonzero(np.isfinite(scores).all(0)))[:MOST_PAIRED]
     shown = []
     for a, name in enumerate(names):
-        found = [kendall(scores[a, rows], scores[b, rows]) if len(rows) > 1 else np.nan for b in range(len(names))]
+        agreement = [kendall(scores[a, rows], scores[b, rows]) if len(rows) > 1 else np.nan for b in range(len(names))]
         cells = {
             f"c{b}": Cell(f"{tau:.2f}", tau, shade=abs(tau)) if np.isfinite(tau) else missing_cell()
-            for b, tau in enumerate(found)
+            for b, tau in enumerate(agreement)
         }
         shown.append({"target": Cell(name)} | cells)
     columns = (Column("target", "", "", False), *(Column(f"c{b}", name) for b, name in enumerate(names)))
