@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from archrank.eval.bench.case import VARIANTS, WHOLE
 from archrank.eval.bench.growth import PARTS
 from archrank.eval.bench.results import Sample
 from archrank.eval.bench.summary import Spread, clock, distinct, growth, ratios, roofline_seconds, select, spread
+from archrank.reports.bench_official import beside_official
+from archrank.reports.bench_tables import duration, megabytes, table, three, times
 from archrank.reports.figures.bench import Line, growth_figure, ratio_figure
 from archrank.reports.style import Palette
 from archrank.reports.svg import as_file
@@ -34,18 +35,6 @@ makes operators longer, so without it the share is somewhat larger.
 backward pass, times members) at the rate this machine reaches in stacked float32 matrix products of these shapes, or its bytes (weights, and
 activations kept for the backward pass, each once) at the bandwidth of a large copy, whichever takes longer. Both rates are measured beside the work.
 """
-OFFICIAL = """## Against an official code
-
-Any command can be timed in turn with our training of the same predictors: check the code out, write down how its README trains one predictor (the
-same table, labels, batch and epochs, one thread), and name that command.
-
-```console
-$ archrank bench flowerformer --budget 78 --against 'env -C CHECKOUT python THEIR_SCRIPT.py THEIR OPTIONS' --against-members 1
-```
-
-Both are whole commands, from start to exit, in the same allocator settings; the table above this section, where there is one, gives wall and CPU time for each
-trained predictor. What an official code does beside training (it evaluates while it trains, or reads its table anew) is part of its time: say so beside a figure.
-"""
 TABLE_GPU = "**GPU**: not measured: no GPU was available."
 
 
@@ -56,9 +45,9 @@ def write_page(samples: Sequence[Sample], folder: Path, name: str = "performance
         HEAD,
         *_machines(samples),
         *_side_by_side(samples, figures, name),
+        *beside_official(samples),
         *_commands_timed(samples),
         *_growth(samples, figures, name),
-        OFFICIAL,
     ]
     if commands := [command for command in distinct(samples, lambda s: str(s["command"])) if command]:
         parts += ["## The commands", "", "```console", *(f"$ {command}" for command in commands), "```", ""]
@@ -81,40 +70,6 @@ def _machines(samples: Sequence[Sample]) -> list[str]:
     )
     gpu = [] if any(s["machine"]["device"] != "cpu" for s in samples) else ["", TABLE_GPU]
     return ["**Machine**", "", *lines, *gpu, ""]
-
-
-# ---- tables ----
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    return [
-        "| " + " | ".join(head) + " |",
-        "|" + "---|" * len(head),
-        *("| " + " | ".join(row) + " |" for row in rows),
-        "",
-    ]
-
-
-def _time(seconds: float | None) -> str:
-    """Three digits in the unit that fits."""
-    if seconds is None or not math.isfinite(seconds):
-        return "–"
-    for size, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "µs")):
-        if seconds >= size:
-            return f"{_three(seconds / size)} {unit}"
-    return f"{_three(seconds / 1e-9)} ns"
-
-
-def _three(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _times(ratio: Spread | None) -> str:
-    return "–" if ratio is None else f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
-
-
-def _mb(value: float) -> str:
-    return f"{value / 2**20:,.0f} MB"
 
 
 # ---- side by side ----
@@ -146,7 +101,7 @@ def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: st
                         case,
                         variant,
                         *(
-                            _times(ratios(select(of, what=what), variant, "ensemble", field))
+                            times(ratios(select(of, what=what), variant, "ensemble", field))
                             for what in ("train", "predict")
                             for field in ("cpu", "wall")
                         ),
@@ -171,7 +126,7 @@ def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: st
         + ".",
         "",
     ]
-    out += _table(
+    out += table(
         [
             "encoder",
             "recipe, batch",
@@ -194,12 +149,12 @@ def _side_by_side(samples: Sequence[Sample], figures: dict[str, bytes], name: st
             f"![CPU seconds of other variants over those of the ensemble](figures/{name}-ratios.svg)",
             "",
         ]
-        out += _table(
+        out += table(
             ["encoder", "variant", "training, CPU", "training, wall", "prediction, CPU", "prediction, wall"], against
         )
     if bounds:
         out += ["The ensemble and its roofline bound, per step and member:", ""]
-        out += _table(
+        out += table(
             ["encoder", "operations", "matrix rate", "arithmetic", "bytes", "measured", "over the bound"], bounds
         )
     return out + [f"- {note}" for note in notes] + ([""] if notes else [])
@@ -219,15 +174,17 @@ def _costs(of: Sequence[Sample], ready: Sample) -> list[str]:
         for group, field in ((trained, "cpu"), (trained, "wall"), (predicted, clock(of)))
     )
     measured = sum(s["measured"] for s in trained)
-    whole = f"{_time(wall.median * ready['steps'])} ({ready['steps']:,} steps, {measured:,} measured)" if wall else "–"
+    whole = (
+        f"{duration(wall.median * ready['steps'])} ({ready['steps']:,} steps, {measured:,} measured)" if wall else "–"
+    )
     peak = max((s["peak"] for s in trained + predicted), default=0)
     share = select(of, what="python_share", variant=variant)
     return [
-        _time(cpu.median if cpu else None),
-        _time(wall.median if wall else None),
+        duration(cpu.median if cpu else None),
+        duration(wall.median if wall else None),
         whole,
-        f"{_three(1 / score.median)}" if score else "–",
-        f"{_mb(peak)} ({_mb(ready['idle'])})",
+        f"{three(1 / score.median)}" if score else "–",
+        f"{megabytes(peak)} ({megabytes(ready['idle'])})",
         f"{100 * share[0]['share']:.0f} %" if share else "–",
     ]
 
@@ -238,9 +195,9 @@ def _roofline_row(bound: Sample, measured: Spread | None) -> list[str]:
     return [
         f"{bound['step_flops'] / 1e9:.3g} G",
         f"{bound['flops_s'] / 1e9:.0f} G/s",
-        _time(arithmetic),
-        _time(moved),
-        _time(measured.median if measured else None),
+        duration(arithmetic),
+        duration(moved),
+        duration(measured.median if measured else None),
         over,
     ]
 
@@ -262,23 +219,21 @@ def _commands_timed(samples: Sequence[Sample]) -> list[str]:
                 [
                     said,
                     str(ready[variant]["members"]),
-                    _time(wall.median if wall else None),
-                    _time(cpu.median if cpu else None),
-                    _mb(max(s["peak"] for s in mine)),
+                    duration(wall.median if wall else None),
+                    duration(cpu.median if cpu else None),
+                    megabytes(max(s["peak"] for s in mine)),
                 ]
             )
         out += [
             f"### {case.split(' against ')[0]}",
             "",
-            *_table(["command", "predictors trained", "wall", "CPU", "peak memory"], rows),
+            *table(["command", "predictors trained", "wall", "CPU", "peak memory"], rows),
         ]
         each = ready["ensemble"]["members"] / ready["other"]["members"]
         for field in ("wall", "cpu"):
             if ratio := ratios(runs, "other", "ensemble", field):
                 per = Spread(ratio.median * each, ratio.low * each, ratio.high * each, ratio.count)
-                out += [
-                    f"- {field}: the command takes {_times(ratio)} times as long, {_times(per)} times per predictor"
-                ]
+                out += [f"- {field}: the command takes {times(ratio)} times as long, {times(per)} times per predictor"]
         out.append("")
     return out
 
@@ -321,7 +276,7 @@ def _growth(samples: Sequence[Sample], figures: dict[str, bytes], name: str) -> 
         out += [
             *said,
             "",
-            *_table([part.of, "encoder", "CPU", "wall", "arithmetic", "bytes", "over the bound", "peak memory"], rows),
+            *table([part.of, "encoder", "CPU", "wall", "arithmetic", "bytes", "over the bound", "peak memory"], rows),
         ]
     return out
 
@@ -344,11 +299,11 @@ def _case_growth(of: Sequence[Sample], part: str) -> tuple[Line | None, list[lis
             [
                 f"{size:,}",
                 label,
-                _time(cpu.median),
-                _time(wall.median),
-                *(map(_time, both) if both else ("–", "–")),
+                duration(cpu.median),
+                duration(wall.median),
+                *(map(duration, both) if both else ("–", "–")),
                 f"{costs[-1] / max(both):.1f} times" if both else "–",
-                _mb(max(s["peak"] for s in runs)),
+                megabytes(max(s["peak"] for s in runs)),
             ]
         )
     said = [f"- {label} at {miss['size']:,}: left out: {miss['why']}" for miss in select(of, what="left out")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,13 +37,21 @@ def bench(
     variants: Annotated[
         str | None,
         typer.Option(
-            "--variants", "--ways", help="Some of ensemble,eager,compiled,alone,loop,torch-geometric (default: all)."
+            "--variants",
+            "--ways",
+            help="Some of ensemble,eager,compiled,alone,loop,official,torch-geometric (default: all; with --against FOLDER "
+            "ensemble,alone,official).",
         ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option("--threads", min=1, help="PyTorch threads of each measuring process.")] = 1,
     against: Annotated[
-        str | None, typer.Option("--against", help="Time this command in turn with our training of the first encoder.")
+        str | None,
+        typer.Option(
+            "--against",
+            help="A folder of checkouts: time official codes in turn with ours; or a command: time it in turn with our "
+            "training of the first encoder.",
+        ),
     ] = None,
     against_members: Annotated[
         int, typer.Option("--against-members", min=1, help="How many predictors that command trains.")
@@ -71,12 +80,15 @@ def bench(
         from archrank.eval.bench.case import Case
         from archrank.eval.bench.compare import compare
         from archrank.eval.bench.growth import ENCODERS, grow
+        from archrank.eval.bench.official import CODES
         from archrank.eval.bench.results import SampleFile
         from archrank.eval.engine.device import check_device
 
         check_device(device)
-        parts, chosen = _parts(growth), _labels(encoders or ([] if growth or plan else DEFAULT))
-        chosen_variants, numbers = _variants(variants, device), _numbers(sizes, parts)
+        checkouts = Path(against) if against and Path(against).is_dir() else None
+        usual = [] if growth or plan else CODES if checkouts else DEFAULT
+        parts, chosen = _parts(growth), _labels(encoders or [*usual])
+        chosen_variants, numbers = _variants(variants, device, checkouts is not None), _numbers(sizes, parts)
         if against or not (parts or plan) or {"members", "budget"} & set(parts):
             load(benchmark)
         typed = shlex.join(["archrank", *sys.argv[1:]])
@@ -85,6 +97,8 @@ def bench(
             return SampleFile(output, part, device, threads, typed)
 
         cases = [Case(label, benchmark, recipe, budget, members, batch, device) for label in chosen]
+        if checkouts:
+            cases = [replace(case, pretraining=_pretrained(case.encoder)) for case in cases]
         if parts:
             grow(
                 parts,
@@ -101,7 +115,7 @@ def bench(
             )
         if plan:
             commands.time_planning(results("plan"), repeats=repeats or 5, log=echo)
-        if against:
+        if against and not checkouts:
             commands.compare_command(
                 against,
                 cases[0],
@@ -116,11 +130,12 @@ def bench(
             compare(
                 cases,
                 chosen_variants,
-                results("encoders"),
+                results("official" if checkouts else "encoders"),
                 repeats=repeats or 5,
                 updates=updates,
                 seconds=seconds,
                 threads=threads,
+                folder=checkouts,
                 log=echo,
             )
     for path in write_page(read_all(page or [output]), output):
@@ -141,6 +156,13 @@ def _labels(encoders: Sequence[str]) -> list[str]:
     return [spec.reference for spec in specs]
 
 
+def _pretrained(encoder: str) -> bool:
+    """Whether what is measured of an encoder beside its official code is its pre-training."""
+    from archrank.eval.trials.specs import parse_list
+
+    return parse_list(encoder)[0].info.pretrained
+
+
 def _parts(growth: str | None) -> list[str]:
     from archrank.datasets.errors import unknown
     from archrank.eval.bench.growth import PARTS
@@ -152,12 +174,14 @@ def _parts(growth: str | None) -> list[str]:
     return parts
 
 
-def _variants(variants: str | None, device: str) -> list[str]:
+def _variants(variants: str | None, device: str, checkouts: bool) -> list[str]:
     from archrank.datasets.errors import ArchrankError, unknown
     from archrank.eval.bench.case import VARIANTS
 
-    known = [variant for variant in VARIANTS if variant != "eager" or device != "cpu"]
-    chosen = [variant.strip() for variant in variants.split(",")] if variants else known
+    left_out = {*(["eager"] if device == "cpu" else []), *([] if checkouts else ["official"])}
+    known = [variant for variant in VARIANTS if variant not in left_out]
+    usual = ["ensemble", "alone", "official"] if checkouts else known
+    chosen = [variant.strip() for variant in variants.split(",")] if variants else usual
     for variant in chosen:
         if variant not in known:
             raise unknown("variant", variant, known)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from archrank.cli.console import echo
+from archrank.cli.options import Address
 from archrank.datasets.errors import ArchrankError, unknown
 from archrank.eval.engine.device import check_device
 
@@ -22,6 +24,10 @@ def build(
     resume: bool = typer.Option(True, "--resume/--no-resume", help="Keep the finished cells of the output folder."),
     verify: bool = typer.Option(False, "--verify", help="Retrain random cells of the shipped table and compare."),
     output: str = typer.Option("", "--output", "-o", help="Folder of the build [results/<name>-build]."),
+    runner: Annotated[
+        str | None, typer.Option("--runner", help="ray: on a Ray cluster [processes of this machine].")
+    ] = None,
+    address: Address = None,
 ) -> None:
     """Train the cells of a benchmark: resumable at any moment, in parallel, or (--verify) compared with the shipped
     table.
@@ -31,6 +37,7 @@ def build(
     if name not in BUILDABLE:
         raise unknown("buildable benchmark", name, BUILDABLE)
     _check(cells, seeds, workers, device, verify)
+    _check_runner(runner, address, workers, device, verify)
     if verify:
         _verify(name, cells or 20)
         return
@@ -41,9 +48,15 @@ def build(
 
     if workers is None:
         workers = (os.cpu_count() or 1) if device == "cpu" else 1
+    pool = None
+    if runner:
+        from archrank.eval.runners.ray_pool import RayPool
+
+        pool = RayPool(address)
+        workers = pool.size
     plan = digits101_plan(cells, SEEDS if seeds is None else seeds, device, workers)
     folder = Path(output or f"results/{name}-build")
-    run(plan, folder, resume)
+    run(plan, folder, resume, pool=pool)
     table = assemble(plan, folder, name, BUILDABLE[name])
     if _told(table):
         raise typer.Exit(1)
@@ -58,6 +71,15 @@ def _check(cells: int | None, seeds: int | None, workers: int | None, device: st
         raise ArchrankError("--verify compares on the CPU; leave --device out")
     if verify and seeds is not None:
         raise ArchrankError("--verify trains the seeds of the shipped table; leave --seeds out")
+
+
+def _check_runner(runner: str | None, address: str | None, workers: int | None, device: str, verify: bool) -> None:
+    if runner not in (None, "ray"):
+        raise ArchrankError(f"cells train in processes of this machine or on a Ray cluster, not on runner {runner}")
+    if runner and (workers is not None or device != "cpu" or verify):
+        raise ArchrankError("--runner ray trains on the cores of a cluster; leave --workers, --device and --verify out")
+    if address is not None and not runner:
+        raise ArchrankError("--address is of a Ray cluster; add --runner ray")
 
 
 def _verify(name: str, cells: int) -> None:

@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,9 +143,10 @@ def read_journal(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]],
     return lines[0], {record["arch"]: record for record in lines[1:]}, intact
 
 
-def run(plan: BuildPlan, folder: Path, resume: bool = True, quiet: bool = False) -> Path:
+def run(plan: BuildPlan, folder: Path, resume: bool = True, quiet: bool = False, pool: Executor | None = None) -> Path:
     """Train every cell of `plan` that the journal in `folder` does not hold yet; returns the journal's path.
 
+    pool: trains the cells in place of processes of this machine, `plan.workers` of them at a time.
     Raises DataError when the folder holds another build. Interrupting is safe at any moment.
     """
     journal = Journal(folder / "journal.jsonl", plan.header, resume)
@@ -154,7 +155,9 @@ def run(plan: BuildPlan, folder: Path, resume: bool = True, quiet: bool = False)
     groups = [todo[i : i + plan.per_program] for i in range(0, len(todo), plan.per_program)]
     try:
         with BuildProgress("training cells", len(plan.cells), done, quiet) as advance:
-            for records in _inline(plan, groups) if plan.workers == 1 else _parallel(plan, groups):
+            for records in (
+                _inline(plan, groups) if plan.workers == 1 and pool is None else _parallel(plan, groups, pool)
+            ):
                 for record in records:
                     journal.add(record)
                 advance(len(records))
@@ -192,19 +195,17 @@ def _inline(plan: BuildPlan, groups: list[list[NB101Cell]]) -> Iterator[list[dic
             yield train_group(trainer, group)
 
 
-def _parallel(plan: BuildPlan, groups: list[list[NB101Cell]]) -> Iterator[list[dict[str, Any]]]:
+def _parallel(plan: BuildPlan, groups: list[list[NB101Cell]], pool: Executor | None) -> Iterator[list[dict[str, Any]]]:
     # Spawned, not forked: a fork of a process that has used torch's thread pool may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        plan.workers, context, _start_worker, (plan.task, plan.recipe, plan.seeds, plan.device)
-    ) as pool:
+    with pool or ProcessPoolExecutor(plan.workers, context, _start_worker) as pool:
         waiting: set[Future[list[dict[str, Any]]]] = set()
         queue = iter(groups)
         try:
             while True:
                 # Two per worker at most, so that an interrupt does not wait for thousands.
                 while len(waiting) < 2 * plan.workers and (group := next(queue, None)) is not None:
-                    waiting.add(pool.submit(_work, group))
+                    waiting.add(pool.submit(train_apart, plan.task, plan.recipe, plan.seeds, plan.device, group))
                 if not waiting:
                     return
                 finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -214,17 +215,13 @@ def _parallel(plan: BuildPlan, groups: list[list[NB101Cell]]) -> Iterator[list[d
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-_worker: list[Trainer] = []
+_trainer: list[Trainer] = []
 
 
-def _start_worker(task: DigitsTask, recipe: DigitsRecipe, seeds: int, device: str) -> None:
-    import torch
-
-    torch.set_num_threads(1)
+def _start_worker() -> None:
     # Ctrl-C reaches the whole group; the parent alone answers it, by stopping the pool.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker.append(Trainer(task, recipe, range(seeds), device))
 
 
 def _end_with_parent() -> None:
@@ -235,8 +232,16 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(cells: list[NB101Cell]) -> list[dict[str, Any]]:
-    return train_group(_worker[0], cells)
+def train_apart(
+    task: DigitsTask, recipe: DigitsRecipe, seeds: int, device: str, cells: Sequence[NB101Cell]
+) -> list[dict[str, Any]]:
+    """`train_group` in a process that trains nothing else; what it needs is made once."""
+    import torch
+
+    torch.set_num_threads(1)
+    if not _trainer:
+        _trainer.append(Trainer(task, recipe, range(seeds), device))
+    return train_group(_trainer[0], cells)
 
 
 class single_thread:

@@ -12,10 +12,16 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from functools import lru_cache
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from archrank.encoders.ensembling.launches import launch_bound
+from archrank.encoders.ensembling.stacked import over_members
 
 
 class NoiseSource(Protocol):
@@ -87,7 +93,57 @@ class Dropout(nn.Module):
         """The shape of `x`; `x` itself in evaluation mode."""
         if not self.training or self.p == 0.0:
             return x
-        return x * ((uniform(x) >= self.p).to(x.dtype) / (1.0 - self.p))
+        scale = kept_scale(self.p, x.dtype)
+        if launch_bound(x):
+            found: Tensor = Dropped.apply(x, uniform(x), self.p, scale)[0]
+            return found
+        return keep(x, uniform(x), self.p) * scale
+
+
+@over_members
+class Dropped(torch.autograd.Function):
+    """x where `drawn` is `rate` or more, times `scale`, else 0, in few launches, with its derivative."""
+
+    @staticmethod
+    def forward(x: Tensor, drawn: Tensor, rate: float, scale: float) -> tuple[Tensor, Tensor]:
+        """The value, and what is kept."""
+        kept = drawn >= rate
+        return torch.ops.aten.native_dropout_backward(x, kept, scale), kept
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        """Keep what the derivative needs."""
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1])
+        ctx.scale = inputs[3]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor | None, ...]:
+        """The derivative."""
+        return torch.ops.aten.native_dropout_backward(grad, ctx.saved_tensors[0], ctx.scale), None, None, None
+
+
+def keep(x: Tensor, drawn: Tensor, rate: float, out: Tensor | None = None) -> Tensor:
+    """x where the uniform numbers `drawn` are `rate` or more, else 0, into `out` where that is given. As one pass over
+    floats: masks of bools take several times as long."""
+    if out is not None:
+        return torch.ops.aten.threshold_backward.grad_input(x, drawn, below(rate, x.dtype), grad_input=out)
+    return torch.ops.aten.threshold_backward(x, drawn, below(rate, x.dtype))
+
+
+@lru_cache(maxsize=64)
+def below(rate: float, dtype: torch.dtype) -> float:
+    """The largest number of a type below `rate`, as that type has it."""
+    kind = np.float64 if dtype == torch.float64 else np.float32
+    return float(np.nextafter(kind(rate), kind(-1)))
+
+
+@lru_cache(maxsize=64)
+def kept_scale(rate: float, dtype: torch.dtype) -> float:
+    """What is kept is multiplied by: 1 / (1 - rate), rounded as a type has it."""
+    kind = np.float64 if dtype == torch.float64 else np.float32
+    return float(kind(1) / kind(1 - rate))
 
 
 def own_dropout(model: nn.Module) -> nn.Module:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
+from archrank.encoders.ensembling.launches import launch_bound
 from archrank.encoders.ensembling.noise import Dropout
 from archrank.encoders.layers.attention import masked_softmax
-from archrank.encoders.layers.norm import MaskedBatchNorm, RealNodes
+from archrank.encoders.layers.norm import MaskedBatchNorm, RealNodes, normalised_side_by_side
 from archrank.encoders.layers.pool import mean_pool
 from archrank.encoders.layers.sweep import Sweep, nodes_first
 from archrank.encoders.registry import encoder
@@ -143,8 +144,9 @@ class FlowerFormer(nn.Module):
         flow = Flow(
             down, up if mode == "ancestor" else nodes_first(up, dtype, True), self.groups, mode == "ancestor", sinks
         )
+        barred = ~allowed if launch_bound(x) else None
         for layer in self.layers:
-            x = layer(x, flow, allowed, nodes)
+            x = layer(x, flow, allowed, barred, nodes)
         return x
 
     # ---- structure that depends on the graph alone, laid out in the order of the sweep ----
@@ -242,12 +244,19 @@ class Layer(nn.Module):
         self.wide, self.narrow = nn.Linear(dim, 2 * dim), nn.Linear(2 * dim, dim)
         self.inert = nn.Linear(dim, 2 * dim, bias=False) if faithful else None
 
-    def forward(self, x: Tensor, flow: Flow, allowed: Tensor, real: list[RealNodes]) -> Tensor:
+    def forward(self, x: Tensor, flow: Flow, allowed: Tensor, barred: Tensor | None, real: list[RealNodes]) -> Tensor:
         """x [V, B, dim], nodes first -> [V, B, dim]."""
-        both = per_cell(self.norm_flow, x + self.sweep(x, flow), real) + per_cell(
-            self.norm_attention, x + self.attention(x, allowed), real
-        )
+        both = self._both(x, self.sweep(x, flow), self.attention(x, allowed, barred), real)
         return per_cell(self.norm_out, both + self.narrow(torch.relu(self.wide(both))), real)
+
+    def _both(self, x: Tensor, flown: Tensor, attended: Tensor, real: list[RealNodes]) -> Tensor:
+        """What sweep and attention found [V, B, dim], each added to x and normalised by itself, added up."""
+        if not (self.training and launch_bound(x)):
+            return per_cell(self.norm_flow, x + flown, real) + per_cell(self.norm_attention, x + attended, real)
+        norms = self.norm_flow, self.norm_attention
+        pair = torch.stack([flown, attended], -2) + x.unsqueeze(-2)
+        done = per_cell(lambda y, nodes: normalised_side_by_side(norms, y, nodes), pair.flatten(-2), real)
+        return done.view(pair.shape).sum(-2)
 
     def sweep(self, x: Tensor, flow: Flow) -> Tensor:
         """Forward sweep, then the backward sweep on its result."""
@@ -267,19 +276,26 @@ class Layer(nn.Module):
         told = self.exchange((at @ states).flatten(-2)).unflatten(-1, (self.cells, -1))
         return (states * (1 - at.sum(-2)).unsqueeze(-1) + at.transpose(-1, -2) @ told).transpose(-3, -2)
 
-    def attention(self, x: Tensor, allowed: Tensor) -> Tensor:
-        """Multi-head attention over `allowed` (bool [B, V, V]); a node that may look at nobody gets the output bias."""
+    def attention(self, x: Tensor, allowed: Tensor, barred: Tensor | None = None) -> Tensor:
+        """Multi-head attention over `allowed` (bool [B, V, V], `barred` its opposite if it is known); a node that may
+        look at nobody gets the output bias."""
 
         def split(y: Tensor) -> Tensor:
             return y.unflatten(-1, (self.heads, -1)).movedim(-4, -2)  # [B, heads, V, d]
 
-        sender, receiver = (split(part) for part in self.key_query(x).chunk(2, -1))
+        if launch_bound(x):
+            weight = torch.cat([self.key_query.weight, self.value.weight])
+            parts = nn.functional.linear(x, weight).unflatten(-1, (3, self.heads, -1))
+            sender, receiver, value = parts.permute(2, 1, 3, 0, 4).contiguous().unbind()
+        else:
+            sender, receiver = (split(part) for part in self.key_query(x).chunk(2, -1))
+            value = split(self.value(x))
         scores = receiver @ sender.transpose(-1, -2) / math.sqrt(sender.shape[-1])
-        weights = masked_softmax(scores, allowed.unsqueeze(-3))
-        return self.out((self.drop(weights) @ split(self.value(x))).movedim(-2, -4).flatten(-2))
+        weights = masked_softmax(scores, allowed.unsqueeze(-3), None if barred is None else barred.unsqueeze(-3))
+        return self.out((self.drop(weights) @ value).movedim(-2, -4).flatten(-2))
 
 
-def per_cell(norm: MaskedBatchNorm, x: Tensor, real: list[RealNodes]) -> Tensor:
+def per_cell(norm: Callable[[Tensor, RealNodes], Tensor], x: Tensor, real: list[RealNodes]) -> Tensor:
     """Normalise each cell's nodes by that cell's own statistics, one cell after the other, as the official code calls
     its norms."""
     out = norm(x, real[0])

@@ -59,13 +59,15 @@ def attend(
     return (weights @ value).transpose(-2, -3).flatten(-2)
 
 
-def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
+def masked_softmax(scores: Tensor, allowed: Tensor, barred: Tensor | None = None) -> Tensor:
     """Softmax over the last dimension of scores [..., K] where bool `allowed` (broadcast) holds, 0 elsewhere; all 0 in
-    a row without any."""
+    a row without any. barred: where it does not, if the caller knows it anyway."""
+    weights: Tensor
     if launch_bound(scores):
-        barred = ~allowed
-        return torch.softmax(scores.masked_fill(barred, ABSENT), -1).masked_fill(barred, 0.0)
-    weights: Tensor = MaskedSoftmax.apply(scores, allowed.expand(torch.broadcast_shapes(scores.shape, allowed.shape)))
+        barred = ~allowed if barred is None else barred
+        weights = ShortMaskedSoftmax.apply(scores, barred.expand(torch.broadcast_shapes(scores.shape, barred.shape)))
+    else:
+        weights = MaskedSoftmax.apply(scores, allowed.expand(torch.broadcast_shapes(scores.shape, allowed.shape)))
     return weights
 
 
@@ -94,6 +96,30 @@ class MaskedSoftmax(torch.autograd.Function):
         (weights,) = ctx.saved_tensors
         product = grad * weights
         return product.sub_(weights * product.sum(-1, keepdim=True)).sum_to_size(ctx.shape), None
+
+
+@over_members
+class ShortMaskedSoftmax(torch.autograd.Function):
+    """`masked_softmax` in few launches, with its derivative."""
+
+    @staticmethod
+    def forward(scores: Tensor, barred: Tensor) -> Tensor:
+        """The value."""
+        return torch.softmax(scores.masked_fill(barred, ABSENT), -1).masked_fill_(barred, 0.0)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Keep what the derivative needs."""
+        ctx.save_for_backward(output)
+        ctx.shape = inputs[0].shape
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """The derivative."""
+        (weights,) = ctx.saved_tensors
+        found: Tensor = torch.ops.aten._softmax_backward_data(grad, weights, -1, weights.dtype)
+        return found.sum_to_size(ctx.shape), None
 
 
 class Attention(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from archrank.encoders.ensembling.launches import launch_bound
-from archrank.encoders.ensembling.noise import Dropout, uniform
+from archrank.encoders.ensembling.noise import Dropout, keep, uniform
 from archrank.encoders.ensembling.stacked import over_members
 
 
@@ -75,26 +76,36 @@ class MaskedBatchNorm(nn.Module):
         flat = x.reshape(-1, x.shape[-1])
         if not isinstance(mask, RealNodes):
             mask = RealNodes(flat.new_ones(flat.shape[0], dtype=torch.bool) if mask is None else mask, x.dtype)
-        out, _, mean, var, _ = Normalise.apply(
-            flat,
-            mask.weight,
-            mask.lack,
-            mask.share,
-            self.weight,
-            self.bias,
-            self.eps,
-            relu,
-            None if drawn is None else drawn.reshape(flat.shape),
-            rate,
-        )
-        with torch.no_grad():
-            if launch_bound(x):
-                self.running_mean.mul_(1 - self.momentum).add_(mean, alpha=self.momentum)
-                self.running_var.mul_(1 - self.momentum).add_(var * mask.bessel, alpha=self.momentum)
-            else:
-                self.running_mean.mul_(1 - self.momentum).add_(self.momentum * mean)
-                self.running_var.mul_(1 - self.momentum).add_(self.momentum * (var * mask.bessel))
+        drawn = None if drawn is None else drawn.reshape(flat.shape)
+        out, _, mean, var, _ = _normalise(flat, mask, self.weight, self.bias, self.eps, relu, drawn, rate)
+        self._move(mean, var * mask.bessel)
         return out.view(x.shape)
+
+    @torch.no_grad()
+    def _move(self, mean: Tensor, var: Tensor) -> None:
+        """Move the running statistics towards a batch's."""
+        if launch_bound(mean):
+            self.running_mean = torch.lerp(self.running_mean, mean, self.momentum)
+            self.running_var = torch.lerp(self.running_var, var, self.momentum)
+        else:
+            self.running_mean.mul_(1 - self.momentum).add_(self.momentum * mean)
+            self.running_var.mul_(1 - self.momentum).add_(self.momentum * var)
+
+
+def normalised_side_by_side(norms: Sequence[MaskedBatchNorm], x: Tensor, nodes: RealNodes) -> Tensor:
+    """Several norms in training at once, in the launches of one: x [..., dims side by side] -> the same shape."""
+    weight, bias = (torch.cat([getattr(norm, name) for norm in norms]) for name in ("weight", "bias"))
+    flat = x.reshape(-1, x.shape[-1])
+    out, _, mean, var, _ = _normalise(flat, nodes, weight, bias, norms[0].eps, False, None, 0.0)
+    dims = [len(norm.bias) for norm in norms]
+    for norm, *now in zip(norms, mean.split(dims, -1), (var * nodes.bessel).split(dims, -1)):
+        norm._move(*now)
+    return out.view(x.shape)
+
+
+def _normalise(flat: Tensor, nodes: RealNodes, *rest: Any) -> tuple[Tensor, ...]:
+    found: tuple[Tensor, ...] = Normalise.apply(flat, nodes.weight, nodes.lack, nodes.share, *rest)
+    return found
 
 
 @over_members
@@ -147,7 +158,7 @@ class Normalise(torch.autograd.Function):
         if relu:
             out.relu_()
         if drawn is not None:
-            out.masked_fill_(drawn < rate, 0.0)
+            keep(out, drawn, rate, out=out)
         return out, centred, mean.squeeze(-2), var.squeeze(-2), steep
 
     @staticmethod

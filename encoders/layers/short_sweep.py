@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,7 +17,8 @@ MOST_ONE_BY_ONE = 3
 
 @over_members
 class ShortSwept(torch.autograd.Function):
-    """What `Swept` computes, to rounding; `limit` is the cut of the logits.
+    """What `Swept` computes, to rounding. States lie between -1 and 1, so that no logit is beyond the sum of the key's
+    absolute values: that is kept to `limit`, where `Swept` cuts logits.
 
     sending [*, V, V + 1, B]: the senders and one more, whose state is 0 and whose weight is 1 where a receiver has no
     other, so that no sum is divided by 0 (`with_nobody`). It stands where a sweep begins: before all nodes, or behind
@@ -36,18 +38,19 @@ class ShortSwept(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         """The value, and what its derivative needs."""
         lead, dim, nodes = half.shape[:-1], key.shape[-1], half.shape[-3]
-        states, new = half.new_empty(*lead, dim + 1), half.new_empty(*lead, dim)
-        both, gates = half.new_empty(*lead, 2 * dim), half.new_empty(*lead, 3 * dim)
-        heard, messages = half.new_empty(*lead, dim + 1), half.new_zeros(*lead, dim)
-        told = half.new_zeros(*lead[:-2], nodes + 1, lead[-1], dim + 1)  # e h and e of each node
-        states[..., dim:] = 1.0
-        told.narrow(-3, nodes if backward else 0, 1)[..., dim:] = 1.0
+        new, both, gates = (half.new_empty(*lead, width * dim) for width in (1, 2, 3))
+        messages = half.new_zeros(*lead, dim)
+        ones = half.new_ones(*lead[:-2], 3 * nodes + 1, lead[-1], dim + 1)
+        states, heard, told = (  # states have a 1 behind each, so that times e they are told: e h and e of each node
+            _at(ones, slice(*part)) for part in pairwise((0, nodes, 2 * nodes, 3 * nodes + 1))
+        )
+        key = torch.renorm(key.view(-1, dim), 1, 0, limit).view(key.shape)
+        told.narrow(-3, nodes if backward else 0, 1)[..., :dim] = 0.0
         for here, known in walk(steps, nodes, backward):
             own, message, both_here, gates_here = (_at(part, here) for part in (half, messages, both, gates))
             state, told_here = _at(states, here)[..., :dim], _at(told, _moved(here, backward))
             if known is None:
                 gates_here.copy_(bias[..., None, None, :])
-                _at(heard, here).fill_(1.0)
             else:
                 of_senders = _at(sending, here).narrow(-2, known.start, known.stop - known.start)
                 total = torch.sum(of_senders.unsqueeze(-1) * _at(told, known).unsqueeze(-4), -3, out=_at(heard, here))
@@ -62,45 +65,44 @@ class ShortSwept(torch.autograd.Function):
                 own[..., 2 * dim :], both_here[..., :dim], gates_here[..., 2 * dim :], out=_at(new, here)
             ).tanh_()
             torch.lerp(fresh, message, both_here[..., dim:], out=state)
-            logit = (state.flatten(-3, -2) @ key.unsqueeze(-1)).clamp_(-limit, limit).exp_()
+            logit = (state.flatten(-3, -2) @ key.unsqueeze(-1)).exp_()
             torch.mul(_at(states, here), logit.view(*state.shape[:-1], 1), out=told_here)
-        return states[..., :dim], messages, both, new, gates, told, heard
+        return states[..., :dim], messages, both, new, gates, told, heard, key
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         """Keep what the derivative needs."""
-        _, sending, key, weight, _, ctx.steps, ctx.backward_sweep, _ = inputs
+        _, sending, _, weight, _, ctx.steps, ctx.backward_sweep, _ = inputs
         ctx.mark_non_differentiable(*output[1:])
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(sending, key, weight, *output)
+        ctx.save_for_backward(sending, weight, *output)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         """The derivative."""
-        sending, key, weight, states, messages, both, new, gates, told, heard = ctx.saved_tensors
+        sending, weight, states, messages, both, new, gates, told, heard, key = ctx.saved_tensors
         dim, lead, nodes = key.shape[-1], messages.shape[:-1], messages.shape[-3]
-        slopes, slope_new = _slopes(both, new, gates[..., 2 * dim :], messages)
+        slopes = _slopes(both, new, gates[..., 2 * dim :], messages)
         through = torch.cat(
             [weight, torch.eye(dim, dtype=weight.dtype, device=weight.device).expand(*weight.shape[:-2], dim, dim)], -2
         )
-        inverse = heard[..., dim:].reciprocal()
         debit = -messages
-        of_all, total = torch.empty_like(slopes), grad.new_empty(*lead, dim)
+        of_all = torch.empty_like(slopes)
         logits, grad_told = grad.new_empty(*lead, 1), torch.zeros_like(told)
         of_heard = grad.new_empty(*lead, dim + 1)
         for here, known in reversed(walk(ctx.steps, nodes, ctx.backward_sweep)):
             place = _moved(here, ctx.backward_sweep)
             of_told, told_here = _at(grad_told, place), _at(told, place)
-            of_state, of_logit, of_gates = _at(total, here), _at(logits, here), _at(of_all, here, 4)
+            of_logit, of_gates = _at(logits, here), _at(of_all, here, 4)
             torch.sum(of_told * told_here, -1, keepdim=True, out=of_logit)
-            torch.addcmul(_at(grad, here), of_told[..., :dim], told_here[..., dim:], out=of_state)
+            of_state = torch.addcmul(_at(grad, here), of_told[..., :dim], told_here[..., dim:])
             of_state.addcmul_(of_logit, key[..., None, None, :])
             torch.mul(of_state.unsqueeze(-2), _at(slopes, here, 4), out=of_gates)
             if known is not None:
-                of_message = (of_gates.flatten(-2).flatten(-3, -2) @ through).view(of_state.shape)
+                of_message = (of_gates[..., 1:, :].flatten(-2).flatten(-3, -2) @ through).view(of_state.shape)
                 given = _at(of_heard, here)
-                torch.mul(of_message, _at(inverse, here), out=given[..., :dim])
+                torch.div(of_message, _at(heard, here)[..., dim:], out=given[..., :dim])
                 torch.sum(given[..., :dim] * _at(debit, here), -1, keepdim=True, out=given[..., dim:])
                 weights, back = (
                     _at(sending, here).narrow(-2, known.start, known.stop - known.start),
@@ -111,11 +113,10 @@ class ShortSwept(torch.autograd.Function):
                 else:
                     for receiver in range(weights.shape[-3]):
                         back.addcmul_(weights.select(-3, receiver).unsqueeze(-1), given.narrow(-3, receiver, 1))
-        of_gates = of_all.flatten(-2)[..., : 3 * dim]
-        flat = of_gates.flatten(-3, -2)
+        flat = of_all[..., 1:4, :].flatten(-2).flatten(-3, -2)
         of_weight, of_bias = flat.mT @ messages.flatten(-3, -2), flat.sum(-2)
         of_key = (logits.flatten(-3, -2).mT @ states.flatten(-3, -2)).squeeze(-2)
-        of_half = torch.cat([of_gates[..., : 2 * dim], total * slope_new], -1)
+        of_half = torch.cat([of_all[..., 1:3, :].flatten(-2), of_all[..., 0, :]], -1)
         return of_half, None, of_key, of_weight, of_bias, None, None, None
 
 
@@ -125,18 +126,18 @@ def with_nobody(senders: Tensor, backward: bool) -> Tensor:
     return torch.cat([senders, none] if backward else [none, senders], -2)
 
 
-def _slopes(both: Tensor, new: Tensor, last: Tensor, messages: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivative of the state by the hidden half's three thirds and by the message that stands in for the state before
-    [..., 4, dim], and by the input half's last third [..., dim]; see `gate_slopes`."""
+def _slopes(both: Tensor, new: Tensor, last: Tensor, messages: Tensor) -> Tensor:
+    """Derivative of the state by the input half's last third, by the hidden half's three thirds and by the message that
+    stands in for the state before [..., 5, dim]; see `gate_slopes`."""
     dim = new.shape[-1]
     reset, update = both[..., :dim], both[..., dim:]
-    slopes = new.new_empty(*new.shape[:-1], 4, dim)
-    by_new = torch.ops.aten.tanh_backward(1 - update, new)
-    torch.mul(reset, by_new, out=slopes[..., 2, :])
-    torch.ops.aten.sigmoid_backward.grad_input(by_new * last, reset, grad_input=slopes[..., 0, :])
-    torch.ops.aten.sigmoid_backward.grad_input(messages - new, update, grad_input=slopes[..., 1, :])
-    slopes[..., 3, :] = update
-    return slopes, by_new
+    slopes = new.new_empty(*new.shape[:-1], 5, dim)
+    by_new = torch.ops.aten.tanh_backward.grad_input(1 - update, new, grad_input=slopes[..., 0, :])
+    torch.ops.aten.sigmoid_backward.grad_input(by_new * last, reset, grad_input=slopes[..., 1, :])
+    torch.ops.aten.sigmoid_backward.grad_input(messages - new, update, grad_input=slopes[..., 2, :])
+    torch.mul(reset, by_new, out=slopes[..., 3, :])
+    slopes[..., 4, :] = update
+    return slopes
 
 
 def walk(steps: list[slice], nodes: int, backward: bool) -> list[tuple[slice, slice | None]]:

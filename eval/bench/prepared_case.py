@@ -56,6 +56,10 @@ def prepare(case: Case) -> PreparedCase:
         )
     space, graphs, members, rows = _architectures(case)
     choice, notes = RECIPES[case.recipe], []
+    if case.pretraining:
+        if not spec.info.pretrained:
+            raise ArchrankError(f"encoder '{case.encoder}' has no pre-training of its own")
+        return Subject(case, make_job(spec, COMMON, space, graphs).with_members(members), rows)
     if not spec.info.learned:
         choice, notes = COMMON, ["a fixed encoding: its head trains under common"]
         if spec.info.pretrained:

@@ -69,7 +69,9 @@ def roofline(prepared: PreparedCase) -> Roofline:
     with FlopCounterMode(display=False) as both, saved_tensors_hooks(note, lambda tensor: tensor):
         out, extra = network(graphs, job.task)
         (out.sum() + extra).backward()
-    # Not `no_grad`, under which the counter trips over views of weights.
+    # Not `no_grad`, under which the counter trips over views of weights; and weights that ask for a gradient it looks
+    # for in vain.
+    network.requires_grad_(False)
     with torch.inference_mode(), FlopCounterMode(display=False) as once:
         network.eval()(graphs, "embed" if job.pairs else "score")
     weights = sum(p.numel() * p.element_size() for p in network.parameters())

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import torch
 
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.eval.bench.prepared_case import PreparedCase
+from archrank.eval.bench.pretraining import Pretraining
 from archrank.eval.engine.captured import no_capture
 from archrank.eval.engine.predicting import predict
 from archrank.eval.engine.training import Trained, synchronize
@@ -104,8 +107,16 @@ def shortened(job: TrainingJob, steps: int) -> TrainingJob:
     return job.with_recipe(epochs=-(-steps // job.steps_per_epoch))
 
 
-def make_runner(prepared: PreparedCase, variant: str) -> VariantRunner:
-    """The runner of a variant; ArchrankError where the case has no such form."""
+def make_runner(prepared: PreparedCase, variant: str, folder: Path | None = None) -> VariantRunner:
+    """The runner of a variant; ArchrankError where the case has no such form. folder: of checkouts."""
+    if variant == "official":
+        if folder is None:
+            raise ArchrankError("variant 'official' needs a checkout: --against FOLDER")
+        from archrank.eval.bench.official.runner import OfficialCode
+
+        return OfficialCode(prepared, folder)
+    if prepared.case.pretraining:
+        return Pretraining(prepared)
     if variant == "torch-geometric":
         # Only where it is measured: importing the library takes as much memory as all the rest.
         from archrank.eval.bench.conventional import Conventional

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from archrank.eval.bench.case import Case
 from archrank.eval.bench.clock import Stopwatch, peak_memory
 from archrank.eval.bench.prepared_case import PreparedCase, prepare
+from archrank.eval.bench.pretraining import options
 from archrank.eval.bench.roofline import roofline
 from archrank.eval.bench.runners import Engine, VariantRunner, make_runner
 from archrank.eval.bench.synthetic import random_cells
@@ -27,8 +29,8 @@ class MeasurementServer:
         self.enough = 0  # steps that take about the wanted time, once tried
         self.warm = False  # whether the runner has predicted before
 
-    def prepare(self, case: dict[str, Any], variant: str) -> dict[str, Any]:
-        """Make a case ready in one variant.
+    def prepare(self, case: dict[str, Any], variant: str, folder: Path | None = None) -> dict[str, Any]:
+        """Make a case ready in one variant. folder: of checkouts, for `official`.
 
         `idle`: peak memory after the imports that the variant needs, before any architecture is loaded (right for the
         first case of a process).
@@ -39,7 +41,7 @@ class MeasurementServer:
             import_module("archrank.eval.bench.conventional")
         idle = peak_memory()
         self.prepared = prepare(Case(**case))
-        self.runner = make_runner(self.prepared, variant)
+        self.runner = make_runner(self.prepared, variant, folder)
         recipe = self.prepared.job.recipe
         answer: dict[str, Any] = {
             "idle": idle,
@@ -50,6 +52,9 @@ class MeasurementServer:
             "notes": self.prepared.notes,
             "members": self.runner.members,
         }
+        if self.prepared.case.pretraining:
+            chosen = options(self.prepared)
+            answer |= {"steps": chosen["updates"], "recipe": "pre-training", "batch": chosen["batch"]}
         return answer if isinstance(self.runner, Engine) else answer | {"apart": self.runner.apart()}
 
     def train(self, updates: int | None = None, seconds: float = 1.0) -> dict[str, Any]:

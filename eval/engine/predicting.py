@@ -8,11 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from archrank.datasets.canonical import relabelled_alike
 from archrank.datasets.graphs import Graphs
 from archrank.eval.engine.batching import Rows
 from archrank.eval.engine.ensemble import Ensemble
+
+# Operations of a space, as long as it is held -> what `relabelled_alike` says of it.
+_alike = WeakIdKeyDictionary()
 
 
 def prepared(ensemble: Ensemble, graphs: Graphs) -> Graphs:
@@ -55,11 +59,19 @@ def predict_once(
     orders, one is predicted for all."""
     if graphs.attrs is not None:
         return predict(ensemble, graphs, tests, weights=weights)
-    ops, adj, mask, cell = (part.cpu().numpy() for part in (graphs.ops, graphs.adj, graphs.mask, graphs.cell))
-    alike = relabelled_alike(ops, adj, mask, cell)
+    alike = same_in_any_order(graphs)
     unique_rows = [np.unique(alike[test], return_index=True, return_inverse=True)[1:] for test in tests]
     scores = predict(ensemble, graphs, [test[first] for test, (first, _) in zip(tests, unique_rows)], weights=weights)
     return [scored[places] for scored, (_, places) in zip(scores, unique_rows)]
+
+
+def same_in_any_order(graphs: Graphs) -> NDArray[np.int64]:
+    """`relabelled_alike` of a space's graphs [N], computed once for all ensembles that predict it."""
+    if graphs.ops not in _alike:
+        parts = (graphs.ops, graphs.adj, graphs.mask, graphs.cell)
+        _alike[graphs.ops] = relabelled_alike(*(part.cpu().numpy() for part in parts))
+    numbers: NDArray[np.int64] = _alike[graphs.ops]
+    return numbers
 
 
 def borda(

@@ -67,8 +67,8 @@ class RayRunner:
             ArchrankError: Ray is not installed or cannot be reached, the cluster lacks what a task needs, a node has
                 another version of archrank, or the store cannot be written.
         """
-        ray = _ray()
-        ours = _connect(ray, self.address)
+        ray = imported()
+        ours = connect(ray, self.address)
         try:
             self._board = _board(ray)
             while tasks.unfinished():
@@ -230,7 +230,8 @@ def _board(ray: Any) -> Any:
     return ray.remote(num_cpus=0, scheduling_strategy=here)(Board).remote()
 
 
-def _ray() -> Any:
+def imported() -> Any:
+    """Ray itself. ArchrankError where it is not installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -239,7 +240,7 @@ def _ray() -> Any:
     return ray
 
 
-def _connect(ray: Any, address: str | None) -> bool:
+def connect(ray: Any, address: str | None) -> bool:
     """Join the cluster; whether it is this process that has to leave it."""
     if ray.is_initialized():
         return False

@@ -266,7 +266,7 @@ def test_an_impossible_task_is_refused(task, change, word):
 def test_a_worker_process_gives_what_this_process_gives(task):
     plan = BuildPlan(task, CELLS[1:3], QUICK, seeds=1)
     here = [record for records in builder._inline(plan, [[cell] for cell in plan.cells]) for record in records]
-    there = [record for records in builder._parallel(plan, [[cell] for cell in plan.cells]) for record in records]
+    there = [record for records in builder._parallel(plan, [[cell] for cell in plan.cells], None) for record in records]
     scores = lambda records: {r["arch"]: r["test_log_likelihood"] for r in records}  # noqa: E731
     assert scores(here) == scores(there)
 

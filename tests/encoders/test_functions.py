@@ -8,8 +8,8 @@ from torch.autograd import gradcheck
 from torch.func import vmap
 
 from archrank.encoders.ensembling.fused import row_sums
-from archrank.encoders.ensembling.noise import Dropout, Vector, noise
-from archrank.encoders.layers.attention import masked_softmax
+from archrank.encoders.ensembling.noise import Dropout, Dropped, Vector, noise
+from archrank.encoders.layers.attention import ShortMaskedSoftmax, masked_softmax
 from archrank.encoders.layers.gru import GRU, Gated
 from archrank.encoders.layers.linear import Affine
 from archrank.encoders.layers.norm import MaskedBatchNorm, Normalise, RealNodes
@@ -73,6 +73,14 @@ CASES = {
         masked_softmax,
         lambda: (drawn(2, 3, 4), torch.rand(2, 1, 4, generator=torch.Generator().manual_seed(0)) < 0.5),
     ),
+    "softmax in few launches": (
+        ShortMaskedSoftmax.apply,
+        lambda: (drawn(2, 3, 4), torch.rand(2, 3, 4, generator=torch.Generator().manual_seed(0)) < 0.5),
+    ),
+    "drop in few launches": (
+        lambda *a: Dropped.apply(*a)[0],
+        lambda: (drawn(5, 3), drawn(5, 3, seed=2).detach().sigmoid(), 0.4, 1.5),
+    ),
     "affine": (Affine.apply, lambda: (drawn(5, 3), drawn(2, 3), drawn(2))),
     "forward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(False)),
     "backward sweep": (lambda *a: Swept.apply(*a)[0], lambda: swept_arguments(True)),
@@ -104,6 +112,19 @@ def test_a_stack_gives_each_its_own(case):
     assert torch.allclose(together, torch.stack(alone), atol=1e-12)
     for found, expected in zip(gradients, torch.autograd.grad(sum((out * weight).sum() for out in alone), wanted)):
         assert torch.allclose(found, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.25, 0.5])
+def test_dropout_is_the_plain_formula_to_the_bit(rate):
+    x = torch.randn(2000, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    numbers = torch.randint(2**16, (2000,), generator=torch.Generator().manual_seed(1)).float() / 2**16
+    numbers[:9] = rate  # where it is met exactly, it is kept
+    drop = Dropout(rate)
+    with noise(Vector(numbers)):
+        found = drop(x)
+    expected = x * ((numbers >= rate).float() / (1 - rate))
+    assert torch.equal(found, expected)
+    assert torch.equal(*(torch.autograd.grad(out.square().sum(), x)[0] for out in (found, expected)))
 
 
 def test_gru_is_torchs():

@@ -7,6 +7,7 @@ import pytest
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.plugins.identity import source_hash
+from archrank.eval.runners.ray_pool import RayPool
 from archrank.eval.runners.run import ProgressCallback, run
 from archrank.eval.runners.travelling import pack, unpack
 from archrank.eval.trials.groups import make_groups
@@ -84,6 +85,14 @@ def test_an_encoder_that_kills_its_worker_fails_alone(cluster, cells, tmp_path, 
     assert (summary.trained, summary.failed) == (1, 1)
     (failed,) = [record for record in Store(tmp_path / "store").records() if record.status == "failed"]
     assert failed.error.type == "WorkerLost" and "Ray gave it up" in failed.error.message
+
+
+def test_calls_of_a_pool_are_tasks(cluster):
+    with RayPool(cluster.address) as pool:
+        assert pool.size == 3
+        assert [done.result() for done in [pool.submit(divmod, 7, by) for by in (2, 3)]] == [(3, 1), (2, 1)]
+        with pytest.raises(ZeroDivisionError):
+            pool.submit(divmod, 7, 0).result()
 
 
 def test_a_users_source_travels_and_is_what_was_planned(cells, plugin, tmp_path):

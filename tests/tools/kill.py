@@ -7,7 +7,9 @@
 A round starts a run with two worker processes on a fresh store and kills something of it (the run itself, one of its
 workers, or the whole process group) with SIGTERM, SIGINT or SIGKILL, several times, each time starting the same run
 again; then it lets the run finish. It checks that no trial is lost or doubled, that metrics and predictions equal those
-of the uninterrupted run, and that no temporary file, claim or journal stays behind.
+of the uninterrupted run, and that no temporary file, claim or journal stays behind. With `--ray` runs train on a
+cluster of three nodes on this machine; tasks and nodes are killed while the run goes on, and what comes out must equal
+an uninterrupted run on local workers.
 
 Runs are the command of a user, or with `--forked` the same function in a process that is forked from this one, workers
 too: no time goes into imports, so that most kills fall into planning, training and writing.
@@ -52,6 +54,7 @@ class Command:
     """`archrank run` as a user starts it, the leader of a process group, so that the group can be killed."""
 
     targets: ClassVar[tuple[str, ...]] = ("run", "worker", "group")
+    goes_on: ClassVar[tuple[str, ...]] = ()  # what may be killed without the run being started again
     more: ClassVar[list[str]] = ["--workers", "2"]
 
     def __init__(self, store: Path, seeds: int, log: Path) -> None:
@@ -95,6 +98,7 @@ class Forked:
     """The same in a process forked from this one, its workers too."""
 
     targets: ClassVar[tuple[str, ...]] = Command.targets
+    goes_on: ClassVar[tuple[str, ...]] = ()
     plans: ClassVar[dict[int, Plan]] = {}
 
     def __init__(self, store: Path, seeds: int, log: Path) -> None:
@@ -153,17 +157,19 @@ class OnRay(Command):
     """`archrank run --runner ray` on a cluster of three nodes on this machine, of which tasks and nodes are killed."""
 
     targets: ClassVar[tuple[str, ...]] = ("run", "task", "node")
+    goes_on: ClassVar[tuple[str, ...]] = ("task", "node")
+    small: ClassVar[dict[str, Any]] = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     cluster: ClassVar[Any] = None
 
     @classmethod
     def start(cls) -> None:
         """Make the cluster."""
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         from ray.cluster_utils import Cluster
 
-        small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
-        cls.cluster = Cluster(initialize_head=True, head_node_args=small)
+        cls.cluster = Cluster(initialize_head=True, head_node_args=cls.small)
         for _ in range(2):
-            cls.cluster.add_node(**small)
+            cls.cluster.add_node(**cls.small)
         cls.more = ["--runner", "ray", "--address", cls.cluster.address]
 
     def strike(self, target: str, rng: random.Random) -> bool:
@@ -171,18 +177,19 @@ class OnRay(Command):
         if target == "node":
             node = rng.choice(sorted(self.cluster.worker_nodes, key=str))
             self.cluster.remove_node(node, allow_graceful=False)
-            self.cluster.add_node(num_cpus=1, object_store_memory=80 * 2**20, include_dashboard=False)
+            self.cluster.add_node(**self.small)
             return True
-        tasks = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _trains(path)]
+        nodes = [part.process.pid for node in self.cluster.list_all_nodes() for part in node.all_processes["raylet"]]
+        tasks = [pid for node in nodes for pid in children(node) if _trains(pid)]
         if tasks:
             os.kill(rng.choice(tasks), signal.SIGKILL)
         return bool(tasks)
 
 
-def _trains(path: Path) -> bool:
+def _trains(pid: int) -> bool:
     """Whether a process, by its command line, is a worker of Ray's in which a task runs."""
     try:
-        return path.read_bytes().startswith(b"ray::train")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::train")
     except OSError:
         return False
 
@@ -267,12 +274,14 @@ def round_(
     shutil.rmtree(store, ignore_errors=True)
     kills: collections.Counter[str] = collections.Counter()
     wrong: list[str] = []
-    for _ in range(most):
-        process, target, number = kind(store, seeds, log), rng.choice(kind.targets), rng.choice(SIGNALS)
-        if process.ended(rng.uniform(0.0, 0.5) * seconds):
-            break
-        if kill(process, target, number, rng):
-            kills[f"{target} {number.name}"] += 1
+    done = False
+    while not done and sum(kills.values()) < most:
+        process, going = kind(store, seeds, log), True
+        while going and not (done := process.ended(rng.uniform(0.0, 0.5) * seconds)) and sum(kills.values()) < most:
+            target, number = rng.choice(kind.targets), rng.choice(SIGNALS)
+            going = target in kind.goes_on
+            if kill(process, target, number, rng):
+                kills[target if going else f"{target} {number.name}"] += 1
         said = finish(process)
         if said.startswith("HANGS") or "Traceback" in said:
             wrong.append(said[-2000:])
@@ -323,10 +332,10 @@ def main() -> int:
     end = time.monotonic() + 60 * given.minutes
     whole = given.folder / "whole"
     seconds = math.inf
-    for _ in range(2):  # the first time, everything is slower
+    for way in (kind, Command if given.ray else kind):  # the first time, everything is slower
         shutil.rmtree(whole, ignore_errors=True)
         began = time.monotonic()
-        said = finish(kind(whole, given.seeds, given.folder / "output.txt"))
+        said = finish(way(whole, given.seeds, given.folder / "output.txt"))
         seconds = min(seconds, time.monotonic() - began)
         if "0 failed" not in said:
             print(said)
