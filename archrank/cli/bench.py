@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -86,7 +86,7 @@ def bench(
 
         check_device(device)
         checkouts = Path(against) if against and Path(against).is_dir() else None
-        usual = [] if growth or plan else CODES if checkouts else DEFAULT
+        usual: Collection[str] = [] if growth or plan else CODES if checkouts else DEFAULT
         parts, chosen = _parts(growth), _labels(encoders or [*usual])
         chosen_variants, numbers = _variants(variants, device, checkouts is not None), _numbers(sizes, parts)
         if against or not (parts or plan) or {"members", "budget"} & set(parts):

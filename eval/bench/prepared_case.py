@@ -59,7 +59,7 @@ def prepare(case: Case) -> PreparedCase:
     if case.pretraining:
         if not spec.info.pretrained:
             raise ArchrankError(f"encoder '{case.encoder}' has no pre-training of its own")
-        return Subject(case, make_job(spec, COMMON, space, graphs).with_members(members), rows)
+        return PreparedCase(case, make_job(spec, COMMON, space, graphs).with_members(members), rows)
     if not spec.info.learned:
         choice, notes = COMMON, ["a fixed encoding: its head trains under common"]
         if spec.info.pretrained:

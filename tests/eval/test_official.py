@@ -62,12 +62,12 @@ def test_what_is_absent_is_only_missed_when_it_is_called(tmp_path, imports):
     text = "import nobody_has_this.deep as d\nfrom nobody_has_this import Thing\nclass Mine(Thing): pass"
     written(tmp_path, {"pack_of_a_checkout/__init__.py": "1 / 0", "pack_of_a_checkout/part.py": text})
     enter(tmp_path, absent=("nobody_has_this",), bare=("pack_of_a_checkout",))
-    from pack_of_a_checkout import part  # type: ignore[import-not-found]
+    from pack_of_a_checkout import part
 
     with pytest.raises(ImportError, match="nobody_has_this is missing"):
         part.Mine()
     with pytest.raises(ModuleNotFoundError):
-        import nobody_has_that  # type: ignore[import-not-found]  # noqa: F401
+        import nobody_has_that  # noqa: F401
     with arguments(["--x"]):
         assert sys.argv == ["official", "--x"]
 

@@ -38,7 +38,7 @@ def steps(prepared: PreparedCase, checkout: Path) -> Callable[[int], int]:
         Data(y=torch.tensor([label], dtype=torch.float32), **inputs)
         for label, inputs in zip(member.labels, as_inputs(graphs, len(job.space.ops)))
     ]
-    loader = torch.utils.data.DataLoader(
+    loader: Any = torch.utils.data.DataLoader(
         architectures,  # type: ignore[arg-type]
         batch_size=job.recipe.batch,
         collate_fn=helpers.collate_fn,
