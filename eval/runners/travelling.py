@@ -46,16 +46,7 @@ def unpack(group: TrialGroup, luggage: Luggage | None, folder: Path) -> TrialGro
     Raises:
         ArchrankError: the encoder is missing here, or its source is not the one that was planned.
     """
-    here = settle(luggage, group.first.source, group.members[0].spec.info, folder)
-    return replace(group, members=tuple(replace(item, spec=replace(item.spec, info=here)) for item in group.members))
-
-
-def settle(luggage: Luggage | None, source: str, info: EncoderInfo, folder: Path) -> EncoderInfo:
-    """An encoder of another machine where it is on this one: `luggage` written below `folder`, or installed.
-
-    Raises:
-        ArchrankError: the encoder is missing here, or its source is not `source`.
-    """
+    info = group.members[0].spec.info
     if luggage is not None:
         for name, content in luggage.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -68,12 +59,12 @@ def settle(luggage: Luggage | None, source: str, info: EncoderInfo, folder: Path
                 f"{info.module} is not installed on {os.uname().nodename}; install there what this machine has"
             )
         here = replace(info, path=Path(spec.origin))
-    if here.source != source:
+    if here.source != group.first.source:
         raise ArchrankError(
             f"the source of encoder {info.name} on {os.uname().nodename} is not the one that was planned; install there "
             "the versions of archrank and of the encoder's package that this machine has"
         )
-    return here
+    return replace(group, members=tuple(replace(item, spec=replace(item.spec, info=here)) for item in group.members))
 
 
 def bring(store: Path, folders: Iterable[str] = FOLDERS) -> list[tuple[str, bytes]]:
