@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,16 +22,32 @@ class Inline:
         self.context = context
 
     def run(self, tasks: Tasks) -> None:
-        """Train every group."""
+        """Train every group, on as many threads as a worker has: the digits are then the same."""
         from archrank.eval.trials.execute import execute
 
-        while tasks.unfinished():
-            task = tasks.take()
-            if task is None:
-                time.sleep(IDLE_S)
-                continue
-            execute(task.group, self.context, partial(tasks.on_event, task.number), task.benchmark)
-            tasks.finish(task.number)
+        with limited(self.context.threads):
+            while tasks.unfinished():
+                task = tasks.take()
+                if task is None:
+                    time.sleep(IDLE_S)
+                    continue
+                execute(task.group, self.context, partial(tasks.on_event, task.number), task.benchmark)
+                tasks.finish(task.number)
+
+
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """Every library that has threads of its own (torch, BLAS, OpenMP) takes this many inside."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @runner("inline")

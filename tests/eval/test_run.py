@@ -5,6 +5,7 @@ import weakref
 
 import numpy as np
 import pytest
+import torch
 
 from archrank.datasets.card import as_card
 from archrank.datasets.errors import ArchrankError
@@ -253,3 +254,26 @@ def test_one_name_stands_for_a_list_of_one(tmp_path):
         workers=0,
     )
     assert len(actual.frame) == 1
+
+
+COUNTING = """
+import numpy as np
+import torch
+from pathlib import Path
+from threadpoolctl import threadpool_info
+from archrank import encoding
+
+@encoding("counting")
+def counting(graphs, space):
+    most = max([torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info())])
+    Path(__file__).with_name("threads").write_text(str(most))
+    return np.asarray(graphs.ops, dtype=float)
+"""
+
+
+def test_in_this_process_it_takes_the_threads_of_a_worker_and_gives_them_back(cells, tmp_path):
+    (tmp_path / "counting.py").write_text(COUNTING)
+    torch.set_num_threads(2)
+    plan = plan_of(cells, f"{tmp_path / 'counting.py'}:counting+ridge")
+    assert run(plan, tmp_path / "store", workers=0).failed == 0
+    assert (tmp_path / "threads").read_text() == "1" and torch.get_num_threads() == 2
