@@ -20,9 +20,10 @@ _alike = WeakIdKeyDictionary()
 
 
 def prepared(ensemble: Ensemble, graphs: Graphs) -> Graphs:
-    """The graphs on the ensemble's device, with everything that its networks derive from them."""
+    """The graphs on the ensemble's device, with everything that its networks derive from them; what the graphs hold, as
+    features of a fixed encoding, stays."""
     there = graphs.to(ensemble.device)
-    probe = there.plain()[:2]
+    probe = there[:2]
     with torch.no_grad():
         ensemble.skeleton(probe, "embed")
     return there.prepare(probe)

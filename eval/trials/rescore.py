@@ -67,13 +67,13 @@ def _computed(record: TrialRecord, name: str, store: Store, table: Callable[[str
     benchmark = table(trial.benchmark)
     if isinstance(benchmark, str):
         raise ArchrankError(benchmark)
+    if benchmark.content_hash != trial.table or trial.target not in benchmark.card.metrics:
+        raise ArchrankError(f"the table of {trial.benchmark} available locally is not the one it was trained on")
     regression = record.recipe.get("labels") in AFFINE and record.recipe.get("loss") in REGRESSION
     if metric.in_unit and not regression and benchmark.direction(trial.target) == "max":
         raise ArchrankError(
             "it needs predictions in the unit of the target, which only a regression loss on labels other than ranks gives"
         )
-    if benchmark.content_hash != trial.table:
-        raise ArchrankError(f"the table of {trial.benchmark} available locally is not the one it was trained on")
     try:
         index, predictions = store.predictions(record, len(benchmark))
     except Damaged:

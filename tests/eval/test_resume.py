@@ -155,7 +155,7 @@ def test_a_trial_without_its_predictions_is_trained_again(cells, tmp_path):
 
 
 def test_kill_at_random_moments_then_resume(tmp_path, mine):
-    """kill -9 of the run and its workers, three times; what comes out in the end equals an uninterrupted run, bit for
+    """kill -9 of the run and its workers, twice; what comes out in the end equals an uninterrupted run, bit for
     bit."""
     data = tmp_path / "data"
     bench = synthetic(200, seed=3)
@@ -180,6 +180,8 @@ def test_kill_at_random_moments_then_resume(tmp_path, mine):
             "12,20",
             "--seeds",
             "2",
+            "--recipe",
+            "quick",
             "--store",
             str(store),
             "--workers",
@@ -196,7 +198,7 @@ def test_kill_at_random_moments_then_resume(tmp_path, mine):
     took = time.monotonic() - began
     assert whole.returncode == 0, said.decode()
     rng = random.Random(7)
-    for _ in range(3):
+    for _ in range(2):
         broken = start(tmp_path / "broken")
         try:
             broken.wait(timeout=rng.uniform(0.2, 0.9) * took)

