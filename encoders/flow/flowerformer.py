@@ -246,15 +246,19 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, flow: Flow, allowed: Tensor, barred: Tensor | None, real: list[RealNodes]) -> Tensor:
         """x [V, B, dim], nodes first -> [V, B, dim]."""
-        both = self._both(x, self.sweep(x, flow), self.attention(x, allowed, barred), real)
+        both = self._both(x, flow, allowed, barred, real)
         return per_cell(self.norm_out, both + self.narrow(torch.relu(self.wide(both))), real)
 
-    def _both(self, x: Tensor, flown: Tensor, attended: Tensor, real: list[RealNodes]) -> Tensor:
-        """What sweep and attention found [V, B, dim], each added to x and normalised by itself, added up."""
+    def _both(self, x: Tensor, flow: Flow, allowed: Tensor, barred: Tensor | None, real: list[RealNodes]) -> Tensor:
+        """What sweep and attention find [V, B, dim], each added to x and normalised by itself, added up. The order in
+        which operations are made is the order in which gradients are added, and part of the digits."""
         if not (self.training and launch_bound(x)):
-            return per_cell(self.norm_flow, x + flown, real) + per_cell(self.norm_attention, x + attended, real)
+            return per_cell(self.norm_flow, x + self.sweep(x, flow), real) + per_cell(
+                self.norm_attention, x + self.attention(x, allowed, barred), real
+            )
         norms = self.norm_flow, self.norm_attention
-        pair = torch.stack([flown, attended], -2) + x.unsqueeze(-2)
+        found = self.sweep(x, flow), self.attention(x, allowed, barred)
+        pair = torch.stack(found, -2) + x.unsqueeze(-2)
         done = per_cell(lambda y, nodes: normalised_side_by_side(norms, y, nodes), pair.flatten(-2), real)
         return done.view(pair.shape).sum(-2)
 
