@@ -111,6 +111,10 @@ class Benchmark:
         """`max` or `min`: which end of the metric is good."""
         return self.card.metrics[target].direction
 
+    def oriented(self, target: str) -> NDArray[np.float64]:
+        """Scores [N] of one metric, turned so that higher is better."""
+        return self.target(target) * (1.0 if self.direction(target) == "max" else -1.0)
+
     def unit(self, target: str) -> str:
         """The unit of the metric; empty where the card names none."""
         return self.card.metrics[target].unit

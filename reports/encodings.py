@@ -36,7 +36,7 @@ def encoded(study: Study, table: Benchmark, frame: pd.DataFrame, labels: Sequenc
     """The first stored encodings of every label among the done trials of `frame` (one task, one budget; target: the
     score they were tested on)."""
     out = []
-    sign = 1.0 if table.direction(target) == "max" else -1.0
+    scores = table.oriented(target)
     for label in labels:
         rows = frame[(frame["label"] == label) & (frame["status"] == "done")].sort_values("seed")
         for key, seed in zip(rows["key"], rows["seed"]):
@@ -45,7 +45,7 @@ def encoded(study: Study, table: Benchmark, frame: pd.DataFrame, labels: Sequenc
                 continue
             index, encoding = stored
             if len(index) >= 10:
-                out.append(Encoded(label, int(seed), index, encoding, sign * table.target(target)[index]))
+                out.append(Encoded(label, int(seed), index, encoding, scores[index]))
             break
     return out
 

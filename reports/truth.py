@@ -88,8 +88,7 @@ def predictions(
 
     target: the score they were tested on (`Study.tested`). Labels without a stored prediction are left out.
     """
-    sign = 1.0 if table.direction(target) == "max" else -1.0
-    score = sign * table.target(target)
+    score = table.oriented(target)
     out: dict[str, Prediction] = {}
     for label in labels:
         rows = frame[(frame["label"] == label) & (frame["status"] == "done")].sort_values("seed").head(most_seeds)

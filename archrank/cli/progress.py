@@ -14,6 +14,14 @@ from archrank.eval.trials.rates import Rates, duration
 TOLD_EVERY_S = 30.0
 
 
+def time_left(begun: float, share: float) -> str:
+    """How long the rest takes, from the share of the work that is done since `begun` (`time.monotonic`); empty where
+    nothing is."""
+    if share <= 0:
+        return ""
+    return f"about {duration((time.monotonic() - begun) * (1 - share) / share)} left"
+
+
 def progress() -> ProgressCallback:
     """Progress bars on a terminal, plain lines elsewhere."""
     return Bars() if is_terminal() else Lines()
@@ -55,10 +63,7 @@ class Work:
     @property
     def left(self) -> str:
         """How long the rest takes, from what is done so far; empty where nothing is."""
-        done = self.done
-        if done <= 0:
-            return ""
-        return f"about {duration((time.monotonic() - self.begun) * (1 - done) / done)} left"
+        return time_left(self.begun, self.done)
 
 
 class Lines(ProgressCallback):

@@ -6,9 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from archrank.cli.console import echo, is_terminal
-from archrank.cli.progress import TOLD_EVERY_S
+from archrank.cli.progress import TOLD_EVERY_S, time_left
 from archrank.datasets.io.visible import visible
-from archrank.eval.trials.rates import duration
 
 if TYPE_CHECKING:
     from archrank.eval.search.plan import SearchTask
@@ -62,6 +61,4 @@ class SearchProgress:
         return f"[{self.ended}/{self.planned}]"
 
     def _left(self) -> str:
-        if self.share <= 0:
-            return ""
-        return f"about {duration((time.monotonic() - self.begun) * (1 - self.share) / self.share)} left"
+        return time_left(self.begun, self.share)

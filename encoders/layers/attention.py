@@ -71,6 +71,12 @@ def masked_softmax(scores: Tensor, allowed: Tensor, barred: Tensor | None = None
     return weights
 
 
+def keep_weights(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    """Keep what the derivative of a softmax needs: its value, and the shape of the scores."""
+    ctx.save_for_backward(output)
+    ctx.shape = inputs[0].shape
+
+
 @over_members
 class MaskedSoftmax(torch.autograd.Function):
     """`masked_softmax` with its derivative: over rows as short as these, torch's own softmax takes several times as
@@ -83,11 +89,7 @@ class MaskedSoftmax(torch.autograd.Function):
         e = scores.sub_(scores.amax(-1, keepdim=True).clamp_(min=ABSENT)).exp_()
         return e.div_(e.sum(-1, keepdim=True).clamp_(min=torch.finfo(e.dtype).tiny))
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Keep what the derivative needs."""
-        ctx.save_for_backward(output)
-        ctx.shape = inputs[0].shape
+    setup_context = staticmethod(keep_weights)
 
     @staticmethod
     @once_differentiable
@@ -107,11 +109,7 @@ class ShortMaskedSoftmax(torch.autograd.Function):
         """The value."""
         return torch.softmax(scores.masked_fill(barred, ABSENT), -1).masked_fill_(barred, 0.0)
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """Keep what the derivative needs."""
-        ctx.save_for_backward(output)
-        ctx.shape = inputs[0].shape
+    setup_context = staticmethod(keep_weights)
 
     @staticmethod
     @once_differentiable

@@ -96,7 +96,7 @@ def _architectures(case: Case) -> tuple[SearchSpace, Graphs, list[Member], Rows]
         )
     benchmark = load(case.benchmark)
     splits = [make_split(benchmark, "clean", seed) for seed in range(case.members)]
-    worth = benchmark.target() * (1 if benchmark.direction(benchmark.default_target) == "max" else -1)
+    worth = benchmark.oriented(benchmark.default_target)
     rows = splits[0].test[: case.predicted]
     members = [Member(seed, train := split.train(case.budget), worth[train], rows) for seed, split in enumerate(splits)]
     return benchmark.space, benchmark.graphs.plain(), members, rows

@@ -12,7 +12,7 @@ import numpy as np
 
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.search.guided import GuidedPool
-from archrank.eval.search.plan import SearchTask, oriented, source_of
+from archrank.eval.search.plan import SearchTask, source_of
 from archrank.eval.search.pool import Pool, Scores
 from archrank.eval.search.steps import Belief, History, Query, Rank, Step, Steps
 from archrank.eval.search.strategies import STRATEGIES
@@ -149,7 +149,7 @@ def search_task(
         surrogate = Surrogate(spec, pool, task.target, recipe, folder=folder, device=device)
     if guides:
         seen = guided(pool, guides, task.target, folder)
-    return run_search(task, seen, oriented(pool.benchmark, task.target)[pool.rows], surrogate, on_progress)
+    return run_search(task, seen, pool.benchmark.oriented(task.target)[pool.rows], surrogate, on_progress)
 
 
 def guided(pool: Pool, guides: Mapping[str, Spec], target: str, folder: Path) -> Pool:

@@ -62,7 +62,7 @@ class SearchTask:
 
     def pool(self, benchmark: Benchmark) -> Pool:
         """Its candidates: of the whole table, or the test architectures of a protocol's first split."""
-        scored = [oriented(benchmark, self.target), oriented(benchmark, self.test)]
+        scored = [benchmark.oriented(self.target), benchmark.oriented(self.test)]
         tested = make_split(benchmark, self.within, 0, self.target).test if self.within else None
         return Pool.of(benchmark, scored, tested)
 
@@ -195,8 +195,3 @@ def metrics_of(benchmark: Benchmark, target: str | None, test: str | None) -> tu
         # A table whose default is its test score is searched by the validation score that belongs to it.
         queried = next((valid for valid, tested in pairs if tested == queried), queried)
     return queried, benchmark.check_target(test) if test is not None else validation_pair(benchmark, queried) or queried
-
-
-def oriented(benchmark: Benchmark, metric: str) -> NDArray[np.float64]:
-    """Scores [N] turned so that higher is better."""
-    return benchmark.target(metric) * (1.0 if benchmark.direction(metric) == "max" else -1.0)

@@ -17,7 +17,7 @@ from scipy.special import gammaln
 from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.io.visible import visible
-from archrank.eval.search.plan import SearchTask, oriented
+from archrank.eval.search.plan import SearchTask
 from archrank.eval.search.pool import Pool
 from archrank.eval.trials.files import replace
 
@@ -132,7 +132,7 @@ class Judge:
     @classmethod
     def of(cls, benchmark: Benchmark, task: SearchTask, whole_table: bool = False) -> Judge:
         """For searches that share the benchmark, the metrics and the pool of a task."""
-        return cls(task.pool(benchmark), oriented(benchmark, task.target), oriented(benchmark, task.test), whole_table)
+        return cls(task.pool(benchmark), benchmark.oriented(task.target), benchmark.oriented(task.test), whole_table)
 
     @cached_property
     def optimum(self) -> float:

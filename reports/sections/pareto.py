@@ -140,8 +140,7 @@ def _scored(study: Study, key: str, table: Benchmark) -> pd.DataFrame | None:
     index, predictions = stored
     record = study.records[key]
     target = record.test.target or record.trial.target
-    turn = 1.0 if table.direction(target) == "max" else -1.0
-    values = {"true": turn * table.target(target)[index], "predicted": predictions}
+    values = {"true": table.oriented(target)[index], "predicted": predictions}
     return pd.DataFrame(values, index=table.arch[index].astype(str))
 
 

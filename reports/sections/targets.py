@@ -78,7 +78,7 @@ def _budget(group: Group, benchmark: str, names: list[str], budget: int) -> list
 
 def _alike(table: Benchmark, names: list[str]) -> Table:
     """Kendall's tau between the measured scores of every two targets, turned so that good is high in both."""
-    scores = np.stack([table.target(n) * (1.0 if table.direction(n) == "max" else -1.0) for n in names])
+    scores = np.stack([table.oriented(name) for name in names])
     rows = np.random.default_rng(0).permutation(np.flatnonzero(np.isfinite(scores).all(0)))[:MOST_PAIRED]
     shown = []
     for a, name in enumerate(names):

@@ -20,7 +20,7 @@ from archrank.eval.search.compare import compare_searches
 from archrank.eval.search.guided import GuidedPool
 from archrank.eval.search.loop import run_search, search_task
 from archrank.eval.search.neighbours import neighbour_rows
-from archrank.eval.search.plan import metrics_of, oriented, plan_searches
+from archrank.eval.search.plan import metrics_of, plan_searches
 from archrank.eval.search.pool import Pool
 from archrank.eval.search.run import run_searches
 from archrank.eval.search.steps import Belief, History
@@ -64,7 +64,7 @@ def task_of(table, strategy, **more):
 
 @pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_a_strategy_spends_its_budget_on_different_architectures(table, pool, strategy):
-    scores = oriented(table, "val_accuracy")[pool.rows]
+    scores = table.oriented("val_accuracy")[pool.rows]
     task = task_of(table, strategy)
     if strategy == "reinforce":  # it moves in an encoding
         pool = GuidedPool.over(pool, {"perturb": table.ops.astype(float)})
@@ -80,10 +80,10 @@ def test_a_strategy_spends_its_budget_on_different_architectures(table, pool, st
 
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if STRATEGIES[name].predicts])
 def test_with_a_perfect_predictor_it_finds_good_ones(table, pool, strategy):
-    scores = oriented(table, "val_accuracy")[pool.rows]
+    scores = table.oriented("val_accuracy")[pool.rows]
     scale = 10 * (scores - scores.mean()) / scores.std()
     traces = run_search(task_of(table, strategy), pool, scores, Oracle(scale))
-    better = [(scores > oriented(table, "val_accuracy")[rows].max()).sum() for rows in traces.rows]
+    better = [(scores > table.oriented("val_accuracy")[rows].max()).sum() for rows in traces.rows]
     # These rank the whole table; the others draw among the 100 best predicted, or among what is one edit away.
     assert max(better) == 0 if strategy in ("bo", "brp_nas", "cate_dngo_ls") else max(better) <= 5
 
@@ -94,13 +94,13 @@ def test_a_pool_smaller_than_the_budget_is_used_up(table, strategy):
     pool = Pool.of(small, [small.target("val_accuracy")])
     if strategy == "reinforce":
         pool = GuidedPool.over(pool, {"perturb": small.ops.astype(float)})
-    scores = oriented(small, "val_accuracy")[pool.rows]
+    scores = small.oriented("val_accuracy")[pool.rows]
     traces = run_search(task_of(small, strategy), pool, scores, Oracle(scores))
     assert all(sorted(rows) == sorted(pool.rows.tolist()) for rows in traces.rows)
 
 
 def test_a_published_defect_pays_again_for_what_is_known(table, pool, tmp_path):
-    scores = oriented(table, "val_accuracy")[pool.rows]
+    scores = table.oriented("val_accuracy")[pool.rows]
     strategy = "predictor[initial=16,batch=5,top=5,requery=true]"
     task = task_of(table, strategy)
     traces = run_search(task, pool, scores, Oracle(scores))
@@ -114,7 +114,7 @@ def test_a_published_defect_pays_again_for_what_is_known(table, pool, tmp_path):
     with pytest.raises(ArchrankError, match="evaluated again"):
         for _ in range(100):
             rows = study.ask(16)
-            study.tell(rows, [oriented(table, "val_accuracy")[row] for row in rows])
+            study.tell(rows, [table.oriented("val_accuracy")[row] for row in rows])
 
 
 def test_expected_best_by_enumeration():
@@ -127,7 +127,7 @@ def test_expected_best_by_enumeration():
 def test_random_search_reaches_what_the_table_says(table, pool):
     judge = Judge.of(table, task_of(table, "random"))
     task = plan_searches([], benchmarks=[table], strategies=["random"], queries=QUERIES, repeats=400).tasks[0]
-    traces = run_search(task, pool, oriented(table, "val_accuracy")[pool.rows], None)
+    traces = run_search(task, pool, table.oriented("val_accuracy")[pool.rows], None)
     curve = np.array(
         [
             judge.optimum - judge.test[[rows[np.argmax(judge.valid[rows[:n]])] for n in range(1, QUERIES + 1)]]
@@ -306,7 +306,7 @@ def test_the_two_boards_are_compared():
 
 
 def test_ask_and_tell_is_the_same_search(table, pool, tmp_path):
-    scores = oriented(table, "val_accuracy")
+    scores = table.oriented("val_accuracy")
     task = plan_searches(
         parse_list("canonical_path+gp"), benchmarks=[table], strategies=["bananas"], queries=30, repeats=2
     ).tasks[0]
