@@ -15,13 +15,13 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.registry import Portfolio
 from archrank.eval import auto_saved as saved
-from archrank.eval.auto.parts import KNOWN, Pool
+from archrank.eval.auto.parts import Pool
 from archrank.eval.auto.portfolio import PartReport, fit_portfolio
 from archrank.eval.auto.scores import ScoreScale
 from archrank.eval.engine.device import check_device
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.recipes import Recipe, common_recipe
-from archrank.eval.fitted import joined
+from archrank.eval.fitted_portfolio import QUANTILE, interval_beside
 from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
 from archrank.eval.saved import SpaceHeader, check_same, space_of, write
@@ -86,15 +86,14 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """Scores [n] in their unit; with `return_std` also their deviations [n]: 1.645 of them on either side are an
         interval that holds the score of 90 % of architectures like those it was fitted to."""
         low, middle, high = self.interval(X)
-        return (middle, (high - low) / (2 * 1.6448536269514722)) if return_std else middle
+        return (middle, (high - low) / (2 * QUANTILE)) if return_std else middle
 
     def interval(self, X: Graphs, level: float = 0.9) -> tuple[Floats, Floats, Floats]:
         """Lower end, prediction and upper end [n] of intervals that hold a score with probability `level`."""
         check_is_fitted(self, "fitted_")
         X = checked_graphs(X, self.space, "AutoPredictor")
-        known = min(KNOWN, len(self.graphs_))
-        pool = self._pool(joined(self.graphs_[:known], X.plain().to("cpu")), known)
-        mean, half = self.fitted_.interval(pool, known + np.arange(len(X)), level)
+        assert self.space is not None
+        mean, half = interval_beside(self.fitted_, self.space, self.graphs_, X, level)
         ends = [self.scale_(mean + shift) for shift in (-half, half)]
         return np.minimum(*ends), self.scale_(mean), np.maximum(*ends)
 
@@ -169,6 +168,6 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def _recipe(self) -> Recipe:
         return common_recipe(find_recipe(self.recipe))
 
-    def _pool(self, graphs: Graphs, known: int = 0) -> Pool:
+    def _pool(self, graphs: Graphs) -> Pool:
         assert self.space is not None
-        return Pool(self.space, graphs.plain(), graphs.plain(), known)
+        return Pool(self.space, graphs.plain(), graphs.plain())

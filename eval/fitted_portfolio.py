@@ -7,15 +7,38 @@ from numpy.typing import NDArray
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
+from archrank.datasets.space import SearchSpace
 from archrank.encoders.registry import Portfolio
-from archrank.eval.auto.parts import Pool
+from archrank.eval.auto.parts import KNOWN, Pool
 from archrank.eval.auto.portfolio import FittedPortfolio, fit_portfolio
 from archrank.eval.engine.training import Progress
-from archrank.eval.fitted import Opinions
+from archrank.eval.fitted import Opinions, joined
 from archrank.eval.trials.job import TrainingJob
 
+Floats = NDArray[np.float64]
 LEVEL, QUANTILE = 0.9, 1.6448536269514722
 """Of the interval whose half width stands for a standard deviation, and of the standard normal distribution."""
+
+
+def interval_beside(
+    fitted: FittedPortfolio, space: SearchSpace, known: Graphs, graphs: Graphs, level: float
+) -> tuple[Floats, Floats]:
+    """Mean and half width [n] of intervals for new architectures.
+
+    Args:
+        fitted: to the architectures `known`.
+        space: of both.
+        known: what it was fitted to; a few are encoded beside the new ones, which shows encodings that depend on
+            company.
+        graphs: the new architectures [n].
+        level: share of true labels that the intervals hold.
+
+    Raises:
+        ArchrankError: an encoding gives the known ones other features than before.
+    """
+    count = min(KNOWN, len(known))
+    together = joined(known[:count].to("cpu"), graphs.to("cpu"))
+    return fitted.interval(Pool(space, together, together, count), count + np.arange(len(graphs)), level)
 
 
 class CombinedModel:
@@ -29,7 +52,7 @@ class CombinedModel:
 
     @classmethod
     def fit(
-        cls, job: TrainingJob, labels: NDArray[np.float64], seed: int, device: str, progress: Progress | None = None
+        cls, job: TrainingJob, labels: Floats, seed: int, device: str, progress: Progress | None = None
     ) -> CombinedModel:
         """Fit to the architectures of a job with labels [n], higher is better. ArchrankError if they are too few to
         hold some out."""
@@ -42,8 +65,7 @@ class CombinedModel:
 
     def opinions(self, graphs: Graphs) -> Opinions:
         """See `Model`; the standard deviation is that of a normal distribution with the portfolio's 90 % interval."""
-        plain = graphs.plain()
-        mean, half = self.fitted.interval(Pool(self.job.space, plain, plain), np.arange(len(plain)), LEVEL)
+        mean, half = interval_beside(self.fitted, self.job.space, self.job.graphs, graphs, LEVEL)
         return Opinions(mean[None], half[None] / QUANTILE)
 
     def encode(self, graphs: Graphs) -> NDArray[np.float32]:

@@ -9,9 +9,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.splits import PROTOCOLS, make_split, validation_pair
