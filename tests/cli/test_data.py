@@ -5,9 +5,9 @@ import pickle
 
 import pytest
 
-from archrank.cli import main
 from archrank.cli.listing import doctor
 from archrank.datasets import catalog
+from tests.commands import ended
 
 ENTRY = {"valid_perf": 0.8, "perf": 0.79, "latency": 0.01, "para": 1.5}
 
@@ -25,13 +25,7 @@ def place(tmp_path, monkeypatch):
 
 def run(capsys, *words):
     """Exit code, what was printed, what was complained about."""
-    try:
-        main(["data", *map(str, words)])
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
+    return ended(capsys, "data", *words)
 
 
 def official(folder, count=5):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from archrank.cli import main
 from archrank.cli.progress import Bars, Lines, Work
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.trials.groups import TrialGroup, compose
@@ -18,6 +17,7 @@ from archrank.eval.trials.seeds import parse_seeds
 from archrank.eval.trials.specs import parse_list
 from archrank.eval.trials.suite import read_suite
 from archrank.eval.trials.trial import make_plan
+from tests.commands import ended
 
 
 @pytest.fixture
@@ -25,17 +25,6 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("ARCHRANK_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def call(capsys, *words):
-    """Exit code, what was printed, what was complained about."""
-    try:
-        main([*words])
-        code = 0
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 @pytest.mark.parametrize("text, seeds", [("5", 5), ("3-5,8", [3, 4, 5, 8]), ("7-7", [7]), (" 0 - 1 , 9", [0, 1, 9])])
@@ -56,18 +45,18 @@ def groups_of(encoders, seeds=2, budgets=(8, 12)):
 
 def test_a_plan_says_how_long_it_takes_once_a_run_has_told_and_when_it_is_measured(place, capsys):
     words = ["-e", "adjacency+ridge,gin[dim=8,layers=1]", "--budgets", "12", "--recipe", "quick", "--store", "s"]
-    code, out, _ = call(capsys, "plan", *words, "--seeds", "0-1")
+    code, out, _ = ended(capsys, "plan", *words, "--seeds", "0-1")
     assert code == 0 and "how long that takes is not known here; not timed here yet: adjacency+ridge, gin" in out
-    assert call(capsys, "run", *words[:1], "adjacency+ridge", *words[2:], "--seeds", "3,5", "--workers", "0")[0] == 0
-    out = call(capsys, "plan", *words, "--seeds", "0-1")[1]
+    assert ended(capsys, "run", *words[:1], "adjacency+ridge", *words[2:], "--seeds", "3,5", "--workers", "0")[0] == 0
+    out = ended(capsys, "plan", *words, "--seeds", "0-1")[1]
     assert (
         "4 trials, 0 stored" in out
         and "at least" in out
         and "not timed here yet: gin[dim=8,layers=1] (--measure" in out
     )
-    out = call(capsys, "plan", *words, "--seeds", "0-1", "--measure")[1]
+    out = ended(capsys, "plan", *words, "--seeds", "0-1", "--measure")[1]
     assert "about" in out and "worker process" in out and "not timed" not in out
-    assert "2 trials, 2 stored" in call(capsys, "plan", *words[:1], "adjacency+ridge", *words[2:], "--seeds", "3,5")[1]
+    assert "2 trials, 2 stored" in ended(capsys, "plan", *words[:1], "adjacency+ridge", *words[2:], "--seeds", "3,5")[1]
 
 
 def test_rates_scale_with_size_and_a_damaged_file_is_none(place):
@@ -156,12 +145,12 @@ def test_a_misspelt_field_of_a_suite_gets_the_nearest_and_seeds_may_be_ranges(pl
 
 def test_systems_that_lack_something(monkeypatch, place, capsys):
     words = ["run", "-e", "adjacency+ridge", "--budgets", "12", "--seeds", "1", "--store", "s"]
-    code, _, err = call(capsys, *words, "--device", "mps")
+    code, _, err = ended(capsys, *words, "--device", "mps")
     assert code == 2 and "device mps is not supported" in err and "use cpu" in err and err.count("\n") == 1
     monkeypatch.delattr(os, "fork")
-    code, _, err = call(capsys, *words)
+    code, _, err = ended(capsys, *words)
     assert code == 2 and "need a POSIX system" in err and "--workers 0" in err and err.count("\n") == 1
-    assert call(capsys, *words, "--workers", "0")[0] == 0
+    assert ended(capsys, *words, "--workers", "0")[0] == 0
 
 
 @pytest.mark.parametrize("without", ["", "del signal.sigtimedwait; "])

@@ -15,6 +15,7 @@ from archrank.cli import main
 from archrank.reports.renderers.text import render_json
 from archrank.reports.sections.failures import failures
 from archrank.reports.study import read_study
+from tests.commands import ended
 from tests.stores import rewrite
 
 ROUNDS, MUTATIONS = 20, 15
@@ -101,19 +102,14 @@ def mutate(path: Path, generator: random.Random) -> None:
 def answers(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Run a command: it ends with an exit code of ours, one line for each problem, and no control character reaches the
     terminal."""
-    code = 0
-    try:
-        main(words)
-    except SystemExit as stopped:
-        code = int(stopped.code or 0)
-    said = capsys.readouterr()
+    code, out, err = ended(capsys, *words)
     assert code in (0, 1, 2), words
-    assert not any(ord(sign) < 32 and sign != "\n" for sign in said.out + said.err), words
-    for line in said.err.splitlines():
+    assert not any(ord(sign) < 32 and sign != "\n" for sign in out + err), words
+    for line in err.splitlines():
         assert (
             line.startswith(("archrank: ", "Usage: ", "Try ", "left out", "... ")) or "trials of other versions" in line
         ), (words, line)
-    return said.out
+    return out
 
 
 @pytest.fixture(scope="module")
