@@ -190,7 +190,7 @@ def check_same(path: Path | str, before: Tensor, after: NDArray[np.float64], sus
     Args:
         path: the file.
         before: [n] the predictions in it.
-        found: [n] those of what was loaded.
+        after: [n] those of what was loaded.
         suspect: what else may have changed, as a question.
     """
     scores = before.numpy()
