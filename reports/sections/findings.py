@@ -55,7 +55,7 @@ def headline(view: View) -> tuple[Inline, ...]:
         f"on {'this benchmark' if len(view.boot.benchmarks) == 1 else f'these {len(view.boot.benchmarks)} benchmarks'}",
     )
     if len(order) == 1:
-        return (Bold(first), " is the only predictor here, so there is nothing to compare it with.")
+        return (Bold(first), " is the only predictor with every result, so there is nothing to compare it with.")
     if not view.testable:
         return (Bold(f"{first} has the highest mean"), f" {where}, by τ {gap(view, order[1])} over {order[1]}; one split cannot tell any two of "
                 f"{plural(len(order), 'predictor')} apart.")  # fmt: skip
