@@ -12,25 +12,50 @@ from pathlib import Path
 from archrank.datasets.plugins.syntax import DATASETS, ENCODERS, HOMES, module_file, package_root, split, tree
 
 # Nothing that an encoder computes depends on these, whoever imports them: the decorators, the catalogue, this package,
-# and errors.
+# errors, and what reads a table, which a trial's key names by its contents.
 NEUTRAL = frozenset(
     [
         ENCODERS / "registry.py",
         *(ENCODERS / "catalog").glob("*.py"),
-        *(DATASETS / "plugins").glob("*.py"),
+        *(path for room in ("plugins", "io", "importers", "custom") for path in (DATASETS / room).glob("*.py")),
         DATASETS / "errors.py",
     ]
 )
 
 
 def source_hash(path: Path) -> str:
-    """sha256 over a file and every file it is built on (see `built_on`)."""
+    """sha256 over the code of a file and of every file it is built on (see `code_of` and `built_on`)."""
     return _hash(tuple((part, part.stat().st_mtime_ns) for part in built_on(path)))
 
 
 @lru_cache(maxsize=256)
 def _hash(parts: tuple[tuple[Path, int], ...]) -> str:
-    return hashlib.sha256(b"\0".join(part.read_bytes() for part, _ in parts)).hexdigest()
+    return hashlib.sha256(b"\0".join(code_of(*part) for part in parts)).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def code_of(path: Path, _modified: int) -> bytes:
+    """The text of a file without docstrings, blank lines and lines that are comments: explaining a method better trains
+    nothing again. Strings that are no docstrings are kept as they are."""
+    lines = path.read_bytes().splitlines()
+    explains: set[int] = set()  # numbers of lines, from 1
+    holds: set[int] = set()  # those inside of strings that are values
+    for node in ast.walk(tree(path)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and ast.get_docstring(
+            node, clean=False
+        ):
+            doc = node.body[0]
+            first, last = doc.lineno, doc.end_lineno or doc.lineno
+            before, after = lines[first - 1][: doc.col_offset], lines[last - 1][doc.end_col_offset :]
+            if not before.strip() and after.strip()[:1] in (b"", b"#"):
+                explains.update(range(first, last + 1))
+        elif isinstance(node, (ast.Constant, ast.JoinedStr)) and node.end_lineno != node.lineno:
+            holds.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return b"\n".join(
+        line
+        for number, line in enumerate(lines, 1)
+        if number not in explains and (number in holds or not (line.isspace() or not line or line.lstrip()[:1] == b"#"))
+    )
 
 
 def built_on(path: Path) -> list[Path]:

@@ -58,6 +58,30 @@ def test_an_edit_of_what_an_encoder_is_built_on_is_another_source(tmp_path, enco
     assert info.source != before
 
 
+CODE = 'SCALE = 1\nTEXT = """\n# kept\n\n"""\n\n\nclass A:\n    """Doc."""\n\n    x = 2\n'
+
+
+@pytest.mark.parametrize(
+    "edited, same",
+    [
+        (CODE.replace("Doc.", "Another,\n    longer.\n\n    # And more.\n    "), True),
+        (CODE.replace("class", "# A comment.\nclass").replace("\n\n\n", "\n\n\n\n"), True),
+        ('"""What this is."""\n\n' + CODE, True),
+        (CODE.replace("x = 2", "x = 3"), False),
+        (CODE.replace("# kept", "# changed"), False),
+        (CODE.replace("# kept\n\n", "# kept\n"), False),
+        (CODE.replace("    x = 2", "x = 2"), False),
+        (CODE.replace('"""Doc."""', '"""Doc."""; y = 1'), False),
+        (CODE.replace("x = 2", "x = 2  # said on the line"), False),
+    ],
+)
+def test_an_explanation_is_no_part_of_the_source_and_a_text_that_is_a_value_is(tmp_path, edited, same):
+    lay(tmp_path, {"enc.py": "from helper import SCALE" + ENCODER, "helper.py": CODE})
+    before = catalog.find(f"{tmp_path / 'enc.py'}:E")[0].source
+    lay(tmp_path, {"helper.py": edited})
+    assert (catalog.find(f"{tmp_path / 'enc.py'}:E")[0].source == before) is same
+
+
 @pytest.mark.parametrize(
     "statement",
     [
