@@ -21,6 +21,7 @@ from archrank.eval.auto.scores import ScoreScale
 from archrank.eval.engine.device import check_device
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.recipes import Recipe, common_recipe
+from archrank.eval.engine.threads import limited
 from archrank.eval.fitted_portfolio import QUANTILE, interval_beside
 from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
@@ -61,6 +62,7 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.seed = seed
         self.device = device
 
+    @limited(1)
     def fit(self, X: Graphs, y: ArrayLike) -> AutoPredictor:
         """Fit to graphs [n] with scores [n]. ArchrankError if they do not fit the space or each other, or are too few
         to hold some out."""

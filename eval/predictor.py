@@ -21,6 +21,7 @@ from archrank.eval import saved, saved_models
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.device import chosen_device
 from archrank.eval.engine.random_numbers import derive_seed
+from archrank.eval.engine.threads import limited
 from archrank.eval.fitted import EncodedModel, Encoding, Model, Networks, joined
 from archrank.eval.fitted_portfolio import CombinedModel
 from archrank.eval.given import checked_graphs, checked_scores
@@ -46,7 +47,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
     recipe: how networks are trained, a name or a YAML file. By `tuned` all members have the one candidate that ranks
         held-out labels best.
     direction: `max` if high scores are good.
-    seed: of weights, order, dropout, and of what a regressor draws.
+    seed: of weights, order, dropout, and of what a regressor draws. Fitting takes one thread, as a worker does.
     device: `cpu`, `cuda`, or `auto`: a GPU where there is one.
     members: predictors of different seeds, trained as one ensemble, whose mean predicts; the first is that of `seed`.
     progress: a bar on the terminal while it is fitted, or a function that is called with the share that is done.
@@ -74,6 +75,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         self.members = members
         self.progress = progress
 
+    @limited(1)
     def fit(self, X: Any, y: ArrayLike, pool: Any = None) -> Predictor:
         """Train on architectures [n] with scores [n].
 

@@ -27,8 +27,8 @@ def fit(
         str | None, typer.Option("--roles", help="input=a,output=b,none=c,skip=d [by usual names].")
     ] = None,
     portfolio: Annotated[
-        str, typer.Option("--portfolio", help="What the predictor is made of: auto[preset=fast], auto[limit=60].")
-    ] = "auto",
+        str, typer.Option("--portfolio", help="What the predictor is made of: auto (minutes), auto[preset=fast].")
+    ] = "auto[limit=60]",
     recipe: Annotated[str, typer.Option("--recipe", help="How networks are trained.")] = "common",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of folds, weights and order.")] = 0,
 ) -> None:

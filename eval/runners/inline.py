@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +21,7 @@ class Inline:
 
     def run(self, tasks: Tasks) -> None:
         """Train every group, on as many threads as a worker has: the digits are then the same."""
+        from archrank.eval.engine.threads import limited
         from archrank.eval.trials.execute import execute
 
         with limited(self.context.threads):
@@ -33,21 +32,6 @@ class Inline:
                     continue
                 execute(task.group, self.context, partial(tasks.on_event, task.number), task.benchmark)
                 tasks.finish(task.number)
-
-
-@contextmanager
-def limited(threads: int) -> Iterator[None]:
-    """Every library that has threads of its own (torch, BLAS, OpenMP) takes this many inside."""
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with threadpool_limits(threads):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @runner("inline")

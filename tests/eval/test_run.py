@@ -9,6 +9,7 @@ import torch
 
 from archrank.datasets.card import as_card
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.predictor import Predictor
 from archrank.eval.runners.run import run
 from archrank.eval.trials.encodings import with_columns
 from archrank.eval.trials.results import read_results
@@ -271,9 +272,14 @@ def counting(graphs, space):
 """
 
 
-def test_in_this_process_it_takes_the_threads_of_a_worker_and_gives_them_back(cells, tmp_path):
+def test_in_this_process_a_run_and_a_predictor_take_the_threads_of_a_worker_and_give_them_back(cells, tmp_path):
     (tmp_path / "counting.py").write_text(COUNTING)
     torch.set_num_threads(2)
     plan = plan_of(cells, f"{tmp_path / 'counting.py'}:counting+ridge")
     assert run(plan, tmp_path / "store", workers=0).failed == 0
+    assert (tmp_path / "threads").read_text() == "1" and torch.get_num_threads() == 2
+    (tmp_path / "threads").unlink()
+    Predictor(f"{tmp_path / 'counting.py'}:counting+ridge", cells.space).fit(
+        cells.graphs[:20], cells.target()[:20]
+    )
     assert (tmp_path / "threads").read_text() == "1" and torch.get_num_threads() == 2
