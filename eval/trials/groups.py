@@ -14,10 +14,12 @@ from archrank.eval.engine.recipes import Recipe
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import Planned, Trial
 
-# Members of one ensemble: at most this many, and from how many on they are two ensembles, so that a second core helps
+# Members of one ensemble: at most this many. A wide ensemble takes less CPU a member than two narrow ones; but where a
+# plan has fewer than `FEW` that train networks, from `SPLIT_FROM` members on they are two, so that a second core helps
 # (docs/clusters.md).
 WIDEST = {"cpu": 10, "cuda": 64}
 SPLIT_FROM = {"cpu": 8, "cuda": 65}
+FEW = 4
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ def compose(planned: Sequence[Planned], device: str = "cpu") -> list[tuple[Plann
     holds.
 
     Trials of one ensemble are equal in all but budget, split and seed, and their batches have one shape. As many
-    ensembles are made of them as `WIDEST` asks for (two from `SPLIT_FROM` members on), of equal sizes but for one
-    member, in the order of seeds.
+    ensembles are made of them as `WIDEST` asks for, and at least two from `SPLIT_FROM` members on where `FEW` train
+    networks; of equal sizes but for one member, in the order of seeds.
     """
     kind = "cuda" if device.startswith("cuda") else "cpu"
     alike: dict[str, list[Planned]] = defaultdict(list)
@@ -83,13 +85,14 @@ def compose(planned: Sequence[Planned], device: str = "cpu") -> list[tuple[Plann
             for name in ("encoder", "config", "head", "source", "benchmark", "table", "target", "protocol", "recipe")
         ]
         alike[json.dumps([*identity, shape(item) if item.spec.neural else 0], sort_keys=True)].append(item)
+    few = sum(-(-len(items) // WIDEST[kind]) for items in alike.values() if items[0].spec.neural) < FEW
     ensembles: list[tuple[Planned, ...]] = []
     for items in alike.values():
         items.sort(key=lambda item: (item.trial.seed, item.trial.budget))
         if items[0].spec.info.portfolio:  # each is an ensemble of its own
             ensembles += [(item,) for item in items]
             continue
-        count = max(-(-len(items) // WIDEST[kind]), 2 if len(items) >= SPLIT_FROM[kind] else 1)
+        count = max(-(-len(items) // WIDEST[kind]), 2 if few and len(items) >= SPLIT_FROM[kind] else 1)
         edges = [round(number * len(items) / count) for number in range(count + 1)]
         ensembles += [tuple(items[start:end]) for start, end in pairwise(edges)]
     return ensembles

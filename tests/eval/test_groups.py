@@ -27,6 +27,11 @@ def test_many_seeds_are_several_ensembles_whatever_the_number_of_cores(cells, co
     assert list(map(len, compose(plan_of(cells, "gcn", [20], count).trials, "cuda:0"))) == [count]
 
 
+def test_ensembles_are_whole_where_there_are_enough_of_them_for_several_cores(cells):
+    assert list(map(len, compose(plan_of(cells, "gcn,gin,tart,path+ridge", [20], 9).trials))) == [4, 5] * 4
+    assert list(map(len, compose(plan_of(cells, "gcn,gin,tart,dagnn", [20], 9).trials))) == [9] * 4
+
+
 def test_an_ensemble_of_which_nothing_is_stored_is_the_same_whatever_else_is(cells, tmp_path):
     trials = plan_of(cells, "gcn,path+ridge", [20, 40], 9).trials
     empty = {ensemble_id(group.members) for group in make_groups(trials, set(), Store(tmp_path / "empty"))}
