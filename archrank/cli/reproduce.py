@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archrank.cli.console import echo, emit, only_json, print_table
-from archrank.cli.options import DEFAULT_STORE, Address, StoreFolder, whole_numbers
+from archrank.cli.options import DEFAULT_STORE, Address, GpusPerTask, StoreFolder, whole_numbers
 
 if TYPE_CHECKING:
     from archrank.eval.trials.specs import Spec
@@ -36,6 +36,7 @@ def reproduce(
         str | None, typer.Option("--runner", help="Who trains (see `archrank list runners`), as `archrank run` has it.")
     ] = None,
     address: Address = None,
+    gpus_per_task: GpusPerTask = 1.0,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the training step, as `archrank run --compile` does.")
     ] = False,
@@ -83,7 +84,14 @@ def reproduce(
     if not dry:
         with only_json(as_json):  # progress is no part of the document
             failed = _run(
-                plans, store, device=device, workers=workers, compiled=compiled, runner=runner, address=address
+                plans,
+                store,
+                device=device,
+                workers=workers,
+                compiled=compiled,
+                runner=runner,
+                address=address,
+                gpus_per_task=gpus_per_task,
             )
         results = outcomes(claimed, _rows(plans, store))
     if as_json:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from archrank.cli.console import echo, print_columns
+from archrank.cli.options import Address, GpusPerTask
 
 
 def search(
@@ -53,6 +54,12 @@ def search(
         int | None, typer.Option("--workers", min=0, help="Processes (default: one per core; 0: in this one).")
     ] = None,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
+    runner: Annotated[
+        str | None,
+        typer.Option("--runner", help="Who searches: inline, processes, or ray, as `archrank run` has them."),
+    ] = None,
+    address: Address = None,
+    gpus_per_task: GpusPerTask = 1.0,
 ) -> None:
     """Search a table with every strategy and predictor: which finds a good architecture soonest? Always resumes."""
     from archrank.cli.search_progress import SearchProgress
@@ -89,6 +96,9 @@ def search(
             store,
             workers=workers,
             device=device,
+            runner=runner,
+            address=address,
+            gpus_per_task=gpus_per_task,
             on_event=progress.on_event,
             on_progress=progress.on_progress,
         )

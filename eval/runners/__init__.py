@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.registry import Registry
 
 if TYPE_CHECKING:
     from archrank.eval.runners.base import Runner
     from archrank.eval.trials.context import Context
 
-__all__ = ["RUNNERS", "RunnerKind", "Setup", "runner"]
+__all__ = ["RUNNERS", "RunnerKind", "Setup", "chosen_runner", "runner"]
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,14 @@ def runner(name: str, *, elsewhere: bool = False) -> Callable[[Callable[[Setup],
 
 
 RUNNERS: Registry[RunnerKind] = Registry("runner", "runners", __name__, RunnerKind, ("runner",))
+
+
+def chosen_runner(name: str | None, workers: int | None, address: str | None) -> RunnerKind:
+    """The runner of a name (None: worker processes, or this process where workers is 0). ArchrankError for an unknown
+    one, and for a number of workers or an address that mean nothing to it."""
+    kind = RUNNERS[name or ("inline" if workers == 0 else "processes")]
+    if kind.elsewhere and workers == 0:
+        raise ArchrankError(f"workers=0 trains in this process, runner {kind.name} elsewhere; leave one of them out")
+    if not kind.elsewhere and address is not None:
+        raise ArchrankError(f"runner {kind.name} trains on this machine and knows no address; use --runner ray")
+    return kind

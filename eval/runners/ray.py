@@ -70,7 +70,7 @@ class RayRunner:
         ray = imported()
         ours = connect(ray, self.address)
         try:
-            self._board = _board(ray)
+            self._board = board_here(ray)
             while tasks.unfinished():
                 self._submit(ray, tasks)
                 if not self._running:
@@ -202,8 +202,6 @@ def train(
 
     torch.set_num_threads(context.threads)
     board.note.remote(number, "began", None)
-    if table not in _tables:
-        _tables[table] = pickle.loads(benchmark)
     stored: list[tuple[str, str]] = []
     last = [0.0]
 
@@ -218,11 +216,18 @@ def train(
         folder = Path(name).resolve()
         put_into(folder / "store", known)
         here = replace(context, store=folder / "store", isolated=True)
-        execute(unpack(group, luggage, folder / "source"), here, on_event, _tables[table])
+        execute(unpack(group, luggage, folder / "source"), here, on_event, unpickled(table, benchmark))
         return [file for file in bring(here.store) if file not in known], stored
 
 
-def _board(ray: Any) -> Any:
+def unpickled(table: str, benchmark: bytes) -> Benchmark:
+    """A benchmark that came to this node, unpickled once in a process. table: its content hash."""
+    if table not in _tables:
+        _tables[table] = pickle.loads(benchmark)
+    return _tables[table]
+
+
+def board_here(ray: Any) -> Any:
     """A board on this machine's own node, so that no other node's end takes it along."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -231,8 +236,10 @@ def _board(ray: Any) -> Any:
 
 
 def imported() -> Any:
-    """Ray itself. ArchrankError where it is not installed."""
+    """Ray itself, whose workers on this machine get what local ones would of a busy one. ArchrankError where it is not
+    installed."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError:

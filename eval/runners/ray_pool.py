@@ -20,20 +20,27 @@ class RayPool(Executor):
     What is called must give the same whenever it is, and write nothing but what it returns.
     """
 
-    def __init__(self, address: str | None = None) -> None:
-        """address: of the cluster, as `RayRunner` takes it. ArchrankError if Ray is missing or cannot be reached."""
-        self._ray = imported()
-        self._ours = connect(self._ray, address)
+    def __init__(self, address: str | None = None, gpus: float = 0) -> None:
+        """address: of the cluster, as `RayRunner` takes it. gpus: share of a GPU that each call gets. ArchrankError if
+        Ray is missing or cannot be reached."""
+        self.ray, self._gpus = imported(), gpus
+        self._ours = connect(self.ray, address)
         self._running: set[Any] = set()
 
     @property
     def size(self) -> int:
         """How many calls the cluster can run at a time now."""
-        return max(1, int(self._ray.cluster_resources().get("CPU", 0)))
+        return max(1, int(self.ray.cluster_resources().get("CPU", 0)))
+
+    def put(self, value: object) -> Any:
+        """Keep a value in the cluster, so that it goes to a node once; what is returned is an argument for `submit`."""
+        return self.ray.put(value)
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         """See `Executor`; ends with an ArchrankError where Ray gave the task up."""
-        task = self._ray.remote(num_cpus=1, max_retries=RETRIES, runtime_env={"env_vars": environment(1)})(function)
+        task = self.ray.remote(
+            num_cpus=1, num_gpus=self._gpus, max_retries=RETRIES, runtime_env={"env_vars": environment(1)}
+        )(function)
         reference = task.remote(*arguments, **named)
         self._running.add(reference)
         done: Future[Any] = Future()
@@ -49,9 +56,9 @@ class RayPool(Executor):
         return done
 
     def _said(self, error: BaseException) -> BaseException:
-        if isinstance(error, self._ray.exceptions.RayTaskError):
+        if isinstance(error, self.ray.exceptions.RayTaskError):
             return error.cause if isinstance(error.cause, ArchrankError) else error
-        if isinstance(error, self._ray.exceptions.RayError):
+        if isinstance(error, self.ray.exceptions.RayError):
             why = str(error).strip().partition("\n")[0]
             return ArchrankError(f"Ray gave it up after {RETRIES + 1} attempts ({why})")
         return error
@@ -59,6 +66,6 @@ class RayPool(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End what still runs, and leave the cluster if this pool joined it."""
         for reference in [*self._running]:
-            self._ray.cancel(reference, force=True)
+            self.ray.cancel(reference, force=True)
         if self._ours:
-            self._ray.shutdown()
+            self.ray.shutdown()

@@ -13,7 +13,7 @@ from archrank.datasets import Benchmark, load
 from archrank.datasets.errors import ArchrankError, is_interrupt
 from archrank.encoders.catalog.apart import apart
 from archrank.eval.engine.device import chosen_device, gpus
-from archrank.eval.runners import RUNNERS, Setup
+from archrank.eval.runners import Setup, chosen_runner
 from archrank.eval.runners.base import OnEvent
 from archrank.eval.runners.queue import Queue
 from archrank.eval.trials.claims import Claims, sweep_claims
@@ -112,15 +112,9 @@ def run(
     callback = callback or ProgressCallback()
     folder = Store(store)
     _check(workers, timeout, shard)
-    kind = RUNNERS[runner or ("inline" if workers == 0 else "processes")]
-    if kind.elsewhere:
-        device = "cpu" if device == "auto" else device
-        if workers == 0:
-            raise ArchrankError(
-                f"workers=0 trains in this process, runner {kind.name} elsewhere; leave one of them out"
-            )
-    elif address is not None:
-        raise ArchrankError(f"runner {kind.name} trains on this machine and knows no address; use --runner ray")
+    kind = chosen_runner(runner, workers, address)
+    if kind.elsewhere and device == "auto":
+        device = "cpu"
     _sweep(folder)
     settled = folder.settled(item.trial.key for item in plan.trials)
     failed_before = {key for key, status in settled.items() if status == "failed"}

@@ -40,28 +40,33 @@ def pack(info: EncoderInfo) -> Luggage | None:
     return Luggage(info.path.relative_to(top).as_posix(), named)
 
 
-def unpack(group: TrialGroup, luggage: Luggage | None, folder: Path) -> TrialGroup:
-    """The group with its encoder where it is on this machine: `luggage` written below `folder`, or installed.
-
-    Raises:
-        ArchrankError: the encoder is missing here, or its source is not the one that was planned.
-    """
-    info = group.members[0].spec.info
+def arrived(info: EncoderInfo, luggage: Luggage | None, folder: Path) -> EncoderInfo:
+    """An encoder where it is on this machine: `luggage` written below `folder`, or installed. ArchrankError where it is
+    missing here."""
     if luggage is not None:
         for name, content in luggage.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-        here = replace(info, path=folder / luggage.main)
-    else:
-        spec = find_spec(info.module or "")
-        if spec is None or spec.origin is None:
-            raise ArchrankError(
-                f"{info.module} is not installed on {os.uname().nodename}; install there what this machine has"
-            )
-        here = replace(info, path=Path(spec.origin))
-    if here.source != group.first.source:
+        return replace(info, path=folder / luggage.main)
+    spec = find_spec(info.module or "")
+    if spec is None or spec.origin is None:
         raise ArchrankError(
-            f"the source of encoder {info.name} on {os.uname().nodename} is not the one that was planned; install there "
+            f"{info.module} is not installed on {os.uname().nodename}; install there what this machine has"
+        )
+    return replace(info, path=Path(spec.origin))
+
+
+def unpack(group: TrialGroup, luggage: Luggage | None, folder: Path) -> TrialGroup:
+    """The group with its encoder where it is on this machine (see `arrived`).
+
+    Raises:
+        ArchrankError: the encoder is missing here, or its source is not the one that was planned.
+    """
+    spec = group.members[0].spec
+    here = arrived(spec.info, luggage, folder)
+    if replace(spec, info=here).source != group.first.source:
+        raise ArchrankError(
+            f"the source of encoder {here.name} on {os.uname().nodename} is not the one that was planned; install there "
             "the versions of archrank and of the encoder's package that this machine has"
         )
     return replace(group, members=tuple(replace(item, spec=replace(item.spec, info=here)) for item in group.members))

@@ -7,11 +7,15 @@ import pytest
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.plugins.identity import source_hash
+from archrank.eval.engine.recipes import SEARCH
 from archrank.eval.runners.ray_pool import RayPool
 from archrank.eval.runners.run import ProgressCallback, run
 from archrank.eval.runners.travelling import pack, unpack
+from archrank.eval.search.plan import plan_searches
+from archrank.eval.search.run import run_searches
+from archrank.eval.search.traces import read_searches
 from archrank.eval.trials.groups import make_groups
-from archrank.eval.trials.specs import parse
+from archrank.eval.trials.specs import parse, parse_list
 from archrank.eval.trials.store import Store
 from tests.eval.runs import PLUGIN, content, plan_of
 
@@ -21,7 +25,7 @@ ENCODERS = "path+ridge,bag_of_ops+ridge"
 @pytest.fixture(scope="module")
 def cluster():
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'archrank[ray]'")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     from ray.cluster_utils import Cluster
 
     small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
@@ -87,6 +91,36 @@ def test_an_encoder_that_kills_its_worker_fails_alone(cluster, cells, tmp_path, 
     assert failed.error.type == "WorkerLost" and "Ray gave it up" in failed.error.message
 
 
+COUNTS = """
+import torch
+from archrank import encoding
+@encoding("trained_counts", pretrained=True)
+def trained_counts(graphs, space):
+    \"\"\"Counts of operations, said to be learned.\"\"\"
+    return torch.stack([((graphs.ops == op) & graphs.mask).sum(-1) for op in range(len(space.ops))], -1).double()
+"""
+
+
+def test_searches_on_a_cluster_are_the_local_ones_to_the_bit(cluster, cells, plugin, tmp_path):
+    (tmp_path / "counts.py").write_text(COUNTS)
+    table = cells.subset(range(80))
+    specs = parse_list(f"{plugin}:Mine,{tmp_path / 'counts.py'}:trained_counts+ridge")
+    quick = SEARCH.model_copy(update={"updates": 5})
+    plan = plan_searches(
+        specs, benchmarks=[table], strategies=["random", "predictor"], queries=24, repeats=2, recipe=quick
+    )
+    here, there, shares = tmp_path / "here", tmp_path / "there", []
+    assert run_searches(plan, here, workers=1).done == 3
+    summary = run_searches(plan, there, runner="ray", address=cluster.address, workers=2, on_progress=shares.append)
+    assert (summary.done, summary.failed) == (3, []) and shares[-1] == pytest.approx(1)
+    local, remote = ({record.key: record.rows for record in read_searches([store])[0]} for store in (here, there))
+    assert remote == local and len(local) == 3
+    names = [sorted(path.name for path in (store / "pretraining").iterdir()) for store in (here, there)]
+    assert names[0] == names[1] and len(names[0]) == 1
+    with pytest.raises(ArchrankError, match="knows no address"):
+        run_searches(plan, here, address=cluster.address)
+
+
 def test_calls_of_a_pool_are_tasks(cluster):
     with RayPool(cluster.address) as pool:
         assert pool.size == 3
@@ -106,6 +140,10 @@ def test_a_users_source_travels_and_is_what_was_planned(cells, plugin, tmp_path)
     with pytest.raises(ArchrankError, match="is not the one that was planned"):
         unpack(group, changed, tmp_path / "elsewhere")
     assert pack(parse("gcn")[0].info) is None
+    (given,) = make_groups(
+        plan_of(cells, "gin[dim=8,pretext=counts(updates=2)]", budgets=(12,)).trials, set(), Store(tmp_path / "store")
+    )
+    assert unpack(given, None, tmp_path) == given  # its planned source is that of what it is given, too
 
 
 def test_what_makes_no_sense_is_said(cells, tmp_path):

@@ -164,7 +164,7 @@ class OnRay(Command):
     @classmethod
     def start(cls) -> None:
         """Make the cluster."""
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
         from ray.cluster_utils import Cluster
 
         cls.cluster = Cluster(initialize_head=True, head_node_args=cls.small)
