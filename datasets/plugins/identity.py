@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from archrank.datasets.plugins.syntax import DATASETS, ENCODERS, HOMES, module_file, package_root, split, tree
+from archrank.datasets.plugins.syntax import (
+    DATASETS,
+    ENCODERS,
+    HOMES,
+    module_file,
+    package_root,
+    split,
+    statements,
+    tree,
+)
 
 # Nothing that an encoder computes depends on these, whoever imports them: the decorators, the catalogue, this package,
 # errors, and what reads a table, which a trial's key names by its contents.
@@ -84,7 +93,7 @@ def imported(path: Path, _modified: int) -> tuple[Path, ...]:
 
 
 def _names(path: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree(path)):
+    for node in statements(tree(path)):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,29 @@ def package_root(path: Path) -> Path:
 
 
 def _changes_path(path: Path) -> bool:
-    return any(
+    return _names_path(tree(path), path)
+
+
+@lru_cache(maxsize=1024)
+def _names_path(module: ast.Module, path: Path) -> bool:
+    return b"sys" in path.read_bytes() and any(
         isinstance(node, ast.Attribute)
         and node.attr == "path"
         and isinstance(node.value, ast.Name)
         and node.value.id == "sys"
-        for node in ast.walk(tree(path))
+        for node in ast.walk(module)
     )
+
+
+def statements(block: ast.AST) -> Iterator[ast.stmt]:
+    """Every statement below a node, those inside of functions, classes and branches included, in order. Expressions,
+    which are most of a tree, are not looked into."""
+    for name in ("body", "handlers", "cases", "orelse", "finalbody"):
+        inner = getattr(block, name, None)
+        for node in inner if isinstance(inner, list) else ():
+            if isinstance(node, ast.stmt):
+                yield node
+            yield from statements(node)
 
 
 def value(path: Path, node: ast.expr) -> Any:

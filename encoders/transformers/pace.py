@@ -16,8 +16,7 @@ from archrank.encoders.layers.attention import absent
 from archrank.encoders.layers.canonical_order import canonical_places
 from archrank.encoders.layers.masked_operators import Stack
 from archrank.encoders.registry import encoder
-
-MOST_NODES = 128
+from archrank.encoders.transformers.limits import supports_canonical_order
 
 
 @encoder("pace", family="graph transformer")
@@ -73,14 +72,7 @@ class Pace(nn.Module):
         self.drop = Dropout(dropout)
         self.blocks = Stack(dim, layers, heads, hidden, dropout, unused_norms=False)
 
-    @staticmethod
-    def supports(space: SearchSpace, faithful: bool = False) -> str | None:
-        """None, or why its architectures cannot be held."""
-        if space.max_nodes > MOST_NODES:
-            return f"its canonical order is for up to {MOST_NODES} nodes; this space has up to {space.max_nodes}"
-        if faithful and space.cells > 1:
-            return "its published form reads one cell"
-        return None
+    supports = staticmethod(supports_canonical_order)
 
     @staticmethod
     def paper_config(space: SearchSpace) -> dict[str, Any]:

@@ -267,3 +267,10 @@ def _tiny(folder):
         frame,
         {"name": "tiny", "title": "tiny", "space": space, "metrics": {"score": {}}, "default_target": "score"},
     )
+
+
+def test_every_built_in_encoder_is_asked_without_torch():
+    slow = [
+        i.name for i in catalog.known().values() if i.origin == "built-in" and "supports" in i.hooks and not i.limits
+    ]
+    assert slow == []
