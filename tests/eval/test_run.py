@@ -279,7 +279,5 @@ def test_in_this_process_a_run_and_a_predictor_take_the_threads_of_a_worker_and_
     assert run(plan, tmp_path / "store", workers=0).failed == 0
     assert (tmp_path / "threads").read_text() == "1" and torch.get_num_threads() == 2
     (tmp_path / "threads").unlink()
-    Predictor(f"{tmp_path / 'counting.py'}:counting+ridge", cells.space).fit(
-        cells.graphs[:20], cells.target()[:20]
-    )
+    Predictor(f"{tmp_path / 'counting.py'}:counting+ridge", cells.space).fit(cells.graphs[:20], cells.target()[:20])
     assert (tmp_path / "threads").read_text() == "1" and torch.get_num_threads() == 2
