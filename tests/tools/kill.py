@@ -56,6 +56,7 @@ class Command:
     targets: ClassVar[tuple[str, ...]] = ("run", "worker", "group")
     goes_on: ClassVar[tuple[str, ...]] = ()  # what may be killed without the run being started again
     more: ClassVar[list[str]] = ["--workers", "2"]
+    apart: ClassVar[float] = 0.5  # longest time between two kills, in uninterrupted runs
 
     def __init__(self, store: Path, seeds: int, log: Path) -> None:
         self.log = log
@@ -99,6 +100,7 @@ class Forked:
 
     targets: ClassVar[tuple[str, ...]] = Command.targets
     goes_on: ClassVar[tuple[str, ...]] = ()
+    apart: ClassVar[float] = Command.apart
     plans: ClassVar[dict[int, Plan]] = {}
 
     def __init__(self, store: Path, seeds: int, log: Path) -> None:
@@ -156,8 +158,10 @@ class Forked:
 class OnRay(Command):
     """`archrank run --runner ray` on a cluster of three nodes on this machine, of which tasks and nodes are killed."""
 
-    targets: ClassVar[tuple[str, ...]] = ("run", "task", "node")
+    # Starting a run or a node takes longer than all of its training: most kills are of tasks.
+    targets: ClassVar[tuple[str, ...]] = ("run", "task", "task", "task", "node")
     goes_on: ClassVar[tuple[str, ...]] = ("task", "node")
+    apart: ClassVar[float] = 0.2
     small: ClassVar[dict[str, Any]] = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     cluster: ClassVar[Any] = None
 
@@ -277,7 +281,9 @@ def round_(
     done = False
     while not done and sum(kills.values()) < most:
         process, going = kind(store, seeds, log), True
-        while going and not (done := process.ended(rng.uniform(0.0, 0.5) * seconds)) and sum(kills.values()) < most:
+        while (
+            going and not (done := process.ended(rng.uniform(0.0, kind.apart) * seconds)) and sum(kills.values()) < most
+        ):
             target, number = rng.choice(kind.targets), rng.choice(SIGNALS)
             going = target in kind.goes_on
             if kill(process, target, number, rng):
