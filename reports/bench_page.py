@@ -34,6 +34,11 @@ makes operators longer, so without it the share is somewhat larger.
 **The roofline bound** of a piece of work is its arithmetic (floating-point operations counted by PyTorch's `FlopCounterMode` in one member's forward and
 backward pass, times members) at the rate this machine reaches in stacked float32 matrix products of these shapes, or its bytes (weights, and
 activations kept for the backward pass, each once) at the bandwidth of a large copy, whichever takes longer. Both rates are measured beside the work.
+
+**Compiling** (`--compile`) is asked for and never chosen by itself. A compiled step adds numbers up in another order, so that scores agree to rounding and
+not to the bit. If a run decided by how long a machine takes to build a program, its digits would follow a stopwatch; if by numbers of updates and weights
+alone, they would still depend on whether a machine has a C++ compiler. So a trial without `--compile` is the same on equal hardware, whatever is installed.
+Each trial's record says what building took; it pays in a training of N updates where N times what a step saves, all members together, is more than that.
 """
 TABLE_GPU = "**GPU**: not measured: no GPU was available."
 
