@@ -11,27 +11,15 @@ from archrank.eval.check import check
 from archrank.eval.check import running as checks
 from archrank.eval.trials.specs import parse
 from tests.encoders import spaces
+from tests.encoders.shallow import shallow
 
 # What gives encodings; a portfolio is made of such.
 ENCODERS = [name for name, info in catalog.builtin().items() if not info.portfolio]
-# The deep ones are checked less deep: their layers are alike.
-SHALLOW = {
-    "dagnn": "dim=32,layers=1",
-    "flan": "layers=2",
-    "flowerformer": "layers=2",
-    "gmae_nas": "layers=4",
-    "graph_gps": "layers=1",
-    "nar_former": "layers=1",
-    "pace": "layers=2",
-    "pinat": "layers=1",
-    "ta_gates": "layers=2,steps=2",
-    "tnasp": "layers=1",
-}
 
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_is_fit_for_the_suite(name):
-    findings = list(check(parse(f"{name}[{SHALLOW[name]}]" if name in SHALLOW else name)[0]))
+    findings = list(check(parse(shallow(name))[0]))
     assert len(findings) >= 7
     assert not [finding for finding in findings if finding.verdict == "fail"]
 

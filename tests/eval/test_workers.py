@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.engine.random_numbers import derive_seed
+from archrank.eval.runners import processes
 from archrank.eval.runners.processes import start
 from archrank.eval.runners.run import ProgressCallback, run
 from archrank.eval.runners.worker import LARGEST_LOG
@@ -32,6 +34,12 @@ def dying(graphs, space):
         os._exit(3)
     return graphs.ops.double()
 """
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Workers are forked from this process instead of started anew, where what they import is not what is tested."""
+    monkeypatch.setattr(processes, "get_context", lambda _: get_context("fork"))
 
 
 def test_workers_train_on_the_table_that_was_planned(cells, tmp_path):
@@ -111,6 +119,7 @@ def test_a_plug_in_that_misbehaves_fails_only_its_own_trials(cells, tmp_path, ca
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.usefixtures("forked")
 def test_an_ensemble_that_trains_for_too_long_is_ended(cells, tmp_path):
     plan = make_plan(
         parse_list(f"path+ridge,{misbehaving(tmp_path, 'forever')}"), benchmarks=[cells], budgets=[20], seeds=2
@@ -124,7 +133,7 @@ def test_an_ensemble_that_trains_for_too_long_is_ended(cells, tmp_path):
         run(plan, tmp_path / "store", workers=0, timeout=3.0)
 
 
-@pytest.mark.usefixtures("short_training")
+@pytest.mark.usefixtures("short_training", "forked")
 def test_a_worker_that_dies_on_one_seed_fails_that_seed(cells, tmp_path, mine):
     path = Path(mine.rpartition(":")[0])
     text = path.read_text().replace(
@@ -159,6 +168,7 @@ def test_a_store_that_is_deleted_while_a_run_goes_on_is_missed_at_its_end(cells,
     assert run(plan, tmp_path / "store", workers=0).trained == 4
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_worker_that_dies_again_is_a_failure_again(tmp_path):
     path = tmp_path / "dying.py"
     path.write_text(DYING)
@@ -168,6 +178,7 @@ def test_a_worker_that_dies_again_is_a_failure_again(tmp_path):
         assert (summary.kept, summary.trained, summary.failed) == (0, 0, 1)
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_worker_that_is_ended_from_outside_stores_no_failure(tmp_path):
     path = tmp_path / "ended.py"
     path.write_text(DYING.replace("os._exit(3)", "os.kill(os.getpid(), 15)").replace("dying", "ended"))
@@ -216,6 +227,7 @@ def test_an_interrupt_while_a_worker_starts_is_neither_lost_nor_the_workers():
     assert process.held == "True" and dict(os.environ) == before
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_store_that_cannot_be_written_ends_the_run_with_one_line_and_keeps_what_is_done(tmp_path, workers):
     """No failed trial, no traceback, and when there is room again the same command does the rest."""

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pytest
 
 from archrank.datasets import Benchmark, DataMissing
+from archrank.reports import build, page
+from archrank.reports.sections import SECTIONS
 
 
 def _synthetic() -> ModuleType:
@@ -60,6 +62,32 @@ def make(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Cal
 def suite(make: Callable[..., Made]) -> Made:
     """Six predictors on two benchmarks of two spaces, three budgets, three seeds: complete."""
     return make((("toy-a", "toy"), ("other", "other")), budgets=(20, 78, 390), seeds=3)
+
+
+@pytest.fixture
+def sections(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Called with names: `build` makes these sections alone, for tests that look at no other."""
+
+    def limit(*names: str) -> None:
+        monkeypatch.setattr(page, "SECTIONS", {name: SECTIONS[name] for name in names})
+
+    return limit
+
+
+@pytest.fixture(scope="session")
+def built(suite: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the suite's report in every form of text."""
+    out = tmp_path_factory.mktemp("out")
+    build([suite.store], out, formats=("html", "md", "tex", "json"), load=suite.load)
+    return out
+
+
+@pytest.fixture(scope="session")
+def ragged_built(ragged: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of the ragged store."""
+    out = tmp_path_factory.mktemp("ragged")
+    build([ragged.store], out, formats=("html", "md", "tex", "json"), load=ragged.load)
+    return out
 
 
 @pytest.fixture(scope="session")

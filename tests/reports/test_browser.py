@@ -12,7 +12,6 @@ import pytest
 
 from archrank.eval.statistics import bootstrap, compare_each, leaderboard, rounded, tiers
 from archrank.eval.trials.results import read_results
-from archrank.reports import build
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -32,10 +31,8 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def address(suite, tmp_path_factory) -> str:
-    out = tmp_path_factory.mktemp("page")
-    build([suite.store], out, formats=("html",), load=suite.load)
-    return (out / "report.html").as_uri()
+def address(built: Path) -> str:
+    return (built / "report.html").as_uri()
 
 
 def opened(browser: Any, address: str, width: int = 1280, scheme: str = "light") -> tuple[Any, list[str]]:
@@ -168,9 +165,8 @@ def test_names_break_between_words_alone_on_a_phone(browser: Any, address: str) 
     assert broken == []
 
 
-def test_a_label_that_is_a_tag_stays_text(browser: Any, ragged, tmp_path: Path) -> None:
-    build([ragged.store], tmp_path, formats=("html",), load=ragged.load)
-    page, said = opened(browser, (tmp_path / "report.html").as_uri())
+def test_a_label_that_is_a_tag_stays_text(browser: Any, ragged_built: Path) -> None:
+    page, said = opened(browser, (ragged_built / "report.html").as_uri())
     assert said == []
     page.click(".chooser summary")
     assert "<script>alert(1)</script>" in page.locator(".choices").inner_text()

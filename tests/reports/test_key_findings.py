@@ -16,7 +16,10 @@ from archrank.reports.sections.findings import _per_view, baselines, beyond, hea
 from archrank.reports.study import make_group
 
 
-def test_the_findings_name_the_better_one_and_say_no_significant_difference_for_equals(make, tmp_path: Path) -> None:
+def test_the_findings_name_the_better_one_and_say_no_significant_difference_for_equals(
+    make, sections, tmp_path: Path
+) -> None:
+    sections("findings")
     clear = make((("toy-a", "toy"),), encoders={"good": ("GNN", 0.4), "bad": ("GNN", 1.5)}, budgets=(78,), seeds=5)
     build([clear.store], tmp_path, formats=("md",), load=clear.load)
     assert (
@@ -32,7 +35,8 @@ def test_the_findings_name_the_better_one_and_say_no_significant_difference_for_
     )
 
 
-def test_the_findings_say_who_is_no_better_than_a_baseline(make, tmp_path: Path) -> None:
+def test_the_findings_say_who_is_no_better_than_a_baseline(make, sections, tmp_path: Path) -> None:
+    sections("findings")
     encoders = {"good": ("GNN", 0.4), "count": ("baseline", 1.0), "bad": ("GNN", 1.9)}
     made = make((("toy-a", "toy"),), encoders=encoders, budgets=(78,), seeds=5)
     build([made.store], tmp_path, formats=("md",), load=made.load)
@@ -123,7 +127,8 @@ def test_means_say_which_budgets_dropped_out() -> None:
 
 
 @pytest.mark.parametrize("spaces", [1, 2])
-def test_one_seed_claims_nothing(make, tmp_path: Path, spaces: int) -> None:
+def test_one_seed_claims_nothing(make, sections, tmp_path: Path, spaces: int) -> None:
+    sections("findings")
     encoders = {"good": ("GNN", 0.3), "bad": ("GNN", 1.9), "count": ("baseline", 1.9)}
     single = make((("toy-a", "toy"), ("other", "other"))[:spaces], encoders=encoders, budgets=(78,), seeds=1)
     build([single.store], tmp_path, formats=("md",), load=single.load)
