@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from archrank.cli.listing import KINDS, REGISTRIES
+from tests.commands import ended
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ["datasets", "encoders", "eval", "reports", "archrank"]
@@ -168,29 +169,13 @@ def test_generated_pages_are_up_to_date():
     assert (ROOT / "docs" / "schema" / "suite.json").read_text() == suite_schema(), "run `archrank docs`"
 
 
-def test_the_readmes_encoder_works(tmp_path):
+def test_the_readmes_encoder_works(tmp_path, monkeypatch, capfd):
     text = (ROOT / "README.md").read_text()
     block = next(part for part in text.split("```python\n") if part.startswith("# my_encoder.py")).split("```")[0]
     (tmp_path / "my_encoder.py").write_text(block)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "archrank",
-            "run",
-            "-e",
-            "my_encoder.py:MyEncoder[dim=8]",
-            "--budgets",
-            "16",
-            "--seeds",
-            "1",
-            "--workers",
-            "0",
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    monkeypatch.chdir(tmp_path)
+    words = ["-e", "my_encoder.py:MyEncoder[dim=8]", "--budgets", "16", "--seeds", "1", "--workers", "0"]
+    done = ended(capfd, "run", *words)
     assert done.returncode == 0, done.stderr
     assert "1 trained, 0 failed" in done.stdout
 

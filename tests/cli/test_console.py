@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from archrank.datasets.io.visible import visible
+from tests.commands import ended
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,9 +110,10 @@ class Noisy(torch.nn.Module):
 """
 
 
-def test_a_plug_in_that_prints_does_not_break_json(tmp_path):
+def test_a_plug_in_that_prints_does_not_break_json(tmp_path, monkeypatch, capfd):
     (tmp_path / "noisy.py").write_text(NOISY)
-    done = archrank("check", "noisy.py:Noisy", "--json", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = ended(capfd, "check", "noisy.py:Noisy", "--json")
     assert list(json.loads(done.stdout)) == ["noisy"] and done.stderr == ""
-    done = archrank("plan", "-e", "noisy.py:Noisy", "--budgets", "12", "--json", cwd=tmp_path)
+    done = ended(capfd, "plan", "-e", "noisy.py:Noisy", "--budgets", "12", "--json")
     assert json.loads(done.stdout)[0]["encoder"] == "noisy" and done.stderr == ""

@@ -32,6 +32,8 @@ BUDGETS = Path(__file__).with_name("launches.json")
 # What has parts of two forms, all of them together.
 TWO_FORMS = ["flowerformer[layers=1,dim=8]", "dagnn[dim=8]", "gated_gcn[dim=8,layers=1]", "nar_former[layers=1]"]
 LEARNED = [name for name in catalog.builtin() if parse(name)[0].info.learned]
+# What takes longest: its layers are alike.
+SHALLOW = {"flowerformer": "flowerformer[layers=2]"}
 
 
 class Counted(PlainSteps):
@@ -92,7 +94,7 @@ def few():
 
 @pytest.mark.parametrize("name", LEARNED)
 def test_a_step_waits_for_nothing_and_launches_no_more_than_budgeted(name, few):
-    launched, faults = step(name, few)
+    launched, faults = step(SHALLOW.get(name, name), few)
     assert not faults
     assert launched <= json.loads(BUDGETS.read_text())[name], f"{name}: {launched} launches a step"
 
@@ -123,4 +125,4 @@ def test_the_form_of_few_launches_computes_the_same(name, few):
 
 if __name__ == "__main__":
     cells = synthetic(24)
-    print(json.dumps({name: step(name, cells)[0] for name in LEARNED}, indent=1))
+    print(json.dumps({name: step(SHALLOW.get(name, name), cells)[0] for name in LEARNED}, indent=1))

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +37,7 @@ from archrank.eval.trials.store import Store
 from archrank.eval.trials.trial import make_plan
 from archrank.reports.sections.tricks import tricks_section
 from archrank.reports.study import read_study
+from tests.commands import ended
 
 FEW = "updates=3,batch=16"
 
@@ -378,11 +377,13 @@ def test_a_search_gives_its_predictors_what_a_run_does(cells, tmp_path):
         Search(cells, "predictor", encoder="gin[source=other(zero_shot=true)]")
 
 
-def test_the_commands_of_the_page_run(tmp_path):
+def test_the_commands_of_the_page_run(tmp_path, monkeypatch, capfd):
     page = (Path(__file__).parents[2] / "docs" / "pretraining.md").read_text()
     run_it, report_it = re.search(r"```sh\n(.*?)```", page, re.S)[1].strip().splitlines()
-    words = [sys.executable, "-m", *shlex.split(run_it), "--workers", "0"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    monkeypatch.chdir(tmp_path)
+    program, *words = shlex.split(run_it)
+    done = ended(capfd, *words, "--workers", "0")
+    assert program == "archrank"
     assert done.returncode == 0 and "9 trained, 0 failed" in done.stdout, done.stdout + done.stderr
     assert "--store tricks" in report_it
     section = tricks_section(read_study([tmp_path / "tricks"]))

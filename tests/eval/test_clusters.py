@@ -14,7 +14,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "clusters.md"
 def test_the_job_array_of_the_page_and_its_merge_are_the_run_on_one_machine(tmp_path):
     array, merge = (part.split("```")[0] for part in PAGE.read_text().split("```bash\n")[1:3])
     assert "--suite default" in array and "--array=1-8" in array
-    plan = "-e path+ridge,bag_of_ops+ridge,adjacency+ridge --budgets 12,20 --seeds 2"
+    plan = "-e path+ridge,bag_of_ops+ridge,adjacency+ridge --budgets 12 --seeds 2"
     (tmp_path / "job.sbatch").write_text(array.replace("--suite default", plan))
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "archrank").write_text(f'#!/bin/bash\nexec {sys.executable} -m archrank "$@"\n')
