@@ -1,5 +1,5 @@
-"""The package from a user's folder: type checkers see its real types, and a folder of the repository is not taken for
-another package."""
+"""The package from a user's folder: it works, type checkers see its real types, and a folder of the repository is not
+taken for another package."""
 
 import json
 import os
@@ -57,6 +57,19 @@ def folder(tmp_path_factory):
     (place / "mypy.ini").write_text(f"[mypy]\n{skipped}\n")
     (place / "user.py").write_text(f"{example}\n{reveal}\n")
     return place
+
+
+def test_the_wheel_works_outside_the_repository(folder):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ARCHRANK"))}
+
+    def ended(program, *words):
+        command = [folder / "env" / "bin" / program, *words]
+        return subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True)
+
+    listed = ended("archrank", "list")
+    assert listed.returncode == 0 and "flowerformer" in listed.stdout and "digits101" in listed.stdout, listed.stderr
+    assert ended("archrank", "plan", "--suite", "default").returncode == 0
+    assert str(folder / "env") in ended("python", "-c", "import archrank.eval as e; print(e.__file__)").stdout
 
 
 def test_mypy_sees_real_types(folder):

@@ -340,7 +340,7 @@ def test_a_pretext_of_ones_own_is_checked_and_its_source_is_in_the_key(tmp_path)
         found = check_pretext(CheckedEncoder(spec, synthetic()))
         assert found[0] == verdict and said in found[1], found
     before = spec.source
-    path.write_text(OWN + "# edited\n")
+    path.write_text(OWN + "EDITED = True\n")
     assert parse(spec.label)[0].source != before != parse("gin[dim=8]")[0].source
 
 

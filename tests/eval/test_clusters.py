@@ -6,12 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.commands import ended
 from tests.eval.runs import content
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "clusters.md"
 
 
-def test_the_job_array_of_the_page_and_its_merge_are_the_run_on_one_machine(tmp_path):
+def test_the_job_array_of_the_page_and_its_merge_are_the_run_on_one_machine(tmp_path, capfd):
     array, merge = (part.split("```")[0] for part in PAGE.read_text().split("```bash\n")[1:3])
     assert "--suite default" in array and "--array=1-8" in array
     plan = "-e path+ridge,bag_of_ops+ridge,adjacency+ridge --budgets 12 --seeds 2"
@@ -31,5 +32,5 @@ def test_the_job_array_of_the_page_and_its_merge_are_the_run_on_one_machine(tmp_
     said = [bash("job.sbatch", SLURM_ARRAY_TASK_ID=str(number)) for number in (1, 2)]
     assert all(f"trials in shard {number}/2: 0 kept" in text for number, text in enumerate(said, 1)), said
     bash("-c", f"set -e\n{merge.splitlines()[0]}")
-    bash("-c", f"archrank run {plan} --workers 0 --store whole")
+    assert ended(capfd, "run", *plan.split(), "--workers", "0", "--store", tmp_path / "whole").returncode == 0
     assert content(tmp_path / "results" / "store") == content(tmp_path / "whole")
