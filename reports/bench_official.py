@@ -57,7 +57,7 @@ def beside_official(samples: Sequence[Sample]) -> list[str]:
                 case,
                 f"[{CODES[case.split('[')[0]].repository}](https://github.com/{CODES[case.split('[')[0]].repository})",
                 f"{ready[0]['recipe']}, {ready[0]['batch']}",
-                *(duration(found.median if found else None) for found in cost.values()),
+                *(duration(seconds.median if seconds else None) for seconds in cost.values()),
                 str(members["ensemble"]),
                 *(times(ratios(trained, "official", way, "cpu")) for way in ("ensemble", "alone")),
             ]

@@ -33,9 +33,9 @@ def three(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def times(found: Spread | None) -> str:
+def times(ratio: Spread | None) -> str:
     """Median, smallest and largest of a ratio."""
-    return "–" if found is None else f"{found.median:.2f} ({found.low:.2f} to {found.high:.2f})"
+    return "–" if ratio is None else f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
 
 
 def megabytes(value: float) -> str:

@@ -73,7 +73,7 @@ class Lines(ProgressCallback):
         """Say what will be done."""
         self.groups, self.done, self.total = groups, stored, planned
         self.holders: set[str] = set()
-        self.work, self.told = Work(groups), time.monotonic()
+        self.work, self.last_line = Work(groups), time.monotonic()
         if groups:
             echo(f"{planned} trials, {stored} stored, {planned - stored} to train in {len(groups)} ensembles")
 
@@ -89,11 +89,11 @@ class Lines(ProgressCallback):
             echo(f"[{self.done}/{self.total}] {self.name(number)}{left and f', {left}'}")
         elif note := self.note(number, event, value):
             echo(f"[{self.done}/{self.total}] {note}")
-        elif time.monotonic() - self.told > TOLD_EVERY_S and self.work.left:
+        elif time.monotonic() - self.last_line > TOLD_EVERY_S and self.work.left:
             echo(f"[{self.done}/{self.total}] {100 * self.work.done:.0f} % of the work is done, {self.work.left}")
         else:
             return
-        self.told = time.monotonic()
+        self.last_line = time.monotonic()
 
     def name(self, number: int) -> str:
         """An ensemble, for a person."""

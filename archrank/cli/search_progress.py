@@ -21,7 +21,7 @@ class SearchProgress:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self.planned, self.ended, self.share = planned, stored, 0.0
-        self.begun = self.told = time.monotonic()
+        self.begun = self.last_line = time.monotonic()
         self.bar: Any = None
         if is_terminal() and stored < planned:
             text = (TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[left]"))
@@ -42,7 +42,7 @@ class SearchProgress:
         self.share = share
         if self.bar is not None:
             self.bar.update(self.whole, completed=share, description=self._counted(), left=self._left())
-        elif time.monotonic() - self.told > TOLD_EVERY_S and self._left():
+        elif time.monotonic() - self.last_line > TOLD_EVERY_S and self._left():
             self._say(f"{self._counted()} {100 * share:.0f} % of the work is done, {self._left()}")
 
     def end(self) -> None:
@@ -55,7 +55,7 @@ class SearchProgress:
             echo(line)
         else:
             self.bar.console.print(visible(line), markup=False)
-        self.told = time.monotonic()
+        self.last_line = time.monotonic()
 
     def _counted(self) -> str:
         return f"[{self.ended}/{self.planned}]"

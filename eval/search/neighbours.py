@@ -132,7 +132,7 @@ def _graphs(benchmark: Benchmark) -> Iterator[tuple[Rows, Rows]]:
     keys = isomorphism_key(ops, adj.astype(np.int64), mask, cell)
     chunk = max(1, _AT_ONCE // ops.shape[1] ** 2)
 
-    def found(rows: Rows, ops: NDArray[np.int16], adj: NDArray[np.bool_]) -> Iterator[tuple[Rows, Rows]]:
+    def in_table(rows: Rows, ops: NDArray[np.int16], adj: NDArray[np.bool_]) -> Iterator[tuple[Rows, Rows]]:
         for start in range(0, len(rows), chunk):
             part = slice(start, start + chunk)
             here = rows[part]
@@ -141,12 +141,12 @@ def _graphs(benchmark: Benchmark) -> Iterator[tuple[Rows, Rows]]:
             yield here[place >= 0], place[place >= 0]
 
     for rows, changed in _replaced(benchmark):
-        yield from found(rows, changed, adj[rows])
+        yield from in_table(rows, changed, adj[rows])
     for u, v in zip(*benchmark.space.variable_edges):
         rows = np.flatnonzero(mask[:, u] & mask[:, v])
         flipped = adj[rows].copy()
         flipped[:, u, v] ^= True
-        yield from found(rows, ops[rows], flipped)
+        yield from in_table(rows, ops[rows], flipped)
 
 
 def _pruned(

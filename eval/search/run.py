@@ -69,7 +69,7 @@ def run_searches(
     waiting.sort(key=lambda task: (not task.recipe, not task.encoder))
     summary = SearchSummary(len(plan.tasks), len(plan.tasks) - len(waiting), 0, [])
 
-    def told(task: SearchTask, problem: str) -> None:
+    def finished(task: SearchTask, problem: str) -> None:
         if problem:
             summary.failed.append((task.label, problem))
         else:
@@ -128,7 +128,7 @@ def _one_by_one(
             shares[number] = share
             progressed(shares)
 
-        told(job.task, job.search(plan.benchmarks[job.task.benchmark], took))
+        finished(job.task, job.search(plan.benchmarks[job.task.benchmark], took))
         took(1.0)
 
 
@@ -161,7 +161,7 @@ def _side_by_side(
         for future in wait([*running], TOLD_EVERY_S, return_when=FIRST_COMPLETED).done:
             item = running.pop(future)
             if isinstance(item, Job):
-                told(item.task, place.outcome(future))
+                finished(item.task, place.outcome(future))
                 ended[item.number] = 1.0
             else:
                 with suppress(Exception):  # one that failed fails again in each search, which says why

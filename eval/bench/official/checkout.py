@@ -37,12 +37,12 @@ def enter(checkout: Path, *, absent: Sequence[str] = (), bare: Sequence[str] = (
 @contextmanager
 def arguments(words: Sequence[str]) -> Iterator[None]:
     """What is parsed inside sees these words on the command line."""
-    kept = sys.argv
+    before = sys.argv
     sys.argv = ["official", *words]
     try:
         yield
     finally:
-        sys.argv = kept
+        sys.argv = before
 
 
 class _Absent(MetaPathFinder, Loader):

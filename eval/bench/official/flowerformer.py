@@ -66,13 +66,13 @@ def as_inputs(graphs: Graphs, ops: int) -> list[dict[str, Any]]:
     """What the network reads of each architecture: one-hot operations float [n, ops], edges int64 [2, E], the edges
     into each generation of nodes bool [depth, E], each node's depth int64 [n], and the pairs on one path int64
     [2, P]."""
-    found = []
+    inputs = []
     for b in range(len(graphs)):
         real = graphs.mask[b]
         depth, reach = graphs.depth[b][real], graphs.reach[b][real][:, real]
         edges = graphs.adj[b][real][:, real].nonzero().T.contiguous()
         generations = torch.arange(1, int(depth.max()) + 1)
-        found.append(
+        inputs.append(
             {
                 "x": torch.nn.functional.one_hot(graphs.ops[b][real], ops).float(),
                 "edge_index": edges,
@@ -81,4 +81,4 @@ def as_inputs(graphs: Graphs, ops: int) -> list[dict[str, Any]]:
                 "dag_rr_edge_index": (reach | reach.T).nonzero().T.contiguous(),
             }
         )
-    return found
+    return inputs

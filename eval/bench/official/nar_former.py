@@ -62,10 +62,10 @@ def steps(prepared: PreparedCase, checkout: Path) -> Callable[[int], int]:
     def advance(count: int) -> int:
         for _, index in zip(range(count), batches):
             optimizer.zero_grad()
-            wanted = torch.cat([labels[index], labels[index]])
+            targets = torch.cat([labels[index], labels[index]])
             scores = network(None, None, torch.cat([plain[index], augmented[index]]), None)
             first, second = scores.split(len(index))
-            loss = squares(scores, wanted) * settings.lambda_mse + difference(scores, wanted) * settings.lambda_diff
+            loss = squares(scores, targets) * settings.lambda_mse + difference(scores, targets) * settings.lambda_diff
             loss = loss + distance(first, second) * settings.lambda_consistency
             loss.backward()
             optimizer.step()
