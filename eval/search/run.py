@@ -96,7 +96,7 @@ def run_searches(
     if not jobs:
         return summary
     if kind == "inline":
-        _one_by_one(plan, jobs, told, progressed)
+        _one_by_one(plan, jobs, finished, progressed)
         return summary
     place: Place
     if kind == "ray":
@@ -105,7 +105,7 @@ def run_searches(
     else:
         place = Processes(min(len(jobs), workers or os.cpu_count() or 1), len(jobs), plan.benchmarks)
     with place:
-        _side_by_side(place, jobs, told, progressed)
+        _side_by_side(place, jobs, finished, progressed)
     return summary
 
 
@@ -118,7 +118,7 @@ def missing_searches(plan: SearchPlan, store: Path) -> list[SearchTask]:
 def _one_by_one(
     plan: SearchPlan,
     jobs: list[Job],
-    told: Callable[[SearchTask, str], None],
+    finished: Callable[[SearchTask, str], None],
     progressed: Callable[[Sequence[float]], None],
 ) -> None:
     shares = [0.0] * len(jobs)
@@ -135,7 +135,7 @@ def _one_by_one(
 def _side_by_side(
     place: Place,
     jobs: list[Job],
-    told: Callable[[SearchTask, str], None],
+    finished: Callable[[SearchTask, str], None],
     progressed: Callable[[Sequence[float]], None],
 ) -> None:
     """Every encoding is pre-trained once, whichever searches wait for it; they begin when theirs are there."""

@@ -88,17 +88,17 @@ def cells(count, seed=0):
 def write(path, count, epochs=(108,), repeats=3, seed=0):
     """A TFRecord file of `count` cells; returns them."""
     draw = random.Random(seed)
-    kept = []
+    written = []
     with Path(path).open("wb") as stream:
         for number, cell in enumerate(cells(count, seed)):
             if count < 10_000:
-                kept.append(cell)
+                written.append(cell)
             for epoch in epochs:
                 for _ in range(repeats):
                     val = draw.randint(8000, 9500) / 9984
                     message = metrics(val, val - 0.01, 10.0 * epoch, 1_000_000 + number)
                     stream.write(frame(record(cell, epoch, message)))
-    return kept
+    return written
 
 
 def main():

@@ -66,9 +66,9 @@ def filled():
 
 def test_official_values():
     batch = g.graphs(g.C5, nodes=7)
-    found = filled()(batch.ops, batch.reach)[0]
-    assert found[6].tolist() == pytest.approx(PAD_ROW, abs=4e-10)
-    assert found[4, :3].tolist() == pytest.approx(OUTPUT_ROW, abs=4e-10)
+    states = filled()(batch.ops, batch.reach)[0]
+    assert states[6].tolist() == pytest.approx(PAD_ROW, abs=4e-10)
+    assert states[4, :3].tolist() == pytest.approx(OUTPUT_ROW, abs=4e-10)
     assert read_out(filled(), batch, g.space(7), faithful=True)[0].tolist() == pytest.approx(PAD_ROW, abs=4e-10)
 
 
@@ -117,9 +117,9 @@ def test_relabelling_and_padding_do_not_matter_but_do_as_published():
     model = GraphEncoder(7, 8, 2, 2, 16, 0.0).eval()
     diamond = ((0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4))
     batch = g.graphs(([0, 1, 2, 3, 4], diamond), ([0, 3, 1, 2, 4], diamond))
-    found = read_out(model, batch, g.space(5))
-    assert torch.allclose(found[0], found[1], atol=1e-5)
-    assert torch.allclose(read_out(model, batch.pad(9), g.space(9)), found, atol=1e-5)
+    embeddings = read_out(model, batch, g.space(5))
+    assert torch.allclose(embeddings[0], embeddings[1], atol=1e-5)
+    assert torch.allclose(read_out(model, batch.pad(9), g.space(9)), embeddings, atol=1e-5)
     published = [read_out(model, batch.pad(n), g.space(n), faithful=True)[0] for n in (5, 6, 9)]
     assert (published[0] - published[1]).abs().max() > 0.01
     assert (published[1] - published[2]).abs().max() > 0.001
@@ -127,8 +127,8 @@ def test_relabelling_and_padding_do_not_matter_but_do_as_published():
 
 def test_cells_with_the_same_closure_collide():
     without_shortcut = (g.C5[0], tuple(edge for edge in g.C5_EDGES if edge != (1, 4)))
-    found = read_out(filled(), g.graphs(g.C5, without_shortcut), g.space(5), faithful=True)
-    assert torch.allclose(found[0], found[1], atol=1e-13)
+    embeddings = read_out(filled(), g.graphs(g.C5, without_shortcut), g.space(5), faithful=True)
+    assert torch.allclose(embeddings[0], embeddings[1], atol=1e-13)
 
 
 def test_pairs_are_distinct_smaller_and_near():
@@ -188,11 +188,11 @@ def test_encoding_is_deterministic_and_leaves_the_random_state_alone(faithful):
     expected = torch.rand(3)
     torch.manual_seed(5)
     with torch.no_grad():
-        found = cate(graphs, space, faithful=faithful, **TINY)
+        embeddings = cate(graphs, space, faithful=faithful, **TINY)
     assert torch.equal(torch.rand(3), expected)
-    assert found.shape == (40, 8) and found.dtype == torch.float32 and found.isfinite().all()
-    assert torch.equal(found, cate(cells(40), space, faithful=faithful, **TINY))
-    assert not torch.equal(found, cate(graphs, space, faithful=faithful, seed=1, **TINY))
+    assert embeddings.shape == (40, 8) and embeddings.dtype == torch.float32 and embeddings.isfinite().all()
+    assert torch.equal(embeddings, cate(cells(40), space, faithful=faithful, **TINY))
+    assert not torch.equal(embeddings, cate(graphs, space, faithful=faithful, seed=1, **TINY))
 
 
 @pytest.mark.parametrize("form, overlap", [("outside", False), ("outside_published", True)])

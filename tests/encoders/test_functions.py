@@ -106,12 +106,12 @@ def test_a_stack_gives_each_its_own(case):
     dims = tuple(0 if torch.is_tensor(a) else None for a in stacked)
     together = vmap(function, in_dims=dims)(*stacked)
     weight = torch.randn(together.shape[1:], dtype=torch.float64)
-    wanted = [a for a in (*first, *second) if torch.is_tensor(a) and a.requires_grad]
-    gradients = torch.autograd.grad((together * weight).sum(), wanted)
+    leaves = [a for a in (*first, *second) if torch.is_tensor(a) and a.requires_grad]
+    gradients = torch.autograd.grad((together * weight).sum(), leaves)
     alone = [function(*first), function(*second)]
     assert torch.allclose(together, torch.stack(alone), atol=1e-12)
-    for found, expected in zip(gradients, torch.autograd.grad(sum((out * weight).sum() for out in alone), wanted)):
-        assert torch.allclose(found, expected, atol=1e-12)
+    for gradient, expected in zip(gradients, torch.autograd.grad(sum((out * weight).sum() for out in alone), leaves)):
+        assert torch.allclose(gradient, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.25, 0.5])
@@ -121,10 +121,10 @@ def test_dropout_is_the_plain_formula_to_the_bit(rate):
     numbers[:9] = rate  # where it is met exactly, it is kept
     drop = Dropout(rate)
     with noise(Vector(numbers)):
-        found = drop(x)
+        dropped = drop(x)
     expected = x * ((numbers >= rate).float() / (1 - rate))
-    assert torch.equal(found, expected)
-    assert torch.equal(*(torch.autograd.grad(out.square().sum(), x)[0] for out in (found, expected)))
+    assert torch.equal(dropped, expected)
+    assert torch.equal(*(torch.autograd.grad(out.square().sum(), x)[0] for out in (dropped, expected)))
 
 
 def test_gru_is_torchs():
@@ -138,14 +138,14 @@ def test_gru_is_torchs():
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 def test_norm_activated_is_norm_then_relu_then_dropout(rate):
     x, mask = drawn(4, 5, 3), torch.rand(4, 5, generator=torch.Generator().manual_seed(1)) < 0.7
-    found = []
+    results = []
     for way in (lambda norm, drop: norm.activated(x, mask, drop), lambda norm, drop: drop(torch.relu(norm(x, mask)))):
         norm, drop = MaskedBatchNorm(3).double(), Dropout(rate)
         nn.init.normal_(norm.bias, generator=torch.Generator().manual_seed(2))
         with noise(Vector(torch.rand(60, generator=torch.Generator().manual_seed(3)).double())):
             trained = way(norm, drop)
         norm.eval(), drop.eval()
-        found.append(
+        results.append(
             [
                 trained,
                 way(norm, drop),
@@ -153,9 +153,9 @@ def test_norm_activated_is_norm_then_relu_then_dropout(rate):
                 norm.running_var,
             ]
         )
-    for ours, plain in zip(*found):
+    for ours, plain in zip(*results):
         assert torch.allclose(ours, plain, atol=1e-12)
-    assert (found[0][0] == 0).float().mean() > 0.3
+    assert (results[0][0] == 0).float().mean() > 0.3
 
 
 def test_norm_is_torchs_on_the_real_rows():
@@ -170,9 +170,9 @@ def test_norm_is_torchs_on_the_real_rows():
 def test_softmax_is_torchs_where_it_looks_and_zero_elsewhere():
     scores, allowed = drawn(6, 5) * 200, torch.rand(6, 5, generator=torch.Generator().manual_seed(2)) < 0.5
     allowed[0], allowed[1] = False, True
-    found = masked_softmax(scores, allowed)
-    assert not found[0].any()
-    assert torch.allclose(found[1:], torch.softmax(scores.masked_fill(~allowed, -torch.inf), -1)[1:], atol=1e-12)
+    weights = masked_softmax(scores, allowed)
+    assert not weights[0].any()
+    assert torch.allclose(weights[1:], torch.softmax(scores.masked_fill(~allowed, -torch.inf), -1)[1:], atol=1e-12)
 
 
 @pytest.mark.parametrize("backward", [False, True])
@@ -182,7 +182,7 @@ def test_sweep_is_attention_and_a_gru_node_by_node(groups, backward):
     sweep = Sweep(3, 4).double()
     senders = layered(groups, 5, backward)
     x = drawn(5, sum(groups), 3)
-    found = sweep(x.transpose(0, 1), nodes_first(senders, x.dtype), groups, backward).transpose(0, 1)
+    swept = sweep(x.transpose(0, 1), nodes_first(senders, x.dtype), groups, backward).transpose(0, 1)
     states: dict[tuple[int, int], torch.Tensor] = {}
     nodes = range(sum(groups))
     for graph in range(5):
@@ -193,7 +193,7 @@ def test_sweep_is_attention_and_a_gru_node_by_node(groups, backward):
                 stacked = torch.stack(heard)
                 message = torch.softmax(stacked @ sweep.key, 0) @ stacked
             states[graph, v] = sweep.gru(x[graph, v], message)
-            assert torch.allclose(found[graph, v], states[graph, v], atol=1e-12)
+            assert torch.allclose(swept[graph, v], states[graph, v], atol=1e-12)
 
 
 def test_row_sums_are_sums_of_rows():

@@ -230,15 +230,15 @@ def test_the_same_architectures_are_found_however_they_are_named(cells, tables):
 def test_a_source_of_another_vocabulary_gives_weights_that_read_the_target_alike(cells, tables, tmp_path):
     joint, [place] = union(cells.space, [tables["far"].space])
     assert joint.ops == (*cells.space.ops, "zeroize") and place.tolist() == [0, 3, 2, 5, 4]
-    found = given("gin[dim=8,source=far(updates=5,labels=40)]", cells, tmp_path)
-    assert found.weights[0]["embed.weight"].shape == (8, 5) and found.seconds[0] > 0
+    additions = given("gin[dim=8,source=far(updates=5,labels=40)]", cells, tmp_path)
+    assert additions.weights[0]["embed.weight"].shape == (8, 5) and additions.seconds[0] > 0
     assert parse_source("a+b(labels=3,same=true)").tables == ("a", "b")
 
 
 def test_one_list_of_sources_serves_every_table_in_it(cells, tables):
-    found = parse_source("cells+far(others=true)")
-    assert [table.name for table in found.tables_for(cells)] == ["far"]
-    assert [table.name for table in found.tables_for(tables["far"])] == ["cells"]
+    source = parse_source("cells+far(others=true)")
+    assert [table.name for table in source.tables_for(cells)] == ["far"]
+    assert [table.name for table in source.tables_for(tables["far"])] == ["cells"]
     with pytest.raises(ArchrankError, match="none is left"):
         parse_source("cells(others=true)").tables_for(cells)
 
@@ -249,13 +249,15 @@ def test_what_is_applied_as_it_is_sees_no_label_and_is_what_a_split_is_scored_by
     first, second = given(encoder, cells, tmp_path), given(encoder, planted, tmp_path / "b")
     assert np.array_equal(first.scores, second.scores) and first.weights is None
     started = given(encoder.replace(",zero_shot=true", ""), cells, tmp_path)
-    kept = given(encoder.replace("zero_shot", "head"), cells, tmp_path)
-    assert len(list((tmp_path / "pretraining").iterdir())) == 1 and kept.seconds == started.seconds == first.seconds
-    assert started.head is None and kept.head["0.weight"].shape == (1, 24)
+    with_head = given(encoder.replace("zero_shot", "head"), cells, tmp_path)
+    assert (
+        len(list((tmp_path / "pretraining").iterdir())) == 1 and with_head.seconds == started.seconds == first.seconds
+    )
+    assert started.head is None and with_head.head["0.weight"].shape == (1, 24)
     job = make_job(parse(encoder)[0], COMMON.model_copy(update={"updates": 1, "lr": 1e-9}), cells.space, cells.graphs)
     member = Member(0, np.arange(12), cells.target("quality")[:12], np.arange(12))
-    weights = job.with_given(kept).with_members([member]).fit().ensemble.parameters
-    assert torch.allclose(weights["head.0.weight"][0], kept.head["0.weight"], atol=1e-6)
+    weights = job.with_given(with_head).with_members([member]).fit().ensemble.parameters
+    assert torch.allclose(weights["head.0.weight"][0], with_head.head["0.weight"], atol=1e-6)
     assert torch.allclose(weights["encoder.embed.weight"][0], started.weights[0]["embed.weight"], atol=1e-6)
     plan = make_plan(parse_list(encoder), benchmarks=[cells], budgets=[12], seeds=1)
     run(plan, tmp_path, workers=0)
@@ -277,21 +279,21 @@ def test_devices_have_operations_of_their_own_and_a_new_one_starts_from_the_clos
     splits = [make_split(wide, "clean", 0, "on_c") for _ in range(2)]
     rows = splits[0].train(20)
     members = [Member(0, rows, sign * quality[rows], splits[0].test) for sign in (1.0, -1.0)]
-    found = prepare_additions(job.with_members(members), wide, "on_c", splits, tmp_path, "cpu")
+    additions = prepare_additions(job.with_members(members), wide, "on_c", splits, tmp_path, "cpu")
     [path] = (tmp_path / "pretraining").iterdir()
-    kept = FromSource.of({name: torch.from_numpy(part) for name, part in read_weights(path)[0].items()})
-    assert kept.scores.shape == (2, len(wide)) and [kept.closest(m.train, m.labels) for m in members] == [0, 1]
+    stored = FromSource.of({name: torch.from_numpy(part) for name, part in read_weights(path)[0].items()})
+    assert stored.scores.shape == (2, len(wide)) and [stored.closest(m.train, m.labels) for m in members] == [0, 1]
     for number in range(2):
-        assert torch.equal(found.weights[number]["embed.weight"], kept.weights[number]["embed.weight"])
-    assert not torch.equal(kept.weights[0]["embed.weight"], kept.weights[1]["embed.weight"])
-    assert torch.equal(kept.weights[0]["layers.1.wide.weight"], kept.weights[1]["layers.1.wide.weight"])
+        assert torch.equal(additions.weights[number]["embed.weight"], stored.weights[number]["embed.weight"])
+    assert not torch.equal(stored.weights[0]["embed.weight"], stored.weights[1]["embed.weight"])
+    assert torch.equal(stored.weights[0]["layers.1.wide.weight"], stored.weights[1]["layers.1.wide.weight"])
 
 
 def test_random_labels_stay_unpredictable_in_whatever_order_trials_run(tables, tmp_path):
     plain = synthetic(400, seed=3)
     rng = np.random.default_rng(5)
-    planted = with_columns(plain, quality=rng.random(400), told=rng.random(400), parameters=plain.mask.sum(1) * 1.0)
-    handed = with_columns(planted, told=planted.target("quality") + rng.normal(0, 1e-3, 400))
+    planted = with_columns(plain, quality=rng.random(400), leak=rng.random(400), parameters=plain.mask.sum(1) * 1.0)
+    handed = with_columns(planted, leak=planted.target("quality") + rng.normal(0, 1e-3, 400))
     brief = COMMON.model_copy(update={"updates": 60, "lr": 0.02})
 
     def taus(folder, benchmark, encoder, target="quality"):
@@ -307,7 +309,7 @@ def test_random_labels_stay_unpredictable_in_whatever_order_trials_run(tables, t
     taus("after", handed, encoder)
     assert taus("after", planted, encoder) == alone
     assert abs(np.mean(alone)) < 0.1  # 200 test architectures: one tau's standard error is 0.05
-    assert np.mean(taus("alone", handed, "gin[dim=8,side=told]")) > 0.5  # so that a leak would be seen
+    assert np.mean(taus("alone", handed, "gin[dim=8,side=leak]")) > 0.5  # so that a leak would be seen
 
 
 OWN = """
@@ -337,8 +339,8 @@ def test_a_pretext_of_ones_own_is_checked_and_its_source_is_in_the_key(tmp_path)
     path.write_text(OWN)
     for name, verdict, said in (("Own", "pass", "repeats to the bit"), ("Idle", "fail", "does not reach the encoder")):
         spec = parse(f"gin[dim=8,pretext={path}:{name}]")[0]
-        found = check_pretext(CheckedEncoder(spec, synthetic()))
-        assert found[0] == verdict and said in found[1], found
+        actual, answer = check_pretext(CheckedEncoder(spec, synthetic()))
+        assert actual == verdict and said in answer, answer
     before = spec.source
     path.write_text(OWN + "EDITED = True\n")
     assert parse(spec.label)[0].source != before != parse("gin[dim=8]")[0].source
@@ -354,8 +356,8 @@ def test_a_predictor_is_given_what_needs_no_table(cells, tables, tmp_path):
         again = Predictor.load(tmp_path / "saved")
         assert np.allclose(again.predict(cells.graphs), made[given_it].predict(cells.graphs), atol=1e-4)
     plain = Predictor("gin[dim=8]", cells.space, "quick", members=2).fit(graphs, scores)
-    found = [one.predict(cells.graphs) for one in (plain, *made.values())]
-    assert not any(np.allclose(one, other) for one, other in pairwise(found))
+    predictions = [one.predict(cells.graphs) for one in (plain, *made.values())]
+    assert not any(np.allclose(one, other) for one, other in pairwise(predictions))
     with pytest.raises(ArchrankError, match="leave them out here"):
         Predictor("gin[dim=8,side=base]", cells.space).fit(graphs, scores)
 

@@ -84,12 +84,14 @@ def test_intervals_hold_what_they_say_and_widen_with_disagreement():
     apart = rng.uniform(0, 1, 4000)
     labels = rng.standard_normal(4000)
     held_out = 2 * labels + (0.2 + apart) * rng.standard_normal(4000)
-    found = Calibration.of(held_out[:500], apart[:500], labels[:500], np.arange(500) % 5)
-    error = np.abs(labels[500:] - found.mean(held_out[500:]))
+    calibration = Calibration.of(held_out[:500], apart[:500], labels[:500], np.arange(500) % 5)
+    error = np.abs(labels[500:] - calibration.mean(held_out[500:]))
     for level in (0.5, 0.9):
-        assert (error <= found.half_width(apart[500:], level)).mean() == pytest.approx(level, abs=0.05)
-    assert found.half_width(np.array([0.0, 1.0])).tolist() == sorted(found.half_width(np.array([0.0, 1.0])).tolist())
-    assert found.trust > 0
+        assert (error <= calibration.half_width(apart[500:], level)).mean() == pytest.approx(level, abs=0.05)
+    assert calibration.half_width(np.array([0.0, 1.0])).tolist() == sorted(
+        calibration.half_width(np.array([0.0, 1.0])).tolist()
+    )
+    assert calibration.trust > 0
 
 
 def test_errors_of_few_labels_are_by_the_line_of_other_folds():
@@ -99,8 +101,8 @@ def test_errors_of_few_labels_are_by_the_line_of_other_folds():
     held = []
     for _ in range(300):
         labels, guess, apart = rng.standard_normal((3, 12))
-        found = Calibration.of(guess[:10], apart[:10], labels[:10], np.arange(10) % 5)
-        held.append(np.abs(labels[10:] - found.mean(guess[10:])) <= found.half_width(apart[10:], 0.9))
+        calibration = Calibration.of(guess[:10], apart[:10], labels[:10], np.arange(10) % 5)
+        held.append(np.abs(labels[10:] - calibration.mean(guess[10:])) <= calibration.half_width(apart[10:], 0.9))
     assert 0.86 < np.mean(held) < 0.97
 
 
@@ -115,8 +117,8 @@ def test_nine_tenths_of_scores_lie_in_their_intervals():
     for seed in range(6):
         rows = np.random.default_rng(seed).permutation(len(benchmark))[:480]
         graphs, scores = benchmark.graphs.plain()[rows.tolist()], benchmark.target()[rows]
-        found = archrank.AutoPredictor(benchmark.space, trees, seed=seed).fit(graphs[:80], scores[:80])
-        low, _, high = found.interval(graphs[80:])
+        predictor = archrank.AutoPredictor(benchmark.space, trees, seed=seed).fit(graphs[:80], scores[:80])
+        low, _, high = predictor.interval(graphs[80:])
         held.append(((low <= scores[80:]) & (scores[80:] <= high)).mean())
     print(np.round(held, 3), np.mean(held))
     assert 0.87 < np.mean(held) < 0.93 and min(held) > 0.8, held
@@ -215,10 +217,10 @@ def odd(space):
 
 def test_encodings_that_are_no_numbers_or_depend_on_company_are_refused(table):
     space, graphs, scores = table
-    found = archrank.AutoPredictor(space, odd).fit(graphs[:30], scores[:30])
-    assert "not finite" in found.explain()["refused"]["holes+ridge"]
+    predictor = archrank.AutoPredictor(space, odd).fit(graphs[:30], scores[:30])
+    assert "not finite" in predictor.explain()["refused"]["holes+ridge"]
     with pytest.raises(ArchrankError, match="company gives an architecture other features"):
-        found.predict(graphs[30:])
+        predictor.predict(graphs[30:])
 
 
 def test_the_spec():
@@ -297,10 +299,10 @@ def test_a_tuned_recipe_takes_what_ranks_held_out_labels_best(table):
     job = make_job(parse("gin[dim=8,layers=1]")[0], slow, space, graphs)
     rows = np.arange(60)
     members = [Member(seed, rows, job.labels(scores[rows]), np.arange(60, 140)) for seed in (0, 1)]
-    found = train_tuned(job.with_members(members))
-    assert all(outcome.notes[-1].startswith("tuned: lr=0.02 (tau ") for outcome in found)
+    outcomes = train_tuned(job.with_members(members))
+    assert all(outcome.notes[-1].startswith("tuned: lr=0.02 (tau ") for outcome in outcomes)
     again = job.with_recipe(lr=0.02).with_members(members).train()
-    assert all(np.allclose(a.predictions, b.predictions) for a, b in zip(found, again))
+    assert all(np.allclose(a.predictions, b.predictions) for a, b in zip(outcomes, again))
 
 
 def test_the_docs_example_runs(tmp_path, monkeypatch):

@@ -350,5 +350,5 @@ def test_a_failing_command_keeps_what_was_measured_before(tmp_path, capsys):
             ]
         )
     assert stop.value.code == 2 and "cannot start 'no-such-program x'" in capsys.readouterr().err
-    kept = read(out / "against.json")["samples"]
-    assert [s["what"] for s in kept] == ["ready", "ready", "timed"] and kept[-1]["wall"] > 0
+    samples = read(out / "against.json")["samples"]
+    assert [s["what"] for s in samples] == ["ready", "ready", "timed"] and samples[-1]["wall"] > 0

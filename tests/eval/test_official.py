@@ -75,14 +75,14 @@ def test_what_is_absent_is_only_missed_when_it_is_called(tmp_path, imports):
 def test_steps_are_those_of_the_checkout(tmp_path, imports):
     written(tmp_path, CHECKOUT)
     case = asdict(Case("arch2vec[batch=7,hidden=8,layers=1]", "digits101", budget=14, members=1, pretraining=True))
-    found = {}
+    samples = {}
     for way in ("ensemble", "official"):
         server = MeasurementServer()
         ready = server.prepare(case, way, tmp_path)
         assert (ready["recipe"], ready["batch"], ready["steps"], ready["members"]) == ("pre-training", 7, 4400, 1)
-        found[way] = server.train(updates=3)
-    assert {way: one["measured"] for way, one in found.items()} == {"ensemble": 3, "official": 3}
-    assert all(one["cpu"] > 0 for one in found.values())
+        samples[way] = server.train(updates=3)
+    assert {way: sample["measured"] for way, sample in samples.items()} == {"ensemble": 3, "official": 3}
+    assert all(sample["cpu"] > 0 for sample in samples.values())
 
 
 @pytest.mark.parametrize(

@@ -58,10 +58,10 @@ def test_scores_are_those_of_every_architecture_by_itself(cells, monkeypatch):
         sorted_out = []
         alike = lambda *parts: (sorted_out.append(1), relabelled_alike(*parts))[1]  # noqa: E731
         monkeypatch.setattr(predicting, "relabelled_alike", alike)
-        found = predict_once(trained.ensemble, trained.graphs, tests)
+        predictions = predict_once(trained.ensemble, trained.graphs, tests)
         (outcome, _) = job.train()
     finally:
         torch.set_default_dtype(torch.float32)
-    assert all(np.allclose(one, other, atol=1e-10) for one, other in zip(found, expected))
+    assert all(np.allclose(one, other, atol=1e-10) for one, other in zip(predictions, expected))
     assert sorted_out == [1]  # once for a space, whichever ensemble predicts it
     assert len(asked[0][0]) < 0.8 * len(both) and np.isfinite(outcome.predictions).all()

@@ -145,9 +145,12 @@ def test_members_train_as_a_plain_loop_trains_each(cells, name):
                 msg=f"{key} of member {m}",
             )
         with torch.no_grad():
-            scores, kept = predictor(cells.graphs[member.test])[0], predictor(cells.graphs[member.encode], task="embed")
+            scores, encodings = (
+                predictor(cells.graphs[member.test])[0],
+                predictor(cells.graphs[member.encode], task="embed"),
+            )
         assert np.allclose(outcomes[m].predictions, scores, rtol=1e-8) and np.allclose(
-            outcomes[m].encodings, kept, rtol=1e-5, atol=1e-6
+            outcomes[m].encodings, encodings, rtol=1e-5, atol=1e-6
         )
 
 

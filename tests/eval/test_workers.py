@@ -112,10 +112,8 @@ def test_a_plug_in_that_misbehaves_fails_only_its_own_trials(cells, tmp_path, ca
     assert "the worker process died (killed by signal 9)" in said["parent"]
     printed = Path(said["segfault"].rpartition(" ")[2]).read_text()
     assert "killed by signal 11" in said["segfault"] and "Segmentation fault" in printed and "in segfault" in printed
-    kept = sorted((store / "logs").iterdir(), key=lambda path: path.stat().st_size)[-1].read_bytes()
-    assert (
-        kept.startswith(bytes(range(256))) and kept.endswith(b"the rest is not kept\n") and len(kept) < 3 * LARGEST_LOG
-    )
+    log = sorted((store / "logs").iterdir(), key=lambda path: path.stat().st_size)[-1].read_bytes()
+    assert log.startswith(bytes(range(256))) and log.endswith(b"the rest is not kept\n") and len(log) < 3 * LARGEST_LOG
     assert capfd.readouterr() == ("", "")
 
 
@@ -234,7 +232,7 @@ def test_a_store_that_cannot_be_written_ends_the_run_with_one_line_and_keeps_wha
     store = tmp_path / "store"
     plan = make_plan(parse_list("path+ridge"), benchmarks=["digits101"], budgets=[20], seeds=2)
     run(plan, store, workers=0)
-    kept, lost = (item.trial.key for item in plan.trials)
+    stored, lost = (item.trial.key for item in plan.trials)
     (store / "trials" / f"{lost}.json").unlink()
     (store / "trials" / f"{lost}.json").mkdir()
     with pytest.raises(
@@ -243,7 +241,7 @@ def test_a_store_that_cannot_be_written_ends_the_run_with_one_line_and_keeps_wha
     ) as stopped:
         run(plan, store, workers=workers)
     assert "\n" not in str(stopped.value) and {record.key: record.status for record in Store(store).records()} == {
-        kept: "done"
+        stored: "done"
     }
     (store / "trials" / f"{lost}.json").rmdir()
     summary = run(plan, store, workers=0)

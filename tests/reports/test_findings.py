@@ -144,10 +144,10 @@ def test_the_multiplier_bootstrap_is_its_formula_term_by_term(over_spaces: bool)
 
 def test_how_many_seeds_would_separate_is_said_with_the_seeds_to_add() -> None:
     steps = np.array([0.0, 0.02, -0.02, 0.015])
-    found = advice(grouped(trials({"a": tuple(0.81 + steps), "b": tuple(0.80 + steps[::-1])})))
-    assert found is not None and "over all settings (a and b)" in found.sentence
-    number = int(found.sentence.split(": ")[1].split()[0])
-    assert 4 < number <= 200 and found.seeds == f"4-{number - 1}"
+    advised = advice(grouped(trials({"a": tuple(0.81 + steps), "b": tuple(0.80 + steps[::-1])})))
+    assert advised is not None and "over all settings (a and b)" in advised.sentence
+    number = int(advised.sentence.split(": ")[1].split()[0])
+    assert 4 < number <= 200 and advised.seeds == f"4-{number - 1}"
     assert advice(grouped(trials({"a": tuple(0.9 + steps / 10), "b": tuple(0.5 - steps / 10)}))) is None
     single = advice(grouped(trials({"a": (0.8,), "b": (0.7,)})))
     assert single is not None and single.seeds == "1-4"

@@ -95,19 +95,19 @@ def test_nothing_is_written_outside_the_folder_and_names_are_plain(built: Path) 
 class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.tags.append((tag, dict(attrs)))
 
 
 def test_html_shows_it_as_text(built: Path) -> None:
     text = (built / "report.html").read_text(encoding="utf-8")
     assert not ACTS.search(text) and "alert(1)" in text and "\\x1b]0;owned" in text
     page = Page(text)
-    assert [tag for tag, _ in page.found if tag == "script"] == ["script"] * 4
-    for tag, attributes in page.found:
+    assert [tag for tag, _ in page.tags if tag == "script"] == ["script"] * 4
+    for tag, attributes in page.tags:
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
         assert (attributes.get("href") or "#").startswith(("#", "data:,")), (tag, attributes)
         assert re.fullmatch(r"[A-Za-z0-9-]*", attributes.get("id") or ""), attributes

@@ -223,16 +223,16 @@ def test_ask_and_tell_is_the_same_search(table, pool, tmp_path):
     ).tasks[0]
     rows = search_task(task, parse_list("canonical_path+gp")[0], SEARCH, pool, tmp_path).rows[1]
     study = Search(table, "bananas", "canonical_path+gp", seed=1, folder=tmp_path)
-    told = []
-    while len(told) < 30:
+    queried = []
+    while len(queried) < 30:
         asked = study.ask(5)
         study.tell(asked, [scores[row] for row in asked])
-        told += asked
-        if len(told) == 15:
+        queried += asked
+        if len(queried) == 15:
             study.save(tmp_path / "study.json")
             study = Search.load(tmp_path / "study.json", table, folder=tmp_path)
-    assert told == rows
-    assert study.best() == max(told, key=lambda row: scores[row])
+    assert queried == rows
+    assert study.best() == max(queried, key=lambda row: scores[row])
 
 
 def test_ask_and_tell_bears_failures_and_lower_is_better(table, tmp_path):

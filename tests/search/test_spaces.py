@@ -128,9 +128,9 @@ def test_a_search_for_several_objectives_finds_a_better_front(tmp_path):
         study.tell(rows, [None if number == 3 else goals[row].tolist() for row in rows])
     answer = study.history.dropna()
     assert len(study.history) == 60 and list(answer.columns) == ["row", "score_1", "score_2"]
-    kept = study.front()
-    assert study.best() in kept and len(kept) > 1
-    assert sorted(kept) == sorted(answer["row"].iloc[front(answer[["score_1", "score_2"]].to_numpy() * [1, -1])])
+    best_rows = study.front()
+    assert study.best() in best_rows and len(best_rows) > 1
+    assert sorted(best_rows) == sorted(answer["row"].iloc[front(answer[["score_1", "score_2"]].to_numpy() * [1, -1])])
     study.save(tmp_path / "two.json")
     (row,) = study.ask(1)
     assert Search.load(tmp_path / "two.json", table, folder=tmp_path).ask(1) == [row]

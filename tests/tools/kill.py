@@ -218,14 +218,14 @@ Run = Command | Forked
 
 def children(pid: int) -> list[int]:
     """The processes below a process: its workers and what trains in them."""
-    found: list[int] = []
+    pids: list[int] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             below = [int(number) for number in path.read_text().split()]
         except OSError:
             continue
-        found += [process for child in below for process in (child, *children(child))]
-    return found
+        pids += [process for child in below for process in (child, *children(child))]
+    return pids
 
 
 def is_worker(pid: int) -> bool:
@@ -294,19 +294,19 @@ def round_(
     said = finish(kind(store, seeds, log))
     if "0 failed" not in said:
         wrong.append(said[-2000:])
-    found = content(store)
+    actual = content(store)
     stays = [str(path.relative_to(store)) for path in store.rglob(".*")] + [
         str(path.relative_to(store)) for name in LEFT_OVER for path in (store / name).glob("*")
     ]
     return {
         "kills": dict(kills),
-        "lost": len(expected.keys() - found.keys()),
-        "doubled": len(found.keys() - expected.keys()),
+        "lost": len(expected.keys() - actual.keys()),
+        "doubled": len(actual.keys() - expected.keys()),
         "surplus": {
             name: (store / "logs" / name).read_text()[-500:] if name.endswith(".log") else ""
-            for name in sorted(found.keys() - expected.keys())
+            for name in sorted(actual.keys() - expected.keys())
         },
-        "different": sum(found[name] != expected[name] for name in found.keys() & expected.keys()),
+        "different": sum(actual[name] != expected[name] for name in actual.keys() & expected.keys()),
         "stays": stays,
         "wrong": wrong,
     }
