@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import os
 import subprocess
 import sys
 import tomllib
