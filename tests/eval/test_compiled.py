@@ -9,6 +9,7 @@ from torch import nn
 from archrank.encoders.gnn.brp_nas import BRPNASRelation
 from archrank.encoders.gnn.gated_gcn import GatedGCN
 from archrank.encoders.layers.norm import MaskedBatchNorm
+from archrank.encoders.sequence.tart import Tart
 from archrank.eval.engine.compiled import parts, step
 from archrank.eval.engine.compiled.build import signature
 from archrank.eval.engine.training import train
@@ -19,30 +20,18 @@ needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="no C++ comp
 EPOCHS = SHORT.model_copy(update={"updates": None, "epochs": 3})
 
 
-class Layer(nn.Module):
-    """Weights, noise and running statistics."""
+class Small(nn.Module):
+    """Weights, noise and running statistics, few enough to be compiled within seconds."""
 
-    def __init__(self, dim):
+    def __init__(self, space, dim=16):
         super().__init__()
-        self.lin, self.drop, self.norm = nn.Linear(dim, dim), nn.Dropout(0.3), MaskedBatchNorm(dim)
-
-    def forward(self, x, edges, mask):
-        return self.norm(x + self.drop(torch.relu(self.lin(edges @ x))), mask) * mask.unsqueeze(-1)
-
-
-class Deep(nn.Module):
-    """Layers that are alike, small enough to be compiled within seconds."""
-
-    def __init__(self, space, layers, dim=16):
-        super().__init__()
-        self.embed = nn.Embedding(len(space.ops), dim)
-        self.layers = nn.ModuleList(Layer(dim) for _ in range(layers))
+        self.embed, self.lin = nn.Embedding(len(space.ops), dim), nn.Linear(dim, dim)
+        self.drop, self.norm = nn.Dropout(0.3), MaskedBatchNorm(dim)
 
     def forward(self, graphs):
         x = self.embed(graphs.ops) * graphs.mask.unsqueeze(-1)
-        for layer in self.layers:
-            x = layer(x, graphs.adj.to(x.dtype), graphs.mask)
-        return x.sum(-2)
+        x = x + self.drop(torch.relu(self.lin(graphs.adj.to(x.dtype) @ x)))
+        return (self.norm(x, graphs.mask) * graphs.mask.unsqueeze(-1)).sum(-2)
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +53,8 @@ def both(cells, make, recipe=EPOCHS, **more):
     ("kind", "options", "shapes", "changes"),
     [
         (
-            Deep,
-            {"layers": 1},
+            Small,
+            {},
             1,
             {
                 "clip": 0.05,
@@ -104,7 +93,7 @@ def test_steps_of_a_small_network_are_one_program_per_shape(cells, kind, options
 def test_layers_that_are_alike_share_a_program(cells, monkeypatch):
     monkeypatch.setattr(step, "MOST_OPERATIONS", 0)
     before = len(parts._programs)
-    plain, fused = both(cells, lambda space: Deep(space, layers=3))
+    plain, fused = both(cells, lambda space: Tart(space, dim=8, layers=3, heads=2))
     assert len(parts._programs) == before + 2 and "(each of 3)" in fused[0].notes[0]
     for one, other in zip(plain, fused):
         assert np.allclose(one.predictions, other.predictions, rtol=1e-9)
