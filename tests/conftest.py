@@ -5,7 +5,7 @@ import pytest
 
 # Tests run side by side: one thread each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# The compiler compiles here, and believes what the processor says of itself: else it starts processes that import torch.
+# The compiler compiles here and believes what the processor says of itself: else it starts processes that import torch.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
 # A shell without job control starts its background jobs deaf to interrupts, and every process they start.
