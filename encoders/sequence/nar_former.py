@@ -41,12 +41,18 @@ class NarFormer(nn.Module):
     4,822,081. The default (dim 96, hidden 384, 3 layers) is smaller, 877,344, for training on two cores.
 
     faithful: the projections of an attention start as copies of one, as in that code, so that queries, keys and values
-    are equal at first; part of `paper`. By default they start from independent random values.
+    are equal at first; part of `paper`. By default they start from independent random values, which ranked better in
+    the one training that was compared (docs/parity.md).
 
     Departures: architectures of different size share a batch (the official code puts equal lengths together; masking
     gives the same numbers); a node other than the first without predecessors, which the official tokenizer cannot
-    represent, has the source code of an input; weight decay acts on biases too (there on all weights but those). As
-    there, an architecture has at most one twin; here every architecture may have it, not only the first 8,000.
+    represent, has the source code of an input; operations are numbered as the space lists them (there by a list of its
+    own), so that their codes change places; weight decay acts on biases too (there on all weights but those); AdamW is
+    PyTorch's, which adds `eps` after the correction of the second moment (there, an older one of `transformers`,
+    before it: a larger `eps` in the first thousand updates); with twins, the difference loss pairs architectures with
+    architectures and twins with twins (there any two of both). The last weights' moving average predicts, and 200
+    labels for validation choose no weights. As there, an architecture has at most one twin; here every architecture
+    may have it, not only the first 8,000. Otherwise the two are equal update by update: docs/parity.md.
     """
 
     def __init__(

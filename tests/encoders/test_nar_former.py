@@ -4,7 +4,11 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from archrank import datasets
 from archrank.encoders.sequence.nar_former import NarFormer, period, scalar_code
+from archrank.eval.engine.batching import Batch, GraphView
+from archrank.eval.engine.ensemble import Ensemble
+from archrank.eval.engine.network import Network
 from archrank.eval.engine.recipes import make_recipe
+from archrank.eval.engine.update import Update
 from tests.encoders import golden as g
 
 DIAMOND = ([0, 1, 2, 3, 4], ((0, 1), (0, 2), (0, 3), (1, 4), (2, 4), (3, 4)))
@@ -56,6 +60,33 @@ def test_official_value_of_the_network():
         logit = actual @ g.weight(1, 12, 701)[0] + g.bias(1, 701)
         assert logit.item() == pytest.approx(0.14478083501104988, abs=1e-9)
         assert torch.sigmoid(logit).item() == pytest.approx(0.5361321155428107, abs=1e-9)
+
+
+def test_official_losses_of_a_training():
+    """Six updates of the official network and losses (dropout 0, decay on biases too, PyTorch's AdamW), in float64."""
+    space, cells = g.space(7), g.graphs(g.C5, DIAMOND, ([0, 2, 1, 3, 4], DIAMOND[1]))
+    recipe = make_recipe("paper", NarFormer.paper_recipe(space) | {"consistency": 0.0, "lr": 1e-3})
+    network = Network(small(dropout=0.0), recipe.head, cells).double()
+    for code, (name, weight) in enumerate(network.named_parameters()):
+        g.fill(weight.data, code)
+        if "norm" in name and name.endswith("weight"):
+            weight.data.copy_(1 + 0.1 * torch.sin(torch.arange(len(weight), dtype=torch.float64) + code))
+    update = Update(Ensemble([network]).train(), recipe, "score")
+    partners = torch.tensor([[2.0, 0.0, 1.0]], dtype=torch.float64).unsqueeze(-1)  # ordered: 1, 2, 0
+    labels = torch.tensor([[0.9, 0.93, 0.7]], dtype=torch.float64)
+    batch = Batch(labels, (GraphView(cells[torch.arange(3)[None]], None, partners),))
+    losses = [update(batch, 1e-3 * rate).item() for rate in (0.0, 0.5, 1.0, 0.75, 0.5, 0.25)]
+    assert losses == pytest.approx(
+        [0.14751736101, 0.14751736101, 0.09978413434, 0.05957710268, 0.02745628856, 0.02188175176], abs=1e-6
+    )
+    ensemble = update.ensemble.train(False)
+    for weights, expected in (
+        (None, [0.78172975876, 0.78175577852, 0.58018554454]),
+        (update.average, [0.50766673577, 0.51840460667, 0.53331354352]),
+    ):
+        assert ensemble.call(batch.views[0].graphs, "score", None, weights)[0][0].tolist() == pytest.approx(
+            expected, abs=1e-5
+        )
 
 
 def test_published_codes():
