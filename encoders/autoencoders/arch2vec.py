@@ -10,7 +10,7 @@ from archrank.datasets.space import SearchSpace
 from archrank.encoders.ensembling.noise import Dropout
 from archrank.encoders.layers.norm import MaskedBatchNorm, RealNodes
 from archrank.encoders.layers.pool import mean_pool
-from archrank.encoders.layers.pretraining import fit, in_chunks, seeded
+from archrank.encoders.layers.pretraining import Packed, fit, in_chunks, seeded
 from archrank.encoders.registry import encoding
 
 
@@ -68,7 +68,9 @@ def pretrain(
     model: GraphAutoencoder, graphs: Graphs, *, updates: int, batch: int, lr: float, kl: float, faithful: bool = False
 ) -> list[float]:
     """Train `model` in place to reconstruct `graphs`; the loss of every update."""
-    optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=True)
+    weights = Packed(model)
+    optimizer = torch.optim.Adam([weights.row], lr=lr, fused=True)
+    graphs.derive("arch2vec/linked", _linked)  # computed here for all, so that batches gather it
     return fit(
         lambda index: model.loss(graphs[index], kl, faithful),
         len(graphs),
@@ -79,6 +81,7 @@ def pretrain(
         decay=False,
         clip=5.0,
         name="arch2vec",
+        backward=weights.backward,
     )
 
 
@@ -105,13 +108,13 @@ class GraphAutoencoder(nn.Module):
 
     def inputs(self, graphs: Graphs) -> Tensor:
         """One-hot operations float [B, V, ops], zero on padding."""
-        onehot = nn.functional.one_hot(graphs.ops, self.ops) * graphs.mask.unsqueeze(-1)
-        return onehot.to(self.guess.weight.dtype)
+        onehot = torch.eye(self.ops, dtype=self.guess.weight.dtype, device=graphs.device)[graphs.ops]
+        return onehot * graphs.mask.unsqueeze(-1)
 
     def encode(self, graphs: Graphs, real: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation of every node, [B, V, latent] each; `real` bool [B, V] for normalisation."""
         x = self.inputs(graphs)
-        linked = (graphs.adj | graphs.adj.transpose(-1, -2)).to(x.dtype)
+        linked = graphs.derive("arch2vec/linked", _linked).to(x.dtype)
         nodes = None if self.whole else RealNodes(real, x.dtype)
         for layer in self.layers:
             x = layer(x, linked, nodes)
@@ -151,11 +154,19 @@ class Isomorphism(nn.Module):
     def forward(self, x: Tensor, linked: Tensor, nodes: RealNodes | None) -> Tensor:
         """x [B, V, inputs], linked float [B, V, V], the nodes that count (None: all) -> [B, V, hidden], zero where not
         real."""
-        x = self.first((1 + self.eps) * x + linked @ x)
+        itself = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
+        x = (linked + (1 + self.eps) * itself) @ x
         if nodes is None:
-            return torch.relu(self.norm.of_all(self.second(torch.relu(self.norm_inside.of_all(x)))))
+            inside = self.norm_inside.activated_of_all(self.first(x.flatten(0, -2)))
+            return self.norm.activated_of_all(self.second(inside)).view(*x.shape[:-1], -1)
+        x = self.first(x)
         x = self.second(torch.relu(self.norm_inside(x, nodes)))
         return torch.relu(self.norm(x, nodes)) * nodes.mask.unsqueeze(-1)
+
+
+def _linked(graphs: Graphs) -> Tensor:
+    """float [B, V, V]: 1 where an edge goes either way."""
+    return (graphs.adj | graphs.adj.mT).float()
 
 
 def over(values: Tensor, where: Tensor) -> Tensor:

@@ -56,13 +56,13 @@ class MaskedBatchNorm(nn.Module):
             return x * scale + (self.bias - self.running_mean * scale)
         return self._normalised(x, mask, False, None, 0.0)
 
-    def of_all(self, x: Tensor) -> Tensor:
-        """`self(x)` of one network, no member of a stack, by PyTorch's own kernel, which moves numbers less often."""
-        flat = x.reshape(-1, x.shape[-1])
+    def activated_of_all(self, x: Tensor) -> Tensor:
+        """relu(self(x)) of one network, no member of a stack, by PyTorch's own kernel, which moves numbers less often. x
+        [N, dim]."""
         running = self.running_mean, self.running_var
         return nn.functional.batch_norm(
-            flat, *running, self.weight, self.bias, self.training, self.momentum, self.eps
-        ).view(x.shape)
+            x, *running, self.weight, self.bias, self.training, self.momentum, self.eps
+        ).relu_()
 
     def activated(self, x: Tensor, mask: Tensor | RealNodes | None, drop: Dropout) -> Tensor:
         """What `drop(relu(self(x, mask)))` gives, in training as one function that moves the numbers half as often."""

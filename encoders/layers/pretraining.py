@@ -37,6 +37,22 @@ def decayed(model: nn.Module, amount: float, *, norms: bool = False) -> list[dic
     return [{"params": parts[True], "weight_decay": amount}, {"params": parts[False], "weight_decay": 0.0}]
 
 
+class Packed:
+    """All parameters of a model as parts of one tensor, `row` [P], which an optimiser updates in one piece: with tens of
+    small tensors, what it does around them takes longer than the update."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.parameters = list(model.parameters())
+        self.row = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in self.parameters]))
+        parts = self.row.detach().split([parameter.numel() for parameter in self.parameters])
+        for parameter, part in zip(self.parameters, parts):
+            parameter.data = part.view_as(parameter)
+
+    def backward(self, loss: Tensor) -> None:
+        """Give the row the gradient of a loss that depends on every parameter."""
+        self.row.grad = torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, self.parameters)])
+
+
 def fit(
     loss: Callable[[Tensor], Tensor],
     count: int,
@@ -49,11 +65,12 @@ def fit(
     decay: bool = True,
     clip: float | None = None,
     name: str = "",
+    backward: Callable[[Tensor], None] = torch.autograd.backward,
 ) -> list[float]:
     """Minimise `loss(indices)` over random minibatches of indices below `count`.
 
-    warmup: steps of linearly rising learning rate; decay: then linearly falling to 0. Returns the loss of every update
-    and reports every tenth part of the way to the log.
+    warmup: steps of linearly rising learning rate; decay: then linearly falling to 0. backward: gives what the optimiser
+    updates the gradient of a loss. Returns the loss of every update and reports every tenth part of the way to the log.
     """
 
     def rate(step: int) -> float:
@@ -61,17 +78,18 @@ def fit(
         falling = (updates - step) / max(updates - warmup, 1) if decay else 1.0
         return max(0.0, min(rising, falling, 1.0))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate) if decay or warmup else None
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     losses: list[Tensor] = []
     for step, index in zip(range(updates), minibatches(count, batch, device)):
         optimizer.zero_grad()
         value = loss(index)
-        torch.autograd.backward(value)
+        backward(value)
         if clip is not None:
             nn.utils.clip_grad_norm_(parameters, clip)
         optimizer.step()
-        schedule.step()
+        if schedule is not None:
+            schedule.step()
         losses.append(value.detach())
         if (step + 1) % max(updates // 10, 1) == 0:
             log.info("%s: update %d of %d, loss %.4f", name, step + 1, updates, losses[-1].item())

@@ -3,6 +3,7 @@ import torch
 
 from archrank.encoders.autoencoders.arch2vec import GraphAutoencoder, arch2vec, pretrain
 from archrank.encoders.layers.norm import RealNodes
+from archrank.encoders.layers.pretraining import Packed, fit
 from tests.encoders import golden as g
 from tests.encoders import spaces
 
@@ -134,3 +135,19 @@ def test_gradient_reaches_every_parameter():
         # A bias just before batch normalisation is inert: its gradient is exactly or nearly zero.
         inert = {name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()}
         assert not {name for name in inert if not name.endswith(("first.bias", "second.bias"))}
+
+
+def test_weights_in_one_piece_train_as_apart():
+    """Adam with clipping on one row of all weights gives, step after step, what it gives on every tensor of its own."""
+    trained = []
+    for packed in (False, True):
+        torch.manual_seed(0)
+        model = GraphAutoencoder(5, 4, 8, 2, 0.0).double()
+        weights = Packed(model)
+        optimizer = torch.optim.Adam([weights.row] if packed else model.parameters(), lr=0.1)
+        backward = weights.backward if packed else torch.autograd.backward
+        how = {"updates": 3, "batch": 10, "device": torch.device("cpu"), "decay": False, "clip": 0.01}
+        losses = fit(lambda index: model.loss(some()[index], 0.004), 20, optimizer, **how, backward=backward)
+        trained.append([torch.tensor(losses), *(p.detach() for p in model.parameters())])
+    assert trained[0][0][0] != trained[0][0][2]
+    assert all(torch.allclose(one, other, atol=1e-9) for one, other in zip(*trained))
