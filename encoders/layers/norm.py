@@ -57,8 +57,8 @@ class MaskedBatchNorm(nn.Module):
         return self._normalised(x, mask, False, None, 0.0)
 
     def activated_of_all(self, x: Tensor) -> Tensor:
-        """relu(self(x)) of one network, no member of a stack, by PyTorch's own kernel, which moves numbers less often. x
-        [N, dim]."""
+        """relu(self(x)) of one network, no member of a stack, by PyTorch's own kernel, which moves numbers less often.
+        x [N, dim]."""
         running = self.running_mean, self.running_var
         return nn.functional.batch_norm(
             x, *running, self.weight, self.bias, self.training, self.momentum, self.eps

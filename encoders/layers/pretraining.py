@@ -38,8 +38,8 @@ def decayed(model: nn.Module, amount: float, *, norms: bool = False) -> list[dic
 
 
 class Packed:
-    """All parameters of a model as parts of one tensor, `row` [P], which an optimiser updates in one piece: with tens of
-    small tensors, what it does around them takes longer than the update."""
+    """All parameters of a model as parts of one tensor, `row` [P], which an optimiser updates in one piece: with tens
+    of small tensors, what it does around them takes longer than the update."""
 
     def __init__(self, model: nn.Module) -> None:
         self.parameters = list(model.parameters())
@@ -69,8 +69,9 @@ def fit(
 ) -> list[float]:
     """Minimise `loss(indices)` over random minibatches of indices below `count`.
 
-    warmup: steps of linearly rising learning rate; decay: then linearly falling to 0. backward: gives what the optimiser
-    updates the gradient of a loss. Returns the loss of every update and reports every tenth part of the way to the log.
+    warmup: steps of linearly rising learning rate; decay: then linearly falling to 0. backward: gives what the
+    optimiser updates the gradient of a loss. Returns the loss of every update and reports every
+    tenth part of the way to the log.
     """
 
     def rate(step: int) -> float:
