@@ -4,9 +4,8 @@
 
 A round trains a plan of two ensembles on digits101 twice, by two worker processes and by a cluster of this machine with
 two cores that is up already, into fresh stores, in an order that alternates. Printed are the seconds of each run by the
-clock, and of processors in this process, its workers and all processes of the cluster; the second is what to look at
-on a machine that does other things too. Then the median of the rounds' ratios with the smallest and the largest. That
-both stores are equal to the bit is checked, too. No test of `make test`: it takes minutes.
+clock, the median of the rounds' ratios with the smallest and the largest, and the machine's load. That both stores are
+equal to the bit is checked, too. No test of `make test`: it takes minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import os
 import statistics
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,27 +24,16 @@ from archrank.eval.runners.run import run
 from archrank.eval.trials.specs import parse_list
 from archrank.eval.trials.trial import Plan, make_plan
 from tests.eval.runs import content
-from tests.tools.kill import children
 
 WORKERS = 2
 
 
-def timed(plan: Plan, store: Path, **how: Any) -> tuple[float, float]:
-    """Seconds that a run takes, by the clock and of processors. how: as `run` takes it."""
-    began, used = time.monotonic(), processor_seconds()
+def timed(plan: Plan, store: Path, **how: Any) -> float:
+    """Seconds that a run takes. how: as `run` takes it."""
+    began = time.monotonic()
     summary = run(plan, store, **how)
     assert summary.trained == len(plan.trials), summary
-    return time.monotonic() - began, processor_seconds() - used
-
-
-def processor_seconds() -> float:
-    """What this process and all below it have used so far, those that have ended included."""
-    ticks = 0
-    for pid in (os.getpid(), *children(os.getpid())):
-        with suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, fields[11:15]))  # of its own and of its children that have ended: user, system
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return time.monotonic() - began
 
 
 def main() -> int:
@@ -70,24 +57,23 @@ def main() -> int:
         "processes": {"workers": WORKERS},
         "ray": {"runner": "ray", "address": cluster.address},
     }
-    ratios: list[tuple[float, float]] = []
-    same = True
+    ratios, same = [], True
     for number in range(given.rounds):
         with TemporaryDirectory(prefix="archrank-") as folder:
             order = list(ways) if number % 2 == 0 else list(ways)[::-1]
             seconds = {way: timed(plan, Path(folder) / way, **ways[way]) for way in order}
             same &= content(Path(folder) / "ray") == content(Path(folder) / "processes")
-        (clock, used), (clock_here, used_here) = seconds["ray"], seconds["processes"]
-        ratios.append((clock / clock_here, used / used_here))
+        ratios.append(seconds["ray"] / seconds["processes"])
         print(
-            f"round {number + 1}: clock {clock:.1f} s by ray, {clock_here:.1f} s by processes, ratio {ratios[-1][0]:.2f}; "
-            f"processors {used:.1f} s, {used_here:.1f} s, ratio {ratios[-1][1]:.2f}; load {os.getloadavg()[0]:.1f}",
+            f"round {number + 1}: processes {seconds['processes']:.1f} s, ray {seconds['ray']:.1f} s, "
+            f"ratio {ratios[-1]:.2f}, load {os.getloadavg()[0]:.1f}",
             flush=True,
         )
     cluster.shutdown()
-    for what, values in zip(("clock", "processors"), zip(*ratios)):
-        print(f"{what}, ray over processes: {statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
-    print(f"stores {'equal to the bit' if same else 'differ'}")
+    print(
+        f"ray over processes: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}); "
+        f"stores {'equal to the bit' if same else 'differ'}"
+    )
     return int(not same)
 
 
