@@ -36,8 +36,9 @@ def proxies_of(entry: Mapping[str, Any], where: str) -> dict[str, float]:
 def proxy_metrics(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """What a card says of the proxies that every architecture has. rows: of each what is known by name."""
     common = set(PROXIES).intersection(*rows)
-    return {
-        name: metric(f"zero-cost proxy {title}: {PRICE}", "", "max", proxy=True)
-        for name, title in PROXIES.items()
-        if name in common
-    }
+    return {name: proxy_metric(name) for name in PROXIES if name in common}
+
+
+def proxy_metric(name: str, where: str = "") -> dict[str, Any]:
+    """What a card says of one proxy. where: of what network it is, in words, where that is not the table's."""
+    return metric(f"zero-cost proxy {PROXIES[name]}{where}: {PRICE}", "", "max", proxy=True)

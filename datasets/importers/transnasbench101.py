@@ -6,7 +6,8 @@ output); four operations. Macro graph: a chain of input, 4 to 6 modules, output;
 channels, halves the resolution, or both.
 
 Read from zip archives of JSON shards, each a list of {"arch": "(1, 3, 0, 3, 2, 1)", "val_accuracy": ...}, the task in
-the shard's name; or from the official file (see `transnasbench101_pth`).
+the shard's name; or from the official file (see `transnasbench101_pth`). A zero-cost proxy that shards hold beside the
+score (`zen`) is a column for each task, `class_scene_zen`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from archrank.datasets.errors import DataError
 from archrank.datasets.importers import transnasbench101_pth
 from archrank.datasets.importers.common import flat, int_tuple, metric, number
+from archrank.datasets.importers.proxies import PROXIES, proxies_of, proxy_metric
 from archrank.datasets.importers.source import Importer, Source
 from archrank.datasets.io.bounded import parse_json, zip_members
 from archrank.datasets.nb201_cells import EDGES, canonical
@@ -33,6 +35,8 @@ TASKS = {
     "normal": ("surface normals, SSIM", "SSIM"),
     "autoencoder": ("auto-encoding, SSIM", "SSIM"),
 }
+# Name of a column -> task and proxy.
+PROXY_COLUMNS = {f"{task}_{proxy}": (task, proxy) for task in TASKS for proxy in PROXIES}
 MICRO_OPS = ("input", "none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "output")
 MACRO_OPS = ("input", "plain", "channels_x2", "stride_2", "channels_x2_stride_2", "output")
 FILES = {"micro": "all_benchmarks_zen.zip", "macro": "tnb101_macro_zen.zip"}
@@ -92,8 +96,8 @@ def graph(variant: str, digits: tuple[int, ...], where: str) -> tuple[list[int],
 
 
 def _shards(path: Path, variant: str) -> dict[str, dict[tuple[int, ...], float]]:
-    """Task -> digits -> score, from an archive of JSON shards."""
-    scores: dict[str, dict[tuple[int, ...], float]] = {task: {} for task in TASKS}
+    """Column (a task, or a task and a proxy) -> digits -> number, from an archive of JSON shards."""
+    columns: dict[str, dict[tuple[int, ...], float]] = {task: {} for task in TASKS}
     for member, data in zip_members(path, ".json"):
         where = f"{path}: {member}"
         parts = member.removesuffix(".json").split("--")
@@ -109,10 +113,12 @@ def _shards(path: Path, variant: str) -> dict[str, dict[tuple[int, ...], float]]
             if not isinstance(entry, dict) or not {"arch", "val_accuracy"} <= entry.keys():
                 raise DataError(f"{at}: needs 'arch' and 'val_accuracy'")
             digits = int_tuple(entry["arch"], at)
-            if digits in scores[parts[2]]:
+            if digits in columns[parts[2]]:
                 raise DataError(f"{at}: repeats architecture {digits} of task '{parts[2]}'")
-            scores[parts[2]][digits] = number(entry["val_accuracy"], at)
-    return scores
+            columns[parts[2]][digits] = number(entry["val_accuracy"], at)
+            for proxy, value in proxies_of(entry, at).items():
+                columns.setdefault(f"{parts[2]}_{proxy}", {})[digits] = value
+    return columns
 
 
 def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -134,11 +140,8 @@ def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, An
                 f"{path}: task '{task}' has {len(values):,} architectures where class_scene has {len(archs):,}; "
                 "a shard is missing, fetch the file again"
             )
-    extras = [
-        extra
-        for extra in (*(f"{task}_test" for task in TASKS), *transnasbench101_pth.COSTS.values())
-        if extra in columns
-    ]
+    known = (*(f"{task}_test" for task in TASKS), *transnasbench101_pth.COSTS.values(), *PROXY_COLUMNS)
+    extras = [extra for extra in known if extra in columns]
     graphs = [graph(variant, digits, f"{path}: architecture {digits}") for digits in archs]
     frame = pd.DataFrame(
         {
@@ -156,7 +159,10 @@ def read(path: Path, variant: str = "micro") -> tuple[pd.DataFrame, dict[str, An
     measured = "validation set" + (", best epoch" if official else "")
     metrics = {task: metric(f"{description}, {measured}", unit) for task, (description, unit) in TASKS.items()}
     for extra in extras:
-        if (task := extra.removesuffix("_test")) in TASKS:
+        if extra in PROXY_COLUMNS:
+            task, proxy = PROXY_COLUMNS[extra]
+            metrics[extra] = proxy_metric(proxy, f" on {TASKS[task][0].split(',')[0]}")
+        elif (task := extra.removesuffix("_test")) in TASKS:
             description, unit = TASKS[task]
             metrics[extra] = metric(f"{description}, test set, at the epoch that is best on the validation set", unit)
         else:
@@ -191,7 +197,7 @@ def _transnasbench101(space: str, count: str, file: str) -> Source:
         f"transnasbench101/transnas-bench_v10141024.pth or transnasbench101/{file}",
         "the TransNAS-Bench-101 project (github.com/yawen-d/TransNASBench), transnas-bench_v10141024.pth, or the zip archives of JSON shards that "
         "NASLib users pass on",
-        version=2,
+        version=3,
         variant=space,
     )
 

@@ -77,6 +77,19 @@ def test_shards_made_in_the_release_s_form_are_read(tmp_path):
     assert build(frame, card).target("jigsaw").tolist() == [50.0, 51.0, 52.0]
 
 
+def test_a_proxy_beside_the_scores_is_a_column_of_its_task(tmp_path):
+    def with_zen(task, entries):
+        if task != "jigsaw":
+            return entries
+        return [entry | {"zen": {"score": 3.0 + row, "time": 1}} for row, entry in enumerate(entries[:2])] + entries[2:]
+
+    benchmark = build(*source.read(shards(tmp_path / "a.zip", with_zen), "micro"))
+    assert benchmark.target("jigsaw_zen").tolist()[:2] == [3.0, 4.0] and np.isnan(benchmark.target("jigsaw_zen")[2])
+    assert benchmark.card.metrics["jigsaw_zen"].proxy and "class_scene_zen" not in benchmark.card.metrics
+    with pytest.raises(DataError, match="b.zip.*entry 0: zen"):
+        source.read(shards(tmp_path / "b.zip", lambda task, entries: [entries[0] | {"zen": "x"}]), "micro")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
