@@ -158,7 +158,7 @@ class Isomorphism(nn.Module):
         x = (linked + (1 + self.eps) * itself) @ x
         if nodes is None:
             inside = self.norm_inside.activated_of_all(self.first(x.flatten(0, -2)))
-            return self.norm.activated_of_all(self.second(inside)).view(*x.shape[:-1], -1)
+            return self.norm.activated_of_all(self.second(inside)).view(*x.shape[:-1], self.second.out_features)
         x = self.first(x)
         x = self.second(torch.relu(self.norm_inside(x, nodes)))
         return torch.relu(self.norm(x, nodes)) * nodes.mask.unsqueeze(-1)

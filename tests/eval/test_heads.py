@@ -137,7 +137,7 @@ def test_a_head_of_ones_own_is_named_by_its_place_and_known_by_its_source(tmp_pa
     fitted = fit_regressor(spec.head, np.ones((3, 2)), np.array([1.0, 2.0, 3.0]), 0, spec.head_config)
     assert fitted.predict(np.ones((2, 2))).tolist() == [4.0, 4.0]
     before = spec.head_identity
-    file.write_text(text + "# edited\n")
+    file.write_text(text.replace("mean() + add", "mean() - add"))
     assert spec.head_identity != before
 
 

@@ -104,7 +104,7 @@ class _Part:
             self.parts.members,
             torch.get_num_threads(),
             tuple(structure),
-            tuple((tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad) for tensor in tensors),
+            tuple((tensor.shape, tensor.dtype, tensor.device) for tensor in tensors),
         )
         if key not in _programs:
             _programs[key] = Program(
@@ -138,16 +138,18 @@ class Program:
     def __init__(self, part: _Part, call: Any, weights: list[str], buffers: list[str], numbers: int) -> None:
         self.part, self.call, self.weights, self.buffers, self.numbers = part, call, weights, buffers, numbers
         self.result: Any = None
-        self.built: Callable[..., tuple[Tensor, ...]] | None = None
+        self.built: dict[tuple[bool, ...], Callable[..., tuple[Tensor, ...]]] = {}
 
     def __call__(self, *stacked: Tensor) -> tuple[Tensor, ...]:
-        """Build at the first call, run from then on."""
-        if self.built is not None:
-            return self.built(*stacked)
+        """Build at the first call, run from then on; once for each choice of tensors that want a gradient. Only here are
+        they seen as they are: inside of `vmap` no tensor says that it wants one."""
+        wanting = tuple(tensor.requires_grad for tensor in stacked)
+        if wanting in self.built:
+            return self.built[wanting](*stacked)
         start = time.perf_counter()
         built = build(self._stacked)
         outputs = built(*stacked)
-        self.built = built
+        self.built[wanting] = built
         self.part.parts.seconds += time.perf_counter() - start
         return outputs
 
@@ -165,7 +167,7 @@ class Program:
             outputs, buffers = stateless(self.part.module, weights, buffers, *args, **kwargs)
         results: list[Tensor] = []
         self.result = _take_apart(outputs, results, [])
-        return (*buffers.values(), *results)
+        return (*(buffers[name] for name in self.buffers), *results)
 
 
 class _Stacked(torch.autograd.Function):
