@@ -141,8 +141,8 @@ class Program:
         self.built: dict[tuple[bool, ...], Callable[..., tuple[Tensor, ...]]] = {}
 
     def __call__(self, *stacked: Tensor) -> tuple[Tensor, ...]:
-        """Build at the first call, run from then on; once for each choice of tensors that want a gradient. Only here are
-        they seen as they are: inside of `vmap` no tensor says that it wants one."""
+        """Build at the first call, run from then on; once for each choice of tensors that want a gradient. Only here do
+        they say so: inside of `vmap` none does."""
         wanting = tuple(tensor.requires_grad for tensor in stacked)
         if wanting in self.built:
             return self.built[wanting](*stacked)
