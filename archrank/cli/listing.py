@@ -37,8 +37,10 @@ def list_(
     if kind not in (*KINDS, "all"):
         raise unknown("kind of thing to list", kind, (*KINDS, "all"))
     gc.disable()  # syntax trees of a hundred files hold no garbage, and looking for some takes a fifth of the time
-    rows_of = {name: _rows(name) for name in (KINDS if kind == "all" else (kind,))}
-    gc.enable()
+    try:
+        rows_of = {name: _rows(name) for name in (KINDS if kind == "all" else (kind,))}
+    finally:
+        gc.enable()
     if as_json:
         emit(rows_of)
         return
