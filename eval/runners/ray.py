@@ -26,7 +26,7 @@ from archrank.eval.trials.groups import TrialGroup
 if TYPE_CHECKING:
     from archrank.datasets import Benchmark
 
-RETRIES = 2
+RETRIES = 5
 """How often Ray starts an ensemble again whose process or node died, before it is trained member by member."""
 PROGRESS_EVERY_S = 1.0
 _tables: dict[str, Benchmark] = {}
