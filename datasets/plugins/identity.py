@@ -63,7 +63,7 @@ def code_of(path: Path, _modified: int) -> bytes:
     return b"\n".join(
         line
         for number, line in enumerate(lines, 1)
-        if number not in explains and (number in holds or not (line.isspace() or not line or line.lstrip()[:1] == b"#"))
+        if number not in explains and (number in holds or line.strip()[:1] not in (b"", b"#"))
     )
 
 

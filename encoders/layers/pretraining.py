@@ -43,10 +43,8 @@ class Packed:
 
     def __init__(self, model: nn.Module) -> None:
         self.parameters = list(model.parameters())
-        self.row = nn.Parameter(torch.cat([parameter.detach().flatten() for parameter in self.parameters]))
-        parts = self.row.detach().split([parameter.numel() for parameter in self.parameters])
-        for parameter, part in zip(self.parameters, parts):
-            parameter.data = part.view_as(parameter)
+        self.row = nn.Parameter(nn.utils.parameters_to_vector(self.parameters).detach())
+        nn.utils.vector_to_parameters(self.row.detach(), self.parameters)
 
     def backward(self, loss: Tensor) -> None:
         """Give the row the gradient of a loss that depends on every parameter."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -203,14 +204,13 @@ def train(
     torch.set_num_threads(context.threads)
     board.note.remote(number, "began", None)
     stored: list[tuple[str, str]] = []
-    last = [0.0]
+    note = noting(board, number)
 
     def on_event(event: str, value: Any) -> None:
         if event == "stored":
             stored.append(value)
-        elif time.monotonic() - last[0] > PROGRESS_EVERY_S:
-            last[0] = time.monotonic()
-            board.note.remote(number, event, value)
+        else:
+            note(event, value)
 
     with TemporaryDirectory(prefix="archrank-") as name:
         folder = Path(name).resolve()
@@ -218,6 +218,19 @@ def train(
         here = replace(context, store=folder / "store", isolated=True)
         execute(unpack(group, luggage, folder / "source"), here, on_event, unpickled(table, benchmark))
         return [file for file in bring(here.store) if file not in known], stored
+
+
+def noting(board: Any, number: int) -> Callable[[str, Any], None]:
+    """Called with an event and a value: notes them on the board for the task of that number, about once a second."""
+    last = 0.0
+
+    def note(event: str, value: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last > PROGRESS_EVERY_S:
+            last = time.monotonic()
+            board.note.remote(number, event, value)
+
+    return note
 
 
 def unpickled(table: str, benchmark: bytes) -> Benchmark:

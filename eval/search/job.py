@@ -47,15 +47,13 @@ class Job:
 
     def search(self, benchmark: Benchmark, on_progress: Callable[[float], None]) -> str:
         """Run and store the search; returns why it failed, or nothing. on_progress: told the share that is done."""
-        import torch
-
+        from archrank.eval.engine.threads import limited
         from archrank.eval.search.loop import search_task
         from archrank.eval.trials.provenance import provenance
 
-        torch.set_num_threads(1)
         task = self.task
         try:
-            with warnings.catch_warnings():
+            with limited(1), warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a regressor at the edge of its bounds says so at every fit
                 pool = _pool(benchmark, task)
                 traces = search_task(
@@ -70,14 +68,13 @@ class Job:
 
     def pretrain(self, benchmark: Benchmark, name: PretrainedName) -> None:
         """Pre-train the encoding of that name, and keep it in the store."""
-        import torch
-
+        from archrank.eval.engine.threads import limited
         from archrank.eval.search.surrogate import encoded
 
-        torch.set_num_threads(1)
-        for spec in self.specs:
-            if self._name(spec) == name:
-                encoded(spec, _pool(benchmark, self.task), self.task.target, self.store)
+        with limited(1):
+            for spec in self.specs:
+                if self._name(spec) == name:
+                    encoded(spec, _pool(benchmark, self.task), self.task.target, self.store)
 
 
 def _pool(benchmark: Benchmark, task: SearchTask) -> Pool:

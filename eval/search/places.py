@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 import threading
-import time
 from collections.abc import Mapping, MutableSequence, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,7 +20,7 @@ from archrank.datasets import Benchmark
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.io.leaving import leave_with
 from archrank.eval.runners.processes import environment, variables
-from archrank.eval.runners.ray import PROGRESS_EVERY_S, board_here, unpickled
+from archrank.eval.runners.ray import board_here, noting, unpickled
 from archrank.eval.runners.ray_pool import RayPool
 from archrank.eval.runners.travelling import Luggage, arrived, bring, pack, put_into
 from archrank.eval.search.job import Job, PretrainedName
@@ -200,13 +199,7 @@ def _on_a_node(
 ) -> tuple[list[tuple[str, bytes]], str]:
     """Search, or pre-train the encoding of a name, in a folder of its own: the files that shall be in the store, and
     why it failed or nothing. table: the benchmark's content hash. luggage: by encoder. known: files of the store."""
-    last = [0.0]
-
-    def on_progress(share: float) -> None:
-        if time.monotonic() - last[0] > PROGRESS_EVERY_S:
-            last[0] = time.monotonic()
-            board.note.remote(job.number, "progress", share)
-
+    note = noting(board, job.number)
     with TemporaryDirectory(prefix="archrank-") as folder:
         top = Path(folder).resolve()
         put_into(top / "store", known)
@@ -225,5 +218,5 @@ def _on_a_node(
         if name:
             moved.pretrain(unpickled(table, benchmark), name)
         else:
-            problem = moved.search(unpickled(table, benchmark), on_progress)
+            problem = moved.search(unpickled(table, benchmark), lambda share: note("progress", share))
         return [file for file in bring(moved.store, ["pretraining", FOLDER]) if file not in known], problem

@@ -85,14 +85,18 @@ def compose(planned: Sequence[Planned], device: str = "cpu") -> list[tuple[Plann
             for name in ("encoder", "config", "head", "source", "benchmark", "table", "target", "protocol", "recipe")
         ]
         alike[json.dumps([*identity, shape(item) if item.spec.neural else 0], sort_keys=True)].append(item)
-    few = sum(-(-len(items) // WIDEST[kind]) for items in alike.values() if items[0].spec.neural) < FEW
+
+    def least(items: list[Planned]) -> int:
+        return -(-len(items) // WIDEST[kind])
+
+    few = sum(least(items) for items in alike.values() if items[0].spec.neural) < FEW
     ensembles: list[tuple[Planned, ...]] = []
     for items in alike.values():
         items.sort(key=lambda item: (item.trial.seed, item.trial.budget))
         if items[0].spec.info.portfolio:  # each is an ensemble of its own
             ensembles += [(item,) for item in items]
             continue
-        count = max(-(-len(items) // WIDEST[kind]), 2 if few and len(items) >= SPLIT_FROM[kind] else 1)
+        count = max(least(items), 2 if few and len(items) >= SPLIT_FROM[kind] else 1)
         edges = [round(number * len(items) / count) for number in range(count + 1)]
         ensembles += [tuple(items[start:end]) for start, end in pairwise(edges)]
     return ensembles

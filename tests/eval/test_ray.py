@@ -1,6 +1,5 @@
 """Runs on a Ray cluster of three nodes: equal to the local runner's to the bit, whatever dies."""
 
-import os
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.plugins.identity import source_hash
 from archrank.eval.engine.recipes import SEARCH
+from archrank.eval.runners.ray import imported
 from archrank.eval.runners.ray_pool import RayPool
 from archrank.eval.runners.run import ProgressCallback, run
 from archrank.eval.runners.travelling import pack, unpack
@@ -25,7 +25,7 @@ ENCODERS = "path+ridge,bag_of_ops+ridge"
 @pytest.fixture(scope="module")
 def cluster():
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'archrank[ray]'")
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+    imported()
     from ray.cluster_utils import Cluster
 
     small = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}

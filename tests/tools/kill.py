@@ -38,6 +38,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.runners.ray import imported
 from archrank.eval.runners.run import run
 from archrank.eval.synthetic import synthetic
 from archrank.eval.trials.provenance import provenance
@@ -168,7 +169,7 @@ class OnRay(Command):
     @classmethod
     def start(cls) -> None:
         """Make the cluster."""
-        os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+        imported()
         from ray.cluster_utils import Cluster
 
         cls.cluster = Cluster(initialize_head=True, head_node_args=cls.small)
