@@ -1,4 +1,5 @@
-"""Options that every learned encoder has without declaring them: the harness provides them. No torch here."""
+"""Options that every learned encoder, or every portfolio, has without declaring them: the harness provides them. No
+torch here."""
 
 from __future__ import annotations
 
@@ -53,6 +54,16 @@ RESERVED: dict[str, ReservedOption] = {
     ),
 }
 """By name. An encoder's own options must have other names."""
+
+PORTFOLIO_RESERVED = {
+    "source": ReservedOption(
+        str | None,
+        None,
+        "other tables, joined by +, on whose labels trees are trained first; what they say of an architecture stands "
+        "beside the features of fixed encodings: table(labels=1000,target=...)",
+    ),
+}
+"""Those of portfolios."""
 
 
 def split_options(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -27,6 +27,7 @@ from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
 from archrank.eval.saved import SpaceHeader, check_same, space_of, write
 from archrank.eval.statistics.kendall import kendall_interval
+from archrank.eval.trials.job import check_without_table
 from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import Spec, parse
 
@@ -160,6 +161,7 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         spec = parse(self.portfolio, "here")[0]
         if not spec.info.portfolio:
             raise ArchrankError(f"AutoPredictor takes portfolios such as auto; {spec.label} is a single predictor")
+        check_without_table(spec)
         return spec
 
     def _portfolio(self) -> Portfolio:

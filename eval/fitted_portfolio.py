@@ -13,7 +13,7 @@ from archrank.eval.auto.parts import KNOWN, Pool
 from archrank.eval.auto.portfolio import FittedPortfolio, fit_portfolio
 from archrank.eval.engine.training import Progress
 from archrank.eval.fitted import Opinions, joined
-from archrank.eval.trials.job import TrainingJob
+from archrank.eval.trials.job import TrainingJob, check_without_table
 
 Floats = NDArray[np.float64]
 LEVEL, QUANTILE = 0.9, 1.6448536269514722
@@ -56,6 +56,7 @@ class CombinedModel:
     ) -> CombinedModel:
         """Fit to the architectures of a job with labels [n], higher is better. ArchrankError if they are too few to
         hold some out."""
+        check_without_table(job.spec)
         portfolio: Portfolio = job.spec.info.load()(job.space, **job.spec.config)
         graphs, rows = job.graphs.plain(), np.arange(len(job.graphs))
         pool = Pool(job.space, graphs, graphs)

@@ -10,7 +10,7 @@ from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.plugins.identity import source_hash
 from archrank.datasets.plugins.loading import import_file, import_module
 from archrank.datasets.source_text import Option, checked_options
-from archrank.encoders.reserved import RESERVED
+from archrank.encoders.reserved import PORTFOLIO_RESERVED, RESERVED, ReservedOption
 
 HOOKS = ("paper_recipe", "paper_config", "twins", "auxiliary_loss", "compare", "states", "supports")
 # Whether a user's code may run to learn what its text does not say: not at all, in this process, or in one of its own.
@@ -68,19 +68,25 @@ class EncoderInfo:
                 f"encoder {self.path.name}:{self.object} cannot be imported{where(error, self.path)}: {one_line(error)}"
             ) from error
 
+    @property
+    def reserved(self) -> dict[str, ReservedOption]:
+        """Options that it has without declaring them."""
+        return RESERVED if self.learned else PORTFOLIO_RESERVED if self.portfolio else {}
+
     def validate(self, config: dict[str, Any]) -> dict[str, Any]:
         """`config` with values brought to their declared types, without defaults; ArchrankError for a misspelt option
-        or a wrong value. A learned encoder has the reserved options (`encoders.reserved`) too."""
+        or a wrong value. A learned encoder and a portfolio have reserved options (`encoders.reserved`) too."""
         options = self.options
         if self.open:
             options = dict.fromkeys(config, Option(None, ..., False)) | options
-        if self.learned:
-            if taken := sorted(RESERVED.keys() & self.options.keys()):
-                raise ArchrankError(
-                    f"encoder {self.name} has an option '{taken[0]}', which every learned encoder is given by archrank; "
-                    "give its own another name"
-                )
-            options = {**options, **{name: said.option for name, said in RESERVED.items()}}
+        reserved = self.reserved
+        if taken := sorted(reserved.keys() & self.options.keys()):
+            kind = "portfolio" if self.portfolio else "learned encoder"
+            raise ArchrankError(
+                f"encoder {self.name} has an option '{taken[0]}', which every {kind} is given by archrank; give its own "
+                "another name"
+            )
+        options = {**options, **{name: said.option for name, said in reserved.items()}}
         return checked_options(f"encoder {self.name}", options, config)
 
 

@@ -97,7 +97,10 @@ class Surrogate:
             if self.spec.additions:
                 if self.pool.grows:
                     raise ArchrankError(f"{self.spec.label}: a generator of candidates has no table to pre-train on")
-                job = job.with_given(prepare_additions(job, benchmark, self.target, [None], self.folder, self.device))
+                if not self.spec.info.portfolio:
+                    job = job.with_given(
+                        prepare_additions(job, benchmark, self.target, [None], self.folder, self.device)
+                    )
             self._made = (benchmark, job)
         return self._made[1]
 
@@ -127,7 +130,7 @@ class Surrogate:
 
     def _combined(self, question: Question) -> Belief:
         rows, scores = self._labelled(question)
-        pool = pool_of(self.job, self.pool.benchmark, self.target)
+        pool = pool_of(self.job, self.pool.benchmark, self.target, self.folder)[0]
         member = Member(question.seed, rows, self.job.labels(scores), rows[:0])
         fitted = fit_member(self.job, pool, member, device=self.device)
         return Belief(*fitted.predict(pool, self.pool.rows[list(question.candidates)]))

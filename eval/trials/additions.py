@@ -15,12 +15,14 @@ from archrank.datasets import Benchmark, load
 from archrank.datasets.costs import COSTS
 from archrank.datasets.errors import ArchrankError, unknown
 from archrank.datasets.splits import validation_pair
+from archrank.datasets.union import union
 from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo
 from archrank.encoders.pretexts import PretextTask, parse_pretext
 from archrank.eval.trials.sources import LabelSource, parse_source
 
 PROXIES = "zcp"
+UPDATES = LabelSource.updates
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,14 @@ class Additions:
     """What a learned encoder is given: nothing, in the default.
 
     task: the pretext. unlabelled: whether it sees `all` architectures or those left for training (`train`).
+    foretold: whether the source gives columns, what trees trained on it predict, in place of weights (portfolios).
     """
 
     task: PretextTask | None = None
     unlabelled: Literal["all", "train"] = "all"
     side: tuple[SideInput, ...] = ()
     source: LabelSource | None = None
+    foretold: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.task or self.side or self.source)
@@ -106,7 +110,7 @@ class Additions:
             price = benchmark.card.metrics[proxy].description or "a column of the table"
             said.append(f"pretext {self.task.text} costs a computation of every architecture that it sees ({price})")
         if self.source:
-            said.append(_learned(self.source, benchmark, target))
+            said.append((_foretold if self.foretold else _learned)(self.source, benchmark, target))
         return said
 
 
@@ -123,7 +127,17 @@ def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
         unlabelled,
         tuple(_side(name.strip()) for name in str(side).split("+")) if side else (),
         parse_source(source) if source else None,
+        info.portfolio,
     )
+    if (
+        added.source
+        and added.foretold
+        and (added.source.zero_shot or added.source.head or added.source.updates != UPDATES)
+    ):
+        raise ArchrankError(
+            f"encoder {info.name}: source={added.source.text} is for networks; a portfolio takes columns from trees, which "
+            "have no updates, head or zero_shot"
+        )
     if added.side and "compare" in info.hooks:
         raise ArchrankError(f"encoder {info.name} compares embeddings itself, so that side inputs would reach nothing")
     if added.source and added.task and added.task.needs("hidden_op"):
@@ -136,7 +150,11 @@ def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
             "trains nothing on the benchmark" if added.source.zero_shot else "starts every split from its own weights"
         )
         raise ArchrankError(f"encoder {info.name}: source={added.source.text} {what}; leave pretext and side out")
-    scored = added.source is not None and (added.source.zero_shot or added.source.devices or added.source.head)
+    scored = (
+        added.source is not None
+        and not added.foretold
+        and (added.source.zero_shot or added.source.devices or added.source.head)
+    )
     if scored and "compare" in info.hooks:
         raise ArchrankError(f"encoder {info.name} compares pairs: it has no score to apply to another table")
     if added.source and added.source.head and (added.task or added.side or added.source.zero_shot):
@@ -164,6 +182,17 @@ def _learned(source: LabelSource, benchmark: Benchmark, target: str) -> str:
     said += ", its head too" if source.head else ""
     if source.devices and not source.zero_shot:
         said += ", of the one whose order is closest on the labelled architectures"
+    return said + ("; they may hold architectures of the test set" if source.same else "")
+
+
+def _foretold(source: LabelSource, benchmark: Benchmark, target: str) -> str:
+    """What fixed encodings are given of a source, in a line."""
+    of = [
+        f"{table.name}/{name}"
+        for table in source.tables_for(benchmark)
+        for name in source.targets_of(table, benchmark, target)
+    ]
+    said = f"beside its features, what trees trained on up to {source.labels} labels of each of {', '.join(of)} predict"
     return said + ("; they may hold architectures of the test set" if source.same else "")
 
 
@@ -223,6 +252,8 @@ def check_additions(
     if added.source:
         for table in added.source.tables_for(benchmark):
             added.source.targets_of(table, benchmark, target)
+            if added.foretold:
+                union(benchmark.space, [table.space])
 
 
 def _finite(benchmark: Benchmark, name: str) -> bool:

@@ -23,7 +23,7 @@ from archrank.eval.trials.files import NotWritten
 from archrank.eval.trials.groups import TrialGroup, ensemble_id
 from archrank.eval.trials.job import TrainingJob, make_job
 from archrank.eval.trials.judging import judge, judge_intervals
-from archrank.eval.trials.portfolios import train_portfolio
+from archrank.eval.trials.portfolios import pool_of, portfolio_of, train_portfolio
 from archrank.eval.trials.pretraining import prepare_additions
 from archrank.eval.trials.provenance import provenance
 from archrank.eval.trials.records import Model, Provenance, TestSet, Timings, TrialFailure, TrialRecord
@@ -162,8 +162,8 @@ def _train(group: TrialGroup, prepared: Prepared, context: Context, on_event: On
     seconds, encode_s = [0.0] * len(job.members), 0.0
     how: dict[str, Any] = {"device": context.device, "progress": partial(on_event, "progress")}
     if spec.info.portfolio:
-        outcomes = train_portfolio(job, prepared.benchmark, target, compiled=context.compiled, **how)
-        return TrainedGroup(outcomes, seconds, encode_s)
+        pool, took = pool_of(job, prepared.benchmark, target, context.store)
+        return TrainedGroup(train_portfolio(job, pool, compiled=context.compiled, **how), [took] * len(job.members))
     if not spec.info.learned:
         features, took = encode_all(job, prepared.benchmark, target, context.store)
         job = job.with_features(features)
@@ -240,7 +240,7 @@ def probe(item: Planned, benchmark: Benchmark) -> None:
             if spec.info.learned:
                 job.network(benchmark.graphs)
             elif spec.info.portfolio:
-                job.encoder(job.space, **job.config)
+                portfolio_of(job)
             elif not spec.info.pretrained:
                 job.encode(benchmark.graphs.plain())
     except (ArchrankError, KeyboardInterrupt):

@@ -230,10 +230,8 @@ class TrainingJob:
         return [Outcome(scores[member.test], 0.0, 0.0, *size) for member in self.members]
 
     def _check_given(self) -> None:
-        if self.spec.additions and self.given is None:
-            raise ArchrankError(
-                f"{self.spec.label}: pretext, side and source need the table that `archrank run` has; leave them out here"
-            )
+        if self.given is None:
+            check_without_table(self.spec)
 
     @property
     def _encoding_name(self) -> str:
@@ -269,6 +267,14 @@ def make_job(spec: Spec, choice: RecipeChoice, space: SearchSpace, graphs: Graph
             f"recipe {tuned.name} tunes fresh networks on graphs alone; leave pretext, side and source out"
         )
     return TrainingJob(spec, encoder, config, recipe, space, graphs, twins=twins, verified=verified, tuned=tuned)
+
+
+def check_without_table(spec: Spec) -> None:
+    """ArchrankError for a predictor that is given what only a table has."""
+    if spec.additions:
+        raise ArchrankError(
+            f"{spec.label}: pretext, side and source need the table that `archrank run` has; leave them out here"
+        )
 
 
 def brief_pretraining(spec: Spec) -> Spec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +17,30 @@ from archrank.eval.engine.batching import Member
 from archrank.eval.engine.network import parameters
 from archrank.eval.engine.training import Outcome, Progress
 from archrank.eval.trials.encodings import with_columns
+from archrank.eval.trials.foretelling import foretell
 from archrank.eval.trials.job import TrainingJob
+from archrank.eval.trials.sources import LabelSource
 
 
-def pool_of(job: TrainingJob, benchmark: Benchmark, target: str) -> Pool:
-    """All architectures of a benchmark, with the columns that the portfolio's encodings read, never the target."""
-    parts = [part for part in _portfolio(job).parts if not part.learned]
-    return _pool(benchmark, tuple(sorted({name for part in parts for name in columns_of(part.encoder)})), target)
+def pool_of(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path) -> tuple[Pool, float]:
+    """All architectures of a benchmark, with the columns that the portfolio's encodings read, never the target, and
+    what its source foretells of them; and the seconds that the source took. folder: the store."""
+    parts = [part for part in portfolio_of(job).parts if not part.learned]
+    columns = tuple(sorted({name for part in parts for name in columns_of(part.encoder)}))
+    return _pool(benchmark, columns, target, job.spec.additions.source, folder)
 
 
 @lru_cache(maxsize=1)
-def _pool(benchmark: Benchmark, columns: tuple[str, ...], target: str) -> Pool:
-    return Pool(benchmark.space, benchmark.graphs, with_columns(benchmark, columns, target))
+def _pool(
+    benchmark: Benchmark, columns: tuple[str, ...], target: str, source: LabelSource | None, folder: Path
+) -> tuple[Pool, float]:
+    beside, seconds = foretell(source, benchmark, target, folder) if source else (None, 0.0)
+    return Pool(benchmark.space, benchmark.graphs, with_columns(benchmark, columns, target), beside=beside), seconds
 
 
-def _portfolio(job: TrainingJob) -> Portfolio:
-    made: Portfolio = job.encoder(job.space, **job.config)
+def portfolio_of(job: TrainingJob) -> Portfolio:
+    """The portfolio that a job's function and options mean."""
+    made: Portfolio = job.encoder(job.space, **job.spec.own_config)
     return made
 
 
@@ -46,7 +55,7 @@ def fit_member(
 ) -> FittedPortfolio:
     """A portfolio fitted to one member's labels."""
     return fit_portfolio(
-        _portfolio(job),
+        portfolio_of(job),
         pool,
         member.train,
         member.labels,
@@ -60,16 +69,15 @@ def fit_member(
 
 def train_portfolio(
     job: TrainingJob,
-    benchmark: Benchmark,
-    target: str,
+    pool: Pool,
     *,
     device: str = "cpu",
     compiled: bool = False,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Fit every member of a job and predict its test rows. The cost of a member has that of encoding the benchmark in
-    it, also where an earlier one paid it."""
-    pool, outcomes = pool_of(job, benchmark, target), []
+    """Fit every member of a job and predict its test rows, all rows of a pool. The cost of a member has that of
+    encoding the pool in it, also where an earlier one paid it."""
+    outcomes = []
     for number, member in enumerate(job.members):
         share = None if progress is None else _part_of(progress, number, len(job.members))
         fitted = fit_member(job, pool, member, device=device, compiled=compiled, progress=share)

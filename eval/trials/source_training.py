@@ -79,7 +79,7 @@ class FromSource:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class LabelledPart:
     """Labelled architectures of one table, or of one device of it: graphs [n], labels [n], their space, and the same
     with the operations of a device."""
 
@@ -107,9 +107,9 @@ def train_on_source(
     Raises:
         ArchrankError: the spaces cannot be one, or the encoder's weights cannot be carried over.
     """
-    parts = [part for table, metrics in labelled for part in _parts(source, table, metrics)]
+    parts = [part for table, metrics in labelled for part in labelled_parts(source, table, metrics)]
     space, places = union(job.space, [part.space for part in parts])
-    graphs = _joined([part.graphs for part in parts], places, space.max_nodes)
+    graphs = joined([part.graphs for part in parts], places, space.max_nodes)
     rows = np.arange(len(graphs))
     member = Member(0, rows, np.concatenate([part.labels for part in parts]), rows[:0])
     elsewhere = job.moved(space, graphs).with_recipe(updates=source.updates, epochs=None)
@@ -117,19 +117,19 @@ def train_on_source(
     named: list[Tensor | None] = [None]
     if source.devices:
         named = [_named(job.space, part.origin, place) for part, place in zip(parts, places)]
-    scores = [_scores(trained, _renamed(job.graphs, ops).pad(space.max_nodes)) for ops in named]
+    scores = [_scores(trained, renamed(job.graphs, ops).pad(space.max_nodes)) for ops in named]
     network = trained.ensemble.skeleton
     held = {**trained.ensemble.parameters, **trained.ensemble.buffers}
     network.load_state_dict({name: tensor[0] for name, tensor in held.items()}, strict=False)
     wide, few, weights = network.get_submodule("encoder").cpu(), job.graphs[:COMPARED].plain(), []
     for ops in named:
         narrow = prepared(build_encoder(job.encoder, job.space, job.config))
-        weights.append(cut(wide, narrow, _renamed(few, ops).pad(space.max_nodes), few, ops))
+        weights.append(cut(wide, narrow, renamed(few, ops).pad(space.max_nodes), few, ops))
     head = {} if trained.pairs else {n: part.cpu() for n, part in network.get_submodule("head").state_dict().items()}
     return FromSource(weights, np.stack(scores), head)
 
 
-def _parts(source: LabelSource, table: Benchmark, metrics: Sequence[str]) -> list[_Part]:
+def labelled_parts(source: LabelSource, table: Benchmark, metrics: Sequence[str]) -> list[LabelledPart]:
     """Up to `source.labels` architectures of a table, drawn once for all its metrics, with labels of each metric."""
     parts = []
     for name in metrics:
@@ -139,7 +139,7 @@ def _parts(source: LabelSource, table: Benchmark, metrics: Sequence[str]) -> lis
         space = table.space
         if source.devices:
             space = replace(space, ops=tuple(f"{op}@{name}" for op in space.ops), roles={})
-        parts.append(_Part(table.graphs[torch.from_numpy(chosen)].plain(), labels, table.space, space))
+        parts.append(LabelledPart(table.graphs[torch.from_numpy(chosen)].plain(), labels, table.space, space))
     return parts
 
 
@@ -150,15 +150,15 @@ def _named(space: SearchSpace, other: SearchSpace, place: Rows) -> Tensor:
     return torch.tensor([ids.get(called(space, op), op) for op in range(len(space.ops))])
 
 
-def _renamed(graphs: Graphs, ops: Tensor | None) -> Graphs:
+def renamed(graphs: Graphs, ops: Tensor | None) -> Graphs:
     """Graphs with the operations of a device."""
     own = graphs.plain()
     return own if ops is None else own.with_tensors({**own.tensors(), "ops": torch.where(own.mask, ops[own.ops], 0)})
 
 
-def _joined(graphs: Sequence[Graphs], places: Sequence[Rows], nodes: int) -> Graphs:
+def joined(graphs: Sequence[Graphs], places: Sequence[Rows], nodes: int) -> Graphs:
     """The graphs of several spaces as one, operations by their places in a joint space, padded to its size."""
-    parts = [_renamed(own, torch.from_numpy(place)).pad(nodes) for own, place in zip(graphs, places)]
+    parts = [renamed(own, torch.from_numpy(place)).pad(nodes) for own, place in zip(graphs, places)]
     return parts[0].with_tensors(
         {name: torch.cat([part.tensors()[name] for part in parts]) for name in parts[0].tensors()}
     )

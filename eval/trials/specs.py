@@ -31,9 +31,14 @@ class Spec:
 
     @cached_property
     def additions(self) -> Additions:
-        """What a learned encoder is given beside graphs and labels. ArchrankError for what is misspelt or makes no
-        sense."""
-        return additions_of(self.info, self.config) if self.info.learned else Additions()
+        """What a learned encoder, or a portfolio, is given beside graphs and labels. ArchrankError for what is misspelt
+        or makes no sense."""
+        return additions_of(self.info, self.config) if self.info.reserved else Additions()
+
+    @property
+    def own_config(self) -> dict[str, Any]:
+        """The options without those that the harness provides."""
+        return {name: value for name, value in self.config.items() if name not in self.info.reserved}
 
     @property
     def source(self) -> str:
