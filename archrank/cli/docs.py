@@ -62,11 +62,14 @@ def encoders_page() -> str:
 
 
 def _reserved() -> str:
-    """The options that every learned encoder has beside its own."""
-    from archrank.encoders.reserved import RESERVED
+    """The options that every learned encoder, and every portfolio, has beside its own."""
+    from archrank.encoders.reserved import PORTFOLIO_RESERVED, RESERVED
 
-    lines = [f"- `{name}={said.default}`: {said.summary}." for name, said in RESERVED.items()]
-    return "\n".join(["Every learned encoder has these options too:", "", *lines, ""])
+    lines: list[str] = []
+    for kind, reserved in (("learned encoder", RESERVED), ("portfolio", PORTFOLIO_RESERVED)):
+        lines += [f"Every {kind} has these options too:", ""]
+        lines += [f"- `{name}={said.default}`: {said.summary}." for name, said in reserved.items()] + [""]
+    return "\n".join(lines)
 
 
 def store_page(text: str) -> str:

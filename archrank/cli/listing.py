@@ -76,19 +76,20 @@ def _encoders() -> list[dict[str, Any]]:
 
 
 def _reserved() -> list[dict[str, Any]]:
-    """The options that every learned encoder has beside its own."""
+    """The options that every learned encoder, and every portfolio, has beside its own."""
     from typing import get_args
 
-    from archrank.encoders.reserved import RESERVED
+    from archrank.encoders.reserved import PORTFOLIO_RESERVED, RESERVED
 
     return [
         {
             "name": name,
-            "about": f"[every learned encoder] {said.summary}",
+            "about": f"[every {kind}] {said.summary}",
             "detail": f"{name}={said.default}"
             + (f" ({', '.join(map(str, choices))})" if (choices := get_args(said.type)) else ""),
         }
-        for name, said in RESERVED.items()
+        for kind, reserved in (("learned encoder", RESERVED), ("portfolio", PORTFOLIO_RESERVED))
+        for name, said in reserved.items()
     ]
 
 

@@ -53,14 +53,14 @@ class Additions:
     """What a learned encoder is given: nothing, in the default.
 
     task: the pretext. unlabelled: whether it sees `all` architectures or those left for training (`train`).
-    foretold: whether the source gives columns, what trees trained on it predict, in place of weights (portfolios).
+    as_features: whether the source gives columns, what trees trained on it predict, in place of weights (portfolios).
     """
 
     task: PretextTask | None = None
     unlabelled: Literal["all", "train"] = "all"
     side: tuple[SideInput, ...] = ()
     source: LabelSource | None = None
-    foretold: bool = False
+    as_features: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.task or self.side or self.source)
@@ -110,7 +110,7 @@ class Additions:
             price = benchmark.card.metrics[proxy].description or "a column of the table"
             said.append(f"pretext {self.task.text} costs a computation of every architecture that it sees ({price})")
         if self.source:
-            said.append((_foretold if self.foretold else _learned)(self.source, benchmark, target))
+            said.append((_as_features if self.as_features else _learned)(self.source, benchmark, target))
         return said
 
 
@@ -131,7 +131,7 @@ def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
     )
     if (
         added.source
-        and added.foretold
+        and added.as_features
         and (added.source.zero_shot or added.source.head or added.source.updates != UPDATES)
     ):
         raise ArchrankError(
@@ -152,7 +152,7 @@ def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
         raise ArchrankError(f"encoder {info.name}: source={added.source.text} {what}; leave pretext and side out")
     scored = (
         added.source is not None
-        and not added.foretold
+        and not added.as_features
         and (added.source.zero_shot or added.source.devices or added.source.head)
     )
     if scored and "compare" in info.hooks:
@@ -185,7 +185,7 @@ def _learned(source: LabelSource, benchmark: Benchmark, target: str) -> str:
     return said + ("; they may hold architectures of the test set" if source.same else "")
 
 
-def _foretold(source: LabelSource, benchmark: Benchmark, target: str) -> str:
+def _as_features(source: LabelSource, benchmark: Benchmark, target: str) -> str:
     """What fixed encodings are given of a source, in a line."""
     of = [
         f"{table.name}/{name}"
@@ -252,7 +252,7 @@ def check_additions(
     if added.source:
         for table in added.source.tables_for(benchmark):
             added.source.targets_of(table, benchmark, target)
-            if added.foretold:
+            if added.as_features:
                 union(benchmark.space, [table.space])
 
 

@@ -17,14 +17,14 @@ from archrank.eval.engine.batching import Member
 from archrank.eval.engine.network import parameters
 from archrank.eval.engine.training import Outcome, Progress
 from archrank.eval.trials.encodings import with_columns
-from archrank.eval.trials.foretelling import foretell
 from archrank.eval.trials.job import TrainingJob
+from archrank.eval.trials.source_features import source_features
 from archrank.eval.trials.sources import LabelSource
 
 
 def pool_of(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path) -> tuple[Pool, float]:
     """All architectures of a benchmark, with the columns that the portfolio's encodings read, never the target, and
-    what its source foretells of them; and the seconds that the source took. folder: the store."""
+    what trees trained on its source predict; and the seconds that the source took. folder: the store."""
     parts = [part for part in portfolio_of(job).parts if not part.learned]
     columns = tuple(sorted({name for part in parts for name in columns_of(part.encoder)}))
     return _pool(benchmark, columns, target, job.spec.additions.source, folder)
@@ -34,7 +34,7 @@ def pool_of(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path) -
 def _pool(
     benchmark: Benchmark, columns: tuple[str, ...], target: str, source: LabelSource | None, folder: Path
 ) -> tuple[Pool, float]:
-    beside, seconds = foretell(source, benchmark, target, folder) if source else (None, 0.0)
+    beside, seconds = source_features(source, benchmark, target, folder) if source else (None, 0.0)
     return Pool(benchmark.space, benchmark.graphs, with_columns(benchmark, columns, target), beside=beside), seconds
 
 

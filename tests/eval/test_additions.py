@@ -14,10 +14,12 @@ from archrank.datasets import make_split
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.union import union
 from archrank.encoders.pretexts import PRETEXTS
+from archrank.eval.auto_predictor import AutoPredictor
 from archrank.eval.check.checked import CheckedEncoder
 from archrank.eval.check.training import pretext as check_pretext
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.recipes import COMMON
+from archrank.eval.metrics import spearman
 from archrank.eval.predictor import Predictor
 from archrank.eval.runners.run import run
 from archrank.eval.search.plan import plan_searches
@@ -30,6 +32,7 @@ from archrank.eval.trials.additions import check_additions
 from archrank.eval.trials.job import make_job
 from archrank.eval.trials.pretrained import read_weights
 from archrank.eval.trials.pretraining import prepare_additions
+from archrank.eval.trials.source_features import source_features
 from archrank.eval.trials.source_training import FromSource
 from archrank.eval.trials.sources import parse_source, same_architectures
 from archrank.eval.trials.specs import parse, parse_list
@@ -208,6 +211,9 @@ def test_a_plan_leaves_out_what_is_refused_and_says_why(cells):
         ("brp_nas_relation[source=other(zero_shot=true)]", "compares pairs"),
         ("gin[source=other(head=true),pretext=counts]", "keeps the head"),
         ("path[side=base]", "side"),
+        ("auto[side=base]", "side"),
+        ("auto[source=other(zero_shot=true)]", "for networks"),
+        ("auto[source=other(updates=9)]", "for networks"),
     ],
 )
 def test_what_makes_no_sense_is_one_line(encoder, said):
@@ -264,6 +270,33 @@ def test_what_is_applied_as_it_is_sees_no_label_and_is_what_a_split_is_scored_by
     record = Store(tmp_path).read(plan.trials[0].trial.key)
     rows, predictions = Store(tmp_path).predictions(record, len(cells))
     assert np.allclose(predictions, first.scores[rows]) and "no label of cells" in record.notes[-1]
+
+
+def test_a_portfolio_is_told_what_trees_of_another_table_predict_and_no_label(cells, tables, tmp_path):
+    far = tables["far"]
+    counts = (far.ops == far.space.ops.index("nor_conv_3x3")).sum(1).astype(float)
+    tables["far"] = with_columns(far, "far", convs=counts, quality=-counts)
+    source = parse_source("far(target=convs+quality)")
+    columns, took = source_features(source, cells, "quality", tmp_path)
+    here = (cells.ops == cells.space.ops.index("conv3x3")).sum(1)
+    assert columns.shape == (120, 2) and took > 0
+    assert spearman(columns[:, 0], here) > 0.9 and spearman(columns[:, 1], here) < -0.9
+    planted = with_columns(cells, quality=np.random.default_rng(1).permutation(cells.target("quality")))
+    assert np.array_equal(source_features(source, planted, "quality", tmp_path / "b")[0], columns)
+    assert source_features(source, cells, "quality", tmp_path) == (pytest.approx(columns), took)  # from the store
+    names = "auto[preset=fast,folds=2],auto[preset=fast,folds=2,source=far(target=convs)]"
+    target = with_columns(cells, quality=here + np.random.default_rng(2).normal(0, 0.3, 120))
+    plan = make_plan(parse_list(names), benchmarks=[target], budgets=[20], seeds=1)
+    run(plan, tmp_path, workers=0)
+    plain, told = (Store(tmp_path).read(item.trial.key) for item in plan.trials)
+    assert told.metrics["kendall"] > plain.metrics["kendall"] and plain.timings.pretrain_s == 0
+    assert told.timings.pretrain_s > 0 and "1000 labels of each of far/convs predict" in told.notes[-1]
+    with pytest.raises(ArchrankError, match="may as well be"):
+        spec = parse("auto[source=cells]")[0]
+        check_additions(spec.additions, spec.info, spec.config, cells, "quality")
+    for made in (Predictor("auto[source=far]", cells.space), AutoPredictor(cells.space, "auto[source=far]")):
+        with pytest.raises(ArchrankError, match="need the table"):
+            made.fit(cells.graphs[:30].plain(), cells.target("quality")[:30])
 
 
 def test_devices_have_operations_of_their_own_and_a_new_one_starts_from_the_closest(cells, tables, tmp_path):

@@ -1,4 +1,4 @@
-"""What labels of other tables foretell of a benchmark's architectures: columns beside fixed encodings."""
+"""Predictions of trees that were trained on labels of other tables, as columns beside fixed encodings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from archrank.eval.trials.trial import HARNESS_VERSION
 Floats = NDArray[np.float64]
 
 
-def foretell(source: LabelSource, benchmark: Benchmark, target: str, folder: Path) -> tuple[Floats, float]:
+def source_features(source: LabelSource, benchmark: Benchmark, target: str, folder: Path) -> tuple[Floats, float]:
     """What trees trained on a source predict of every architecture of a benchmark, and the seconds that took.
 
     archrank's own. Extremely randomised trees learn normal scores of up to `source.labels` architectures of each table
@@ -45,7 +45,7 @@ def foretell(source: LabelSource, benchmark: Benchmark, target: str, folder: Pat
     """
     tables = [(table, source.targets_of(table, benchmark, target)) for table in source.tables_for(benchmark)]
     of = [[table.content_hash, metrics] for table, metrics in tables]
-    identity = json.dumps(["foretold", benchmark.content_hash, of, source.labels, HARNESS_VERSION])
+    identity = json.dumps(["source features", benchmark.content_hash, of, source.labels, HARNESS_VERSION])
     path = folder / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
     if (stored := read_pretrained(path, len(benchmark))) is not None:
         return stored[0].astype(np.float64), stored[1]
