@@ -65,6 +65,9 @@ PORTFOLIO_RESERVED = {
 }
 """Those of portfolios."""
 
+RESERVED_BY_KIND = {"learned encoder": RESERVED, "portfolio": PORTFOLIO_RESERVED}
+"""All of them, by what has them."""
+
 
 def split_options(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A learned encoder's own options, and every reserved one with its value or default."""

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.encoders.registry import Portfolio
 from archrank.eval.auto.parts import KNOWN, Pool
 from archrank.eval.auto.portfolio import FittedPortfolio, fit_portfolio
 from archrank.eval.engine.training import Progress
 from archrank.eval.fitted import Opinions, joined
 from archrank.eval.trials.job import TrainingJob, check_without_table
+from archrank.eval.trials.portfolios import portfolio_of
 
 Floats = NDArray[np.float64]
 LEVEL, QUANTILE = 0.9, 1.6448536269514722
@@ -57,11 +57,11 @@ class CombinedModel:
         """Fit to the architectures of a job with labels [n], higher is better. ArchrankError if they are too few to
         hold some out."""
         check_without_table(job.spec)
-        portfolio: Portfolio = job.spec.info.load()(job.space, **job.spec.config)
         graphs, rows = job.graphs.plain(), np.arange(len(job.graphs))
         pool = Pool(job.space, graphs, graphs)
         return cls(
-            job, fit_portfolio(portfolio, pool, rows, labels, job.recipe, seed, device=device, progress=progress)
+            job,
+            fit_portfolio(portfolio_of(job), pool, rows, labels, job.recipe, seed, device=device, progress=progress),
         )
 
     def opinions(self, graphs: Graphs) -> Opinions:

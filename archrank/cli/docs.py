@@ -63,10 +63,10 @@ def encoders_page() -> str:
 
 def _reserved() -> str:
     """The options that every learned encoder, and every portfolio, has beside its own."""
-    from archrank.encoders.reserved import PORTFOLIO_RESERVED, RESERVED
+    from archrank.encoders.reserved import RESERVED_BY_KIND
 
     lines: list[str] = []
-    for kind, reserved in (("learned encoder", RESERVED), ("portfolio", PORTFOLIO_RESERVED)):
+    for kind, reserved in RESERVED_BY_KIND.items():
         lines += [f"Every {kind} has these options too:", ""]
         lines += [f"- `{name}={said.default}`: {said.summary}." for name, said in reserved.items()] + [""]
     return "\n".join(lines)

@@ -79,7 +79,7 @@ def _reserved() -> list[dict[str, Any]]:
     """The options that every learned encoder, and every portfolio, has beside its own."""
     from typing import get_args
 
-    from archrank.encoders.reserved import PORTFOLIO_RESERVED, RESERVED
+    from archrank.encoders.reserved import RESERVED_BY_KIND
 
     return [
         {
@@ -88,7 +88,7 @@ def _reserved() -> list[dict[str, Any]]:
             "detail": f"{name}={said.default}"
             + (f" ({', '.join(map(str, choices))})" if (choices := get_args(said.type)) else ""),
         }
-        for kind, reserved in (("learned encoder", RESERVED), ("portfolio", PORTFOLIO_RESERVED))
+        for kind, reserved in RESERVED_BY_KIND.items()
         for name, said in reserved.items()
     ]
 

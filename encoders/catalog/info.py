@@ -10,7 +10,7 @@ from archrank.datasets.errors import ArchrankError, one_line
 from archrank.datasets.plugins.identity import source_hash
 from archrank.datasets.plugins.loading import import_file, import_module
 from archrank.datasets.source_text import Option, checked_options
-from archrank.encoders.reserved import PORTFOLIO_RESERVED, RESERVED, ReservedOption
+from archrank.encoders.reserved import RESERVED_BY_KIND, ReservedOption
 
 HOOKS = ("paper_recipe", "paper_config", "twins", "auxiliary_loss", "compare", "states", "supports")
 # Whether a user's code may run to learn what its text does not say: not at all, in this process, or in one of its own.
@@ -71,7 +71,11 @@ class EncoderInfo:
     @property
     def reserved(self) -> dict[str, ReservedOption]:
         """Options that it has without declaring them."""
-        return RESERVED if self.learned else PORTFOLIO_RESERVED if self.portfolio else {}
+        return RESERVED_BY_KIND.get(self._kind, {})
+
+    @property
+    def _kind(self) -> str:
+        return "learned encoder" if self.learned else "portfolio" if self.portfolio else "fixed encoding"
 
     def validate(self, config: dict[str, Any]) -> dict[str, Any]:
         """`config` with values brought to their declared types, without defaults; ArchrankError for a misspelt option
@@ -81,9 +85,8 @@ class EncoderInfo:
             options = dict.fromkeys(config, Option(None, ..., False)) | options
         reserved = self.reserved
         if taken := sorted(reserved.keys() & self.options.keys()):
-            kind = "portfolio" if self.portfolio else "learned encoder"
             raise ArchrankError(
-                f"encoder {self.name} has an option '{taken[0]}', which every {kind} is given by archrank; give its own "
+                f"encoder {self.name} has an option '{taken[0]}', which every {self._kind} is given by archrank; give its own "
                 "another name"
             )
         options = {**options, **{name: said.option for name, said in reserved.items()}}

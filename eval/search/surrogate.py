@@ -94,13 +94,10 @@ class Surrogate:
                 raise ArchrankError(f"recipe {job.tuned.name} is for runs: a search would tune in every round")
             if not self.spec.info.learned and not self.spec.info.portfolio:
                 job = job.with_features(encoded(self.spec, self.pool, self.target, self.folder))
-            if self.spec.additions:
-                if self.pool.grows:
-                    raise ArchrankError(f"{self.spec.label}: a generator of candidates has no table to pre-train on")
-                if not self.spec.info.portfolio:
-                    job = job.with_given(
-                        prepare_additions(job, benchmark, self.target, [None], self.folder, self.device)
-                    )
+            if self.spec.additions and self.pool.grows:
+                raise ArchrankError(f"{self.spec.label}: a generator of candidates has no table to pre-train on")
+            if self.spec.additions and self.spec.info.learned:
+                job = job.with_given(prepare_additions(job, benchmark, self.target, [None], self.folder, self.device))
             self._made = (benchmark, job)
         return self._made[1]
 

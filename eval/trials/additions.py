@@ -22,7 +22,6 @@ from archrank.encoders.pretexts import PretextTask, parse_pretext
 from archrank.eval.trials.sources import LabelSource, parse_source
 
 PROXIES = "zcp"
-UPDATES = LabelSource.updates
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
     if (
         added.source
         and added.as_features
-        and (added.source.zero_shot or added.source.head or added.source.updates != UPDATES)
+        and (added.source.zero_shot or added.source.head or added.source.updates != LabelSource.updates)
     ):
         raise ArchrankError(
             f"encoder {info.name}: source={added.source.text} is for networks; a portfolio takes columns from trees, which "

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +15,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.encoders.registry import columns_of
 from archrank.eval.engine.regressors import checked_features
 from archrank.eval.trials.job import TrainingJob
-from archrank.eval.trials.pretrained import read_pretrained, write_pretrained
+from archrank.eval.trials.pretrained import kept_encoding, path_of
 from archrank.eval.trials.trial import HARNESS_VERSION
 
 
@@ -38,18 +36,16 @@ def encode_all(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path
     info = job.spec.info
     columns = columns_of(job.encoder)
     hidden = target if target in columns else None
-    identity = json.dumps(
-        [info.name, job.config, info.source, benchmark.content_hash, hidden, HARNESS_VERSION], sort_keys=True
-    )
-    path = folder / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
-    if info.pretrained and (stored := read_pretrained(path, len(benchmark))) is not None:
-        return stored[0].astype(np.float64), stored[1]
-    start = time.perf_counter()
-    features = checked_features(info.name, job.encode(with_columns(benchmark, columns, target)), len(benchmark))
-    seconds = time.perf_counter() - start
+
+    def encode() -> torch.Tensor:
+        return checked_features(info.name, job.encode(with_columns(benchmark, columns, target)), len(benchmark))
+
     if info.pretrained:
-        write_pretrained(path, features.numpy(), seconds)
-    return features.double().numpy(), seconds
+        identity = [info.name, job.config, info.source, benchmark.content_hash, hidden, HARNESS_VERSION]
+        return kept_encoding(path_of(folder, identity), len(benchmark), lambda: encode().numpy())
+    start = time.perf_counter()
+    features = encode().double().numpy()
+    return features, time.perf_counter() - start
 
 
 def with_columns(benchmark: Benchmark, names: Iterable[str], hidden: str = "") -> Graphs:

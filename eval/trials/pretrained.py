@@ -6,7 +6,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,34 @@ from numpy.typing import NDArray
 
 from archrank.eval.trials.files import read_whole, replace_bytes
 
-__all__ = ["read_pretrained", "read_weights", "write_pretrained", "write_weights"]
+__all__ = ["kept_encoding", "path_of", "read_pretrained", "read_weights", "write_pretrained", "write_weights"]
 
 LIMIT = 4 << 30
+
+
+def path_of(folder: Path, identity: list[Any]) -> Path:
+    """Where a store keeps what an identity (lists, texts and numbers) stands for."""
+    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return folder / "pretraining" / f"{name}.safetensors"
+
+
+def kept_encoding(
+    path: Path, architectures: int, compute: Callable[[], NDArray[np.floating]]
+) -> tuple[NDArray[np.float64], float]:
+    """An encoding [N, F] from its file, or computed and stored; and the seconds that took.
+
+    Args:
+        path: its file.
+        architectures: N, length of the benchmark's table.
+        compute: gives the encoding where there is no file, or a damaged one.
+    """
+    if (stored := read_pretrained(path, architectures)) is not None:
+        return stored[0].astype(np.float64), stored[1]
+    start = time.perf_counter()
+    encoding = compute()
+    seconds = time.perf_counter() - start
+    write_pretrained(path, encoding, seconds)
+    return encoding.astype(np.float64), seconds
 
 
 def write_pretrained(path: Path, encoding: NDArray[np.floating], seconds: float) -> None:

@@ -4,7 +4,6 @@ and side inputs. Pre-trainings are kept in the store by content: trials share th
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,7 +26,7 @@ from archrank.eval.engine.pretraining import load_weights, pretrain
 from archrank.eval.trials.additions import Additions, SideInput, proxy_of
 from archrank.eval.trials.encodings import encode_all, with_columns
 from archrank.eval.trials.job import Given, TrainingJob, make_job
-from archrank.eval.trials.pretrained import read_weights, write_weights
+from archrank.eval.trials.pretrained import path_of, read_weights, write_weights
 from archrank.eval.trials.source_training import FromSource, train_on_source
 from archrank.eval.trials.sources import LabelSource
 from archrank.eval.trials.specs import parse
@@ -128,7 +127,7 @@ def _from_pretext(
         else []
     )
     about = [task.text, task.source, benchmark.content_hash, hidden, seen, *source]
-    path = _path(folder, [*_encoder(job), *about, HARNESS_VERSION])
+    path = path_of(folder, [*_encoder(job), *about, HARNESS_VERSION])
 
     def train() -> Weights:
         graphs = with_columns(benchmark, COSTS, target)
@@ -165,7 +164,7 @@ def _from_source(
         benchmark.content_hash,
         job.recipe.model_dump(mode="json"),
     ]
-    path = _path(folder, ["source and head", *_encoder(job), about, HARNESS_VERSION])
+    path = path_of(folder, ["source and head", *_encoder(job), about, HARNESS_VERSION])
     tensors, took = _kept(path, lambda: train_on_source(job, source, labelled, device).tensors())
     return FromSource.of(tensors), took
 
@@ -200,11 +199,6 @@ def _encoder(job: TrainingJob) -> list[Any]:
     its source."""
     own = {name: value for name, value in job.config.items() if name not in GIVEN}
     return [job.spec.info.name, own, job.spec.info.source]
-
-
-def _path(folder: Path, identity: list[Any]) -> Path:
-    name = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return folder / "pretraining" / f"{name}.safetensors"
 
 
 def _kept(path: Path, train: Callable[[], Weights]) -> tuple[Weights, float]:

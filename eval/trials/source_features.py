@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +12,7 @@ from archrank.datasets import Benchmark
 from archrank.datasets.union import union
 from archrank.encoders.features.base import base
 from archrank.eval.engine.regressors import fit_regressor
-from archrank.eval.trials.pretrained import read_pretrained, write_pretrained
+from archrank.eval.trials.pretrained import kept_encoding, path_of
 from archrank.eval.trials.source_training import joined, labelled_parts
 from archrank.eval.trials.sources import LabelSource
 from archrank.eval.trials.trial import HARNESS_VERSION
@@ -45,24 +41,20 @@ def source_features(source: LabelSource, benchmark: Benchmark, target: str, fold
     """
     tables = [(table, source.targets_of(table, benchmark, target)) for table in source.tables_for(benchmark)]
     of = [[table.content_hash, metrics] for table, metrics in tables]
-    identity = json.dumps(["source features", benchmark.content_hash, of, source.labels, HARNESS_VERSION])
-    path = folder / "pretraining" / f"{hashlib.sha256(identity.encode()).hexdigest()}.safetensors"
-    if (stored := read_pretrained(path, len(benchmark))) is not None:
-        return stored[0].astype(np.float64), stored[1]
-    start = time.perf_counter()
-    columns = np.concatenate([_columns(source, benchmark, table, metrics) for table, metrics in tables], 1)
-    seconds = time.perf_counter() - start
-    write_pretrained(path, columns, seconds)
-    return columns, seconds
+    path = path_of(folder, ["source features", benchmark.content_hash, of, source.labels, HARNESS_VERSION])
+
+    def predict() -> Floats:
+        return np.concatenate([_columns(benchmark, table, metrics, source.labels) for table, metrics in tables], 1)
+
+    return kept_encoding(path, len(benchmark), predict)
 
 
-def _columns(source: LabelSource, benchmark: Benchmark, table: Benchmark, metrics: Sequence[str]) -> Floats:
-    """One column [N, 1] for each metric of a table."""
-    parts = labelled_parts(replace(source, target=""), table, metrics)
+def _columns(benchmark: Benchmark, table: Benchmark, metrics: Sequence[str], labels: int) -> Floats:
+    """Columns [N, M], one for each metric of a table."""
     space, (place,) = union(benchmark.space, [table.space])
     here = base(benchmark.graphs.plain().pad(space.max_nodes), space).double().numpy()
     columns = []
-    for part in parts:
+    for part in labelled_parts(table, metrics, labels):
         there = base(joined([part.graphs], [place], space.max_nodes), space).double().numpy()
         columns.append(fit_regressor("extra_trees", there, part.labels, seed=0).predict(here))
     return np.stack(columns, 1)

@@ -107,7 +107,9 @@ def train_on_source(
     Raises:
         ArchrankError: the spaces cannot be one, or the encoder's weights cannot be carried over.
     """
-    parts = [part for table, metrics in labelled for part in labelled_parts(source, table, metrics)]
+    parts = [
+        part for table, metrics in labelled for part in labelled_parts(table, metrics, source.labels, source.devices)
+    ]
     space, places = union(job.space, [part.space for part in parts])
     graphs = joined([part.graphs for part in parts], places, space.max_nodes)
     rows = np.arange(len(graphs))
@@ -117,27 +119,28 @@ def train_on_source(
     named: list[Tensor | None] = [None]
     if source.devices:
         named = [_named(job.space, part.origin, place) for part, place in zip(parts, places)]
-    scores = [_scores(trained, renamed(job.graphs, ops).pad(space.max_nodes)) for ops in named]
+    scores = [_scores(trained, _renamed(job.graphs, ops).pad(space.max_nodes)) for ops in named]
     network = trained.ensemble.skeleton
     held = {**trained.ensemble.parameters, **trained.ensemble.buffers}
     network.load_state_dict({name: tensor[0] for name, tensor in held.items()}, strict=False)
     wide, few, weights = network.get_submodule("encoder").cpu(), job.graphs[:COMPARED].plain(), []
     for ops in named:
         narrow = prepared(build_encoder(job.encoder, job.space, job.config))
-        weights.append(cut(wide, narrow, renamed(few, ops).pad(space.max_nodes), few, ops))
+        weights.append(cut(wide, narrow, _renamed(few, ops).pad(space.max_nodes), few, ops))
     head = {} if trained.pairs else {n: part.cpu() for n, part in network.get_submodule("head").state_dict().items()}
     return FromSource(weights, np.stack(scores), head)
 
 
-def labelled_parts(source: LabelSource, table: Benchmark, metrics: Sequence[str]) -> list[LabelledPart]:
-    """Up to `source.labels` architectures of a table, drawn once for all its metrics, with labels of each metric."""
+def labelled_parts(table: Benchmark, metrics: Sequence[str], count: int, devices: bool = False) -> list[LabelledPart]:
+    """Up to `count` architectures of a table, drawn once for all its metrics, with labels of each metric. devices:
+    whether each metric is a device, with operations of its own."""
     parts = []
     for name in metrics:
         scores, drawn = table.target(name), np.random.default_rng(derive_seed(0, table.name))
-        chosen = drawn.permutation(np.flatnonzero(np.isfinite(scores)))[: source.labels]
+        chosen = drawn.permutation(np.flatnonzero(np.isfinite(scores)))[:count]
         labels = transform(scores[chosen], "normal", table.direction(name), table.unit(name))
         space = table.space
-        if source.devices:
+        if devices:
             space = replace(space, ops=tuple(f"{op}@{name}" for op in space.ops), roles={})
         parts.append(LabelledPart(table.graphs[torch.from_numpy(chosen)].plain(), labels, table.space, space))
     return parts
@@ -150,7 +153,7 @@ def _named(space: SearchSpace, other: SearchSpace, place: Rows) -> Tensor:
     return torch.tensor([ids.get(called(space, op), op) for op in range(len(space.ops))])
 
 
-def renamed(graphs: Graphs, ops: Tensor | None) -> Graphs:
+def _renamed(graphs: Graphs, ops: Tensor | None) -> Graphs:
     """Graphs with the operations of a device."""
     own = graphs.plain()
     return own if ops is None else own.with_tensors({**own.tensors(), "ops": torch.where(own.mask, ops[own.ops], 0)})
@@ -158,7 +161,7 @@ def renamed(graphs: Graphs, ops: Tensor | None) -> Graphs:
 
 def joined(graphs: Sequence[Graphs], places: Sequence[Rows], nodes: int) -> Graphs:
     """The graphs of several spaces as one, operations by their places in a joint space, padded to its size."""
-    parts = [renamed(own, torch.from_numpy(place)).pad(nodes) for own, place in zip(graphs, places)]
+    parts = [_renamed(own, torch.from_numpy(place)).pad(nodes) for own, place in zip(graphs, places)]
     return parts[0].with_tensors(
         {name: torch.cat([part.tensors()[name] for part in parts]) for name in parts[0].tensors()}
     )
