@@ -15,7 +15,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.registry import Portfolio
 from archrank.eval import auto_saved as saved
-from archrank.eval.auto.parts import Pool
+from archrank.eval.auto.pool import Pool
 from archrank.eval.auto.portfolio import PartReport, fit_portfolio
 from archrank.eval.auto.scores import ScoreScale
 from archrank.eval.engine.device import check_device

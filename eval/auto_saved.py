@@ -21,7 +21,8 @@ from archrank.encoders import catalog
 from archrank.encoders.registry import Portfolio
 from archrank.encoders.views import build
 from archrank.eval.auto.combine import Scale
-from archrank.eval.auto.parts import FittedPart, Models, Networks, Pool, fit_regressors, training_rows
+from archrank.eval.auto.parts import FittedPart, Models, Networks, fit_regressors, training_rows
+from archrank.eval.auto.pool import Pool
 from archrank.eval.auto.portfolio import FittedPortfolio
 from archrank.eval.auto.uncertainty import Calibration
 from archrank.eval.engine.ensemble import Ensemble

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
-from archrank.eval.auto.parts import KNOWN, Pool
+from archrank.eval.auto.parts import KNOWN
+from archrank.eval.auto.pool import Pool
 from archrank.eval.auto.portfolio import FittedPortfolio, fit_portfolio
 from archrank.eval.engine.training import Progress
 from archrank.eval.fitted import Opinions, joined

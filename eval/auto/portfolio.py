@@ -13,7 +13,8 @@ from archrank.datasets.errors import ArchrankError, one_line
 from archrank.encoders.registry import Portfolio
 from archrank.eval.auto.combine import greedy_weights, stacking_weights
 from archrank.eval.auto.folds import assign_folds, same_computation
-from archrank.eval.auto.parts import FittedPart, Pool, fit_part
+from archrank.eval.auto.parts import FittedPart, fit_part
+from archrank.eval.auto.pool import Pool
 from archrank.eval.auto.uncertainty import Calibration
 from archrank.eval.engine.batching import Rows
 from archrank.eval.engine.recipes import Recipe

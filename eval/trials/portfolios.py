@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from archrank.datasets import Benchmark
 from archrank.encoders.registry import Portfolio, columns_of
-from archrank.eval.auto.parts import Networks, Pool
+from archrank.eval.auto.parts import Networks
+from archrank.eval.auto.pool import Pool
 from archrank.eval.auto.portfolio import FittedPortfolio, fit_portfolio
 from archrank.eval.engine.batching import Member
 from archrank.eval.engine.network import parameters
