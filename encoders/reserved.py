@@ -62,6 +62,12 @@ PORTFOLIO_RESERVED = {
         "other tables, joined by +, on whose labels trees are trained first; what they say of an architecture stands "
         "beside the features of fixed encodings: table(labels=1000,target=...)",
     ),
+    "unlabelled": ReservedOption(
+        Literal["all", "train"],
+        "all",
+        "the graphs that pretexts of its networks see: of all architectures (transductive), or of those left for training "
+        "alone",
+    ),
 }
 """Those of portfolios."""
 

@@ -22,6 +22,7 @@ from archrank.eval.engine.device import check_device
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.recipes import Recipe, common_recipe
 from archrank.eval.engine.threads import limited
+from archrank.eval.fitted import joined
 from archrank.eval.fitted_portfolio import QUANTILE, interval_beside
 from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
@@ -64,17 +65,30 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.device = device
 
     @limited(1)
-    def fit(self, X: Graphs, y: ArrayLike) -> AutoPredictor:
-        """Fit to graphs [n] with scores [n]. ArchrankError if they do not fit the space or each other, or are too few
-        to hold some out."""
+    def fit(self, X: Graphs, y: ArrayLike, pool: Graphs | None = None) -> AutoPredictor:
+        """Fit to graphs [n] with scores [n].
+
+        pool: architectures without scores, those that will be predicted, say; networks are pre-trained on their graphs
+        and those of X, unless the portfolio says `unlabelled=train`.
+
+        ArchrankError if anything does not fit the space or each other, or are too few to hold some out.
+        """
         check_device(self.device)
         X = checked_graphs(X, self.space, "AutoPredictor")
         scores = checked_scores(y, len(X), self.direction, self.seed)
-        pool = self._pool(X)
+        known = X if pool is None else joined(X, checked_graphs(pool, self.space, "AutoPredictor"))
         self.scores_, self.graphs_ = scores, X.plain().to("cpu")
         self.labels_ = transform(scores, self._recipe().labels, self.direction, "")
+        rows = np.arange(len(X))
         self.fitted_ = fit_portfolio(
-            self._portfolio(), pool, np.arange(len(X)), self.labels_, self._recipe(), self.seed, device=self.device
+            self._portfolio(),
+            self._pool(known),
+            rows,
+            self.labels_,
+            self._recipe(),
+            self.seed,
+            seen=rows if self._spec().additions.unlabelled == "train" else None,
+            device=self.device,
         )
         return self._with_scale()
 
@@ -166,7 +180,7 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def _portfolio(self) -> Portfolio:
         spec = self._spec()
-        made: Portfolio = spec.info.load()(self.space, **spec.config)
+        made: Portfolio = spec.info.load()(self.space, **spec.own_config)
         return made
 
     def _recipe(self) -> Recipe:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,17 +55,16 @@ class CombinedModel:
 
     @classmethod
     def fit(
-        cls, job: TrainingJob, labels: Floats, seed: int, device: str, progress: Progress | None = None
+        cls, job: TrainingJob, known: Graphs, labels: Floats, seed: int, device: str, progress: Progress | None = None
     ) -> CombinedModel:
-        """Fit to the architectures of a job with labels [n], higher is better. ArchrankError if they are too few to
-        hold some out."""
+        """Fit to the architectures of a job with labels [n], higher is better. known: these first, and others, whose
+        graphs pretexts see. ArchrankError if they are too few to hold some out."""
         check_without_table(job.spec)
-        graphs, rows = job.graphs.plain(), np.arange(len(job.graphs))
-        pool = Pool(job.space, graphs, graphs)
-        return cls(
-            job,
-            fit_portfolio(portfolio_of(job), pool, rows, labels, job.recipe, seed, device=device, progress=progress),
-        )
+        known, rows = known.plain(), np.arange(len(job.graphs))
+        seen = rows if job.spec.additions.unlabelled == "train" else None
+        how: dict[str, Any] = {"seen": seen, "device": device, "progress": progress}
+        pool = Pool(job.space, known, known)
+        return cls(job, fit_portfolio(portfolio_of(job), pool, rows, labels, job.recipe, seed, **how))
 
     def opinions(self, graphs: Graphs) -> Opinions:
         """See `Model`; the standard deviation is that of a normal distribution with the portfolio's 90 % interval."""

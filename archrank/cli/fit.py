@@ -44,7 +44,8 @@ def fit(
     rows = np.flatnonzero(np.isfinite(scores))
     direction = benchmark.direction(metric)
     predictor = AutoPredictor(benchmark.space, portfolio, recipe, direction, seed)
-    predictor.fit(benchmark.graphs.plain()[rows.tolist()], scores[rows])
+    graphs, others = benchmark.graphs.plain(), np.flatnonzero(~np.isfinite(scores))
+    predictor.fit(graphs[rows.tolist()], scores[rows], graphs[others.tolist()] if len(others) else None)
     predictor.save(output)
     said = predictor.explain()
     unit = f", {benchmark.unit(metric)}" if benchmark.unit(metric) else ""

@@ -9,13 +9,17 @@ from archrank.encoders.features.base import base
 from archrank.encoders.flow.flowerformer import FlowerFormer
 from archrank.encoders.gnn.gated_gcn import GatedGCN
 from archrank.encoders.gnn.gin import GIN
+from archrank.encoders.pretexts.counts import Counts
 from archrank.encoders.registry import Part, Portfolio, portfolio
 
 CANONICAL = {"view": "canonical"}
 FAST = (Part(base, head="gp", cost=6), Part(base, head="extra_trees", cost=4))
-GOOD = (*FAST, Part(FlowerFormer, {"dim": 32, "layers": 3}, cost=55), Part(GIN, CANONICAL, repeats=2, cost=25))
+COUNTS = {"pretext": Counts.name}
+SMALL = {"dim": 32, "layers": 3}
+GOOD = (*FAST, Part(FlowerFormer, SMALL, cost=55), Part(GIN, CANONICAL | COUNTS, repeats=2, cost=40))
 BEST = (
     *GOOD,
+    Part(FlowerFormer, SMALL | COUNTS, cost=170),
     Part(GatedGCN, CANONICAL, share=0.5, cost=35),
     Part(base, head="boosting", cost=30),
     Part(FlowerFormer, cost=400),

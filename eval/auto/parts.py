@@ -12,17 +12,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+from torch import nn
 
 from archrank.datasets.errors import ArchrankError
+from archrank.datasets.graphs import Graphs
 from archrank.encoders.registry import Part
 from archrank.encoders.reserved import RESERVED, split_options
 from archrank.encoders.views import build
 from archrank.eval.auto.combine import Scale
-from archrank.eval.auto.pool import Floats, Pool
+from archrank.eval.auto.pool import Floats, Pool, Weights
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.heads import Fitted
 from archrank.eval.engine.heads.layers import Head
 from archrank.eval.engine.predicting import predict, prepared
+from archrank.eval.engine.pretraining import load_weights
 from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.regressors import block_scales, fit_regressor, same_features
@@ -107,24 +110,27 @@ def fit_part(
     recipe: Recipe,
     seed: int,
     *,
+    seen: Rows | None = None,
     device: torch.device | str = "cpu",
     compiled: bool = False,
 ) -> FittedPart:
     """Fit a part to labels [n] of rows [n], once without each fold (folds: int64 [n]) and once to all.
 
-    Networks are the members of one ensemble: one for each fold, and `part.repeats` of all labels.
+    Networks are the members of one ensemble: one for each fold, and `part.repeats` of all labels. seen: rows that a
+    pretext sees; None: all of the pool.
     """
     if part.learned and (
         given := {name for name, value in split_options(part.options)[1].items() if value != RESERVED[name].default}
-        - {"view"}
+        - {"view", "pretext"}
     ):
         raise ArchrankError(f"a part of a portfolio has no {', '.join(sorted(given))}")
     count = int(folds.max()) + 1
     models = training_rows(folds, count + (part.repeats if part.learned else 1))
+    weights = pool.start(part, seen, device) if part.learned else None
     start = time.perf_counter()
     fitted: Models
     if part.learned:
-        fitted = _networks(part, pool, rows, labels, models, recipe, seed, device, compiled)
+        fitted = _networks(part, pool, rows, labels, models, recipe, seed, weights, device, compiled)
     else:
         fitted = fit_regressors(part, pool, rows, labels, models, seed)
     outputs = fitted.outputs(pool, rows)
@@ -165,6 +171,7 @@ def _networks(
     models: Sequence[Rows],
     recipe: Recipe,
     seed: int,
+    weights: Weights | None,
     device: torch.device | str,
     compiled: bool,
 ) -> Networks:
@@ -173,8 +180,13 @@ def _networks(
         for number, chosen in enumerate(models)
     ]
     recipe = _of_part(recipe, part, min(len(chosen) for chosen in models))
+
+    def made(member: Member, probe: Graphs) -> nn.Module:
+        encoder = build(part.encoder, pool.space, part.options)
+        return encoder if weights is None else load_weights(encoder, weights)
+
     trained = fit(
-        lambda member, probe: build(part.encoder, pool.space, part.options),
+        made,
         pool.graphs,
         members,
         recipe,

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+LEAST_SLOPE = 0.01  # deviations of the labels for one of the predictions
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """Turns a combined prediction and the disagreement of its parts into an expected label and its deviation.
 
-    intercept, slope: of the labels on held-out predictions. noise, trust: the squared error that is expected is
+    intercept, slope: of the labels on held-out predictions, rising at least a little. noise, trust: the squared error that is expected is
     noise + trust * disagreement**2. errors: float64 [n], sorted, held-out errors in units of that expectation's root,
     each by the line and the expectation of the other folds.
     """
@@ -43,7 +44,10 @@ class Calibration:
         """One without errors."""
         from scipy.optimize import nnls
 
-        slope, intercept = np.polyfit(held_out, labels, 1) if np.ptp(held_out) > 0 else (0.0, float(labels.mean()))
+        slope = np.polyfit(held_out, labels, 1)[0] if np.ptp(held_out) > 0 else 0.0
+        # Few labels may speak against a predictor by chance. They do not turn its order round.
+        slope = max(slope, LEAST_SLOPE * labels.std() / held_out.std()) if np.ptp(held_out) > 0 else slope
+        intercept = labels.mean() - slope * held_out.mean()
         residuals = labels - intercept - slope * held_out
         basis = np.column_stack([np.ones(len(labels)), disagreement**2])
         noise, trust = nnls(basis, residuals**2)[0]

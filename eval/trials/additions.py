@@ -88,14 +88,19 @@ class Additions:
             parts += [load(name).content_hash for name in self.source.tables]
         return hashlib.sha256(json.dumps([encoder, *parts]).encode()).hexdigest() if parts else encoder
 
+    @property
+    def seen(self) -> str:
+        """What a pretext saw, in words."""
+        graphs = "all architectures, the test ones included (transductive)"
+        if self.unlabelled == "train":
+            graphs = "the architectures that the protocol leaves for training, none of the test set"
+        return f"it saw the graphs of {graphs}, and no label"
+
     def notes(self, benchmark: Benchmark, target: str) -> list[str]:
         """What a reader of the results must know of it, in a line each."""
         said = []
         if self.task:
-            seen = "all architectures, the test ones included (transductive)"
-            if self.unlabelled == "train":
-                seen = "the architectures that the protocol leaves for training, none of the test set"
-            said.append(f"pre-trained on {self.task.text}: it saw the graphs of {seen}, and no label")
+            said.append(f"pre-trained on {self.task.text}: {self.seen}")
         for side in self.side:
             if side.encoding and side.encoding.pretrained:
                 said.append(f"side input {side.name} was pre-trained on the graphs of all architectures (transductive)")
@@ -117,7 +122,7 @@ def additions_of(info: EncoderInfo, config: Mapping[str, Any]) -> Additions:
     """What the reserved options of an encoder ask for. ArchrankError for what is misspelt, or makes no sense."""
     text, side, source = config.get("pretext"), config.get("side"), config.get("source")
     unlabelled: Any = config.get("unlabelled", "all")
-    if unlabelled != "all" and not text:
+    if unlabelled != "all" and not text and not info.portfolio:
         raise ArchrankError(
             f"encoder {info.name}: unlabelled={unlabelled} says what a pretext sees; give one, pretext=..."
         )

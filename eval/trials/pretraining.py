@@ -137,7 +137,7 @@ def _from_pretext(
         graphs = graphs if rows is None else graphs[torch.from_numpy(rows)]
         return pretrain(partial(_made, job, start), task, graphs, benchmark.space, device)[0]
 
-    return _kept(path, train)
+    return kept_weights(path, train)
 
 
 def unlabelled_rows(split: Split) -> NDArray[np.int64]:
@@ -165,7 +165,7 @@ def _from_source(
         job.recipe.model_dump(mode="json"),
     ]
     path = path_of(folder, ["source and head", *_encoder(job), about, HARNESS_VERSION])
-    tensors, took = _kept(path, lambda: train_on_source(job, source, labelled, device).tensors())
+    tensors, took = kept_weights(path, lambda: train_on_source(job, source, labelled, device).tensors())
     return FromSource.of(tensors), took
 
 
@@ -201,7 +201,7 @@ def _encoder(job: TrainingJob) -> list[Any]:
     return [job.spec.info.name, own, job.spec.info.source]
 
 
-def _kept(path: Path, train: Callable[[], Weights]) -> tuple[Weights, float]:
+def kept_weights(path: Path, train: Callable[[], Weights]) -> tuple[Weights, float]:
     """Weights from the store, or trained and stored; and the seconds that took."""
     if (stored := read_weights(path)) is not None:
         return {name: torch.from_numpy(array) for name, array in stored[0].items()}, stored[1]

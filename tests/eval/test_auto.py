@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 import archrank
 from archrank.cli import main
@@ -12,9 +13,13 @@ from archrank.encoders.gnn.gin import GIN
 from archrank.encoders.registry import Part, Portfolio, encoding, portfolio
 from archrank.eval.auto.combine import Scale, greedy_weights, stacking_weights
 from archrank.eval.auto.folds import assign_folds, same_computation
+from archrank.eval.auto.pool import Pool
+from archrank.eval.auto.portfolio import fit_portfolio
 from archrank.eval.auto.uncertainty import Calibration
+from archrank.eval.engine.recipes import common_recipe
 from archrank.eval.metrics import kendall
 from archrank.eval.statistics.kendall import kendall_interval
+from archrank.eval.trials.recipe_files import find_recipe
 from archrank.eval.trials.specs import parse
 
 
@@ -94,6 +99,15 @@ def test_intervals_hold_what_they_say_and_widen_with_disagreement():
     assert calibration.trust > 0
 
 
+def test_few_labels_that_speak_against_a_predictor_do_not_turn_its_order_round():
+    guess = np.random.default_rng(0).standard_normal(20)
+    calibration = Calibration.of(guess, np.ones(20), -3 * guess + 1, np.arange(20) % 5)
+    mean = calibration.mean(np.array([-2.0, 0.0, 2.0]))
+    assert (np.diff(mean) > 0).all() and np.ptp(mean) < 0.5
+    assert (np.abs(mean - 1) + calibration.half_width(np.ones(3)) > 3).all()  # nothing is known of the labels
+    assert calibration.expected(np.ones(1))[0] == pytest.approx(np.std(3 * guess), rel=0.1)
+
+
 def test_errors_of_few_labels_are_by_the_line_of_other_folds():
     """With five coins for labels nothing is known of the next one: the errors of labels that a line and a noise were
     fitted to would say otherwise."""
@@ -155,6 +169,50 @@ def test_it_explains_itself(fitted):
     assert sum(part["weight"] for part in said["parts"]) == pytest.approx(1)
     assert "gin[dim=-1]" in said["refused"] and said["labels"] == 80
     assert said["interval"][0] < said["tau"] < said["interval"][1]
+
+
+@portfolio("taught")
+def taught(space):
+    """A network that is told what can be counted before it sees labels."""
+    told = {"dim": 16, "layers": 2, "view": "canonical", "pretext": "counts(updates=60,batch=32)"}
+    return Portfolio((Part(GIN, told, share=0.02), Part(GIN, told | {"pretext": "masked_ops"}, share=0.02)), folds=3)
+
+
+def test_networks_of_a_portfolio_are_pretrained_on_graphs_without_labels(table, tmp_path):
+    space, graphs, scores = table
+    rows, seen, starts = np.arange(60), [], []
+
+    def keep(identity, train):
+        seen.append(identity)
+        starts.append(train())
+        return starts[-1], 2.0
+
+    pool = Pool(space, graphs, graphs, keep=keep)
+    recipe = common_recipe(find_recipe("common"))
+    told = taught(space)
+    for labels in (scores[:60], -scores[:60]):
+        fitted = fit_portfolio(told, pool, rows, labels, recipe)
+    assert len(seen) == 1 and fitted.pretrain_s == 2.0 < fitted.seconds  # once, whatever the labels
+    assert "asks for states" in fitted.refused[told.parts[1].label]
+    weights, steps = fitted.parts[0].models.trained.ensemble.parameters, round(recipe.updates * 0.02)
+    moved = [
+        float((weights[f"encoder.{name}"] - start).abs().max())
+        for name, start in starts[0].items()
+        if f"encoder.{name}" in weights
+    ]
+    assert 0 < max(moved) < 4 * recipe.lr * steps  # where they started from
+    fit_portfolio(told, pool, rows, scores[:60], recipe, seen=rows)
+    alone = Pool(space, graphs[:60], graphs[:60], keep=keep)
+    fit_portfolio(told, alone, rows, scores[:60], recipe)
+    assert seen[1] != seen[0] == seen[2]
+    assert all(torch.equal(tensor, starts[2][name]) for name, tensor in starts[1].items())
+    assert not all(torch.equal(tensor, starts[0][name]) for name, tensor in starts[1].items())
+    predictor = archrank.AutoPredictor(space, taught).fit(graphs[:60], scores[:60], graphs[60:])
+    predictor.save(tmp_path / "p")
+    loaded = archrank.AutoPredictor.load(tmp_path / "p", portfolio=taught)
+    assert np.allclose(loaded.predict(graphs), predictor.predict(graphs), atol=1e-5)
+    other = archrank.AutoPredictor(space, taught).fit(graphs[:60], scores[:60])
+    assert not np.allclose(other.predict(graphs), predictor.predict(graphs))
 
 
 def test_it_is_deterministic_and_for_lower_is_better_the_mirror(table, fitted):
@@ -227,7 +285,7 @@ def test_the_spec():
     spec = parse("auto[limit=8,preset=best]")[0]
     assert spec.info.portfolio and spec.label == "auto[limit=8.0,preset=best]"
     made = spec.info.load()(None, **spec.config)
-    assert [part.label for part in made.parts] == ["base+gp"] and len(made.refused) == 6
+    assert [part.label for part in made.parts] == ["base+gp"] and len(made.refused) == 7
     with pytest.raises(ArchrankError, match="leave \\+gp out"):
         parse("auto+gp")
 
