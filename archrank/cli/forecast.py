@@ -38,7 +38,7 @@ def expected_time(plan: Plan, pending: list[Planned], measure: bool) -> str:
         for members in ensembles:
             if rates.of(members) is None:
                 rates.note(members, rates.device, ensemble_seconds(plan, members, rates.device))
-        rates.write()
+                rates.write()  # each: whoever stops this goes on from there
     seconds = [rates.of(members) for members in ensembles]
     known = [value for value in seconds if value is not None]
     workers = 1 if rates.device.startswith("cuda") else min(len(ensembles), os.cpu_count() or 1)

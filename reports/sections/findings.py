@@ -248,7 +248,9 @@ def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
             else []
         )
     parts += (
-        [f"no significant difference (intervals of each pair alone): {join(beaten_by[None], len(others))}"]
+        [
+            f"no significant difference once all pairs are tested (Holm; each interval is its pair's own): {join(beaten_by[None], len(others))}"
+        ]
         if beaten_by[None]
         else []
     )

@@ -78,7 +78,8 @@ def test_whom_only_one_pair_alone_sets_apart_does_not_beat_a_baseline() -> None:
     assert not view.comparison("a", "count").difference.covers(0) and not view.comparison("a", "count").significant
     said = words(baselines(SimpleNamespace(frame=frame), view)[0])
     assert (
-        "none of 2 others are significantly better; no significant difference (intervals of each pair alone): " in said
+        "none of 2 others are significantly better; no significant difference once all pairs are tested (Holm; each interval is its pair's own): "
+        in said
         and "worse" not in said
     )
     assert "No significant difference on this benchmark between any two of 3 predictors" in words(headline(view))

@@ -14,7 +14,8 @@ an uninterrupted run on local workers.
 Runs are the command of a user, or with `--forked` the same function in a process that is forked from this one, workers
 too: no time goes into imports, so that most kills fall into planning, training and writing.
 
-Results are appended to `kills.jsonl` in the folder given; the same command goes on from there. No test of `make test`:
+Results are appended to `kills.jsonl` in the folder given; the same command goes on from there. The store of a round in
+which anything is wrong stays as `store-N`, with the uninterrupted one beside it, `whole-N`. No test of `make test`:
 it takes as long as it is given.
 """
 
@@ -349,9 +350,13 @@ def main() -> int:
             return 1
     expected = content(whole)
     while len(done) < given.rounds and time.monotonic() < end:
-        done.append(round_(kind, given.folder, expected, seconds, given.seeds, random.Random(len(done)), given.kills))
+        number = len(done)
+        done.append(round_(kind, given.folder, expected, seconds, given.seeds, random.Random(number), given.kills))
         with log.open("a") as file:
             file.write(json.dumps(done[-1]) + "\n")
+        if any(done[-1][what] for what in ("lost", "doubled", "different", "stays", "wrong")):
+            (given.folder / "store").rename(given.folder / f"store-{number}")
+            shutil.copytree(whole, given.folder / f"whole-{number}")
     return summarise(done, len(expected))
 
 
