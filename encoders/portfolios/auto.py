@@ -47,10 +47,11 @@ def auto(
     preset: `fast` is `base` with a Gaussian process and with extremely randomised trees; `good` adds a FlowerFormer of
     three layers, and GIN on the canonical graph, pre-trained without labels on what `base` counts (the pretext
     `counts`); `best` adds the same FlowerFormer after that pretext, GatedGCN on the canonical graph, boosting, and a
-    FlowerFormer of the published size (minutes). limit: parts are taken in this order while their cost, counted in seconds as measured on one core for 390 labels and 15,625 predictions, stays
-    below it; it is no clock, so that the same command gives the same predictor on every machine. combine: `stacking`;
-    `selection`, greedy ensemble selection (Caruana et al., "Ensemble Selection from Libraries of Models", ICML 2004,
-    here by correlation with the labels); or `mean`. folds: of the cross-validation.
+    FlowerFormer of the published size (minutes). limit: parts are taken in this order while their cost, counted in
+    seconds as measured on one core for 390 labels and 15,625 predictions, stays below it; it is no clock, so that the
+    same command gives the same predictor on every machine. combine: `stacking`; `selection`, greedy ensemble selection
+    (Caruana et al., "Ensemble Selection from Libraries of Models", ICML 2004, here by correlation with the labels); or
+    `mean`. folds: of the cross-validation.
 
     Parts and defaults were chosen on splits 0 to 4 (pretexts: 0 to 2) of digits101, TransNAS-Bench-101 micro
     (class_scene) and NAS-Bench-Graph (Cora), at 78 and 390 labels; scores on NAS-Bench-201 chose nothing.

@@ -17,9 +17,9 @@ LEAST_SLOPE = 0.01  # deviations of the labels for one of the predictions
 class Calibration:
     """Turns a combined prediction and the disagreement of its parts into an expected label and its deviation.
 
-    intercept, slope: of the labels on held-out predictions, rising at least a little. noise, trust: the squared error that is expected is
-    noise + trust * disagreement**2. errors: float64 [n], sorted, held-out errors in units of that expectation's root,
-    each by the line and the expectation of the other folds.
+    intercept, slope: of the labels on held-out predictions, rising at least a little. noise, trust: the squared error
+    that is expected is noise + trust * disagreement**2. errors: float64 [n], sorted, held-out errors in units of that
+    expectation's root, each by the line and the expectation of the other folds.
     """
 
     intercept: float
