@@ -34,9 +34,9 @@ class Part:
 
     encoder: its class or function, marked by one of the decorators here; not one that compares pairs. options: its
     options, for a learned one also `view` and `pretext` (one that reads no column). head, head_options: the regressor
-    on a fixed encoding. share: of the recipe's updates that its networks make. recipe: other fields of the recipe ({"lr": 1e-3}).
-    repeats: networks trained on all labels, beside one for each fold. cost: seconds that fitting it to 390 labels and
-    predicting 15,625 architectures takes on one core, as measured; what a limit is counted in.
+    on a fixed encoding. share: of the recipe's updates that its networks make. recipe: other fields of the recipe
+    ({"lr": 1e-3}). repeats: networks trained on all labels, beside one for each fold. cost: seconds that fitting it to
+    390 labels and predicting 15,625 architectures takes on one core, as measured; what a limit is counted in.
     """
 
     encoder: Any
