@@ -14,7 +14,7 @@ from archrank.encoders.registry import Part, Portfolio, portfolio
 
 CANONICAL = {"view": "canonical"}
 FAST = (Part(base, head="gp", cost=6), Part(base, head="extra_trees", cost=4))
-COUNTS = {"pretext": Counts.name}
+COUNTS = {"pretext": Counts.name}  # type: ignore[misc]  # the decorator makes it a Pretext
 SMALL = {"dim": 32, "layers": 3}
 GOOD = (*FAST, Part(FlowerFormer, SMALL, cost=55), Part(GIN, CANONICAL | COUNTS, repeats=2, cost=40))
 BEST = (

@@ -13,6 +13,7 @@ from archrank.encoders.gnn.gin import GIN
 from archrank.encoders.registry import Part, Portfolio, encoding, portfolio
 from archrank.eval.auto.combine import Scale, greedy_weights, stacking_weights
 from archrank.eval.auto.folds import assign_folds, same_computation
+from archrank.eval.auto.parts import Networks
 from archrank.eval.auto.pool import Pool
 from archrank.eval.auto.portfolio import fit_portfolio
 from archrank.eval.auto.uncertainty import Calibration
@@ -194,9 +195,11 @@ def test_networks_of_a_portfolio_are_pretrained_on_graphs_without_labels(table, 
         fitted = fit_portfolio(told, pool, rows, labels, recipe)
     assert len(seen) == 1 and fitted.pretrain_s == 2.0 < fitted.seconds  # once, whatever the labels
     assert "asks for states" in fitted.refused[told.parts[1].label]
-    weights, steps = fitted.parts[0].models.trained.ensemble.parameters, round(recipe.updates * 0.02)
+    models = fitted.parts[0].models
+    assert isinstance(models, Networks)
+    weights, steps = models.trained.ensemble.parameters, round(recipe.updates * 0.02)
     moved = [
-        float((weights[f"encoder.{name}"] - start).abs().max())
+        float((weights[f"encoder.{name}"].detach() - start).abs().max())
         for name, start in starts[0].items()
         if f"encoder.{name}" in weights
     ]
