@@ -61,7 +61,7 @@ def greedy_weights(held_out: Floats, labels: Floats, rounds: int = 50, start: in
     return np.asarray(best / best.sum())
 
 
-def stacking_weights(held_out: Floats, labels: Floats, ridge: float = 10.0) -> Floats:
+def stacking_weights(held_out: Floats, labels: Floats, ridge: float = 30.0) -> Floats:
     """Weights [P], none negative, summing to 1: least squares of the labels on held-out predictions [P, n], drawn
     towards equal weights with the weight of `ridge` architectures: held-out predictions of few labels are a poor
     judge."""
