@@ -100,6 +100,34 @@ def test_unlabelled_train_sees_no_test_graph(cells, tmp_path):
     assert not torch.equal(two.weights[0]["embed.weight"], two.weights[1]["embed.weight"])
 
 
+PORTFOLIO = f"""
+from archrank.encoders.gnn.gin import GIN
+from archrank.encoders.registry import Part, Portfolio, portfolio
+
+
+@portfolio("taught")
+def taught(space):
+    \'\'\'A network that is pre-trained on what can be counted.\'\'\'
+    told = {{"dim": 8, "layers": 1, "pretext": "counts({FEW})"}}
+    return Portfolio((Part(GIN, told, share=0.01),), folds=2)
+"""
+
+
+def test_networks_of_a_portfolio_see_the_graphs_that_a_run_lets_them(cells, tmp_path):
+    (tmp_path / "mine.py").write_text(PORTFOLIO)
+    records = {}
+    for unlabelled, starts in (("all", 1), ("train", 2)):  # of all seeds, of each split
+        store, name = tmp_path / unlabelled, f"{tmp_path / 'mine.py'}:taught[unlabelled={unlabelled}]"
+        plan = make_plan(parse_list(name), benchmarks=[cells], budgets=[12, 20], seeds=2)
+        run(plan, store, workers=0)
+        records[unlabelled] = [Store(store).read(item.trial.key) for item in plan.trials]
+        assert len(list((store / "pretraining").iterdir())) == starts
+        assert all(one.status == "done" and one.timings.pretrain_s > 0 for one in records[unlabelled])
+    assert "pre-trained on counts" in records["all"][0].notes[1] and "transductive" in records["all"][0].notes[1]
+    assert "none of the test set" in records["train"][0].notes[1]
+    assert records["all"][0].metrics["kendall"] != records["train"][0].metrics["kendall"]
+
+
 def test_weights_from_the_store_are_those_that_were_trained(cells, tmp_path):
     encoder = f"gmae_nas[dim=8,layers=2,pretext=masked_ops({FEW})]"
     first, again = given(encoder, cells, tmp_path), given(encoder, cells, tmp_path)
