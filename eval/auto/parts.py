@@ -86,7 +86,8 @@ class FittedPart:
     """A part after its fit.
 
     scale: of the outputs of its M models. used: the models whose mean is its prediction. held_out: float64 [n], for
-    each labelled architecture what the model says that was not trained on it. seconds: of fitting, without encoding.
+    each labelled architecture what the model says that was not trained on it. seconds: of fitting, without encoding;
+    pretrain_s: of the pre-training that it started from.
     """
 
     part: Part
@@ -95,6 +96,7 @@ class FittedPart:
     used: list[int]
     held_out: Floats
     seconds: float
+    pretrain_s: float = 0.0
 
     def predict(self, pool: Pool, rows: Rows) -> Floats:
         """What every model says, on the scale of all: [M, len(rows)]."""
@@ -126,7 +128,7 @@ def fit_part(
         raise ArchrankError(f"a part of a portfolio has no {', '.join(sorted(given))}")
     count = int(folds.max()) + 1
     models = training_rows(folds, count + (part.repeats if part.learned else 1))
-    weights = pool.start(part, seen, device) if part.learned else None
+    weights, pretrain_s = pool.start(part, seen, device) if part.learned else (None, 0.0)
     start = time.perf_counter()
     fitted: Models
     if part.learned:
@@ -138,7 +140,7 @@ def fit_part(
     scale = Scale.of(outputs, models)
     held_out = scale(outputs)[folds, np.arange(len(rows))]
     used = list(range(len(models))) if part.learned else [count]
-    return FittedPart(part, fitted, scale, used, held_out, seconds)
+    return FittedPart(part, fitted, scale, used, held_out, seconds, pretrain_s)
 
 
 def training_rows(folds: NDArray[np.int64], models: int) -> list[Rows]:

@@ -44,8 +44,7 @@ class Pool:
     graphs: as learned encoders see them. costed: as fixed encodings do, which may know what the table says of costs.
     known: how many of the first are the first that the portfolio was fitted to. beside: numbers [N, S] that stand
     beside every fixed encoding, as a block of weight 1 where it has blocks. keep: gives what a pre-training gave before
-    to the same identity (lists, texts and numbers), or runs it. seconds: what each fixed encoding took; pretrain_s:
-    what pre-training took.
+    to the same identity (lists, texts and numbers), or runs it. seconds: what each fixed encoding took.
     """
 
     space: SearchSpace
@@ -58,13 +57,9 @@ class Pool:
     _features: dict[str, tuple[Floats, Any]] = field(default_factory=dict)
     _starts: dict[str, tuple[Weights, float]] = field(default_factory=dict)
 
-    @property
-    def pretrain_s(self) -> float:
-        """The seconds that all pre-training took."""
-        return sum(seconds for _, seconds in self._starts.values())
-
-    def start(self, part: Part, seen: Rows | None, device: torch.device | str = "cpu") -> Weights | None:
-        """Weights that the networks of a part start from, by its pretext; None where it has none. Trained once.
+    def start(self, part: Part, seen: Rows | None, device: torch.device | str = "cpu") -> tuple[Weights | None, float]:
+        """Weights that the networks of a part start from, by its pretext, None where it has none; and the seconds that
+        took, also where it was done before. Trained once.
 
         Args:
             part: a learned encoder.
@@ -76,7 +71,7 @@ class Pool:
         """
         own, reserved = split_options(part.options)
         if reserved["pretext"] is None:
-            return None
+            return None, 0.0
         task = parse_pretext(reserved["pretext"])
         if task.needs("proxy"):
             raise ArchrankError(f"pretext {task.text} reads a column of a table; a part of a portfolio has none")
@@ -95,7 +90,7 @@ class Pool:
                     lambda space: build(part.encoder, space, part.options), task, graphs, self.space, device
                 )[0],
             )
-        return self._starts[key][0]
+        return self._starts[key]
 
     def features(self, part: Part) -> tuple[Floats, list[tuple[int, float]] | None]:
         """A fixed encoding of all architectures, float64 [N, F], and its blocks (see `blocks_of`), with what stands

@@ -129,7 +129,8 @@ def fit_portfolio(
     alone = np.array([member.held_out for member in fitted])
     weights = _weights(portfolio.combine, alone, labels)
     held_out, apart = _held_out(portfolio.combine, alone, labels, folds)
-    seconds = sum(member.seconds for member in fitted) + sum(pool.seconds.values()) + pool.pretrain_s
+    pretrain_s = sum(member.pretrain_s for member in fitted)
+    seconds = sum(member.seconds for member in fitted) + sum(pool.seconds.values()) + pretrain_s
     return FittedPortfolio(
         fitted,
         weights,
@@ -139,7 +140,7 @@ def fit_portfolio(
         folds,
         refused,
         seconds,
-        pool.pretrain_s,
+        pretrain_s,
     )
 
 
