@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from archrank.datasets.errors import ArchrankError
 from archrank.datasets.source_text import Option
+
+if TYPE_CHECKING:
+    from archrank.encoders.pretexts import PretextTask
 
 
 @dataclass(frozen=True)
@@ -79,3 +83,12 @@ def split_options(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     """A learned encoder's own options, and every reserved one with its value or default."""
     own = {name: value for name, value in config.items() if name not in RESERVED}
     return own, {name: config.get(name, said.default) for name, said in RESERVED.items()}
+
+
+def check_states(task: PretextTask, encoder: str, given: bool, view: str) -> None:
+    """ArchrankError where a pretext asks for states of nodes that an encoder does not give.
+
+    encoder: its name. given: whether it has the hook `states`. view: the graph it encodes; states are of a drawn one.
+    """
+    if task.needs("states") and not (given and view == "drawn"):
+        raise ArchrankError(f"pretext {task.text} asks for states of nodes, which {encoder} does not give here")

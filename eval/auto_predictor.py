@@ -22,8 +22,7 @@ from archrank.eval.engine.device import check_device
 from archrank.eval.engine.labels import transform
 from archrank.eval.engine.recipes import Recipe, common_recipe
 from archrank.eval.engine.threads import limited
-from archrank.eval.fitted import joined
-from archrank.eval.fitted_portfolio import QUANTILE, interval_beside
+from archrank.eval.fitted_portfolio import QUANTILE, interval_beside, pool_without_table
 from archrank.eval.given import checked_graphs, checked_scores
 from archrank.eval.metrics import kendall
 from archrank.eval.saved import SpaceHeader, check_same, space_of, write
@@ -76,19 +75,12 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
         check_device(self.device)
         X = checked_graphs(X, self.space, "AutoPredictor")
         scores = checked_scores(y, len(X), self.direction, self.seed)
-        known = X if pool is None else joined(X, checked_graphs(pool, self.space, "AutoPredictor"))
+        pool = None if pool is None else checked_graphs(pool, self.space, "AutoPredictor")
         self.scores_, self.graphs_ = scores, X.plain().to("cpu")
         self.labels_ = transform(scores, self._recipe().labels, self.direction, "")
-        rows = np.arange(len(X))
+        known, rows = self._pool(X, pool), np.arange(len(X))
         self.fitted_ = fit_portfolio(
-            self._portfolio(),
-            self._pool(known),
-            rows,
-            self.labels_,
-            self._recipe(),
-            self.seed,
-            seen=rows if self._spec().additions.unlabelled == "train" else None,
-            device=self.device,
+            self._portfolio(), known, rows, self.labels_, self._recipe(), self.seed, device=self.device
         )
         return self._with_scale()
 
@@ -186,6 +178,6 @@ class AutoPredictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def _recipe(self) -> Recipe:
         return common_recipe(find_recipe(self.recipe))
 
-    def _pool(self, graphs: Graphs) -> Pool:
+    def _pool(self, graphs: Graphs, others: Graphs | None = None) -> Pool:
         assert self.space is not None
-        return Pool(self.space, graphs.plain(), graphs.plain())
+        return pool_without_table(self._spec(), self.space, graphs, others)

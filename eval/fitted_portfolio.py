@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +15,7 @@ from archrank.eval.engine.training import Progress
 from archrank.eval.fitted import Opinions, joined
 from archrank.eval.trials.job import TrainingJob, check_without_table
 from archrank.eval.trials.portfolios import portfolio_of
+from archrank.eval.trials.specs import Spec
 
 Floats = NDArray[np.float64]
 LEVEL, QUANTILE = 0.9, 1.6448536269514722
@@ -44,6 +43,20 @@ def interval_beside(
     return fitted.interval(Pool(space, together, together, count), count + np.arange(len(graphs)), level)
 
 
+def pool_without_table(spec: Spec, space: SearchSpace, graphs: Graphs, others: Graphs | None) -> Pool:
+    """What a portfolio is fitted to where there are architectures and labels alone.
+
+    Args:
+        spec: the portfolio; by `unlabelled=train` its pretexts see the labelled architectures alone.
+        space: of all architectures.
+        graphs: [n] the labelled architectures.
+        others: [m] those without a label, whose graphs pretexts see beside these.
+    """
+    graphs = graphs.plain()
+    seen = None if others is None or spec.additions.unlabelled == "train" else joined(graphs, others)
+    return Pool(space, graphs, graphs, unlabelled=seen)
+
+
 class CombinedModel:
     """Parts of a portfolio with their weights, asked as one member.
 
@@ -55,16 +68,22 @@ class CombinedModel:
 
     @classmethod
     def fit(
-        cls, job: TrainingJob, known: Graphs, labels: Floats, seed: int, device: str, progress: Progress | None = None
+        cls,
+        job: TrainingJob,
+        others: Graphs | None,
+        labels: Floats,
+        seed: int,
+        device: str,
+        progress: Progress | None = None,
     ) -> CombinedModel:
-        """Fit to the architectures of a job with labels [n], higher is better. known: these first, and others, whose
-        graphs pretexts see. ArchrankError if they are too few to hold some out."""
+        """Fit to the architectures of a job with labels [n], higher is better. others: those without a label, whose
+        graphs pretexts see too. ArchrankError if they are too few to hold some out."""
         check_without_table(job.spec)
-        known, rows = known.plain(), np.arange(len(job.graphs))
-        seen = rows if job.spec.additions.unlabelled == "train" else None
-        how: dict[str, Any] = {"seen": seen, "device": device, "progress": progress}
-        pool = Pool(job.space, known, known)
-        return cls(job, fit_portfolio(portfolio_of(job), pool, rows, labels, job.recipe, seed, **how))
+        pool, rows = pool_without_table(job.spec, job.space, job.graphs, others), np.arange(len(job.graphs))
+        return cls(
+            job,
+            fit_portfolio(portfolio_of(job), pool, rows, labels, job.recipe, seed, device=device, progress=progress),
+        )
 
     def opinions(self, graphs: Graphs) -> Opinions:
         """See `Model`; the standard deviation is that of a normal distribution with the portfolio's 90 % interval."""

@@ -96,7 +96,7 @@ class Predictor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-
         labels, known = job.labels(scores, self.direction, ""), X if pool is None else joined(X, pool)
         with _watched(self.progress, job.spec.label) as progress:
             if job.spec.info.portfolio:
-                self.model_: Model = CombinedModel.fit(job, known, labels, int(self.seed), device, progress)
+                self.model_: Model = CombinedModel.fit(job, pool, labels, int(self.seed), device, progress)
             elif job.spec.info.learned:
                 rows = np.arange(len(X))
                 job = job.with_members([Member(seed, rows, labels, rows[:0]) for seed in self._seeds()])

@@ -20,12 +20,12 @@ from archrank.encoders.registry import Part
 from archrank.encoders.reserved import RESERVED, split_options
 from archrank.encoders.views import build
 from archrank.eval.auto.combine import Scale
-from archrank.eval.auto.pool import Floats, Pool, Weights
+from archrank.eval.auto.pool import Floats, Pool
 from archrank.eval.engine.batching import Member, Rows
 from archrank.eval.engine.heads import Fitted
 from archrank.eval.engine.heads.layers import Head
 from archrank.eval.engine.predicting import predict, prepared
-from archrank.eval.engine.pretraining import load_weights
+from archrank.eval.engine.pretraining import Weights, load_weights
 from archrank.eval.engine.random_numbers import derive_seed
 from archrank.eval.engine.recipes import Recipe
 from archrank.eval.engine.regressors import block_scales, fit_regressor, same_features
@@ -112,14 +112,12 @@ def fit_part(
     recipe: Recipe,
     seed: int,
     *,
-    seen: Rows | None = None,
     device: torch.device | str = "cpu",
     compiled: bool = False,
 ) -> FittedPart:
     """Fit a part to labels [n] of rows [n], once without each fold (folds: int64 [n]) and once to all.
 
-    Networks are the members of one ensemble: one for each fold, and `part.repeats` of all labels. seen: rows that a
-    pretext sees; None: all of the pool.
+    Networks are the members of one ensemble: one for each fold, and `part.repeats` of all labels.
     """
     if part.learned and (
         given := {name for name, value in split_options(part.options)[1].items() if value != RESERVED[name].default}
@@ -128,7 +126,7 @@ def fit_part(
         raise ArchrankError(f"a part of a portfolio has no {', '.join(sorted(given))}")
     count = int(folds.max()) + 1
     models = training_rows(folds, count + (part.repeats if part.learned else 1))
-    weights, pretrain_s = pool.start(part, seen, device) if part.learned else (None, 0.0)
+    weights, pretrain_s = pool.start(part, device) if part.learned else (None, 0.0)
     start = time.perf_counter()
     fitted: Models
     if part.learned:

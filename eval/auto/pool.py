@@ -6,27 +6,26 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import nn
 
 from archrank.datasets.errors import ArchrankError
 from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.pretexts import parse_pretext
 from archrank.encoders.registry import Part, blocks_of
-from archrank.encoders.reserved import split_options
+from archrank.encoders.reserved import check_states, split_options
 from archrank.encoders.views import build
 from archrank.eval.engine.batching import Rows
-from archrank.eval.engine.pretraining import pretrain
+from archrank.eval.engine.pretraining import Weights, pretrain
 from archrank.eval.engine.regressors import checked_features
 
 Floats = NDArray[np.float64]
-Weights = dict[str, Tensor]
 Keep = Callable[[list[Any], Callable[[], Weights]], tuple[Weights, float]]
 
 
@@ -43,8 +42,10 @@ class Pool:
 
     graphs: as learned encoders see them. costed: as fixed encodings do, which may know what the table says of costs.
     known: how many of the first are the first that the portfolio was fitted to. beside: numbers [N, S] that stand
-    beside every fixed encoding, as a block of weight 1 where it has blocks. keep: gives what a pre-training gave before
-    to the same identity (lists, texts and numbers), or runs it. seconds: what each fixed encoding took.
+    beside every fixed encoding, as a block of weight 1 where it has blocks, and beside_s: the seconds that they took.
+    unlabelled: the graphs that pretexts see (None: all of `costed`), and seen: what these are called in an identity.
+    keep: gives what a pre-training gave before to the same identity (lists, texts and numbers), or runs it. seconds:
+    what each fixed encoding took.
     """
 
     space: SearchSpace
@@ -52,18 +53,25 @@ class Pool:
     costed: Graphs
     known: int = 0
     beside: Floats | None = None
+    beside_s: float = 0.0
+    unlabelled: Graphs | None = None
+    seen: str = "all"
     keep: Keep = trained_anew
     seconds: dict[str, float] = field(default_factory=dict)
     _features: dict[str, tuple[Floats, Any]] = field(default_factory=dict)
     _starts: dict[str, tuple[Weights, float]] = field(default_factory=dict)
 
-    def start(self, part: Part, seen: Rows | None, device: torch.device | str = "cpu") -> tuple[Weights | None, float]:
+    def seeing(self, rows: Rows) -> Pool:
+        """The same pool, whose pretexts see the graphs of some rows alone. What is computed of either is of both."""
+        graphs = self.costed[torch.from_numpy(rows)]
+        return replace(self, unlabelled=graphs, seen=hashlib.sha256(rows.tobytes()).hexdigest())
+
+    def start(self, part: Part, device: torch.device | str = "cpu") -> tuple[Weights | None, float]:
         """Weights that the networks of a part start from, by its pretext, None where it has none; and the seconds that
         took, also where it was done before. Trained once.
 
         Args:
             part: a learned encoder.
-            seen: rows of the architectures that the pretext sees, without labels; None: all.
             device: where it trains.
 
         Raises:
@@ -75,21 +83,16 @@ class Pool:
         task = parse_pretext(reserved["pretext"])
         if task.needs("proxy"):
             raise ArchrankError(f"pretext {task.text} reads a column of a table; a part of a portfolio has none")
-        if task.needs("states") and (reserved["view"] != "drawn" or not hasattr(part.encoder, "states")):
-            raise ArchrankError(
-                f"pretext {task.text} asks for states of nodes, which {part.encoder_name} does not give here"
-            )
-        rows = "all" if seen is None else hashlib.sha256(np.sort(seen).tobytes()).hexdigest()
-        identity = [part.encoder_name, own, reserved["view"], task.text, task.source, rows]
+        check_states(task, part.encoder_name, hasattr(part.encoder, "states"), reserved["view"])
+
+        def made(space: SearchSpace) -> nn.Module:
+            return build(part.encoder, space, part.options)
+
+        graphs = self.costed if self.unlabelled is None else self.unlabelled
+        identity = [part.encoder_name, own, reserved["view"], task.text, task.source, self.seen]
         key = json.dumps(identity, sort_keys=True)
         if key not in self._starts:
-            graphs = self.costed if seen is None else self.costed[torch.from_numpy(np.sort(seen))]
-            self._starts[key] = self.keep(
-                identity,
-                lambda: pretrain(
-                    lambda space: build(part.encoder, space, part.options), task, graphs, self.space, device
-                )[0],
-            )
+            self._starts[key] = self.keep(identity, lambda: pretrain(made, task, graphs, self.space, device)[0])
         return self._starts[key]
 
     def features(self, part: Part) -> tuple[Floats, list[tuple[int, float]] | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -41,8 +40,8 @@ class FittedPortfolio:
 
     parts: those that were fitted, weights: [P] of them. held_out: float64 [n] combined predictions for labelled
     architectures that neither the parts nor their weights were fitted to, and tau: theirs. assigned: int64 [n] the fold
-    that held each of them out. refused: label -> why. seconds: of everything, encodings and pre-training included;
-    pretrain_s: of pre-training.
+    that held each of them out. refused: label -> why. seconds: of everything, encodings included; pretrain_s: of what
+    was trained before, without a label of these.
     """
 
     parts: list[FittedPart]
@@ -97,15 +96,13 @@ def fit_portfolio(
     recipe: Recipe,
     seed: int = 0,
     *,
-    seen: Rows | None = None,
     device: torch.device | str = "cpu",
     compiled: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> FittedPortfolio:
     """Fit a portfolio to labels [n] (higher is better) of rows [n] of a pool.
 
-    A part that fails is left out and says why. recipe: of its networks. seen: rows whose graphs pretexts see; None: all
-    of the pool. progress: called with the share that is done.
+    A part that fails is left out and says why. recipe: of its networks. progress: called with the share that is done.
     ArchrankError where no part can be fitted, or where there are too few different architectures to hold any out.
     """
     classes = same_computation(pool.graphs[torch.as_tensor(rows, device=pool.graphs.device)].plain(), pool.space)
@@ -117,8 +114,7 @@ def fit_portfolio(
     total, done = sum(part.cost for part in portfolio.parts), 0.0
     for part in portfolio.parts:
         try:
-            how: dict[str, Any] = {"seen": seen, "device": device, "compiled": compiled}
-            fitted.append(fit_part(part, pool, rows, labels, folds, recipe, seed, **how))
+            fitted.append(fit_part(part, pool, rows, labels, folds, recipe, seed, device=device, compiled=compiled))
         except (ArchrankError, ValueError, RuntimeError) as error:
             refused[part.label] = one_line(error)
         done += part.cost
@@ -129,7 +125,7 @@ def fit_portfolio(
     alone = np.array([member.held_out for member in fitted])
     weights = _weights(portfolio.combine, alone, labels)
     held_out, apart = _held_out(portfolio.combine, alone, labels, folds)
-    pretrain_s = sum(member.pretrain_s for member in fitted)
+    pretrain_s = pool.beside_s + sum(member.pretrain_s for member in fitted)
     seconds = sum(member.seconds for member in fitted) + sum(pool.seconds.values()) + pretrain_s
     return FittedPortfolio(
         fitted,

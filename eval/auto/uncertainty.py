@@ -44,9 +44,10 @@ class Calibration:
         """One without errors."""
         from scipy.optimize import nnls
 
-        slope = np.polyfit(held_out, labels, 1)[0] if np.ptp(held_out) > 0 else 0.0
-        # Few labels may speak against a predictor by chance. They do not turn its order round.
-        slope = max(slope, LEAST_SLOPE * labels.std() / held_out.std()) if np.ptp(held_out) > 0 else slope
+        slope = 0.0
+        if np.ptp(held_out) > 0:
+            # Few labels may speak against a predictor by chance. They do not turn its order round.
+            slope = max(np.polyfit(held_out, labels, 1)[0], LEAST_SLOPE * labels.std() / held_out.std())
         intercept = labels.mean() - slope * held_out.mean()
         residuals = labels - intercept - slope * held_out
         basis = np.column_stack([np.ones(len(labels)), disagreement**2])

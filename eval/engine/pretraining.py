@@ -17,6 +17,7 @@ from archrank.encoders.pretexts import PRETEXTS, PretextTask
 from archrank.eval.engine.network import own_tensors
 
 Make = Callable[[SearchSpace], nn.Module]
+Weights = dict[str, Tensor]
 HIDDEN_OP = "hidden"
 WEIGHT_DECAY = 1e-6  # FGP's
 WARMUP = 0.05

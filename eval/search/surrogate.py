@@ -127,7 +127,7 @@ class Surrogate:
 
     def _combined(self, question: Question) -> Belief:
         rows, scores = self._labelled(question)
-        pool = pool_of(self.job, self.pool.benchmark, self.target, self.folder)[0]
+        pool = pool_of(self.job, self.pool.benchmark, self.target, self.folder)
         member = Member(question.seed, rows, self.job.labels(scores), rows[:0])
         fitted = fit_member(self.job, pool, member, device=self.device)
         return Belief(*fitted.predict(pool, self.pool.rows[list(question.candidates)]))

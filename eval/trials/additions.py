@@ -19,6 +19,7 @@ from archrank.datasets.union import union
 from archrank.encoders import catalog
 from archrank.encoders.catalog import EncoderInfo
 from archrank.encoders.pretexts import PretextTask, parse_pretext
+from archrank.encoders.reserved import check_states
 from archrank.eval.trials.sources import LabelSource, parse_source
 
 PROXIES = "zcp"
@@ -228,10 +229,7 @@ def check_additions(
     A column is no side input, and no proxy, where it is the target, or the test score that belongs to it.
     """
     if added.task is not None:
-        if added.task.needs("states") and ("states" not in info.hooks or config.get("view", "drawn") != "drawn"):
-            raise ArchrankError(
-                f"pretext {added.task.text} asks for states of nodes, which {info.name} does not give here"
-            )
+        check_states(added.task, info.name, "states" in info.hooks, config.get("view", "drawn"))
         if added.task.needs("proxy"):
             name = proxy_of(added.task)
             if name == target:

@@ -162,9 +162,8 @@ def _train(group: TrialGroup, prepared: Prepared, context: Context, on_event: On
     seconds, encode_s = [0.0] * len(job.members), 0.0
     how: dict[str, Any] = {"device": context.device, "progress": partial(on_event, "progress")}
     if spec.info.portfolio:
-        pool, took = pool_of(job, prepared.benchmark, target, context.store)
-        outcomes, pretrain_s = train_portfolio(job, pool, prepared.splits, compiled=context.compiled, **how)
-        return TrainedGroup(outcomes, [took + own for own in pretrain_s])
+        pool = pool_of(job, prepared.benchmark, target, context.store)
+        return TrainedGroup(*train_portfolio(job, pool, prepared.splits, compiled=context.compiled, **how))
     if not spec.info.learned:
         features, took = encode_all(job, prepared.benchmark, target, context.store)
         job = job.with_features(features)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from archrank.datasets import Benchmark, Split
 from archrank.encoders.registry import Portfolio, columns_of
-from archrank.encoders.reserved import split_options
 from archrank.eval.auto.parts import Networks
-from archrank.eval.auto.pool import Pool, Weights
+from archrank.eval.auto.pool import Pool
 from archrank.eval.auto.portfolio import FittedPortfolio, fit_portfolio
-from archrank.eval.engine.batching import Member, Rows
+from archrank.eval.engine.batching import Member
 from archrank.eval.engine.network import parameters
+from archrank.eval.engine.pretraining import Weights
 from archrank.eval.engine.training import Outcome, Progress
 from archrank.eval.trials.encodings import with_columns
 from archrank.eval.trials.job import TrainingJob
@@ -29,10 +29,10 @@ from archrank.eval.trials.sources import LabelSource
 from archrank.eval.trials.trial import HARNESS_VERSION
 
 
-def pool_of(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path) -> tuple[Pool, float]:
+def pool_of(job: TrainingJob, benchmark: Benchmark, target: str, folder: Path) -> Pool:
     """All architectures of a benchmark, with the columns that the portfolio's encodings read, never the target, and
-    what trees trained on its source predict; and the seconds that the source took. What pretexts gave its networks is
-    kept in the store. folder: the store."""
+    what trees trained on its source predict. What pretexts gave its networks is kept in the store. folder: the
+    store."""
     parts = [part for part in portfolio_of(job).parts if not part.learned]
     columns = tuple(sorted({name for part in parts for name in columns_of(part.encoder)}))
     return _pool(benchmark, columns, target, job.spec.additions.source, job.spec.info.source, folder)
@@ -46,7 +46,7 @@ def _pool(
     source: LabelSource | None,
     code: str,
     folder: Path,
-) -> tuple[Pool, float]:
+) -> Pool:
     """code: sha256 of the portfolio's source and all that it is built on."""
     beside, seconds = source_features(source, benchmark, target, folder) if source else (None, 0.0)
     costed = with_columns(benchmark, columns, target)
@@ -55,7 +55,7 @@ def _pool(
     def keep(identity: list[Any], train: Callable[[], Weights]) -> tuple[Weights, float]:
         return kept_weights(path_of(folder, ["part", *identity, *about]), train)
 
-    return Pool(benchmark.space, benchmark.graphs, costed, beside=beside, keep=keep), seconds
+    return Pool(benchmark.space, benchmark.graphs, costed, beside=beside, beside_s=seconds, keep=keep)
 
 
 def portfolio_of(job: TrainingJob) -> Portfolio:
@@ -69,12 +69,11 @@ def fit_member(
     pool: Pool,
     member: Member,
     *,
-    seen: Rows | None = None,
     device: str = "cpu",
     compiled: bool = False,
     progress: Progress | None = None,
 ) -> FittedPortfolio:
-    """A portfolio fitted to one member's labels. seen: rows of a pool that pretexts see; None: all."""
+    """A portfolio fitted to one member's labels."""
     return fit_portfolio(
         portfolio_of(job),
         pool,
@@ -82,7 +81,6 @@ def fit_member(
         member.labels,
         job.recipe,
         member.seed,
-        seen=seen,
         device=device,
         compiled=compiled,
         progress=progress,
@@ -104,8 +102,8 @@ def train_portfolio(
     outcomes, pretrain_s = [], []
     for number, (member, split) in enumerate(zip(job.members, splits)):
         share = None if progress is None else _part_of(progress, number, len(job.members))
-        seen = unlabelled_rows(split) if job.spec.additions.unlabelled == "train" else None
-        fitted = fit_member(job, pool, member, seen=seen, device=device, compiled=compiled, progress=share)
+        given = pool.seeing(unlabelled_rows(split)) if job.spec.additions.unlabelled == "train" else pool
+        fitted = fit_member(job, given, member, device=device, compiled=compiled, progress=share)
         start = time.perf_counter()
         predictions, half_width = fitted.interval(pool, member.test)
         predict_s, fit_s = time.perf_counter() - start, fitted.seconds - fitted.pretrain_s
@@ -129,6 +127,6 @@ def _notes(fitted: FittedPortfolio, labels: NDArray[np.float64], seen: str) -> l
     """What it is made of, what was left out, and what pretexts saw."""
     parts = ", ".join(f"{part.name} {part.weight:.2f}" for part in fitted.explain(labels) if part.weight > 0)
     said = [f"portfolio: {parts}; tau {fitted.tau:.3f} on held-out labels"]
-    tasks = {split_options(fit.part.options)[1]["pretext"] for fit in fitted.parts if fit.part.learned} - {None}
+    tasks = {part.part.options["pretext"] for part in fitted.parts if "pretext" in part.part.options}
     said += [f"networks of the portfolio were pre-trained on {task}: {seen}" for task in sorted(tasks)]
     return said + [f"portfolio left out {name}: {why}" for name, why in fitted.refused.items()]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from archrank.datasets import Benchmark, Split, load
 from archrank.datasets.costs import COSTS
@@ -22,7 +22,7 @@ from archrank.datasets.graphs import Graphs
 from archrank.datasets.space import SearchSpace
 from archrank.encoders.layers.complexity import cost
 from archrank.encoders.views import build as build_encoder
-from archrank.eval.engine.pretraining import load_weights, pretrain
+from archrank.eval.engine.pretraining import Weights, load_weights, pretrain
 from archrank.eval.trials.additions import Additions, SideInput, proxy_of
 from archrank.eval.trials.encodings import encode_all, with_columns
 from archrank.eval.trials.job import Given, TrainingJob, make_job
@@ -32,7 +32,6 @@ from archrank.eval.trials.sources import LabelSource
 from archrank.eval.trials.specs import parse
 from archrank.eval.trials.trial import HARNESS_VERSION
 
-Weights = dict[str, Tensor]
 GIVEN = ("pretext", "unlabelled", "side", "source")
 
 

@@ -204,8 +204,8 @@ def test_networks_of_a_portfolio_are_pretrained_on_graphs_without_labels(table, 
         if f"encoder.{name}" in weights
     ]
     assert 0 < max(moved) < 4 * recipe.lr * steps  # where they started from
-    fit_portfolio(told, pool, rows, scores[:60], recipe, seen=rows)
-    assert fit_portfolio(told, pool, rows, scores[:60], recipe, seen=rows).pretrain_s == 2.0  # not that of others
+    fit_portfolio(told, pool.seeing(rows), rows, scores[:60], recipe)
+    assert fit_portfolio(told, pool.seeing(rows), rows, scores[:60], recipe).pretrain_s == 2.0  # not that of others
     alone = Pool(space, graphs[:60], graphs[:60], keep=keep)
     fit_portfolio(told, alone, rows, scores[:60], recipe)
     assert seen[1] != seen[0] == seen[2]

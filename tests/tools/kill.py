@@ -50,6 +50,7 @@ from tests.eval.runs import content
 ENCODERS = "gcn[dim=8,layers=1],path+ridge,bag_of_ops+ridge,adjacency+ridge"
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
 LEFT_OVER = ("ensembles", "claims")
+FAULTS = ("lost", "doubled", "different", "stays", "wrong")
 
 
 class Command:
@@ -354,7 +355,7 @@ def main() -> int:
         done.append(round_(kind, given.folder, expected, seconds, given.seeds, random.Random(number), given.kills))
         with log.open("a") as file:
             file.write(json.dumps(done[-1]) + "\n")
-        if any(done[-1][what] for what in ("lost", "doubled", "different", "stays", "wrong")):
+        if any(done[-1][fault] for fault in FAULTS):
             (given.folder / "store").rename(given.folder / f"store-{number}")
             shutil.copytree(whole, given.folder / f"whole-{number}")
     return summarise(done, len(expected))
@@ -377,7 +378,7 @@ def summarise(done: list[dict[str, object]], files: int) -> int:
     )
     for item in (*stays[:10], *wrong[:3]):
         print(item)
-    return int(any(totals.values()) or bool(stays) or bool(wrong))
+    return int(any(result[fault] for result in done for fault in FAULTS))
 
 
 if __name__ == "__main__":
