@@ -13,6 +13,7 @@ from archrank.eval.bench.case import Case
 from archrank.eval.bench.official import CODES
 from archrank.eval.bench.official.checkout import arguments, enter, find
 from archrank.eval.bench.server import MeasurementServer
+from archrank.reports.bench_official import beside_official
 from tests.eval.test_bench import Inline
 
 # What `arch2vec` asks of its official code, and no more; it imports something that nobody has.
@@ -112,3 +113,13 @@ def test_the_command_writes_both_ways(tmp_path, monkeypatch, imports):
     assert (
         "| arch2vec[hidden=8,layers=1] | [MSU-MLSys-Lab/arch2vec]" in (tmp_path / "out" / "performance.md").read_text()
     )
+
+
+def test_compiled_steps_stand_beside_the_official_code():
+    of = {"part": "official", "case": "gcn", "recipe": "paper", "batch": 32}
+    ways = {"ensemble": (9, 4.0), "compiled": (9, 2.0), "official": (1, 8.0)}
+    samples = [of | {"what": "ready", "variant": way, "members": members} for way, (members, _) in ways.items()]
+    samples += [of | {"what": "train", "variant": way, "repeat": 0, "cpu": cost} for way, (_, cost) in ways.items()]
+    row = next(line for part in beside_official(samples) for line in part.splitlines() if line.startswith("| gcn"))
+    cells = [cell.strip() for cell in row.split("|")]
+    assert cells[4:9] == ["8 s", "4 s", "2 s", "–", "9"] and cells[9].startswith("2.00") and cells[10].startswith("4.00")
