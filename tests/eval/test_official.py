@@ -122,4 +122,6 @@ def test_compiled_steps_stand_beside_the_official_code():
     samples += [of | {"what": "train", "variant": way, "repeat": 0, "cpu": cost} for way, (_, cost) in ways.items()]
     row = next(line for part in beside_official(samples) for line in part.splitlines() if line.startswith("| gcn"))
     cells = [cell.strip() for cell in row.split("|")]
-    assert cells[4:9] == ["8 s", "4 s", "2 s", "–", "9"] and cells[9].startswith("2.00") and cells[10].startswith("4.00")
+    assert (
+        cells[4:9] == ["8 s", "4 s", "2 s", "–", "9"] and cells[9].startswith("2.00") and cells[10].startswith("4.00")
+    )
