@@ -19,6 +19,7 @@ SMALL = {"dim": 32, "layers": 3}
 GOOD = (*FAST, Part(FlowerFormer, SMALL, cost=55), Part(GIN, CANONICAL | COUNTS, repeats=2, cost=40))
 BEST = (
     *GOOD,
+    Part(FlowerFormer, SMALL | CANONICAL, cost=55),
     Part(FlowerFormer, SMALL | COUNTS, cost=170),
     Part(GatedGCN, CANONICAL, share=0.5, cost=35),
     Part(base, head="boosting", cost=30),
@@ -46,12 +47,12 @@ def auto(
 
     preset: `fast` is `base` with a Gaussian process and with extremely randomised trees; `good` adds a FlowerFormer of
     three layers, and GIN on the canonical graph, pre-trained without labels on what `base` counts (the pretext
-    `counts`); `best` adds the same FlowerFormer after that pretext, GatedGCN on the canonical graph, boosting, and a
-    FlowerFormer of the published size (minutes). limit: parts are taken in this order while their cost, counted in
-    seconds as measured on one core for 390 labels and 15,625 predictions, stays below it; it is no clock, so that the
-    same command gives the same predictor on every machine. combine: `stacking`; `selection`, greedy ensemble selection
-    (Caruana et al., "Ensemble Selection from Libraries of Models", ICML 2004, here by correlation with the labels); or
-    `mean`. folds: of the cross-validation.
+    `counts`); `best` adds the same FlowerFormer on the canonical graph and after that pretext, GatedGCN on the
+    canonical graph, boosting, and a FlowerFormer of the published size (minutes). limit: parts are taken in this order
+    while their cost, counted in seconds as measured on one core for 390 labels and 15,625 predictions, stays below it;
+    it is no clock, so that the same command gives the same predictor on every machine. combine: `stacking`;
+    `selection`, greedy ensemble selection (Caruana et al., "Ensemble Selection from Libraries of Models", ICML 2004,
+    here by correlation with the labels); or `mean`. folds: of the cross-validation.
 
     Parts and defaults were chosen on splits 0 to 4 (pretexts: 0 to 2) of digits101, TransNAS-Bench-101 micro
     (class_scene) and NAS-Bench-Graph (Cora), at 78 and 390 labels; scores on NAS-Bench-201 chose nothing.
