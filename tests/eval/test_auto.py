@@ -289,7 +289,7 @@ def test_the_spec():
     spec = parse("auto[limit=8,preset=best]")[0]
     assert spec.info.portfolio and spec.label == "auto[limit=8.0,preset=best]"
     made = spec.info.load()(None, **spec.config)
-    assert [part.label for part in made.parts] == ["base+gp"] and len(made.refused) == 7
+    assert [part.label for part in made.parts] == ["base+gp"] and len(made.refused) == 8
     with pytest.raises(ArchrankError, match="leave \\+gp out"):
         parse("auto+gp")
 
