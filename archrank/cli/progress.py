@@ -12,12 +12,14 @@ from archrank.eval.trials.groups import TrialGroup
 from archrank.eval.trials.rates import Rates, duration
 
 TOLD_EVERY_S = 30.0
+# Below this share of the work what came first (workers that start, pre-training) would pass for its pace.
+TELLING = 0.02
 
 
 def time_left(begun: float, share: float) -> str:
     """How long the rest takes, from the share of the work that is done since `begun` (`time.monotonic`); empty where
-    nothing is."""
-    if share <= 0:
+    that is too little to tell."""
+    if share < TELLING:
         return ""
     return f"about {duration((time.monotonic() - begun) * (1 - share) / share)} left"
 
@@ -62,7 +64,7 @@ class Work:
 
     @property
     def left(self) -> str:
-        """How long the rest takes, from what is done so far; empty where nothing is."""
+        """How long the rest takes, from what is done so far; empty where that is too little to tell."""
         return time_left(self.begun, self.done)
 
 
@@ -89,8 +91,9 @@ class Lines(ProgressCallback):
             echo(f"[{self.done}/{self.total}] {self.name(number)}{left and f', {left}'}")
         elif note := self.note(number, event, value):
             echo(f"[{self.done}/{self.total}] {note}")
-        elif time.monotonic() - self.last_line > TOLD_EVERY_S and self.work.left:
-            echo(f"[{self.done}/{self.total}] {100 * self.work.done:.0f} % of the work is done, {self.work.left}")
+        elif time.monotonic() - self.last_line > TOLD_EVERY_S and self.work.done:
+            left = self.work.left
+            echo(f"[{self.done}/{self.total}] {100 * self.work.done:.0f} % of the work is done{left and f', {left}'}")
         else:
             return
         self.last_line = time.monotonic()

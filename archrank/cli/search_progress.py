@@ -42,8 +42,9 @@ class SearchProgress:
         self.share = share
         if self.bar is not None:
             self.bar.update(self.whole, completed=share, description=self._counted(), left=self._left())
-        elif time.monotonic() - self.last_line > TOLD_EVERY_S and self._left():
-            self._say(f"{self._counted()} {100 * share:.0f} % of the work is done, {self._left()}")
+        elif time.monotonic() - self.last_line > TOLD_EVERY_S and share:
+            left = self._left()
+            self._say(f"{self._counted()} {100 * share:.0f} % of the work is done{left and f', {left}'}")
 
     def end(self) -> None:
         """Leave the terminal as it was."""

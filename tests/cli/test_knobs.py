@@ -81,7 +81,9 @@ def test_what_is_left_is_told_before_the_first_ensemble_ends(place, monkeypatch,
     monkeypatch.setattr("archrank.cli.progress.time.monotonic", lambda: clock[0])
     work = Work(groups)
     assert work.done == 0 and work.left == ""
+    work.on_event(0, "progress", 0.02)
     clock[0] += 10
+    assert work.done == 0.01 and work.left == ""  # as much as pre-training before it, or a worker's start, would count
     work.on_event(0, "progress", 0.5)
     assert work.done == 0.25 and work.left == "about 30 s left"
     for event in (("progress", 0.2), ("finished", None)):
