@@ -11,6 +11,9 @@ from archrank.reports.bench_tables import duration, table, times
 
 __all__ = ["beside_official"]
 
+# Variant -> what a column calls it.
+OURS = {"ensemble": "ensemble", "compiled": "ensemble with compiled steps", "alone": "one alone"}
+
 HEAD = """## Against official codes
 
 How long the official code of a method takes in training, beside our ensemble and one member alone, measured in turn like all ways on this page, at the
@@ -37,9 +40,6 @@ $ archrank bench flowerformer --budget 78 --against 'env -C CHECKOUT python THEI
 
 What an official code does beside training (it evaluates while it trains, or reads its table anew) is part of its time: say so beside a figure.
 """
-
-
-OURS = {"ensemble": "ensemble", "compiled": "ensemble with compiled steps", "alone": "one alone"}
 
 
 def beside_official(samples: Sequence[Sample]) -> list[str]:

@@ -24,6 +24,11 @@ def time_left(begun: float, share: float) -> str:
     return f"about {duration((time.monotonic() - begun) * (1 - share) / share)} left"
 
 
+def how_far(share: float, left: str) -> str:
+    """The share of the work that is done, and how long the rest takes where `left` tells."""
+    return f"{100 * share:.0f} % of the work is done{left and f', {left}'}"
+
+
 def progress() -> ProgressCallback:
     """Progress bars on a terminal, plain lines elsewhere."""
     return Bars() if is_terminal() else Lines()
@@ -92,8 +97,7 @@ class Lines(ProgressCallback):
         elif note := self.note(number, event, value):
             echo(f"[{self.done}/{self.total}] {note}")
         elif time.monotonic() - self.last_line > TOLD_EVERY_S and self.work.done:
-            left = self.work.left
-            echo(f"[{self.done}/{self.total}] {100 * self.work.done:.0f} % of the work is done{left and f', {left}'}")
+            echo(f"[{self.done}/{self.total}] {how_far(self.work.done, self.work.left)}")
         else:
             return
         self.last_line = time.monotonic()

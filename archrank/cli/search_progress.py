@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from archrank.cli.console import echo, is_terminal
-from archrank.cli.progress import TOLD_EVERY_S, time_left
+from archrank.cli.progress import TOLD_EVERY_S, how_far, time_left
 from archrank.datasets.io.visible import visible
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class SearchProgress:
         if self.bar is not None:
             self.bar.update(self.whole, completed=share, description=self._counted(), left=self._left())
         elif time.monotonic() - self.last_line > TOLD_EVERY_S and share:
-            left = self._left()
-            self._say(f"{self._counted()} {100 * share:.0f} % of the work is done{left and f', {left}'}")
+            self._say(f"{self._counted()} {how_far(share, self._left())}")
 
     def end(self) -> None:
         """Leave the terminal as it was."""

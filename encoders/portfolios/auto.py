@@ -54,8 +54,9 @@ def auto(
     `selection`, greedy ensemble selection (Caruana et al., "Ensemble Selection from Libraries of Models", ICML 2004,
     here by correlation with the labels); or `mean`. folds: of the cross-validation.
 
-    Parts and defaults were chosen on splits 0 to 4 (pretexts: 0 to 2) of digits101, TransNAS-Bench-101 micro
-    (class_scene) and NAS-Bench-Graph (Cora), at 78 and 390 labels; scores on NAS-Bench-201 chose nothing.
+    Parts and defaults were chosen on splits 0 to 4 (pretexts and FlowerFormer's graphs: 0 to 2) of digits101,
+    TransNAS-Bench-101 micro (class_scene) and NAS-Bench-Graph (Cora), at 78 and 390 labels; scores on NAS-Bench-201
+    chose nothing.
 
     Parameters: those of its networks. Departures: none, there is no paper.
     """
