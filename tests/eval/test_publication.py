@@ -12,6 +12,7 @@ import pytest
 import archrank
 from archrank.cli import main
 from archrank.datasets.errors import ArchrankError
+from archrank.eval.trials.merge import merge_stores
 from archrank.eval.trials.publication import Submitter, opened, publish
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.verified import read_verified, write_verified
@@ -53,6 +54,46 @@ def test_a_store_is_one_file_and_comes_back_whole(store, file, tmp_path) -> None
             record.plain() for record in Store(store).records()
         ]
         assert all(actual.store.has_predictions(record.key) for record in actual.reading.records)
+
+
+def test_published_results_merge_into_a_store_and_a_run_trains_the_rest(store, file, tmp_path) -> None:
+    out = tmp_path / "store"
+    merged = merge_stores(out, [file])
+    assert merged.trials == {file: 8} and (merged.known, merged.total, merged.bare) == (0, 8, 0)
+    kept = {path: path.read_bytes() for path in (out / "trials").iterdir()}
+    assert {path.name: data for path, data in kept.items()} == {
+        path.name: path.read_bytes() for path in (store / "trials").iterdir()
+    }
+    archrank.run("adjacency,parameters", budgets=(20, 40), seeds=3, recipe="quick", store=out, workers=0)
+    now = {path: path.read_bytes() for path in (out / "trials").iterdir()}
+    assert len(now) == 12 and kept.items() <= now.items()
+
+
+def test_results_published_without_predictions_merge_and_the_command_says_what_that_means(
+    store, tmp_path, capsys
+) -> None:
+    packed, out = tmp_path / "scores.zip", tmp_path / "store"
+    publish([store], packed, "Ours", Submitter(), predictions=False)
+    with pytest.raises(SystemExit, match="0"):
+        main(["merge", str(out), "--store", str(packed)])
+    said = capsys.readouterr().out
+    assert f"8 trials from {packed}" in said and "8 of them have scores and no predictions" in said
+    assert [record.plain() for record in Store(out).records()] == [record.plain() for record in Store(store).records()]
+    assert not Store(out).settled(Store(out).keys())
+
+
+def test_a_merge_names_the_published_file_that_differs(store, file, tmp_path) -> None:
+    other = tmp_path / "other"
+    merge_stores(other, [file])
+    path = next(iter((other / "trials").iterdir()))
+    record = json.loads(path.read_text())
+    rewrite(path, record | {"metrics": record["metrics"] | {"kendall": 0.99}})
+    with pytest.raises(ArchrankError, match=r"not merged: two results for .* kendall .*other.*kendall .*results\.zip"):
+        merge_stores(tmp_path / "out", [other, file])
+    with pytest.raises(ArchrankError, match="notes.zip"):
+        (tmp_path / "notes.zip").write_text("no archive")
+        merge_stores(tmp_path / "out", [file, tmp_path / "notes.zip"])
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
