@@ -22,9 +22,9 @@ from archrank.eval.trials.context import Context
 from archrank.eval.trials.groups import ensemble_id
 
 # A training step frees and asks for the same tensors again, thousands of times: glibc shall keep them instead of giving
-# pages back to the kernel.
+# pages back to the kernel. What it maps it never keeps (whatever the threshold, tensors above 32 MiB): it maps nothing.
 KEEP_MEMORY = {
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
     "MALLOC_TOP_PAD_": str(2**26),
 }
