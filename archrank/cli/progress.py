@@ -79,7 +79,7 @@ class Lines(ProgressCallback):
     def begin(self, planned: int, stored: int, groups: list[TrialGroup]) -> None:
         """Say what will be done."""
         self.groups, self.done, self.total = groups, stored, planned
-        self.holders: set[str] = set()
+        self.holders, self.pretrainings = set[str](), set[str]()
         self.work, self.last_line = Work(groups), time.monotonic()
         if groups:
             echo(f"{planned} trials, {stored} stored, {planned - stored} to train in {len(groups)} ensembles")
@@ -102,11 +102,15 @@ class Lines(ProgressCallback):
             return
         self.last_line = time.monotonic()
 
+    def predictor(self, number: int) -> str:
+        """What an ensemble's trials have in common, for a person."""
+        group = self.groups[number]
+        return f"{group.members[0].spec.label} on {group.first.benchmark}"
+
     def name(self, number: int) -> str:
         """An ensemble, for a person."""
-        group = self.groups[number]
-        budgets = ", ".join(map(str, sorted({member.trial.budget for member in group.members})))
-        return f"{group.members[0].spec.label} on {group.first.benchmark}, budgets {budgets}"
+        budgets = ", ".join(map(str, sorted({member.trial.budget for member in self.groups[number].members})))
+        return f"{self.predictor(number)}, budgets {budgets}"
 
     def note(self, number: int, event: str, value: Any) -> str | None:
         """What an event is worth saying, if it is."""
@@ -119,6 +123,10 @@ class Lines(ProgressCallback):
         if event == "claimed" and value not in self.holders:
             self.holders.add(value)
             return f"another run ({value}) trains some of these ensembles; this one takes the others"
+        group = self.groups[number]
+        if event == "started" and group.pretraining is not None and group.pretraining not in self.pretrainings:
+            self.pretrainings.add(group.pretraining)
+            return f"{self.predictor(number)}: pre-training first, unless the store has it"
         return None
 
 
@@ -129,7 +137,7 @@ class Bars(Lines):
         """Show the bar of the whole run."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self.groups, self.bar, self.holders = groups, None, set()
+        self.groups, self.bar, self.holders, self.pretrainings = groups, None, set(), set()
         self.done, self.total, self.work = stored, planned, Work(groups)
         self.tasks: dict[int, Any] = {}
         if groups:

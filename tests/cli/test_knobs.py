@@ -103,6 +103,19 @@ def test_what_is_left_is_told_before_the_first_ensemble_ends(place, monkeypatch,
     assert "[4/8] adjacency+ridge on digits101, budgets 8, 12, about 40 s left" in out
 
 
+def test_a_pre_training_is_named_when_it_begins_and_once(place, capsys):
+    groups, lines = groups_of("gin[dim=8,layers=1,pretext=counts],arch2vec+ridge,gin[dim=8,layers=1]"), Lines()
+    lines.begin(12, 0, groups)
+    for _ in range(2):
+        for number in range(len(groups)):
+            lines.on_event(number, "started", None)
+    said = [line for line in capsys.readouterr().out.splitlines() if "pre-training" in line]
+    assert said == [
+        "[0/12] gin[dim=8,layers=1,pretext=counts] on digits101: pre-training first, unless the store has it",
+        "[0/12] arch2vec+ridge on digits101: pre-training first, unless the store has it",
+    ]
+
+
 def test_bars_move_with_every_step(place, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     groups, bars = groups_of("adjacency+ridge,path+ridge"), Bars()
