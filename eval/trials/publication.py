@@ -1,13 +1,15 @@
 """A store as one file that others can check: its trials, what they predicted, and a manifest of digests. No torch here.
 
-The file is a zip archive of `manifest.json`, `trials/<key>.json` and, unless left out, `predictions/<key>.parquet`, in
-a fixed order and with fixed dates: the same trials give the same bytes. It holds data only. Reading it unpacks no other
-member, nothing larger than a trial can be, and runs no code.
+The file is a zip archive of `manifest.json`, `trials-0001.json` and so on (lists of trials: side by side they pack five
+times smaller than each by itself) and, unless left out, `predictions/<key>.parquet`, in a fixed order and with fixed
+dates: the same trials give the same bytes. It holds data only. Reading it unpacks no other member, nothing larger than
+a trial can be, and runs no code. Files of earlier versions, with a member `trials/<key>.json` for each, are read too.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -31,8 +33,9 @@ from archrank.eval.trials.store import Store
 
 __all__ = ["Manifest", "Publication", "Submitter", "digest_of", "opened", "publish"]
 
-MEMBER = re.compile(r"(?:trials/[0-9a-f]{64}\.json|predictions/[0-9a-f]{64}\.parquet)")
+MEMBER = re.compile(r"(?:trials-[0-9]{4}\.json|trials/[0-9a-f]{64}\.json|predictions/[0-9a-f]{64}\.parquet)")
 MANIFEST = "manifest.json"
+TOGETHER = 10_000
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -101,13 +104,18 @@ def publish(stores: Iterable[Path], file: Path, title: str, submitter: Submitter
         raise ArchrankError("no trial to publish; `archrank run` makes them")
     if submitter.url and not re.fullmatch(r"https://[\w.~:/?#@!$&*+,;=%-]+", submitter.url):
         raise ArchrankError(f"--url {submitter.url}: give an address that begins with https://")
-    paths: dict[str, Path] = {}
-    for record in reading.records:
-        store = Store(reading.store_of[record.key])
-        paths[f"trials/{record.key}.json"] = store.path(record.key)
-        if predictions and store.has_predictions(record.key):
-            paths[f"predictions/{record.key}.parquet"] = store.path(record.key, "predictions")
-    digests = {name: digest_of(path) for name, path in sorted(paths.items())}
+    stores_of = [(Store(reading.store_of[record.key]), record.key) for record in reading.records]
+    lists = {
+        f"trials-{number + 1:04d}.json": [store.path(key) for store, key in stores_of[first : first + TOGETHER]]
+        for number, first in enumerate(range(0, len(stores_of), TOGETHER))
+    }
+    paths = {
+        f"predictions/{key}.parquet": store.path(key, "predictions")
+        for store, key in stores_of
+        if predictions and store.has_predictions(key)
+    }
+    digests = {name: hashlib.sha256(_list(parts)).hexdigest() for name, parts in lists.items()}
+    digests = dict(sorted((digests | {name: digest_of(path) for name, path in paths.items()}).items()))
     newest = max((record.provenance.finished or "" for record in reading.records), default="")
     manifest = Manifest(
         schema=1,
@@ -123,10 +131,25 @@ def publish(stores: Iterable[Path], file: Path, title: str, submitter: Submitter
         with zipfile.ZipFile(scratch, "w") as archive:
             _add(archive, MANIFEST, (manifest.model_dump_json(by_alias=True, indent=1) + "\n").encode())
             for name in digests:
-                _add(archive, name, paths[name].read_bytes())
+                _add(archive, name, _list(lists[name]) if name in lists else paths[name].read_bytes())
 
     replace(file, write)
     return manifest
+
+
+def _list(paths: Iterable[Path]) -> bytes:
+    """Trials as one JSON list, each as its store has it."""
+    return b"[\n" + b",\n".join(path.read_bytes().strip() for path in paths) + b"\n]\n"
+
+
+def _each(data: bytes) -> Iterator[tuple[str, str]]:
+    """Key and text of every trial of such a list. ValueError, KeyError, TypeError, RecursionError: it is none."""
+    text, decoder = data.decode(), json.JSONDecoder()
+    between = re.compile(r"[\s,]*(\]?)")
+    place = text.index("[") + 1
+    while (found := between.match(text, place)) and not found[1]:
+        record, place = decoder.raw_decode(text, found.end())
+        yield record["key"], text[found.end() : place]
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
@@ -159,9 +182,7 @@ def opened(file: Path) -> Iterator[Publication]:
                 manifest = _manifest(file, data)
             elif MEMBER.fullmatch(name) and name not in entries:
                 entries[name] = hashlib.sha256(data).hexdigest()
-                path = store.folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
+                _unpack(file, store.folder, name, data)
             else:
                 raise ArchrankError(f"{file}: member '{visible(name)[:80]}' is no part of published results")
         if manifest is None:
@@ -179,6 +200,22 @@ def opened(file: Path) -> Iterator[Publication]:
                 f"{file}: it holds {len(reading.records):,} trials, its manifest says {manifest.trials:,}"
             )
         yield Publication(manifest, store, reading, digest_of(file))
+
+
+def _unpack(file: Path, folder: Path, name: str, data: bytes) -> None:
+    """Write a member's files to a store's folder."""
+    files = {name: data}
+    if name.startswith("trials-"):
+        try:
+            files = {f"trials/{key}.json": f"{text}\n".encode() for key, text in _each(data)}
+        except (ValueError, KeyError, TypeError, RecursionError):
+            files = {}
+        if not files or not all(map(MEMBER.fullmatch, files)):
+            raise ArchrankError(f"{file}: member '{name}' is no list of trials; get the file again")
+    for place, content in files.items():
+        path = folder / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _manifest(file: Path, data: bytes) -> Manifest:

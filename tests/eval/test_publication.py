@@ -13,7 +13,7 @@ import archrank
 from archrank.cli import main
 from archrank.datasets.errors import ArchrankError
 from archrank.eval.trials.merge import merge_stores
-from archrank.eval.trials.publication import Submitter, opened, publish
+from archrank.eval.trials.publication import Submitter, digest_of, opened, publish
 from archrank.eval.trials.store import Store
 from archrank.eval.trials.verified import read_verified, write_verified
 from archrank.eval.verification import verify
@@ -96,11 +96,30 @@ def test_a_merge_names_the_published_file_that_differs(store, file, tmp_path) ->
     assert not (tmp_path / "out").exists()
 
 
+def test_files_with_a_member_for_each_trial_are_read_as_before(store, file, tmp_path) -> None:
+    old, trials = tmp_path / "old.zip", sorted((store / "trials").glob("*.json"))
+    with zipfile.ZipFile(file) as new, zipfile.ZipFile(old, "w") as archive:
+        assert [name for name in new.namelist() if name.startswith("trials")] == ["trials-0001.json"]
+        manifest = json.loads(new.read("manifest.json"))
+        del manifest["files"]["trials-0001.json"]
+        manifest["files"] |= {f"trials/{path.name}": digest_of(path) for path in trials}
+        archive.writestr("manifest.json", json.dumps(manifest))
+        for path in trials:
+            archive.writestr(f"trials/{path.name}", path.read_bytes())
+        for name in new.namelist():
+            if name.startswith("predictions/"):
+                archive.writestr(name, new.read(name))
+    with opened(old) as before, opened(file) as now:
+        assert [record.plain() for record in before.reading.records] == [
+            record.plain() for record in now.reading.records
+        ]
+
+
 @pytest.mark.parametrize(
     ("change", "more", "said"),
     [
         (
-            lambda name, data: data.replace(b"0.", b"1.") if name.startswith("trials/") else data,
+            lambda name, data: data.replace(b"0.", b"1.") if name.startswith("trials-") else data,
             None,
             "is not what the manifest names",
         ),
@@ -113,6 +132,25 @@ def test_a_merge_names_the_published_file_that_differs(store, file, tmp_path) ->
         (lambda name, data: data, {"../../evil.json": b"{}"}, "points outside the archive"),
         (lambda name, data: None if name == "manifest.json" else data, None, "it has no manifest.json"),
         (lambda name, data: b"{}" if name == "manifest.json" else data, None, "its manifest.json is not valid"),
+        *(
+            (
+                lambda name, data, content=content: content if name.startswith("trials-") else data,
+                None,
+                "member 'trials-0001.json' is no list of trials",
+            )
+            for content in (
+                b"",
+                b"[",
+                b"[]",
+                b"[1]",
+                b"{}",
+                b"[{}]",
+                b'[{"key": "../../evil"}]',
+                b'[{"key": 1}]',
+                b"[" * 100_000,
+                b"\xff",
+            )
+        ),
     ],
 )
 def test_what_was_changed_is_refused_in_one_line(file, tmp_path, change, more, said) -> None:
