@@ -1,6 +1,6 @@
 """A store as one file that others can check: its trials, what they predicted, and a manifest of digests. No torch here.
 
-The file is a zip archive of `manifest.json`, `trials-0001.json` and so on (lists of trials: side by side they pack five
+The file is a zip archive of `manifest.json`, `trials-0001.json` and so on (lists of trials: side by side they pack four
 times smaller than each by itself) and, unless left out, `predictions/<key>.parquet`, in a fixed order and with fixed
 dates: the same trials give the same bytes. It holds data only. Reading it unpacks no other member, nothing larger than
 a trial can be, and runs no code. Files of earlier versions, with a member `trials/<key>.json` for each, are read too.
