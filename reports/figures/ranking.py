@@ -29,6 +29,8 @@ from archrank.reports.style import (
 __all__ = ["IntervalRow", "Published", "Series", "curves", "forest", "pairwise", "short"]
 
 NAMED_LINES = 14
+LEAST_AXIS = 150
+MOST_LETTERS = 24
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,17 @@ def plain(text: str) -> str:
 
 
 def forest(rows: Sequence[IntervalRow], palette: Palette) -> Drawing:
-    """Point and interval of every predictor, best on top, tier letters on the right; 460 pixels wide."""
+    """Point and interval of every predictor, best on top, tier letters on the right, the first `MOST_LETTERS` of them;
+    460 pixels wide, or as wide as names and letters need beside `LEAST_AXIS` pixels for the intervals."""
     height = 56 + 24 * len(rows)
+    left = 14 + 7.9 * max((len(palette.name(row.label)) for row in rows), default=4)
+    letters = [short(row.tier, MOST_LETTERS) for row in rows]
+    right = 62 + max([42.0, *(7.6 * len(tier) for tier in letters)])
+    width = max(460.0, left + LEAST_AXIS + right)
+    axis = width - left - right
     with style():
-        figure = canvas(460, height)
-        longest = max((len(palette.name(row.label)) for row in rows), default=4)
-        left = (longest * 7.9 + 14) / 460
-        span = 1 - left - (62 + max([42.0, *(7.6 * len(row.tier) for row in rows)])) / 460
-        ax = figure.add_axes((left, 40 / height, span, 1 - 48 / height))
+        figure = canvas(width, height)
+        ax = figure.add_axes((left / width, 40 / height, axis / width, 1 - 48 / height))
         for place, row in enumerate(rows):
             y = len(rows) - 1 - place
             colour, gid = palette.colour(row.label), palette.gid(row.label)
@@ -100,7 +105,7 @@ def forest(rows: Sequence[IntervalRow], palette: Palette) -> Drawing:
             )
             beside: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "gid": gid}
             ax.text(
-                -10 / (460 * span),
+                -10 / axis,
                 y,
                 plain(palette.name(row.label)),
                 ha="right",
@@ -108,9 +113,9 @@ def forest(rows: Sequence[IntervalRow], palette: Palette) -> Drawing:
                 fontweight="bold",
                 **beside,
             )
-            ax.text(1 + 12 / (460 * span), y, plain(row.text), color=INK, **beside)
+            ax.text(1 + 12 / axis, y, plain(row.text), color=INK, **beside)
             tier = {"color": MUTED, "fontweight": "bold"} | beside
-            ax.text(1 + 60 / (460 * span), y, row.tier, **tier)
+            ax.text(1 + 60 / axis, y, letters[place], **tier)
         if any(row.outer is not None for row in rows):
             # The wide intervals may be ten times the narrow ones, which are what the letters rest on: the axis is for
             # those.

@@ -14,7 +14,7 @@ from archrank.reports.blocks import Bold, Cell, Code, Column, Details, Section, 
 from archrank.reports.cite import AUTHORS, TITLE, YEAR, bibtex
 from archrank.reports.encodings import Encoded, principal, smoothness
 from archrank.reports.figures.cost_map import Price, _front, pareto
-from archrank.reports.figures.ranking import Series, curves
+from archrank.reports.figures.ranking import IntervalRow, Series, curves, forest
 from archrank.reports.figures.truth import architecture
 from archrank.reports.published import matching, published
 from archrank.reports.renderers.csv import render_csv
@@ -221,3 +221,16 @@ def test_citations_are_those_of_the_repository() -> None:
     text = (Path(__file__).resolve().parents[2] / "CITATION.cff").read_text()
     assert f'title: "{TITLE}"' in text and f"- name: {AUTHORS}" in text and f"date-released: {YEAR}-" in text
     assert bibtex().count("{") == bibtex().count("}") and "\n  author  = {{" in bibtex()
+
+
+@pytest.mark.parametrize(
+    ("letters", "shown"), [("ab", "ab"), ("".join(map(chr, range(97, 123))) * 9, "abcdefghijklmnopqrstuvw…")]
+)
+def test_intervals_keep_their_room_beside_long_names_and_many_letters(letters, shown):
+    """Fifty predictors on three splits have names and tiers that are wider than the figure was."""
+    labels = [f"a_long_name_of_an_encoder_{number}+boosting" for number in range(50)]
+    rows = [IntervalRow(label, 0.5, 0.4, 0.6, letters, "0.500") for label in labels]
+    root = ElementTree.fromstring(forest(rows, Palette(labels)).svg)
+    width = float(root.attrib["width"].removesuffix("pt")) * 96 / 72
+    assert 460 <= width < 800
+    assert sum("".join(text.itertext()) == shown for text in root.iter("{http://www.w3.org/2000/svg}text")) == len(rows)
