@@ -12,8 +12,8 @@ from tests.encoders.shallow import shallow
 from tests.eval.test_training import members
 
 # Double precision tells a wrong member; single precision rounds otherwise on each processor, and updates amplify it
-# (gated_gcn: 1.04e-4 on an AMD EPYC, below 1e-4 on Intel's).
-CLOSE = {torch.float32: 1e-3, torch.float64: 1e-9}
+# (gated_gcn on an AMD EPYC: 1.04e-4).
+CLOSE = {torch.float32: 2e-4, torch.float64: 1e-9}
 LEARNED = [name for name in catalog.builtin() if parse(name)[0].info.learned]
 SHORT = COMMON.model_copy(update={"updates": 6, "batch": 8})
 
