@@ -79,7 +79,7 @@ class Lines(ProgressCallback):
     def begin(self, planned: int, stored: int, groups: list[TrialGroup]) -> None:
         """Say what will be done."""
         self.groups, self.done, self.total = groups, stored, planned
-        self.holders, self.pretrainings = set[str](), set[str]()
+        self.said: set[str] = set()
         self.work, self.last_line = Work(groups), time.monotonic()
         if groups:
             echo(f"{planned} trials, {stored} stored, {planned - stored} to train in {len(groups)} ensembles")
@@ -120,12 +120,12 @@ class Lines(ProgressCallback):
             return f"{self.name(number)} tried again: {value}"
         if event == "shared":
             return f"{self.name(number)}: {value} trials stored by another run"
-        if event == "claimed" and value not in self.holders:
-            self.holders.add(value)
+        if event == "claimed" and value not in self.said:
+            self.said.add(value)
             return f"another run ({value}) trains some of these ensembles; this one takes the others"
         group = self.groups[number]
-        if event == "started" and group.pretraining is not None and group.pretraining not in self.pretrainings:
-            self.pretrainings.add(group.pretraining)
+        if event == "started" and group.pretraining is not None and group.pretraining not in self.said:
+            self.said.add(group.pretraining)
             return f"{self.predictor(number)}: pre-training first, unless the store has it"
         return None
 
@@ -137,7 +137,7 @@ class Bars(Lines):
         """Show the bar of the whole run."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self.groups, self.bar, self.holders, self.pretrainings = groups, None, set(), set()
+        self.groups, self.bar, self.said = groups, None, set()
         self.done, self.total, self.work = stored, planned, Work(groups)
         self.tasks: dict[int, Any] = {}
         if groups:

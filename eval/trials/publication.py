@@ -34,6 +34,7 @@ from archrank.eval.trials.store import Store
 __all__ = ["Manifest", "Publication", "Submitter", "digest_of", "opened", "publish"]
 
 MEMBER = re.compile(r"(?:trials-[0-9]{4}\.json|trials/[0-9a-f]{64}\.json|predictions/[0-9a-f]{64}\.parquet)")
+BETWEEN = re.compile(r"[\s,]*(\]?)")
 MANIFEST = "manifest.json"
 TOGETHER = 10_000
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -106,7 +107,7 @@ def publish(stores: Iterable[Path], file: Path, title: str, submitter: Submitter
         raise ArchrankError(f"--url {submitter.url}: give an address that begins with https://")
     stores_of = [(Store(reading.store_of[record.key]), record.key) for record in reading.records]
     lists = {
-        f"trials-{number + 1:04d}.json": [store.path(key) for store, key in stores_of[first : first + TOGETHER]]
+        f"trials-{number + 1:04d}.json": _list(store.path(key) for store, key in stores_of[first : first + TOGETHER])
         for number, first in enumerate(range(0, len(stores_of), TOGETHER))
     }
     paths = {
@@ -114,7 +115,7 @@ def publish(stores: Iterable[Path], file: Path, title: str, submitter: Submitter
         for store, key in stores_of
         if predictions and store.has_predictions(key)
     }
-    digests = {name: hashlib.sha256(_list(parts)).hexdigest() for name, parts in lists.items()}
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in lists.items()}
     digests = dict(sorted((digests | {name: digest_of(path) for name, path in paths.items()}).items()))
     newest = max((record.provenance.finished or "" for record in reading.records), default="")
     manifest = Manifest(
@@ -131,7 +132,7 @@ def publish(stores: Iterable[Path], file: Path, title: str, submitter: Submitter
         with zipfile.ZipFile(scratch, "w") as archive:
             _add(archive, MANIFEST, (manifest.model_dump_json(by_alias=True, indent=1) + "\n").encode())
             for name in digests:
-                _add(archive, name, _list(lists[name]) if name in lists else paths[name].read_bytes())
+                _add(archive, name, lists[name] if name in lists else paths[name].read_bytes())
 
     replace(file, write)
     return manifest
@@ -145,9 +146,8 @@ def _list(paths: Iterable[Path]) -> bytes:
 def _each(data: bytes) -> Iterator[tuple[str, str]]:
     """Key and text of every trial of such a list. ValueError, KeyError, TypeError, RecursionError: it is none."""
     text, decoder = data.decode(), json.JSONDecoder()
-    between = re.compile(r"[\s,]*(\]?)")
     place = text.index("[") + 1
-    while (found := between.match(text, place)) and not found[1]:
+    while (found := BETWEEN.match(text, place)) and not found[1]:
         record, place = decoder.raw_decode(text, found.end())
         yield record["key"], text[found.end() : place]
 
