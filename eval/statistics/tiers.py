@@ -39,21 +39,22 @@ def letters(significant: Bools) -> list[str]:
     """Compact letter display of a symmetric relation ``significant`` [L, L], labels in the order best to worst.
 
     Two labels share a letter if and only if they do not differ significantly, with as few redundant letters as the
-    insert-and-absorb algorithm leaves (H.-P. Piepho, 2004, J. Comput. Graph. Stat. 13).
+    insert-and-absorb algorithm leaves (H.-P. Piepho, 2004, J. Comput. Graph. Stat. 13). Many labels whose differences
+    follow no order, as few splits leave them, make more groups than there are letters, at worst exponentially many:
+    then "a" marks the first label and those without a significant difference from it, and the others have none.
     """
     count = len(significant)
     columns: list[frozenset[int]] = [frozenset(range(count))]
     for i, j in itertools.combinations(range(count), 2):
         if not significant[i, j]:
             continue
-        split = {part for c in columns if {i, j} <= c for part in (c - {i}, c - {j})}
-        rest = {c for c in columns if not {i, j} <= c}
-        together = rest | split
-        columns = [c for c in together if not any(c < other for other in together)]
+        rest = [c for c in columns if not {i, j} <= c]
+        parts = {c - {one} for c in columns if {i, j} <= c for one in (i, j)}
+        columns = rest + [part for part in parts if not any(part < other for other in (*rest, *parts))]
+        if len(columns) > len(string.ascii_letters):
+            return ["" if apart else "a" for apart in significant[0]]
     columns.sort(key=sorted)
-    marks = string.ascii_lowercase + string.ascii_uppercase
-    names = [marks[n] if n < len(marks) else f"({n})" for n in range(len(columns))]
-    return ["".join(name for name, column in zip(names, columns) if i in column) for i in range(count)]
+    return ["".join(name for name, column in zip(string.ascii_letters, columns) if i in column) for i in range(count)]
 
 
 def _sorted(result: Bootstrap, labels: Sequence[str] | None) -> list[int]:

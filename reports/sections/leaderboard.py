@@ -32,6 +32,10 @@ from archrank.reports.words import count, join, missing_cell, rate, seconds, sha
 __all__ = ["boards"]
 
 MOST_ROWS = 20
+FEW_LETTERS = (
+    "The predictors fall into more groups than there are letters. Only a is given: to the first and to those that do not differ "
+    "significantly from it."
+)
 
 
 @section("leaderboard", order=30)
@@ -70,6 +74,8 @@ def boards(study: Study) -> Section:
                 for view in (first, group.views[0])
                 for note in view.boot.notes
             ]
+        if any("" in set(view.board["tier"]) for view in views):
+            notes.append(FEW_LETTERS)
         notes += group.left_out
         blocks += [Text((note,), "note") for note in notes]
         blocks.append(Details("Every metric", (_metrics(group, first),)))
@@ -96,7 +102,13 @@ def _table(study: Study, group: Group, view: View) -> Table:
         ),
         Column("label", "predictor", "", False),
         Column("value", "Kendall τ", "up", help=f"{main.description}, mean with 95 % interval"),
-        Column("tier", "tier", "", False, "predictors that share a letter do not differ significantly"),
+        Column(
+            "tier",
+            "tier",
+            "",
+            False,
+            "predictors that share a letter do not differ significantly; a alone where letters do not suffice",
+        ),
         Column("win", "win rate", "up", help="share of paired settings won against the others, ties half"),
         Column("first", "first", "up", help="share of the resampled comparisons in which it ranks first"),
         *(

@@ -134,24 +134,22 @@ const Stats = (() => {
   // The compact letter display (insert and absorb), best first.
   const letters = (order, apart) => {
     let groups = [new Set(order)];
-    order.forEach((a, i) => order.slice(i + 1).forEach((b) => {
-      if (!apart(a, b)) return;
-      const next = [];
-      for (const group of groups) {
-        if (group.has(a) && group.has(b)) {
-          for (const gone of [a, b]) { const part = new Set(group); part.delete(gone); next.push(part); }
-        } else next.push(group);
-      }
-      groups = next.filter((g, k) => !next.some((h, m) => m !== k && (h.size > g.size || (h.size === g.size && m < k)) &&
-        [...g].every((x) => h.has(x))));
-    }));
+    for (const [i, a] of order.entries()) for (const b of order.slice(i + 1)) {
+      if (!apart(a, b)) continue;
+      const both = (group) => group.has(a) && group.has(b), rest = groups.filter((group) => !both(group));
+      const parts = groups.filter(both).flatMap((group) => [a, b].map((gone) => new Set([...group].filter((x) => x !== gone))));
+      const within = (g, h) => [...g].every((x) => h.has(x));
+      groups = rest.concat(parts.filter((g, k) => !rest.some((h) => within(g, h)) &&
+        !parts.some((h, m) => m !== k && (h.size > g.size || (h.size === g.size && m < k)) && within(g, h))));
+      if (groups.length > 52) return new Map(order.map((x) => [x, apart(order[0], x) ? "" : "a"]));
+    }
     const place = new Map(order.map((x, i) => [x, i]));
     const sorted = groups.map((g) => [...g].map((x) => place.get(x)).sort((x, y) => x - y));
     sorted.sort((g, h) => {
       for (let k = 0; k < Math.min(g.length, h.length); k++) if (g[k] !== h[k]) return g[k] - h[k];
       return g.length - h.length;
     });
-    const name = (k) => (k < 26 ? String.fromCharCode(97 + k) : k < 52 ? String.fromCharCode(39 + k) : `(${k})`);
+    const name = (k) => String.fromCharCode(k < 26 ? 97 + k : 39 + k);
     return new Map(order.map((x, i) => [x, sorted.map((g, k) => (g.includes(i) ? name(k) : "")).join("")]));
   };
   const sign = (metric) => (metric.better === "higher" ? 1 : -1);

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
 from archrank.eval.statistics import bootstrap, compare_each, leaderboard, rounded, tiers
+from archrank.eval.statistics.tiers import letters
 from archrank.eval.trials.results import read_results
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -129,6 +131,15 @@ def test_what_a_reader_chooses_is_computed_as_the_statistics_do(
     assert matrix == len(left) and said == []
     page.locator(".board .tools button").click()
     assert len(rows(page, "label")) == 6 and "?" not in page.url
+
+
+@pytest.mark.parametrize(("count", "chance"), [(9, 0.3), (12, 0.6), (60, 0.0), (60, 0.5)])
+def test_letters_of_the_page_are_those_of_the_statistics(browser: Any, address: str, count: int, chance: float) -> None:
+    relation = np.triu(np.random.default_rng(count).random((count, count)) < chance, 1)
+    relation |= relation.T
+    page, said = opened(browser, address)
+    marks = "(far) => { const order = far.map((_, i) => i); return [...Stats.letters(order, (i, j) => far[i][j]).values()]; }"
+    assert page.evaluate(marks, relation.tolist()) == letters(relation) and said == []
 
 
 def test_two_predictors_setting_by_setting(browser: Any, address: str, suite) -> None:
