@@ -249,12 +249,12 @@ def _baseline(view: View, baseline: str) -> tuple[Inline, ...]:
         )
     parts += (
         [
-            f"no significant difference once all pairs are tested (Holm; each interval is its pair's own): {join(beaten_by[None], len(others))}"
+            f"no significant difference once all pairs are tested (Holm; each interval is its pair's own): {join(beaten_by[None])}"
         ]
         if beaten_by[None]
         else []
     )
-    parts += [f"significantly worse: {join(beaten_by[baseline], len(others))}"] if beaten_by[baseline] else []
+    parts += [f"significantly worse: {join(beaten_by[baseline])}"] if beaten_by[baseline] else []
     return (f"{mean}{'; '.join(parts)}.",)
 
 
