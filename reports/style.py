@@ -204,6 +204,27 @@ def annotate(ax: Any, text: str, *args: Any, gid: str, **look: Any) -> None:
         arrow.set_gid(gid)
 
 
+def name_end(
+    ax: Any, text: str, end: tuple[float, float], height: float, colour: str, gid: str, right: float = 1.05
+) -> None:
+    """A curve's name beside the axes at data height `height` (`right`: in widths of the axes), with a thin line from
+    the curve's `end` to the left edge of the name, so that it crosses no other name."""
+    line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
+    annotate(
+        ax,
+        text,
+        end,
+        (right, height),
+        fontsize=8.2,
+        color=colour,
+        textcoords=ax.get_yaxis_transform(),
+        va="center",
+        annotation_clip=False,
+        arrowprops=line | {"relpos": (0.0, 0.5)},
+        gid=gid,
+    )
+
+
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
     """Places for labels near `places` ([n], any order), at least `gap` apart and inside [low, high] where they fit.
 

@@ -20,8 +20,8 @@ from archrank.reports.style import (
     PAPER,
     Drawing,
     Palette,
-    annotate,
     canvas,
+    name_end,
     spread,
     style,
 )
@@ -227,20 +227,13 @@ def _ends(ax: Any, series: Sequence[Series], palette: Palette) -> None:
     values = [s.value[i] for s, i in ends]
     gap = (high - low) * 12.5 / 223
     for (s, i), y in zip(ends, spread(values, gap, low + gap / 3, high - gap / 3)):
-        colour, gid = palette.colour(s.label), palette.gid(s.label)
-        arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
-        annotate(
+        name_end(
             ax,
             plain(palette.name(s.label)),
             (s.budgets[i], s.value[i]),
-            (1.05, y),
-            fontsize=8.2,
-            color=colour,
-            textcoords=ax.get_yaxis_transform(),
-            va="center",
-            annotation_clip=False,
-            arrowprops=arrow,
-            gid=gid,
+            y,
+            palette.colour(s.label),
+            palette.gid(s.label),
         )
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
 
 from archrank.reports.figures.ranking import NAMED_LINES, plain
-from archrank.reports.style import HATCH, INK, Drawing, Palette, annotate, canvas, spread, style
+from archrank.reports.style import HATCH, INK, Drawing, Palette, canvas, name_end, spread, style
 
 __all__ = ["RegretCurve", "regret_curves"]
 
@@ -76,25 +76,14 @@ def regret_curves(
         ends = [float(np.log10(max(curve.mean[-1], floor))) for curve in named]
         gap = (high - low) * 12.5 / 262
         for curve, at, y in zip(named, ends, spread(ends, gap, low + gap / 3, high - gap / 3)):
-            colour = palette.colour(curve.label)
-            annotate(
+            name_end(
                 ax,
                 plain(palette.name(curve.label, 34)),
                 (queries[-1], 10**at),
-                (1.03, 10**y),
-                textcoords=ax.get_yaxis_transform(),
-                color=colour,
-                fontsize=8.2,
-                va="center",
-                gid=palette.gid(curve.label),
-                arrowprops={
-                    "arrowstyle": "-",
-                    "color": colour,
-                    "linewidth": 0.6,
-                    "alpha": 0.6,
-                    "shrinkA": 0,
-                    "shrinkB": 2,
-                },
+                10**y,
+                palette.colour(curve.label),
+                palette.gid(curve.label),
+                1.03,
             )
         ax.set_xlabel("evaluated architectures (queries)", labelpad=2)
         ax.set_title(plain(title))

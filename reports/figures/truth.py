@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 
 from archrank.reports.figures.ranking import plain, short
-from archrank.reports.style import GRID, INK, MUTED, Drawing, Palette, annotate, canvas, spread, style
+from archrank.reports.style import GRID, INK, MUTED, Drawing, Palette, canvas, name_end, spread, style
 
 __all__ = ["LARGEST_DRAWN", "architecture", "density", "residual_by_depth", "residual_by_op"]
 
@@ -69,20 +69,13 @@ def residual_by_depth(depths: NDArray[np.int64], mean: Mapping[str, NDArray[np.f
         ends = {label: int(np.flatnonzero(np.isfinite(v))[-1]) for label, v in mean.items() if np.isfinite(v).any()}
         places = spread([mean[label][i] for label, i in ends.items()], gap, low + gap / 3, high - gap / 3)
         for (label, i), y in zip(ends.items(), places):
-            colour = palette.colour(label)
-            arrow = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
-            annotate(
+            name_end(
                 ax,
                 plain(palette.name(label)),
                 (depths[i], mean[label][i]),
-                (1.05, y),
-                fontsize=8.2,
-                color=colour,
-                textcoords=ax.get_yaxis_transform(),
-                va="center",
-                annotation_clip=False,
-                arrowprops=arrow,
-                gid=palette.gid(label),
+                y,
+                palette.colour(label),
+                palette.gid(label),
             )
         ax.set_ylim(low, high)
         ax.set_xticks(depths if len(depths) <= 12 else depths[:: len(depths) // 10])
