@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from archrank.datasets.splits import PROTOCOLS
 from archrank.eval.metrics import METRICS
 from archrank.reports.blocks import Block, Cell, Code, Column, Section, Table, Text
+from archrank.reports.words import join
 
 METRIC = "kendall"
 
 
 def protocols_section(frame: pd.DataFrame, protocols: Sequence[str], command: str) -> Section:
-    """One row per predictor and label budget, one column per protocol, and how far these are apart.
+    """One row per predictor and label budget, one column per protocol, and how far these are apart; per budget, how
+    many pairs of predictors change places between the first protocol and another.
 
     Args:
         frame: done trials of one benchmark, target and recipe (columns: docs/store.md).
@@ -26,32 +29,30 @@ def protocols_section(frame: pd.DataFrame, protocols: Sequence[str], command: st
     mean, spread, count = (getattr(grouped, name)() for name in ("mean", "std", "count"))
     columns = [Column("label", "predictor", numeric=False), Column("budget", "labels")]
     columns += [Column(name, name, "up") for name in protocols] + [Column("apart", "highest - lowest")]
-    rows, moved = [], dict[int, list[float]]()
-    for budget in sorted(frame["budget"].unique()):
-        for label in frame["label"].unique():
-            means_here = {name: mean[label, budget, name] for name in protocols if (label, budget, name) in mean.index}
-            if not means_here:
-                continue
-            apart = max(means_here.values()) - min(means_here.values())
-            moved.setdefault(budget, []).append(apart)
-            row = {"label": Cell(label), "budget": Cell(str(budget)), "apart": Cell(f"{apart:.3f}", apart)}
+    rows, said = [], []
+    for budget, means in mean.unstack("protocol").reindex(columns=list(protocols)).groupby("budget"):
+        means = means.droplevel("budget").sort_values(protocols[0], ascending=False, kind="stable")
+        apart = means.max(axis=1) - means.min(axis=1)
+        for label in means.index:
+            row = {"label": Cell(str(label)), "budget": Cell(str(budget))}
+            row["apart"] = Cell(f"{apart[label]:.3f}", apart[label])
             for name in protocols:
                 row[name] = Cell("not run", tone="missing")
-                if name in means_here:
+                if (label, budget, name) in mean.index:
                     at = (label, budget, name)
                     row[name] = Cell(_with_error(mean[at], spread[at], int(count[at])), mean[at])
             rows.append(row)
+        said.append(
+            f"With {budget} labels the protocol alone moves a predictor by {_between(apart)}.{_reversed(means)}"
+        )
     trained, target = frame.iloc[0], frame.iloc[0]["target"]
     caption = (
         f"{METRICS[METRIC].description} on {trained['benchmark']} ({target}), recipe {trained['recipe']}: mean over seeds "
         "± standard error (number of seeds)"
     )
-    said = [
-        Text((f"With {budget} labels the protocol alone moves a predictor by {_between(gaps)}.",), "item")
-        for budget, gaps in moved.items()
-    ]
     rules = [Text((f"{name}: {PROTOCOLS[name].summary}. {_leaks(name)}",), "item") for name in protocols]
-    blocks: list[Block] = [Table("protocols", caption, tuple(columns), tuple(rows)), *said]
+    blocks: list[Block] = [Table("protocols", caption, tuple(columns), tuple(rows))]
+    blocks += [Text((sentence,), "item") for sentence in said]
     blocks += [Text(("What differs",), "lead"), *rules, Text(("Repeated by",)), Code(command)]
     return Section("protocols", "One predictor, several protocols", tuple(blocks))
 
@@ -61,8 +62,24 @@ def _with_error(mean: float, spread: float, count: int) -> str:
     return f"{mean:.3f}{error} ({count})"
 
 
-def _between(gaps: Sequence[float]) -> str:
-    return f"{min(gaps):.3f}" if len(gaps) == 1 else f"{min(gaps):.3f} to {max(gaps):.3f}"
+def _between(gaps: pd.Series) -> str:
+    median = f", half of them by at least {gaps.median():.3f}" if len(gaps) > 2 else ""
+    return f"{gaps.min():.3f}" if len(gaps) == 1 else f"{gaps.min():.3f} to {gaps.max():.3f}{median}"
+
+
+def _reversed(means: pd.DataFrame) -> str:
+    """How many pairs of predictors (rows of `means`) a protocol (column) orders otherwise than the first one does."""
+    means = means.dropna()
+    first, *others = means.columns
+    if len(means) < 3 or not others:
+        return ""
+    signs = {name: np.sign(np.subtract.outer(*[means[name].to_numpy()] * 2)) for name in means.columns}
+    counts = [f"{int((signs[first] * signs[name] < 0).sum()) // 2} under {name}" for name in others]
+    pairs = len(means) * (len(means) - 1) // 2
+    return (
+        f" Of {pairs:,} pairs of predictors, means over these seeds stand the other way round than under {first} for "
+        f"{join(counts)} (not tested)."
+    )
 
 
 def _leaks(name: str) -> str:

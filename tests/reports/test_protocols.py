@@ -27,6 +27,17 @@ def test_the_table_says_how_far_protocols_are_apart():
     assert "Lets nothing through" in text and "isomorphic duplicates" in text
 
 
+def test_rows_go_by_the_first_protocol_and_pairs_that_change_places_are_counted():
+    means = {"a": (0.5, 0.6, 0.9), "b": (0.7, 0.8, 0.8), "c": (0.6, 0.9, 0.7), "d": (0.4, 0.4, 0.4)}
+    protocols = ["clean", "gates", "nar"]
+    scores = {(label, name): [value] for label, values in means.items() for name, value in zip(protocols, values)}
+    section = protocols_section(frame(scores), protocols, "archrank protocols")
+    text = render_markdown("Protocols", section.title, [section], {})
+    assert [line[2] for line in text.splitlines() if "| 20 |" in line] == ["b", "c", "a", "d"]
+    assert "moves a predictor by 0.000 to 0.400, half of them by at least 0.200." in text
+    assert "Of 6 pairs of predictors" in text and "1 under gates and 2 under nar (not tested)" in text
+
+
 def test_the_command_trains_and_writes(tmp_path, capsys):
     page = tmp_path / "protocols.md"
     words = ["protocols", "-e", "parameters", "-b", "digits101", "--budgets", "20", "--seeds", "2", "--workers", "0"]
