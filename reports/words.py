@@ -10,6 +10,7 @@ from typing import Any
 from archrank.reports.blocks import Bold, Cell, Inline
 
 __all__ = [
+    "FEW_LETTERS",
     "bold_join",
     "count",
     "finite",
@@ -22,6 +23,8 @@ __all__ = [
     "share",
     "slug",
 ]
+
+FEW_LETTERS = "Their differences make more groups than there are letters. Only a is given: to the first and to what does not differ significantly from it."
 
 
 def join(names: Sequence[str], most: int = 8) -> str:

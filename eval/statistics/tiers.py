@@ -78,7 +78,8 @@ def _significant(result: Bootstrap, order: list[int]) -> Bools:
 
 
 def tiers(result: Bootstrap, labels: Sequence[str] | None = None) -> dict[str, str]:
-    """Letters per label, best first: labels share a letter if and only if their difference is not significant.
+    """Letters per label, best first: labels share a letter if and only if their difference is not significant (where
+    letters do not suffice, as `letters` has it).
 
     Holm over all pairs keeps the chance of *any* false difference at 5 %; "a" is the tier of the best. ``labels``
     restricts to a subset and adjusts for that subset only.

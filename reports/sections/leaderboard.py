@@ -27,15 +27,11 @@ from archrank.reports.cost import Cost, costs_by_machine
 from archrank.reports.figures.ranking import IntervalRow, forest
 from archrank.reports.sections import section
 from archrank.reports.study import MAIN, Group, Study, View, intervals
-from archrank.reports.words import count, join, missing_cell, rate, seconds, share
+from archrank.reports.words import FEW_LETTERS, count, join, missing_cell, rate, seconds, share
 
 __all__ = ["boards"]
 
 MOST_ROWS = 20
-FEW_LETTERS = (
-    "The predictors fall into more groups than there are letters. Only a is given: to the first and to those that do not differ "
-    "significantly from it."
-)
 
 
 @section("leaderboard", order=30)

@@ -29,7 +29,7 @@ from archrank.reports.sections import section
 from archrank.reports.sections.search_subroutines import subroutines
 from archrank.reports.study import Study
 from archrank.reports.style import Palette
-from archrank.reports.words import plural, seconds
+from archrank.reports.words import FEW_LETTERS, plural, seconds
 
 __all__ = ["search", "search_section"]
 
@@ -114,6 +114,8 @@ def _benchmark(
         )
     )
     blocks.append(_table(standings, table.name, unit, number))
+    if not all(item.tier for item in standings):
+        blocks.append(Text((FEW_LETTERS,), "note"))
     if (apart := subroutines(standings, number)) is not None:
         blocks.append(apart)
     if differences:
