@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -19,6 +20,7 @@ from archrank.eval.statistics import leaderboard
 from archrank.eval.trials.results import read_results
 from archrank.reports import build
 from archrank.reports.study import read_study
+from archrank.reports.words import FEW_LETTERS
 
 
 class Page(HTMLParser):
@@ -223,3 +225,12 @@ def test_six_spaces_bring_the_critical_difference_diagram(make, tmp_path: Path) 
     build([many.store], tmp_path, formats=("md",), load=many.load)
     drawn = (tmp_path / "figures" / "critical-clean-common.svg").read_text()
     assert "critical difference" in drawn and "good" in drawn
+
+
+def test_letters_that_do_not_suffice_are_said_not_to(suite, sections, monkeypatch, tmp_path) -> None:
+    sections("leaderboard")
+    build([suite.store], tmp_path / "enough", formats=("md",), load=suite.load)
+    monkeypatch.setattr(sys.modules[leaderboard.__module__], "string", SimpleNamespace(ascii_letters="a"))
+    build([suite.store], tmp_path / "few", formats=("md",), load=suite.load)
+    assert FEW_LETTERS not in (tmp_path / "enough" / "report.md").read_text()
+    assert FEW_LETTERS in (tmp_path / "few" / "report.md").read_text()

@@ -10,6 +10,7 @@ from archrank.eval.search.plan import plan_searches
 from archrank.eval.search.run import run_searches
 from archrank.eval.trials.specs import parse_list
 from archrank.reports import build
+from archrank.reports.words import FEW_LETTERS
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,12 @@ def test_a_store_of_searches_alone_has_a_report(store, tmp_path):
     text = (tmp_path / "report.md").read_text()
     assert "ranks first: test regret" in text and "queries saved" in text and "digits101" in text
     assert (tmp_path / "figures" / "search-0.svg").is_file()
+
+
+def test_letters_that_do_not_suffice_are_said_not_to(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("archrank.eval.search.compare.letters", lambda apart: ["a", ""])
+    build([store], tmp_path, formats=("md",))
+    assert FEW_LETTERS in (tmp_path / "report.md").read_text()
 
 
 def test_another_table_is_said(store, tmp_path):
