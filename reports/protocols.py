@@ -73,11 +73,11 @@ def _reversed(means: pd.DataFrame) -> str:
     first, *others = means.columns
     if len(means) < 3 or not others:
         return ""
-    signs = {name: np.sign(np.subtract.outer(*[means[name].to_numpy()] * 2)) for name in means.columns}
-    counts = [f"{int((signs[first] * signs[name] < 0).sum()) // 2} under {name}" for name in others]
-    pairs = len(means) * (len(means) - 1) // 2
+    i, j = np.triu_indices(len(means), 1)
+    gaps = means.to_numpy()[i] - means.to_numpy()[j]  # [pairs, protocols]
+    counts = [f"{other} under {name}" for name, other in zip(others, (gaps[:, :1] * gaps[:, 1:] < 0).sum(axis=0))]
     return (
-        f" Of {pairs:,} pairs of predictors, means over these seeds stand the other way round than under {first} for "
+        f" Of {len(gaps):,} pairs of predictors, means over these seeds stand the other way round than under {first} for "
         f"{join(counts)} (not tested)."
     )
 

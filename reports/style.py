@@ -204,12 +204,16 @@ def annotate(ax: Any, text: str, *args: Any, gid: str, **look: Any) -> None:
         arrow.set_gid(gid)
 
 
+def leader(colour: str, gap: float) -> dict[str, Any]:
+    """The look of a thin line from a name to its point, ending `gap` points before it."""
+    return {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": gap}
+
+
 def name_end(
     ax: Any, text: str, end: tuple[float, float], height: float, colour: str, gid: str, right: float = 1.05
 ) -> None:
     """A curve's name beside the axes at data height `height` (`right`: in widths of the axes), with a thin line from
     the curve's `end` to the left edge of the name, so that it crosses no other name."""
-    line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkA": 0, "shrinkB": 4}
     annotate(
         ax,
         text,
@@ -220,7 +224,7 @@ def name_end(
         textcoords=ax.get_yaxis_transform(),
         va="center",
         annotation_clip=False,
-        arrowprops=line | {"relpos": (0.0, 0.5)},
+        arrowprops={**leader(colour, 4), "relpos": (0.0, 0.5)},
         gid=gid,
     )
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from archrank.reports.figures.ranking import plain, short
-from archrank.reports.style import GRID, HATCH, INK, MUTED, PAPER, Drawing, Palette, annotate, canvas, style
+from archrank.reports.style import GRID, HATCH, INK, MUTED, PAPER, Drawing, Palette, annotate, canvas, leader, style
 
 __all__ = ["Price", "encoding_map", "pareto"]
 
@@ -105,14 +105,6 @@ def _names(ax: Axes, points: Sequence[Price], palette: Palette) -> None:
         best = (free or inside or [0])[0]
         side, lift = tries[best]
         taken.append(boxes[best])
-        arrow = {
-            "arrowstyle": "-",
-            "color": palette.colour(p.label),
-            "linewidth": 0.6,
-            "alpha": 0.6,
-            "shrinkA": 0,
-            "shrinkB": 3,
-        }
         annotate(
             ax,
             plain(name),
@@ -123,7 +115,7 @@ def _names(ax: Axes, points: Sequence[Price], palette: Palette) -> None:
             ha="left" if side > 0 else "right",
             fontsize=8.2,
             color=palette.colour(p.label),
-            arrowprops=arrow if lift else None,
+            arrowprops=leader(palette.colour(p.label), 3) if lift else None,
             gid=palette.gid(p.label),
             bbox={"boxstyle": "square,pad=0.1", "facecolor": PAPER, "alpha": 0.75, "linewidth": 0},
         )

@@ -131,7 +131,8 @@ const Stats = (() => {
     const p = (a, b) => apart.get(`${a},${b}`) ?? apart.get(`${b},${a}`) ?? null;
     return {p, apart: (a, b) => p(a, b) !== null && p(a, b) < ALPHA};
   };
-  // The compact letter display (insert and absorb), best first.
+  // The compact letter display (insert and absorb), best first; where letters do not suffice, the first group alone.
+  const LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
   const letters = (order, apart) => {
     let groups = [new Set(order)];
     for (const [i, a] of order.entries()) for (const b of order.slice(i + 1)) {
@@ -141,7 +142,7 @@ const Stats = (() => {
       const within = (g, h) => [...g].every((x) => h.has(x));
       groups = rest.concat(parts.filter((g, k) => !rest.some((h) => within(g, h)) &&
         !parts.some((h, m) => m !== k && (h.size > g.size || (h.size === g.size && m < k)) && within(g, h))));
-      if (groups.length > 52) return new Map(order.map((x) => [x, apart(order[0], x) ? "" : "a"]));
+      if (groups.length > LETTERS.length) return new Map(order.map((x) => [x, apart(order[0], x) ? "" : "a"]));
     }
     const place = new Map(order.map((x, i) => [x, i]));
     const sorted = groups.map((g) => [...g].map((x) => place.get(x)).sort((x, y) => x - y));
@@ -149,8 +150,7 @@ const Stats = (() => {
       for (let k = 0; k < Math.min(g.length, h.length); k++) if (g[k] !== h[k]) return g[k] - h[k];
       return g.length - h.length;
     });
-    const name = (k) => String.fromCharCode(k < 26 ? 97 + k : 39 + k);
-    return new Map(order.map((x, i) => [x, sorted.map((g, k) => (g.includes(i) ? name(k) : "")).join("")]));
+    return new Map(order.map((x, i) => [x, sorted.map((g, k) => (g.includes(i) ? LETTERS[k] : "")).join("")]));
   };
   const sign = (metric) => (metric.better === "higher" ? 1 : -1);
   const ordered = (result, chosen) => [...chosen].sort((a, b) => sign(result.metric) * (result.estimate[b] - result.estimate[a]) || a - b);

@@ -11,9 +11,9 @@ from archrank.eval.trials.specs import parse
 from tests.encoders.shallow import shallow
 from tests.eval.test_training import members
 
-# Double precision tells a wrong member; single precision rounds otherwise on each processor, and updates amplify it
-# (gated_gcn on an AMD EPYC: 1.04e-4).
-CLOSE = {torch.float32: 2e-4, torch.float64: 1e-9}
+CLOSE = {torch.float32: 1e-4, torch.float64: 1e-9}
+# Single precision rounds otherwise on each processor, and updates amplify it; double precision tells a wrong member.
+ROUNDED = {("gated_gcn", torch.float32): 2e-4}  # 1.04e-4 on an AMD EPYC
 LEARNED = [name for name in catalog.builtin() if parse(name)[0].info.learned]
 SHORT = COMMON.model_copy(update={"updates": 6, "batch": 8})
 
@@ -35,5 +35,6 @@ def test_a_member_trains_to_the_same_predictor_alone(cells, name, precision):
 
     ensemble_members = members(cells, 3)
     together, alone = trained(ensemble_members), trained(ensemble_members[1:2])[0]
-    assert np.abs(together[1] - alone).max() <= CLOSE[precision] * np.abs(alone).max()
+    close = ROUNDED.get((name, precision), CLOSE[precision])
+    assert np.abs(together[1] - alone).max() <= close * np.abs(alone).max()
     assert np.abs(together[1] - together[0]).max() > 0.05 * np.abs(alone).max()
